@@ -98,7 +98,7 @@ fused:
 # Generated files must be up to date. protoc is in the Debian package
 # protobuf-compiler; its version is part of the generated file.
 GENERATED := internal/onnx/onnxpb/sbs_onnx.pb.go internal/kernel/kernel_amd64.s internal/kernel/stubs_amd64.go internal/kernel/tables_amd64.go \
-	internal/serve/oip/open_inference_grpc.pb.go internal/serve/oip/open_inference_grpc_grpc.pb.go
+	internal/serve/oip/open_inference_grpc.pb.go internal/serve/oip/open_inference_grpc_grpc.pb.go docs/operators.md
 PROTOC_GEN := $(TOOLS)/protoc-gen-go-$(PROTOC_GEN_GO)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc-$(PROTOC_GEN_GRPC)/protoc-gen-go-grpc
 
 generated: $(PROTOC_GEN)

@@ -16,8 +16,19 @@ type Attributes map[string]any
 // ErrAttribute is wrapped by every error about a node's attributes.
 var ErrAttribute = errors.New("bad attribute")
 
-// Only returns an error if there are attributes other than those in known. The error
-// names them and wraps ErrAttribute.
+// UnknownAttributesError is the error of Attributes.Only. It wraps ErrAttribute.
+type UnknownAttributesError struct{ Unknown, Known []string }
+
+// Error implements error.
+func (e *UnknownAttributesError) Error() string {
+	return fmt.Sprintf("%v: unknown %s (known: %s)", ErrAttribute, strings.Join(e.Unknown, ", "), strings.Join(e.Known, ", "))
+}
+
+// Unwrap returns ErrAttribute.
+func (*UnknownAttributesError) Unwrap() error { return ErrAttribute }
+
+// Only returns an error if there are attributes other than those in known. The error is an
+// UnknownAttributesError.
 func (a Attributes) Only(known ...string) error {
 	var unknown []string
 	for _, name := range slices.Sorted(maps.Keys(a)) {
@@ -26,7 +37,7 @@ func (a Attributes) Only(known ...string) error {
 		}
 	}
 	if len(unknown) > 0 {
-		return fmt.Errorf("%w: unknown %s (known: %s)", ErrAttribute, strings.Join(unknown, ", "), strings.Join(known, ", "))
+		return &UnknownAttributesError{unknown, known}
 	}
 	return nil
 }

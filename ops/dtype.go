@@ -40,6 +40,12 @@ const (
 	Int2           DType = 26
 )
 
+// The element types of ONNX that no tensor has here.
+const (
+	complex64Type  DType = 14
+	complex128Type DType = 15
+)
+
 // The types of values that are not tensors. ONNX has no numbers for them.
 const (
 	Sequence DType = -1
@@ -161,6 +167,10 @@ func (d DType) String() string {
 		return "optional"
 	case Map:
 		return "map"
+	case complex64Type:
+		return "complex64"
+	case complex128Type:
+		return "complex128"
 	}
 	if k, ok := kinds[d]; ok {
 		return k.name

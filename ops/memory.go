@@ -56,6 +56,14 @@ func (c *Context) Release(bytes int64) {
 	}
 }
 
+// Reserved returns the number of bytes that count at the moment.
+func (m *Memory) Reserved() int64 {
+	if m == nil {
+		return 0
+	}
+	return atomic.LoadInt64(&m.taken)
+}
+
 // Temporary returns n elements of temporary memory, all zero, after reserving it. See
 // Reserve.
 func Temporary[T any](c *Context, n int) ([]T, error) {

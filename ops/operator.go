@@ -16,6 +16,11 @@ type Operator struct {
 	MinInputs, MaxInputs   int
 	MinOutputs, MaxOutputs int
 
+	// Versions are the versions of the operator set of the domain in which the operator was
+	// added or changed, in ascending order. They are for documentation: New decides what it
+	// supports.
+	Versions []int
+
 	// New checks a node's attributes and returns an Op that computes the node.
 	// Its errors need not name the node: the caller adds the name.
 	New func(n Node) (Op, error)

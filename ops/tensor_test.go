@@ -60,7 +60,7 @@ func TestFromSlice_TakesEveryElementType(t *testing.T) {
 	}
 	_, err = ops.Zeros(14, nil)
 	require.ErrorIs(t, err, ops.ErrDType)
-	require.ErrorContains(t, err, "cannot hold data type 14")
+	require.ErrorContains(t, err, "cannot hold complex64")
 }
 
 func TestNewTensor_KeepsDataAndCopiesShape(t *testing.T) {

@@ -19,6 +19,11 @@ type Type struct {
 	Shape []Dim // nil for a sequence, an optional value and a map
 	Elem  *Type // of the items of a sequence or an optional value, or of the values of a map
 	Key   DType // of the keys of a map
+
+	// Unranked says that not even the number of dimensions is known, only the element type.
+	// Inputs and outputs of a model can have such a type, but Infer neither gets nor returns
+	// one.
+	Unranked bool
 }
 
 // Dim is a dimension: a size of at least 0, or -1 if the size is unknown until a run.
@@ -52,14 +57,17 @@ func Dims(sizes ...int) []Dim {
 	return d
 }
 
-// String returns the type in the form "float32(batch, 10)", or "unknown" for the zero
-// Type.
+// String returns the type in the form "float32(batch, 10)", "float32(...)" for an unranked
+// one, or "unknown" for the zero Type.
 func (t Type) String() string {
 	if t.DType == 0 {
 		return "unknown"
 	}
 	if t.DType.IsContainer() {
 		return t.elements()
+	}
+	if t.Unranked {
+		return fmt.Sprintf("%v(...)", t.DType)
 	}
 	s := make([]string, len(t.Shape))
 	for i, d := range t.Shape {
@@ -71,7 +79,7 @@ func (t Type) String() string {
 // Sizes returns the sizes of the dimensions, and false if not all of them are known, or if
 // the type is not that of a tensor.
 func (t Type) Sizes() (shape []int, known bool) {
-	if t.DType.IsContainer() {
+	if t.DType.IsContainer() || t.Unranked {
 		return nil, false
 	}
 	shape = make([]int, len(t.Shape))
@@ -85,10 +93,10 @@ func (t Type) Sizes() (shape []int, known bool) {
 }
 
 // Check returns nil if the tensor x has type t: the same element type and number of
-// dimensions, and the same size in every dimension whose size t knows. Otherwise, and
-// for a nil or zero Tensor, it returns an error that wraps ErrShape.
+// dimensions unless t is unranked, and the same size in every dimension whose size t knows.
+// Otherwise, and for a nil or zero Tensor, it returns an error that wraps ErrShape.
 func (t Type) Check(x *Tensor) error {
-	ok := x.DType() != 0 && x.DType() == t.DType && (!t.DType.IsContainer() || TypeOf(x).sameElements(t)) && len(x.Shape()) == len(t.Shape)
+	ok := x.DType() != 0 && x.DType() == t.DType && (!t.DType.IsContainer() || TypeOf(x).sameElements(t)) && (t.Unranked || len(x.Shape()) == len(t.Shape))
 	for i := 0; ok && i < len(t.Shape); i++ {
 		ok = !t.Shape[i].Known() || t.Shape[i].Size == x.Shape()[i]
 	}

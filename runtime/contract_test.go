@@ -148,7 +148,7 @@ func TestContract_NilAndZeroAreErrors(t *testing.T) {
 
 	m := open(t, n)
 	for name, o := range map[string]runtime.RunOption{
-		"nil": nil, "observe": runtime.Observe(nil), "watch": runtime.Watch(runtime.Watcher{}),
+		"nil": nil, "observe": runtime.Observe(nil), "watch": runtime.Watch(runtime.Watcher{}), "profile": runtime.Profile(nil),
 		"layer": runtime.Layer("", runtime.Dynamics{}),
 	} {
 		_, err = m.Run(t.Context(), in, o)
@@ -376,14 +376,11 @@ func TestModel_DescribesItselfAndWarns(t *testing.T) {
 	require.Contains(t, few[0], "L2/SbS draws 4 spikes instead of 40: epsilon is too small for so few spikes, which lowers the accuracy")
 	require.Empty(t, open(t, converttest.Digits(), runtime.Spikes(4), runtime.Epsilon0(20)).Warnings())
 
-	pb := network([]*onnxpb.ValueInfoProto{info("x", 2), info("pair", 2)}, "y", nodes{op("y = Add(x, pair)")})
+	pb := network([]*onnxpb.ValueInfoProto{info("x", 2)}, "y", nodes{op("y = Add(x, pair)")})
 	pb.MetadataProps = []*onnxpb.StringStringEntryProto{{Key: "a", Value: "1"}, {Key: "a", Value: "2"}}
 	m = load(t, pb)
-	require.Len(t, m.Warnings(), 2)
+	require.Len(t, m.Warnings(), 1)
 	require.Contains(t, m.Warnings()[0], `the key "a" more than once`)
-	require.Contains(t, m.Warnings()[1], "treated as constants")
-	pb.IrVersion, pb.MetadataProps = 3, nil
-	require.Empty(t, load(t, pb).Warnings(), "version 3 lists initializers as inputs")
 }
 
 // TestContract_ErrorsTellInputsFromFaults makes mistakes that a service must answer for.

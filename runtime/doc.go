@@ -27,6 +27,8 @@
 // values are missing. [WithOperators] adds others. The model itself can define more
 // operators, as ONNX functions.
 //
+// [Check] lists everything in a file that keeps it from being loaded.
+//
 // A model that sbs-convert or sbs-train wrote has a checksum. [Open], [OpenFS] and [New] refuse
 // one that does not match it, with an error that wraps [ErrChecksum]: see [IgnoreChecksum].
 // [LoadContext] ends loading early.
@@ -95,6 +97,11 @@
 // change the spikes or other properties of Spike-By-Spike layers, the model keeps copies of
 // the weights for up to 64 combinations of layer and properties. A Model does not keep the
 // bytes of its file. [MemoryLimit] bounds the values of one run.
+//
+// # Speed
+//
+// [Profile] reports how long every node takes, and the memory that it needs. sbs-run --profile
+// prints this for a model and its inputs.
 //
 // # Errors
 //

@@ -73,8 +73,9 @@ var (
 type NodeError = ops.NodeError
 
 // ValueInfo describes an input or output of a model: its name, element type and shape. The
-// Size of a dimension is -1 if it can differ from run to run. A DType of 0 means
-// that element type and rank are not known before a run.
+// Size of a dimension is -1 if it can differ from run to run, and with Unranked so can the
+// number of dimensions. A DType of 0 means that not even the element type is known before a
+// run.
 type ValueInfo struct {
 	Name     string
 	ops.Type // the element type and shape
@@ -175,7 +176,7 @@ var errNoModel = errors.New("runtime: the Model was not loaded: get one from Ope
 func (m *Model) loaded() bool { return m != nil && m.program != nil }
 
 // Run computes the outputs of the model. Inputs and outputs are maps from name to value;
-// all inputs are required, and all outputs are returned. In a model with stages, every image
+// all inputs are required apart from the OptionalInputs, and all outputs are returned. In a model with stages, every image
 // goes through the stages until it leaves: see Stage. When ctx is done, Run ends soon
 // with an error that wraps the error of ctx. An error at a node of the model wraps a
 // *NodeError.
@@ -220,7 +221,7 @@ func (m *Model) Close() error {
 	return nil
 }
 
-// Inputs describes the inputs that Run takes.
+// Inputs describes the inputs that Run needs.
 func (m *Model) Inputs() []ValueInfo {
 	if !m.loaded() {
 		return nil
@@ -228,7 +229,23 @@ func (m *Model) Inputs() []ValueInfo {
 	return infos(m.program.Inputs)
 }
 
-// Outputs describes the outputs that Run returns.
+// OptionalInputs describes the inputs that a run may leave out, because the file has a default
+// value for them: the initializers that are also inputs of the graph, in files of IR version 4
+// or later. Of a model with stages, they are those of the last stage.
+func (m *Model) OptionalInputs() []ValueInfo {
+	if !m.loaded() {
+		return nil
+	}
+	list := make([]graph.ValueInfo, len(m.program.Optional))
+	for i, v := range m.program.Optional {
+		list[i] = v.ValueInfo
+	}
+	return infos(list)
+}
+
+// Outputs describes the outputs that Run returns. A name is listed twice if the file does so.
+// The shape follows from the graph, where that is known, and is otherwise the one that the file
+// declares.
 func (m *Model) Outputs() []ValueInfo {
 	if !m.loaded() {
 		return nil

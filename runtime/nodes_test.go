@@ -27,22 +27,69 @@ var updateNodes = flag.Bool("update-nodes", false, "update testdata/onnx-nodes.t
 
 const nodesTable = "testdata/onnx-nodes.txt"
 
-// TestNodes_MatchTable runs the tests of single operators that are part of ONNX, in the
-// folder SBS_ONNX_NODES (from Debian's package libonnx-testdata), and compares the result
-// of each with a table. New must refuse a model that it does not support, with an error that
-// names the unsupported feature.
-func TestNodes_MatchTable(t *testing.T) {
-	dir := os.Getenv("SBS_ONNX_NODES")
+// onnxTests returns the files of one kind among the tests that are part of ONNX: node, simple,
+// pytorch-operator or light. SBS_ONNX_TESTS names the folder that has a folder for each kind.
+func onnxTests(t *testing.T, kind, pattern string) []string {
+	t.Helper()
+	dir := os.Getenv("SBS_ONNX_TESTS")
 	if dir == "" {
-		t.Skip("SBS_ONNX_NODES is not set")
+		t.Skip("SBS_ONNX_TESTS is not set")
 	}
-	folders, err := filepath.Glob(filepath.Join(dir, "test_*"))
+	paths, err := filepath.Glob(filepath.Join(dir, kind, pattern))
 	require.NoError(t, err)
-	require.NotEmpty(t, folders, "there are no tests in %s", dir)
-	slices.Sort(folders)
+	require.NotEmpty(t, paths, "there are no tests in %s", filepath.Join(dir, kind))
+	slices.Sort(paths)
+	return paths
+}
+
+// TestModels_Pass runs ONNX's tests of small models, and of operators as PyTorch exported them.
+func TestModels_Pass(t *testing.T) {
+	for _, kind := range []string{"simple", "pytorch-operator"} {
+		for _, f := range onnxTests(t, kind, "test_*") {
+			t.Run(kind+"/"+strings.TrimPrefix(filepath.Base(f), "test_"), func(t *testing.T) {
+				status, detail := runNode(t, f)
+				require.Equal(t, passed, status, detail)
+			})
+		}
+	}
+}
+
+// TestModels_LightPass runs ONNX's light models: networks for images of which all weights are
+// constants. The input consists of n numbers from 0 to 1-1/n.
+func TestModels_LightPass(t *testing.T) {
+	for _, f := range onnxTests(t, "light", "*.onnx") {
+		name := strings.TrimSuffix(f, ".onnx")
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			m, err := runtime.Open(f)
+			require.NoError(t, err)
+			require.Empty(t, m.Warnings())
+			in, out := m.Inputs()[0], m.Outputs()[0]
+			shape, known := in.Sizes()
+			require.True(t, known)
+			n, err := ops.Len(shape)
+			require.NoError(t, err)
+			pixels := make([]float32, n)
+			for i := range pixels {
+				pixels[i] = float32(float64(i) / float64(n))
+			}
+			got, err := m.Run(t.Context(), values{in.Name: f32(shape, pixels...)})
+			require.NoError(t, err)
+			data, err := os.ReadFile(name + "_output_0.pb")
+			require.NoError(t, err)
+			want, err := decodeValue(data, out.Type)
+			require.NoError(t, err)
+			require.NoError(t, compareNode(got[out.Name], want, false, nodeTolerance(name)))
+		})
+	}
+}
+
+// TestNodes_MatchTable runs ONNX's tests of single operators, and compares the result of each
+// with a table. New must refuse a model that it does not support, with an error that names the
+// unsupported feature.
+func TestNodes_MatchTable(t *testing.T) {
 	var lines []string
 	counts := map[string]int{}
-	for _, f := range folders {
+	for _, f := range onnxTests(t, "node", "test_*") {
 		status, detail := runNode(t, f)
 		counts[status]++
 		line := strings.TrimPrefix(filepath.Base(f), "test_") + " " + status

@@ -2,8 +2,6 @@ package runtime_test
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -150,12 +148,8 @@ func nestedLoopsResult() *runtime.Tensor {
 
 // TestNodes_ControlFlowPasses runs tests of control flow that are part of ONNX.
 func TestNodes_ControlFlowPasses(t *testing.T) {
-	dir := os.Getenv("SBS_ONNX_NODES")
-	if dir == "" {
-		t.Skip("SBS_ONNX_NODES is not set")
-	}
 	for _, name := range []string{"if", "loop11", "scan9_sum", "range_float_type_positive_delta_expanded", "range_int32_type_negative_delta_expanded"} {
-		status, detail := runNode(t, filepath.Join(dir, "test_"+name))
+		status, detail := runNode(t, onnxTests(t, "node", "test_"+name)[0])
 		require.Equal(t, passed, status, "%s: %s", name, detail)
 	}
 }

@@ -168,7 +168,7 @@ func newTrainer(pb *onnxpb.ModelProto, err error, cfg Config) (*Trainer, error) 
 	if t.source, err = onnx.Marshal(pb); err != nil {
 		return nil, err
 	}
-	t.program, err = graph.Compile(pb, graph.Options{Context: loading, Workers: cfg.Workers, MemoryLimit: cfg.MemoryLimit, Operators: cfg.Operators})
+	t.program, err = graph.Compile(pb, graph.Options{Context: loading, Workers: cfg.Workers, MemoryLimit: cfg.MemoryLimit, Operators: cfg.Operators, FixDefaults: true})
 	if errors.Is(err, runtime.ErrOption) {
 		return nil, fmt.Errorf("%w: %w", ErrTrain, err)
 	}

@@ -40,6 +40,10 @@ with the first stage whose two most probable classes are far enough apart.
 --stage N writes one stage as a model without stages, or as a folder. --info
 lists the stages.
 
+--check says whether any ONNX model can run in sbs-run, and --info describes it.
+If it cannot run, all operators, attributes and element types that are missing
+are listed with their nodes, also those in subgraphs and functions.
+
 --normalize-images writes a model that subtracts the mean from every image,
 after the crop, and divides it by its standard deviation. Changes of brightness
 and contrast then have no effect, as long as no value is clipped. The weights
@@ -56,14 +60,16 @@ const example = `  sbs-convert ./Weights model.onnx
   sbs-convert --info model.onnx
   sbs-convert staged.onnx --stage 1 few.onnx
   sbs-convert cnn.onnx --normalize-images normalized.onnx
-  sbs-convert --dot model.onnx | dot -Tsvg > model.svg`
+  sbs-convert --dot model.onnx | dot -Tsvg > model.svg
+  sbs-convert --check any.onnx`
 
 const use = `sbs-convert [flags] WEIGHTS MODEL.onnx
 sbs-convert [flags] MODEL.onnx WEIGHTS
 sbs-convert --stage N MODEL.onnx ONE.onnx
 sbs-convert --normalize-images MODEL.onnx NORMALIZED.onnx
 sbs-convert --info MODEL.onnx
-sbs-convert --dot MODEL.onnx`
+sbs-convert --dot MODEL.onnx
+sbs-convert --check MODEL.onnx`
 
 // flags are the values of the command line.
 type flags struct {
@@ -83,6 +89,7 @@ type flags struct {
 	force bool
 
 	info, dot      bool
+	canRun         bool
 	ignoreChecksum bool
 
 	stage     cli.OptionalInt
@@ -102,6 +109,8 @@ func newCommand([]string) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stdout, stderr := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
 			switch {
+			case f.canRun:
+				return f.checkModel(ctx, stdout, stderr, args[0])
 			case f.dot:
 				return f.draw(ctx, stdout, args[0], f.stage.Or(0))
 			case f.info:
@@ -161,7 +170,8 @@ func (f *flags) register(s *pflag.FlagSet) {
 
 	s.BoolVar(&f.info, "info", false, "print the layers, the size and the origin of a model")
 	s.BoolVar(&f.dot, "dot", false, "print the graph of a model in the DOT language of Graphviz")
-	cli.Group(s, headingDescribe, "info", "dot")
+	s.BoolVar(&f.canRun, "check", false, "say whether any ONNX model can run here, and list all operators, attributes and element types that are missing; the exit code is 1 if it cannot")
+	cli.Group(s, headingDescribe, "info", "dot", "check")
 
 	cli.IntVar(s, &f.stage, "stage", 1, "`number` of the stage to write or to describe (default: none to write, all to describe with --info, the last for --dot)")
 	cli.Group(s, headingStages, "stage")
@@ -173,9 +183,9 @@ func (f *flags) register(s *pflag.FlagSet) {
 // check checks the arguments and the combination of flags.
 func (f *flags) check(set *pflag.FlagSet, args []string) error {
 	switch {
-	case f.info && f.dot:
-		return errors.New("--info and --dot cannot be combined")
-	case f.info || f.dot:
+	case f.info && f.dot || f.canRun && (f.info || f.dot):
+		return errors.New("--info, --dot and --check cannot be combined")
+	case f.info || f.dot || f.canRun:
 		return f.checkDescription(set, args)
 	}
 	if err := checkPaths(args, f.stage.Set || f.normalize); err != nil {
@@ -208,16 +218,22 @@ func (f *flags) check(set *pflag.FlagSet, args []string) error {
 	return nil
 }
 
-// checkDescription checks the command line of --info or --dot.
+// checkDescription checks the command line of --info, --dot or --check.
 func (f *flags) checkDescription(set *pflag.FlagSet, args []string) error {
-	flag := "--info"
-	if f.dot {
+	flag, flags := "--info", []string{"info", "dot", "stage", cli.ChecksumFlag}
+	switch {
+	case f.dot:
 		flag = "--dot"
+	case f.canRun:
+		flag, flags = "--check", []string{"check", cli.ChecksumFlag}
 	}
 	if len(args) != 1 {
 		return fmt.Errorf("%s takes one model: sbs-convert %s MODEL.onnx (number of arguments: %d)", flag, flag, len(args))
 	}
-	return onlyFlags(set, "when converting", []string{"info", "dot", "stage", cli.ChecksumFlag})
+	if f.canRun && f.stage.Set {
+		return errors.New("--check checks all stages: leave out --stage")
+	}
+	return onlyFlags(set, "when converting", flags)
 }
 
 // checkPaths checks that the arguments are a folder and a model, in any order, or two models

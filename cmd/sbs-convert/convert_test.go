@@ -146,7 +146,7 @@ func TestConvert_RefusesInvalidCommandLines(t *testing.T) {
 		{"two files", []string{npyFile, path}, "is an .npy file (NumPy array); want the weights folder"},
 		{"info without model", []string{"--info"}, "--info takes one model: sbs-convert --info MODEL.onnx (number of arguments: 0)"},
 		{"dot without model", []string{"--dot"}, "--dot takes one model: sbs-convert --dot MODEL.onnx (number of arguments: 0)"},
-		{"info and dot", []string{"--info", "--dot", path}, "--info and --dot cannot be combined"},
+		{"info and dot", []string{"--info", "--dot", path}, "--info, --dot and --check cannot be combined"},
 		{"info with a flag for converting", []string{"--info", path, "--spikes", "3"}, "--spikes applies only when converting"},
 		{"dot with flags for converting", []string{"--dot", path, "--decompose", "--force"}, "--decompose, --force apply only when converting"},
 		{"decompose and no-function", []string{weights, path, "--decompose", "--no-function"}, "--decompose and --no-function cannot be combined"},
@@ -247,7 +247,7 @@ func TestInfo_DescribesModels(t *testing.T) {
 		require.NoError(t, err)
 		out, _, err := command(t, "--info", write(data))
 		require.NoError(t, err)
-		for _, want := range []string{"that sbs-convert did not write", "somebody", "ai.onnx version 13", "3 nodes", "Relu 2"} {
+		for _, want := range []string{"that sbs-convert did not write", "somebody", "ai.onnx version 13", "3 nodes:", "Relu 2"} {
 			require.Contains(t, out, want)
 		}
 	})
@@ -346,7 +346,7 @@ func TestHelp_ListsFlagsByPurpose(t *testing.T) {
 			"no-preprocessing", "batch", "decompose", "no-function"},
 		"From PyTorch-SbS to ONNX, to verify a runtime": {"inject", "seed"},
 		"From ONNX to PyTorch-SbS":                      {"arrays-only"},
-		"To describe a model":                           {"info", "dot"},
+		"To describe a model":                           {"info", "dot", "check"},
 		"To change a model":                             {"normalize-images"},
 		"For a model with stages":                       {"stage"},
 	}, flags)

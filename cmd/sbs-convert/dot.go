@@ -42,7 +42,7 @@ func dot(g *onnxpb.GraphProto) string {
 	d := dotGraph{source: map[string]string{}, shapes: map[string]string{}, weights: map[string]string{}}
 	for _, list := range [][]*onnxpb.ValueInfoProto{g.GetInput(), g.GetOutput(), g.GetValueInfo()} {
 		for _, v := range list {
-			d.shapes[v.GetName()] = strings.Join(dimensions(v), " × ")
+			d.shapes[v.GetName()] = strings.Join(dimensions(v.GetType().GetTensorType().GetShape()), " × ")
 		}
 	}
 	for _, t := range g.GetInitializer() {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,7 +16,6 @@ import (
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
-	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
@@ -312,51 +310,4 @@ func training(n *convert.Network) string {
 		return fmt.Sprintf("the settings cannot be read (%v)", err)
 	}
 	return t.String()
-}
-
-// describeForeign describes a model that sbs-convert did not write. size is the size of
-// the file in bytes.
-func describeForeign(out io.Writer, path string, m *onnxpb.ModelProto, size int) {
-	g := m.GetGraph()
-	fmt.Fprintf(out, "%s: an ONNX model that sbs-convert did not write, %s\n", filepath.ToSlash(path), byteCount(size))
-	fmt.Fprintf(out, "produced by: %s %s\n", m.GetProducerName(), m.GetProducerVersion())
-	for _, o := range m.GetOpsetImport() {
-		fmt.Fprintf(out, "operators: %s version %d\n", domainName(o.GetDomain()), o.GetVersion())
-	}
-	for _, v := range g.GetInput() {
-		fmt.Fprintf(out, "input: %s\n", valueName(v))
-	}
-	for _, v := range g.GetOutput() {
-		fmt.Fprintf(out, "output: %s\n", valueName(v))
-	}
-	operators := map[string]int{}
-	for _, n := range g.GetNode() {
-		operators[n.GetOpType()]++
-	}
-	fmt.Fprintf(out, "%d nodes:\n", len(g.GetNode()))
-	for _, name := range slices.Sorted(maps.Keys(operators)) {
-		fmt.Fprintf(out, "  %s %d\n", name, operators[name])
-	}
-}
-
-// domainName returns the name of an operator domain. The default domain has two names.
-func domainName(d string) string {
-	if d == "" {
-		return "ai.onnx"
-	}
-	return d
-}
-
-// valueName returns the name, the element type and the dimensions of a value.
-func valueName(v *onnxpb.ValueInfoProto) string {
-	return fmt.Sprintf("%s %v(%s)", v.GetName(), ops.DType(v.GetType().GetTensorType().GetElemType()), strings.Join(dimensions(v), ", "))
-}
-
-// dimensions returns the sizes or symbols of the dimensions of a value.
-func dimensions(v *onnxpb.ValueInfoProto) []string {
-	var dims []string
-	for _, d := range v.GetType().GetTensorType().GetShape().GetDim() {
-		dims = append(dims, cmp.Or(d.GetDimParam(), fmt.Sprint(d.GetDimValue())))
-	}
-	return dims
 }

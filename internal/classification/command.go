@@ -13,11 +13,12 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/spike-by-spike/sbs/internal/cli"
+	"github.com/spike-by-spike/sbs/internal/tensors"
 )
 
 const long = `Classifies images with an ONNX model that sbs-convert or sbs-train wrote, or
 with another model that takes a batch of images and returns one vector per
-image.
+image. With --input or --random, it runs any ONNX model.
 
 IMAGES is any number of
   - PNG, JPEG, GIF, BMP, TIFF or WebP files, or folders of such files; with one
@@ -55,7 +56,18 @@ the exit code is 1 in that case.
 
 --shard i/n classifies part i of n of the images, for example on one of several
 machines, and writes a part of the results. "sbs-run merge" makes the output of
-the whole run from all parts: see "sbs-run merge --help".`
+the whole run from all parts: see "sbs-run merge --help".
+
+--input gives the inputs of any model as NumPy's arrays, by name: .npy files, or
+an .npz file with all of them. Their element types and shapes must be those of
+the model. --output names a folder for one .npy file per output, an .npz file
+for all of them, or a .npy file for the only one; without it, the first elements
+of every output are printed. Element types that NumPy lacks, such as bfloat16
+and int4, are stored as larger ones that it has.
+
+--random runs a model on random numbers and measures it: from 0 to 1 for
+floating-point inputs, and 0 or 1 for others. --size sets the dimensions that
+the model leaves open. --profile also prints the time of every node.`
 
 const example = `  sbs-run model.onnx images/
   sbs-run model.onnx t10k-images-idx3-ubyte.gz --limit 1000 --spikes 400
@@ -63,7 +75,10 @@ const example = `  sbs-run model.onnx images/
   sbs-run model.onnx photo.jpg --resize --format json
   sbs-run model.onnx images/ --shard 2/8 -o part2.jsonl
   sbs-run merge part*.jsonl -o all.txt
-  curl -s https://example.org/7.png | sbs-run model.onnx -`
+  curl -s https://example.org/7.png | sbs-run model.onnx -
+  sbs-run any.onnx --input x=x.npy --input ids=ids.npy --output out/
+  sbs-run any.onnx --input inputs.npz --output outputs.npz
+  sbs-run any.onnx --random --size batch=4 --size x=4x3x224x224 --profile`
 
 // Flags holds the values of the command line of sbs-run.
 type Flags struct {
@@ -96,25 +111,40 @@ func Command(args []string) *cobra.Command {
 		return newMerge()
 	}
 	var f Flags
+	var model tensors.Flags
 	cmd := &cobra.Command{
-		Use:     "sbs-run [flags] MODEL.onnx IMAGES...\nsbs-run merge [flags] PART...",
-		Short:   "Classifies images with an ONNX model",
+		Use:     "sbs-run [flags] MODEL.onnx IMAGES...\nsbs-run [flags] MODEL.onnx --input NAME=FILE.npy...\nsbs-run [flags] MODEL.onnx --random\nsbs-run merge [flags] PART...",
+		Short:   "Classifies images with an ONNX model, or runs any model on arrays",
 		Long:    long,
 		Example: example,
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 && args[0] == mergeWord {
 				return errors.New("merge must be the first word: sbs-run merge [flags] PART... (write ./merge for a model of this name)")
 			}
 			if i := slices.Index(args, standardInput); i >= 0 && slices.Contains(args[i+1:], standardInput) {
 				return errors.New("- (the standard input) can be given only once")
 			}
+			if err := model.Check(cmd.Flags()); err != nil {
+				return err
+			}
+			if model.Used() {
+				return f.checkTensors(&model, args)
+			}
+			if len(args) == 1 && !f.isShard() {
+				return errors.New("expected a model and at least one image: sbs-run MODEL.onnx IMAGES..., or, for a model of anything else, " +
+					"sbs-run MODEL.onnx --input NAME=FILE.npy (see --help)")
+			}
 			return CheckArgs("sbs-run", args, f.isShard())
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if model.Used() {
+				return f.runTensors(cmd, &model, args)
+			}
 			return f.run(cmd, args)
 		},
 	}
 	f.Register(cmd.Flags())
+	model.Register(cmd.Flags())
 	cli.ShardVar(cmd.Flags(), &f.shard, "classify only part `i/n` of the images, such as 2/8, and write a part of the results, for sbs-run merge")
 	return cmd
 }
@@ -128,8 +158,13 @@ func CheckArgs(command string, args []string, shards bool) error {
 	if shards && slices.Contains(args, standardInput) {
 		return errors.New("shards cannot read - (the standard input): all of them read the same model and images, so give their files")
 	}
-	if info, err := os.Stat(args[0]); err == nil && info.IsDir() {
-		return fmt.Errorf("%s is a folder: the first argument must be the model", args[0])
+	return checkModel(args[0])
+}
+
+// checkModel returns an error if the model is a folder.
+func checkModel(path string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return fmt.Errorf("%s is a folder: the first argument must be the model", path)
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/pflag"
 
@@ -23,8 +22,8 @@ type output struct {
 }
 
 func (o *output) register(s *pflag.FlagSet) {
-	s.StringVarP(&o.path, "output", "o", "", "`file` for the results, which appears when they are complete (default: -, the standard output)")
-	s.BoolVar(&o.force, "force", false, "replace the file of --output if it exists")
+	s.StringVarP(&o.path, "output", "o", "", "`file` for the results, which appears when they are complete (default: -, the standard output); with --input or --random, a folder for .npy files, or an .npz or .npy file")
+	s.BoolVar(&o.force, "force", false, "replace the files of --output if they exist")
 }
 
 // failedImages is the error of a run in which some images could not be classified. Its output
@@ -54,7 +53,7 @@ func (o *output) write(stdout io.Writer, inputs []string, results func(io.Writer
 	if o.path == "" || o.path == standardOutput {
 		return results(stdout)
 	}
-	if err := o.check(inputs); err != nil {
+	if err := cli.CheckOutput(o.path, inputs, o.force); err != nil {
 		return err
 	}
 	file, err := atomicfile.Create(o.path)
@@ -70,21 +69,4 @@ func (o *output) write(stdout io.Writer, inputs []string, results func(io.Writer
 		return errors.Join(printed, err, file.Discard())
 	}
 	return errors.Join(printed, file.Commit())
-}
-
-// check returns an error if the file must not be written.
-func (o *output) check(inputs []string) error {
-	old, err := os.Stat(o.path)
-	if err != nil {
-		return nil // the file is new, or Create reports the error
-	}
-	for _, path := range inputs {
-		if input, err := os.Stat(path); err == nil && os.SameFile(old, input) {
-			return cli.Usage(fmt.Errorf("--output %s is the same file as the argument %s, which is only read: give another --output", o.path, path))
-		}
-	}
-	if !o.force && old.Mode().IsRegular() { // Create refuses other files
-		return fmt.Errorf("%s already exists: give another --output, or replace it with --force", o.path)
-	}
-	return nil
 }

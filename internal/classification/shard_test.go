@@ -375,6 +375,7 @@ func TestIdentity_HasAllFlags(t *testing.T) {
 		"labels",                                        // in the fingerprint
 		"workers", "ignore-checksum", "output", "force", // without an effect on the output
 		"shard", "help", "version",
+		"input", "random", "size", "runs", "profile", // without images
 	}
 	Command(nil).Flags().VisitAll(func(f *pflag.Flag) {
 		require.NotEqual(t, slices.Contains(elsewhere, f.Name), slices.Contains(identityFlags(), f.Name), "--%s", f.Name)

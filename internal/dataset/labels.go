@@ -131,6 +131,9 @@ const maxOneHot = 1 << 12
 
 // checkLabels returns an error if an array cannot contain the labels of n images.
 func checkLabels(h npy.Header, n int) error {
+	if err := h.CheckNumeric(); err != nil {
+		return err
+	}
 	if len(h.Shape) == 2 && h.Shape[0] == n && h.Shape[1] > 1 { // one-hot
 		if h.Shape[1] > maxOneHot {
 			return fmt.Errorf("the array has shape %v, want one label per image", h.Shape)

@@ -124,6 +124,11 @@ func imagesOf(a arrays, opt Options) (string, error) {
 	var why error
 	for _, name := range a.Names() {
 		h, err := a.Header(name)
+		if err == nil {
+			if err = h.CheckNumeric(); err != nil {
+				err = fmt.Errorf("array %s: %w", filepath.Base(name), err)
+			}
+		}
 		if err != nil { // names of classes, for example
 			why = err
 			continue
@@ -184,6 +189,8 @@ func labelsOf(a arrays, images string, n int) (string, error) {
 			why = err
 			if _, ok := errors.AsType[*countError](err); ok {
 				why = fmt.Errorf("array %s %w", filepath.Base(name), err)
+			} else if h.CheckNumeric() != nil {
+				why = fmt.Errorf("array %s: %w", filepath.Base(name), err)
 			}
 		}
 	}

@@ -62,7 +62,7 @@ func TestOpen_ReadsNPZ(t *testing.T) {
 		{"names of classes", []member{{"x", images(7)}, {"y", npyBytes(t, []int{2}, []int64{8, 9})}, {"class_names", texts}}, "a.npz", All, "a.npz:x[1] 9 7", ""},
 		{"numbers of images", []member{{"x", images(7)}, {"ids", npyBytes(t, []int{2}, []int64{0, 1})}}, "a.npz", All, "a.npz:x[1] -1 7", ""},
 		{"too few labels", []member{{"x_test", images(7)}, {"y_test", npyBytes(t, []int{1}, []int64{8})}}, "a.npz", All, "", "array y_test has 1 labels, but there are 2 images"},
-		{"texts as labels", []member{{"x", images(7)}, {"y", texts}}, "a.npz", All, "", "array y: bad header: dtype \"<U1\" means strings"},
+		{"texts as labels", []member{{"x", images(7)}, {"y", texts}}, "a.npz", All, "", "array y: dtype \"U1\" means strings, want numbers"},
 		{"bools", []member{{"x", npyBytes(t, []int{2, 2, 2}, []bool{false, true, true, true, true, true, true, true})}}, "a.npz", All, "a.npz:x[1] -1 255", ""},
 		{"no test set", []member{{"a", images(1)}}, "a.npz", Test, "", "no array of images has a name of a test set"},
 		{"which", []member{{"a", images(1)}, {"b", images(2)}}, "a.npz", All, "", "several arrays may contain the images (a [2 2 2], b [2 2 2]): name one, as in a.npz:a"},

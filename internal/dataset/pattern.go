@@ -22,6 +22,9 @@ func openPattern(path string, opt Options) (part, error) {
 func newPattern(path string, opt Options, read npy.Reader) (part, error) {
 	var shape layout
 	a, err := read(func(h npy.Header) (err error) {
+		if err := h.CheckNumeric(); err != nil {
+			return err
+		}
 		if shape, err = arrange(h.Shape, opt); err != nil {
 			return err
 		}

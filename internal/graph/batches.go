@@ -43,15 +43,15 @@ func (k *compiler) findBatches() error {
 	}
 	first := map[*Step][]int{} // the first dimension for each batch size, -1 if it is unknown
 	for _, size := range probes {
-		in := make([]*ops.Input, len(p.Inputs))
-		for i, v := range p.Inputs {
-			t := ops.Type{DType: v.DType, Shape: slices.Clone(v.Shape)}
-			if len(t.Shape) > 0 && !t.Shape[0].Known() {
-				t.Shape[0] = ops.Dim{Size: size}
+		in := p.inputTypes()
+		for _, x := range in[:len(p.Inputs)] {
+			if x != nil && len(x.Shape) > 0 && !x.Shape[0].Known() {
+				x.Shape = slices.Clone(x.Shape)
+				x.Shape[0] = ops.Dim{Size: size}
 			}
-			in[i] = &ops.Input{Type: t}
 		}
 		inf := k.newInference()
+		inf.tolerate = Problem.error // a batch of this size may be impossible
 		seen := map[*Step]int{}
 		inf.inferred = func(s *Step, out []ops.Type) {
 			seen[s] = -1

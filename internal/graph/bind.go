@@ -10,18 +10,28 @@ import (
 )
 
 // readNodes adds a step for every node of a graph.
-func (s *scope) readNodes(g *onnxpb.GraphProto) error { return s.addNodes(g.GetNode()) }
+func (s *scope) readNodes(g *onnxpb.GraphProto) error {
+	s.expect(g)
+	return s.addNodes(g.GetNode())
+}
 
 // addNodes adds the steps of the nodes of a graph or function.
 func (s *scope) addNodes(nodes []*onnxpb.NodeProto) error {
-	for i, n := range nodes {
+	order, err := s.executionOrder(nodes)
+	if err != nil {
+		return err
+	}
+	for _, i := range order {
+		n := nodes[i]
 		operator := n.GetOpType()
 		if d := domainOf(n.GetDomain()); d != "" {
 			operator = d + "." + operator
 		}
 		name := s.prefix + nodeName(n, i)
 		if err := s.addNode(n, name, operator); err != nil {
-			return &ops.NodeError{Node: name, Operator: operator, Err: err}
+			if err := s.tolerateNode(n, name, operator, err); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -45,9 +55,9 @@ func (s *scope) addNode(n *onnxpb.NodeProto, name, operator string) error {
 	if !native {
 		return unknownOperator(domain, n)
 	}
-	opset, ok := s.opsets[domain]
-	if !ok {
-		return fmt.Errorf("the version of the operators of domain %q is missing: the model, or the function of the node, must import one (opset_import)", domain)
+	opset, err := s.opset(domain)
+	if err != nil {
+		return err
 	}
 	inputs, err := s.inputs(n)
 	if err != nil {
@@ -57,7 +67,7 @@ func (s *scope) addNode(n *onnxpb.NodeProto, name, operator string) error {
 	if err != nil {
 		return err
 	}
-	st := Step{Name: name, Operator: operator, Inputs: inputs, injectable: injectable(n)}
+	st := Step{Name: name, Operator: operator, opset: opset, Inputs: inputs, injectable: injectable(n)}
 	if isSbS(n) {
 		st.sbsIndex = len(s.k.p.sbsNodes) - 1 // attributes has added it
 		st.epsilonXY = s.epsilonXY(n)
@@ -131,7 +141,7 @@ func (s *scope) inputs(n *onnxpb.NodeProto) ([]int, error) {
 			slot, ok = s.lookup(name)
 		}
 		if !ok {
-			return nil, fmt.Errorf("input %d, %q, is neither an input of the model, nor an initializer, nor an output of an earlier node: nodes must be sorted topologically", i, name)
+			return nil, fmt.Errorf("input %d, %q, is neither an input, nor an initializer, nor an output of a node", i, name)
 		}
 		slots = append(slots, slot)
 	}
@@ -152,7 +162,7 @@ func (s *scope) bind(st *Step, outputs int, attrs ops.Attributes, opset int, o o
 	n := ops.Node{Name: st.Name, Attributes: attrs, Opset: opset, NumInputs: len(st.Inputs), NumOutputs: outputs}
 	var err error
 	if st.Op, err = o.New(n); err != nil {
-		return err
+		return s.k.attributeProblems(st, o, n, err)
 	}
 	if st.Op == nil {
 		return errNoOp
@@ -228,12 +238,17 @@ func (s *scope) attribute(a *onnxpb.AttributeProto) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p, ok := v.(*onnxpb.TensorProto); ok {
-		t, err := s.k.tensorOf(p)
-		if err != nil {
-			return nil, fmt.Errorf("attribute %s: %w", a.GetName(), err)
-		}
-		return t, nil
+	var t *ops.Tensor
+	switch p := v.(type) {
+	case *onnxpb.TensorProto:
+		t, err = s.k.tensorOf(p)
+	case *onnxpb.SparseTensorProto:
+		t, err = s.k.denseOf(p)
+	default:
+		return v, nil
 	}
-	return v, nil
+	if err != nil {
+		return nil, fmt.Errorf("attribute %s: %w", a.GetName(), err)
+	}
+	return t, nil
 }

@@ -42,7 +42,7 @@ func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
 	p.frames.New = func() any { return new(frame) }
 	k := &compiler{
 		Options: o, p: p, irVersion: pb.GetIrVersion(), functions: map[functionKey]*onnxpb.FunctionProto{},
-		tensors: o.Shared.tensors, layers: map[string]bool{},
+		tensors: o.Shared.tensors, layers: map[string]bool{}, newest: map[string]bool{}, problems: map[string]bool{}, checked: map[*Step]bool{},
 	}
 	for _, phase := range []func(*onnxpb.ModelProto) error{k.readOperators, k.readModel, k.infer} {
 		if err := phase(pb); err != nil {
@@ -58,11 +58,23 @@ func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
 	return p, nil
 }
 
+// builtIn returns the built-in operators without subgraphs.
+func builtIn() []ops.Operator {
+	return slices.Concat(std.Operators(), preview.Operators(), sbs.Operators())
+}
+
+// Operators describes all built-in operators. Those with subgraphs have no New.
+func Operators() []ops.Operator { return append(builtIn(), controlOperators()...) }
+
+// Opsets returns the first and the last version of the standard operators that models may
+// import.
+func Opsets() (first, last int) { return minOpset, maxOpset }
+
 // readOperators collects the built-in operators and the operators of the options. The
 // latter take precedence.
 func (k *compiler) readOperators(*onnxpb.ModelProto) error {
 	k.operators = map[opKey]ops.Operator{}
-	for _, o := range slices.Concat(std.Operators(), preview.Operators(), sbs.Operators()) {
+	for _, o := range builtIn() {
 		k.operators[opKey{o.Domain, o.Name}] = o
 	}
 	for _, o := range k.Options.Operators {
@@ -90,7 +102,7 @@ func (k *compiler) readModel(pb *onnxpb.ModelProto) error {
 		}
 		k.p.Metadata[m.GetKey()] = m.GetValue()
 	}
-	opsets, err := readOpsets(pb.GetOpsetImport())
+	opsets, err := k.modelOpsets(pb.GetOpsetImport())
 	if err != nil {
 		return err
 	}
@@ -110,24 +122,24 @@ func (k *compiler) readModel(pb *onnxpb.ModelProto) error {
 }
 
 // infer infers the types of all values and computes the constants that follow from
-// others. It compares the types of the outputs with those that the file declares.
+// others. It compares the types of the outputs with those that the file declares. It ignores the
+// declared types of other values.
 func (k *compiler) infer(pb *onnxpb.ModelProto) error {
 	if err := k.findBatches(); err != nil {
 		return err
 	}
-	in := make([]*ops.Input, len(k.p.Inputs))
-	for i, v := range k.p.Inputs {
-		in[i] = &ops.Input{Type: v.Type}
-	}
-	types, err := k.newInference().graph(k.p.Main, in)
+	types, err := k.newInference().graph(k.p.Main, k.p.inputTypes())
 	if err != nil {
 		return err
 	}
+	k.countUnchecked()
 	k.p.setPositions(types)
 	k.p.setCrop(types)
 	for i, out := range pb.GetGraph().GetOutput() {
-		if k.p.Outputs[i].Type, err = outputType(out, types[k.p.Main.Outputs[i]]); err != nil {
-			return fmt.Errorf("output %q: %w", out.GetName(), err)
+		if k.p.Outputs[i].Type, err = k.outputType(out, types[k.p.Main.Outputs[i]]); err != nil {
+			if err := k.tolerate(Problem{Err: fmt.Errorf("output %q: %w", out.GetName(), err)}); err != nil {
+				return err
+			}
 		}
 	}
 	k.p.Main.walk((*Graph).applyFolded)
@@ -157,22 +169,19 @@ func (p *Program) setPositions(types []*ops.Input) {
 	}
 }
 
-// outputType returns the type of an output of the model: the inferred one if it is known.
-// The declared type may be less specific than the inferred one, but must not contradict it.
-func outputType(out *onnxpb.ValueInfoProto, inferred *ops.Input) (ops.Type, error) {
-	dtype, err := dtypeOf(out)
-	if err != nil {
-		return ops.Type{}, err
-	}
+// outputType returns the type of an output of the model: the inferred one if it is known, or
+// else the declared one. A declared shape that contradicts the inferred one causes a warning,
+// since many files have wrong ones.
+func (k *compiler) outputType(out *onnxpb.ValueInfoProto, inferred *ops.Input) (ops.Type, error) {
 	declared, err := typeOf(out)
 	if err != nil || inferred == nil {
 		return declared, err
 	}
-	if err := agree(declared, inferred.Type); err != nil {
-		return ops.Type{}, err
+	if declared.DType != 0 && declared.DType != inferred.DType {
+		return ops.Type{}, fmt.Errorf("%w: declared as %v, but computed as %v", ops.ErrDType, declared, inferred.Type)
 	}
-	if dtype != 0 && dtype != inferred.DType {
-		return ops.Type{}, fmt.Errorf("%w: declared as %v, but computed as %v", ops.ErrDType, dtype, inferred.Type)
+	if !fits(declared, inferred.Type) {
+		k.p.warn("output %q is declared as %v, but computed as %v: the declared shape is ignored", out.GetName(), declared, inferred.Type)
 	}
 	return inferred.Type, nil
 }

@@ -7,13 +7,6 @@ import (
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
-	"github.com/spike-by-spike/sbs/ops/sbs"
-)
-
-// The versions of the standard operators that package ops/std implements.
-const (
-	minOpset = 1
-	maxOpset = 27
 )
 
 // opKey identifies an operator.
@@ -28,8 +21,13 @@ type compiler struct {
 	tensors   map[*onnxpb.TensorProto]*ops.Tensor // decoded so far: the calls of a function share its tensors
 	layers    map[string]bool                     // the keys of Dynamics.Layers that name an SbS node
 	fewSpikes []string                            // the SbS nodes with far fewer spikes than in the file
+	newest    map[string]bool                     // the domains without an imported version, of which the newest one is used
 	irVersion int64
-	size      int // see maxSize
+	size      int   // see maxSize
+	dense     int64 // bytes of the sparse tensors of the file, which are stored as dense ones
+
+	problems map[string]bool // reported so far, to report each once
+	checked  map[*Step]bool  // the steps whose types were inferred, with Options.Problem
 }
 
 // functionKey identifies a function.
@@ -43,22 +41,19 @@ const (
 	maxCalls     = 64      // nested calls of functions
 )
 
-// readOpsets returns the version of the operators of each domain that is imported.
-func readOpsets(imports []*onnxpb.OperatorSetIdProto) (map[string]int, error) {
-	opsets := map[string]int{}
-	for _, o := range imports {
-		domain, v := domainOf(o.GetDomain()), o.GetVersion()
-		switch {
-		case domain == "" && (v < minOpset || v > maxOpset):
-			return nil, fmt.Errorf("version %d of the standard operators (opset_import) is not supported: export the model with a version from %d to %d", v, minOpset, maxOpset)
-		case domain == sbs.Domain && v != sbs.Version:
-			return nil, fmt.Errorf("version %d of the operators of %s (opset_import) is not supported: want version %d", v, domain, sbs.Version)
-		case v < 0 || v > 1<<20:
-			return nil, fmt.Errorf("version %d of the operators of domain %q (opset_import) is out of range", v, domain)
-		}
-		opsets[domain] = int(v)
+// tolerate returns the error of a problem, or nil after reporting it to Options.Problem.
+func (k *compiler) tolerate(p Problem) error {
+	switch {
+	case p.Err == nil:
+		return nil
+	case k.Problem == nil || k.Context.Err() != nil:
+		return p.error()
 	}
-	return opsets, nil
+	if text := p.error().Error(); !k.problems[text] {
+		k.problems[text] = true
+		k.Problem(p)
+	}
+	return nil
 }
 
 // domainOf returns the canonical name of a domain: the standard domain has two names, ""
@@ -101,8 +96,21 @@ func (k *compiler) count(n int) error {
 }
 
 // typeOf returns the declared type of a value, or the zero Type if the file does not
-// declare the element type and the rank.
+// declare the element type.
 func typeOf(v *onnxpb.ValueInfoProto) (ops.Type, error) { return typeOfProto(v.GetType(), 0) }
+
+// roughType returns the element type and the rank that a value is declared with, or nil. The
+// declared sizes are left out: files often contradict themselves there.
+func roughType(v *onnxpb.ValueInfoProto) *ops.Input {
+	t, err := typeOf(v)
+	if err != nil || t.DType == 0 || t.Unranked {
+		return nil
+	}
+	for i := range t.Shape {
+		t.Shape[i] = ops.Dim{Size: -1}
+	}
+	return &ops.Input{Type: t}
+}
 
 // maxNested is the maximum number of types within each other, such as sequences of sequences.
 const maxNested = 8
@@ -135,20 +143,21 @@ func typeOfProto(p *onnxpb.TypeProto, depth int) (ops.Type, error) {
 	return ops.Type{}, errSparse
 }
 
-// tensorTypeOf returns a declared type, or the zero Type without its rank.
+// tensorTypeOf returns a declared type. A negative size stands for an unknown one, as some
+// exporters write it.
 func tensorTypeOf(p *onnxpb.TypeProto_Tensor) (ops.Type, error) {
 	dtype, err := checkedDType(p.GetElemType())
-	if err != nil || p.GetShape() == nil {
+	if err != nil || dtype == 0 {
 		return ops.Type{}, err
 	}
-	t := ops.Type{DType: dtype}
+	t := ops.Type{DType: dtype, Unranked: p.GetShape() == nil}
 	for _, d := range p.GetShape().GetDim() {
 		switch v := d.GetValue().(type) {
 		case *onnxpb.TensorShapeProto_Dimension_DimValue:
-			if v.DimValue < 0 || v.DimValue > ops.MaxElements {
-				return t, fmt.Errorf("%w: a dimension is declared as %d, want 0 to %d", ops.ErrShape, v.DimValue, ops.MaxElements)
+			if v.DimValue > ops.MaxElements {
+				return t, fmt.Errorf("%w: a dimension is declared as %d, want at most %d", ops.ErrShape, v.DimValue, ops.MaxElements)
 			}
-			t.Shape = append(t.Shape, ops.Dim{Size: int(v.DimValue)})
+			t.Shape = append(t.Shape, ops.Dim{Size: int(max(v.DimValue, -1))})
 		default:
 			t.Shape = append(t.Shape, ops.Dim{Size: -1, Symbol: d.GetDimParam()})
 		}
@@ -187,31 +196,26 @@ func checkedDType(elem int32) (ops.DType, error) {
 
 var errSparse = errors.New("sparse tensors are not supported, only dense tensors are")
 
-// agree returns an error if a declared type contradicts the inferred one.
-func agree(declared, inferred ops.Type) error {
-	if declared.DType == 0 {
-		return nil
+// fits reports whether the shape of a declared type can be that of the actual one.
+func fits(declared, actual ops.Type) bool {
+	if declared.DType == 0 || declared.Unranked || declared.DType.IsContainer() {
+		return true
 	}
-	if declared.DType.IsContainer() && declared.DType == inferred.DType {
-		return nil
-	}
-	ok := declared.DType == inferred.DType && len(declared.Shape) == len(inferred.Shape)
+	ok := len(declared.Shape) == len(actual.Shape)
 	for i := 0; ok && i < len(declared.Shape); i++ {
-		d, f := declared.Shape[i], inferred.Shape[i]
-		ok = !d.Known() || !f.Known() || d.Size == f.Size
+		d, a := declared.Shape[i], actual.Shape[i]
+		ok = !d.Known() || !a.Known() || d.Size == a.Size
 	}
-	if !ok {
-		return fmt.Errorf("%w: declared as %v, but computed as %v", ops.ErrShape, declared, inferred)
-	}
-	return nil
+	return ok
 }
 
-// readFunctions collects the functions that the model defines.
+// readFunctions collects the functions that the model defines. Of several functions of the
+// same name, the last one counts.
 func (k *compiler) readFunctions(functions []*onnxpb.FunctionProto) error {
 	for _, f := range functions {
 		key := functionKey{domainOf(f.GetDomain()), f.GetName(), f.GetOverload()}
 		if _, ok := k.functions[key]; ok {
-			return fmt.Errorf("two functions are named %q in domain %q", f.GetName(), f.GetDomain())
+			k.p.warn("the model defines the function %q of domain %q more than once: the last definition is used", f.GetName(), f.GetDomain())
 		}
 		k.functions[key] = f
 	}

@@ -15,6 +15,7 @@ type frame struct {
 	inputs   []*ops.Tensor // of the run
 	shapes   [][]int       // of the inputs for which the frame was built
 	dtypes   []ops.DType   // of the inputs for which the frame was built
+	defaults []bool        // by input for which the frame was built: it had its default value
 	values   []*ops.Tensor // by slot
 	changing []bool        // by slot: whether each run has a new tensor for the value
 	held     []int64       // by slot: bytes of values that the plan does not count
@@ -22,6 +23,7 @@ type frame struct {
 	work     []work        // by step
 	planned  int64         // bytes of the buffers, and of outputs whose types are known before the run
 	budget   budget
+	most     int64      // bytes of the values before the last step dropped the ones that no later step needs
 	memory   ops.Memory // the temporary memory of the step that is running
 }
 
@@ -45,6 +47,12 @@ func (p *Program) newFrame(o RunOptions, changed map[*Step]*changedOp) *frame {
 	}
 	f.p, f.g, f.options, f.changedOps = p, p.Main, o, changed
 	return f
+}
+
+// isDefault reports whether an input of the run has its default value.
+func (f *frame) isDefault(input int) bool {
+	i := input - len(f.p.Inputs)
+	return f.g == f.p.Main && i >= 0 && f.inputs[input] == f.p.Optional[i].Default
 }
 
 // release keeps the frame for the next run, without the tensors that belong to the

@@ -17,7 +17,7 @@ func (s *scope) inline(n *onnxpb.NodeProto, f *onnxpb.FunctionProto, name string
 	if err != nil {
 		return err
 	}
-	opsets, err := readOpsets(f.GetOpsetImport())
+	opsets, err := s.functionOpsets(f.GetOpsetImport())
 	if err != nil {
 		return fmt.Errorf("function: %w", err)
 	}

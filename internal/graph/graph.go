@@ -24,6 +24,11 @@ type Graph struct {
 	// 0 for none.
 	inputTypes, outputTypes []ops.DType
 
+	// With Options.Problem, the types that the file declares for values, by slot, and the slots
+	// of the outputs of nodes that could not be bound.
+	declared map[int]*ops.Input
+	failed   []int
+
 	folded map[int]*ops.Tensor // by slot: the values that the last inference has computed
 }
 
@@ -34,6 +39,7 @@ type Step struct {
 	Inputs         []int  // slots, -1 for an omitted input
 	Outputs        []int
 
+	opset      int     // the version of the operators of the domain that the model imports
 	control    control // runs subgraphs; nil for a node without
 	injectable bool    // whether the caller of Run may replace the random numbers of the node
 	free       []int   // slots that neither a later step nor an output of the graph needs

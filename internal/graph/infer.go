@@ -16,6 +16,7 @@ type inference struct {
 	weights map[*ops.Tensor]bool // as in Program
 
 	inferred func(s *Step, out []ops.Type) // is called for every step without subgraphs, unless nil
+	tolerate func(Problem) error           // see compiler.tolerate
 
 	work int   // steps and inputs that may still be inferred
 	fold int64 // bytes of values that may still be computed
@@ -27,7 +28,11 @@ const (
 )
 
 func (k *compiler) newInference() *inference {
-	return &inference{ctx: k.Context, weights: k.p.weights, work: maxInference, fold: min(maxFolded, k.MemoryLimit)}
+	inf := &inference{ctx: k.Context, weights: k.p.weights, tolerate: k.tolerate, work: maxInference, fold: min(maxFolded, k.MemoryLimit)}
+	if k.Problem != nil {
+		inf.inferred = func(s *Step, _ []ops.Type) { k.checked[s] = true }
+	}
+	return inf
 }
 
 // graph returns the types of all values of a graph, by slot, given the types of its inputs.
@@ -38,9 +43,12 @@ func (inf *inference) graph(g *Graph, in []*ops.Input) ([]*ops.Input, error) {
 		types[slot] = &ops.Input{Type: ops.TypeOf(t), Const: t}
 	}
 	g.folded = map[int]*ops.Tensor{}
+	for _, slot := range g.failed {
+		types[slot] = g.declared[slot]
+	}
 	for i, slot := range g.Inputs {
 		if i < len(g.inputTypes) {
-			if err := checkDeclared("input", g.Names[slot], g.inputTypes[i], in[i]); err != nil {
+			if err := inf.tolerate(Problem{Err: checkDeclared("input", g.Names[slot], g.inputTypes[i], in[i])}); err != nil {
 				return nil, err
 			}
 		}
@@ -49,11 +57,19 @@ func (inf *inference) graph(g *Graph, in []*ops.Input) ([]*ops.Input, error) {
 	for i := range g.Steps {
 		s := &g.Steps[i]
 		if err := inf.step(g, s, types); err != nil {
-			return nil, &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: err}
+			if err := inf.tolerate(Problem{s.Name, s.Operator, s.opset, err}); err != nil {
+				return nil, err
+			}
+			if inf.inferred != nil {
+				inf.inferred(s, nil)
+			}
+			for _, slot := range s.Outputs {
+				types[slot] = g.declared[slot]
+			}
 		}
 	}
 	for i, d := range g.outputTypes {
-		if err := checkDeclared("output", g.Names[g.Outputs[i]], d, types[g.Outputs[i]]); err != nil {
+		if err := inf.tolerate(Problem{Err: checkDeclared("output", g.Names[g.Outputs[i]], d, types[g.Outputs[i]])}); err != nil {
 			return nil, err
 		}
 	}

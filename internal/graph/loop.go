@@ -54,7 +54,7 @@ func newLoop(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, _ in
 	}
 	body, _ := attrs["body"].(*onnxpb.GraphProto)
 	for i := range l.vector {
-		l.vector[i] = len(body.GetInput()[i].GetType().GetTensorType().GetShape().GetDim()) == 1
+		l.vector[i] = len(subgraphInputs(body)[i].GetType().GetTensorType().GetShape().GetDim()) == 1
 	}
 	return l, nil
 }

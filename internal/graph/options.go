@@ -15,9 +15,15 @@ type Options struct {
 	Workers         int             // 0 means all CPU cores that the process may use
 	MemoryLimit     int64           // bytes; 0 means DefaultMemoryLimit
 	PreferFunctions bool            // use functions of the model instead of built-in operators
+	FixDefaults     bool            // inputs with an initializer cannot be given in a run: see Program.Optional
 	Operators       []ops.Operator  // in addition to the built-in ones, over which they take precedence
 	Dynamics        Dynamics
 	Shared          *Shared // nil if the program shares nothing with others
+
+	// Problem is called with everything that keeps the model from running, instead of ending
+	// Compile with the first of it. Compile may then return a Program that cannot run. See
+	// Check.
+	Problem func(Problem)
 }
 
 // Shared is what several programs have in common: the goroutines, and the tensors that
@@ -57,7 +63,8 @@ type RunOptions struct {
 	Spikes     map[string]*ops.Tensor // by node
 	Uniforms   map[string]*ops.Tensor // by node
 	Dynamics   Dynamics
-	Updates    *int64 // if not nil, the run adds the number of spike updates per image
+	Profile    *Profiler // nil for a run that is not measured
+	Updates    *int64    // if not nil, the run adds the number of spike updates per image
 }
 
 // Watcher asks for the state of SbS layers during a run. Package runtime documents it.

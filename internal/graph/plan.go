@@ -13,7 +13,7 @@ func (f *frame) arrange(base int64) error {
 	f.budget.limit, f.budget.base = f.p.MemoryLimit, base
 	same := len(f.shapes) == len(f.inputs) && f.options.Observe == nil && f.values != nil
 	for i := 0; same && i < len(f.inputs); i++ {
-		same = f.dtypes[i] == f.inputs[i].DType() && slices.Equal(f.shapes[i], f.inputs[i].Shape())
+		same = f.dtypes[i] == f.inputs[i].DType() && slices.Equal(f.shapes[i], f.inputs[i].Shape()) && f.defaults[i] == f.isDefault(i)
 	}
 	if !same {
 		if err := f.build(); err != nil {
@@ -52,8 +52,12 @@ func (f *frame) build() error {
 		t := f.inputs[i]
 		f.shapes = append(f.shapes, slices.Clone(t.Shape()))
 		f.dtypes = append(f.dtypes, t.DType())
+		f.defaults = append(f.defaults, f.isDefault(i))
 		f.changing[slot] = true
 		types[slot] = &ops.Input{Type: ops.TypeOf(t)}
+		if f.defaults[i] {
+			types[slot].Const = t // in all runs of the frame
+		}
 	}
 	for _, slot := range g.Outputs {
 		f.changing[slot] = f.changing[slot] || g.Consts[slot] == nil

@@ -27,6 +27,12 @@ type ValueInfo struct {
 	ops.Type
 }
 
+// OptionalInput is an input of a model with a default value: its initializer.
+type OptionalInput struct {
+	ValueInfo
+	Default *ops.Tensor
+}
+
 // SbSLayer describes an SbS node.
 type SbSLayer struct {
 	Name     string
@@ -43,7 +49,8 @@ type SbSLayer struct {
 // apart from its caches.
 type Program struct {
 	Main        *Graph
-	Inputs      []ValueInfo
+	Inputs      []ValueInfo     // required in each run
+	Optional    []OptionalInput // in Main.Inputs, they follow the required ones
 	Outputs     []ValueInfo
 	Metadata    map[string]string
 	Warnings    []string
@@ -51,6 +58,10 @@ type Program struct {
 	Pool        *parallel.Pool // runs the loops of all operators
 	MemoryLimit int64          // of the values of one run, in bytes
 	Crop        int            // pixels removed from every side of an image at least, before any other operator
+
+	// Unchecked is the number of nodes whose types are known only in a run, counted with
+	// Options.Problem.
+	Unchecked int
 
 	inputSlots map[string]int
 	injectable map[string]bool      // the names of nodes whose random numbers a caller may replace
@@ -65,6 +76,37 @@ type Program struct {
 
 // IsWeight reports whether a tensor is a floating-point initializer.
 func (p *Program) IsWeight(t *ops.Tensor) bool { return p.weights[t] }
+
+// value returns input i of Main.Inputs.
+func (p *Program) value(i int, inputs map[string]*ops.Tensor) *ops.Tensor {
+	if i < len(p.Inputs) {
+		return inputs[p.Inputs[i].Name]
+	}
+	in := p.Optional[i-len(p.Inputs)]
+	if t := inputs[in.Name]; t != nil {
+		return t
+	}
+	return in.Default
+}
+
+// inputTypes returns the types of Main.Inputs, nil for a type that is not known.
+func (p *Program) inputTypes() []*ops.Input {
+	types := make([]*ops.Input, 0, len(p.Main.Inputs))
+	add := func(t ops.Type) {
+		var in *ops.Input
+		if t.DType != 0 && !t.Unranked {
+			in = &ops.Input{Type: t}
+		}
+		types = append(types, in)
+	}
+	for _, v := range p.Inputs {
+		add(v.Type)
+	}
+	for _, v := range p.Optional {
+		add(v.Type)
+	}
+	return types
+}
 
 // InputSlot returns the slot of an input in Main.
 func (p *Program) InputSlot(name string) int { return p.inputSlots[name] }

@@ -20,8 +20,8 @@ func (p *Program) runWhole(ctx context.Context, inputs map[string]*ops.Tensor, o
 	}
 	f := p.newFrame(o, changed)
 	f.inputs = f.inputs[:0]
-	for _, in := range p.Inputs {
-		f.inputs = append(f.inputs, inputs[in.Name])
+	for i := range p.Main.Inputs {
+		f.inputs = append(f.inputs, p.value(i, inputs))
 	}
 	if err := f.runSteps(ctx, 0); err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func (f *frame) runSteps(ctx context.Context, base int64) error {
 			return err
 		}
 		s, w := &f.g.Steps[i], &f.work[i]
-		if err := f.runStep(ctx, s, w); err != nil {
+		if err := f.measureStep(ctx, s, w); err != nil {
 			if errors.Is(err, ErrStopped) {
 				return ErrStopped
 			}
@@ -109,12 +109,39 @@ func (f *frame) runStep(ctx context.Context, s *Step, w *work) error {
 			return err
 		}
 	}
+	f.dropFree(s)
+	return nil
+}
+
+// measureStep is runStep and, in a run with a Profiler, measures the step.
+func (f *frame) measureStep(ctx context.Context, s *Step, w *work) error {
+	if f.options.Profile == nil {
+		return f.runStep(ctx, s, w)
+	}
+	return f.options.Profile.measure(NodeProfile{Node: s.Name, Operator: s.Operator}, func(n *NodeProfile) (bool, error) {
+		err := f.runStep(ctx, s, w)
+		if err != nil || w.known {
+			return false, err
+		}
+		if len(w.out) > 0 {
+			n.Output = ops.TypeOf(w.out[0])
+		}
+		n.Memory = f.budget.base + f.most
+		if s.control == nil {
+			n.Memory += f.memory.Reserved()
+		}
+		return true, nil
+	})
+}
+
+// dropFree drops the values that no step after s needs.
+func (f *frame) dropFree(s *Step) {
+	f.most = f.budget.used
 	for _, slot := range s.free {
 		if f.changing[slot] {
 			f.drop(slot)
 		}
 	}
-	return nil
 }
 
 // drop removes the value of a slot. The memory of its tensor is free unless another slot
@@ -333,17 +360,40 @@ func (p *Program) CheckInputs(inputs map[string]*ops.Tensor) error {
 		if t == nil {
 			return fmt.Errorf("%w: input %q is missing: want %v", ErrInput, in.Name, in.Type)
 		}
-		if err := in.Check(t); err != nil {
-			return fmt.Errorf("%w: input %q: %w", ErrInput, in.Name, err)
+		if err := in.check(t); err != nil {
+			return err
 		}
 	}
-	if len(inputs) == len(p.Inputs) {
+	known := len(p.Inputs)
+	for _, in := range p.Optional {
+		t, given := inputs[in.Name]
+		if !given {
+			continue
+		}
+		known++
+		if err := in.check(t); err != nil {
+			return err
+		}
+	}
+	if len(inputs) == known {
 		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(inputs)) {
 		if _, ok := p.inputSlots[name]; !ok {
-			return fmt.Errorf("%w: the model has no input %q; its inputs are %s", ErrInput, name, quoted(p.Inputs))
+			return fmt.Errorf("%w: the model has no input %q; its inputs are %s", ErrInput, name, p.inputNames())
 		}
+	}
+	return nil
+}
+
+// check returns an error unless a tensor can be the value of an input.
+func (v *ValueInfo) check(t *ops.Tensor) error {
+	want := v.Type
+	if want.DType == 0 && t.DType() != 0 { // not declared
+		return nil
+	}
+	if err := want.Check(t); err != nil {
+		return fmt.Errorf("%w: input %q: %w", ErrInput, v.Name, err)
 	}
 	return nil
 }
@@ -396,14 +446,17 @@ func (p *Program) CheckInjected(spikes, uniforms map[string]*ops.Tensor) error {
 	return nil
 }
 
-// quoted lists the names of values in an error text.
-func quoted(v []ValueInfo) string {
-	if len(v) == 0 {
-		return "none"
+// inputNames lists the names of the inputs in an error text.
+func (p *Program) inputNames() string {
+	var s []string
+	for _, v := range p.Inputs {
+		s = append(s, fmt.Sprintf("%q", v.Name))
 	}
-	s := make([]string, len(v))
-	for i, x := range v {
-		s[i] = fmt.Sprintf("%q", x.Name)
+	for _, v := range p.Optional {
+		s = append(s, fmt.Sprintf("%q (optional)", v.Name))
+	}
+	if s == nil {
+		return "none"
 	}
 	return strings.Join(s, ", ")
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -18,6 +19,8 @@ type scope struct {
 	call   *call          // the innermost call of a function, nil outside of functions
 	prefix string         // of the names of steps and values: "call/" in a function
 	depth  int            // the number of enclosing subgraphs
+
+	declared map[string]*onnxpb.ValueInfoProto // the types of values that the graph declares, only with Options.Problem
 }
 
 // define returns a slot for a new value.
@@ -27,6 +30,9 @@ func (s *scope) define(name string) (int, error) {
 	}
 	slot := s.g.add(s.prefix + name)
 	s.slots[name] = slot
+	if v := s.declared[name]; v != nil {
+		s.g.declared[slot] = roughType(v)
+	}
 	return slot, nil
 }
 

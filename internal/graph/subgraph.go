@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
@@ -30,6 +31,15 @@ func controlOf(domain, name string) newControl {
 	return nil
 }
 
+// controlOperators describes the operators with subgraphs. They have no New.
+func controlOperators() []ops.Operator {
+	return []ops.Operator{
+		{Name: "If", MinInputs: 1, MaxInputs: 1, MinOutputs: 1, MaxOutputs: ops.Variadic, Versions: []int{1, 11, 13, 16, 19, 21, 23, 24, 25}},
+		{Name: "Loop", MinInputs: 2, MaxInputs: ops.Variadic, MinOutputs: 1, MaxOutputs: ops.Variadic, Versions: []int{1, 11, 13, 16, 19, 21, 23, 24, 25}},
+		{Name: "Scan", MinInputs: 1, MaxInputs: ops.Variadic, MinOutputs: 1, MaxOutputs: ops.Variadic, Versions: []int{8, 9, 11, 16, 19, 21, 23, 24, 25}},
+	}
+}
+
 // bindControl makes the control of a step, and adds the captured values to its inputs.
 func (s *scope) bindControl(st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, opset int, f newControl) error {
 	var err error
@@ -52,9 +62,9 @@ func (s *scope) subgraph(attrs ops.Attributes, name string, inputs, outputs int)
 	if s.depth >= maxSubgraphs {
 		return nil, fmt.Errorf("subgraphs are nested more than %d levels deep", maxSubgraphs)
 	}
-	if len(pb.GetInput()) != inputs || len(pb.GetOutput()) != outputs {
+	if n := len(subgraphInputs(pb)); n != inputs || len(pb.GetOutput()) != outputs {
 		return nil, fmt.Errorf("%s has %d inputs and %d outputs, the node needs %d and %d",
-			name, len(pb.GetInput()), len(pb.GetOutput()), inputs, outputs)
+			name, n, len(pb.GetOutput()), inputs, outputs)
 	}
 	if err := s.k.count(inputs + outputs); err != nil {
 		return nil, err
@@ -69,9 +79,22 @@ func (s *scope) subgraph(attrs ops.Attributes, name string, inputs, outputs int)
 	return sub.g, nil
 }
 
+// subgraphInputs returns the inputs of a subgraph without those that are initializers: nothing
+// can give them another value.
+func subgraphInputs(pb *onnxpb.GraphProto) []*onnxpb.ValueInfoProto {
+	initial := map[string]bool{}
+	for _, t := range pb.GetInitializer() {
+		initial[t.GetName()] = true
+	}
+	for _, t := range pb.GetSparseInitializer() {
+		initial[t.GetValues().GetName()] = true
+	}
+	return slices.DeleteFunc(slices.Clone(pb.GetInput()), func(v *onnxpb.ValueInfoProto) bool { return initial[v.GetName()] })
+}
+
 // readSubgraph reads a subgraph into the scope.
 func (s *scope) readSubgraph(pb *onnxpb.GraphProto) error {
-	for _, in := range pb.GetInput() {
+	for _, in := range subgraphInputs(pb) {
 		dtype, err := dtypeOf(in)
 		if err != nil {
 			return fmt.Errorf("input %q: %w", in.GetName(), err)

@@ -17,21 +17,23 @@ import (
 // pipeline lists the files of internal/graph from the foundation to the top. A file uses
 // only files before it.
 var pipeline = []string{
-	"errors.go", "options.go", "memory.go", // shared by all phases
+	"errors.go", "profile.go", "options.go", "memory.go", // shared by all phases
 	"control.go", "graph.go", "variants.go", "program.go", // what the phases produce
-	"decode.go", "scope.go", "dynamics.go", "values.go", "bind.go", "function.go", // message to graph
+	"decode.go", "scope.go", "opsets.go", "order.go", "dynamics.go", "problems.go", "values.go", "bind.go", "function.go", // message to graph
 	"infer.go",            // types and constants
 	"frame.go", "plan.go", // memory of a run
 	"watch.go", "run.go", "batches.go", // runs
 	"subgraph.go", "if.go", "loop.go", "scan.go", "flexattention.go", "gradient.go", // operators with subgraphs, through all phases
 	"crop.go",    // what a model removes from its images
 	"compile.go", // calls the phases up to inference
+	"generate.go",
 }
 
 // knots lists the uses of later files. Graphs contain nodes with subgraphs, which are
 // graphs: operators with subgraphs go through all phases, behind the interface control.
 var knots = []string{
 	"bind.go -> function.go", "bind.go -> subgraph.go",
+	"problems.go -> subgraph.go",
 	"control.go -> frame.go", "control.go -> graph.go", "control.go -> infer.go",
 	"subgraph.go -> flexattention.go", "subgraph.go -> gradient.go", "subgraph.go -> if.go", "subgraph.go -> loop.go", "subgraph.go -> scan.go",
 }

@@ -21,7 +21,7 @@ const maxHeader = 1 << 16
 
 // header is the decoded Python dictionary at the start of a file.
 type header struct {
-	kind    string // kind and size of the elements, such as "f4"
+	kind    string // kind and size of the elements, such as "f4" or "U10"
 	big     bool   // big endian
 	fortran bool   // the first index varies fastest
 	shape   []int
@@ -257,15 +257,17 @@ func parseDescr(descr string) (kind string, big bool, err error) {
 	if len(descr)-len(kind) > 1 {
 		return "", false, fmt.Errorf("dtype %q has two byte orders", descr)
 	}
-	if _, ok := codecs[kind]; ok {
+	if _, err := codecOf(kind); err == nil {
 		return kind, descr[0] == '>', nil
+	} else if !errors.Is(err, errUnknownType) {
+		return "", false, fmt.Errorf("dtype %q: %w", descr, err)
 	}
 	problem := "is unknown"
 	switch kind[:min(1, len(kind))] {
-	case "O":
-		problem = "means pickled Python objects, which are not supported"
-	case "U", "S", "a", "V":
-		problem = "means strings or raw bytes, which are not supported"
+	case "O", "T":
+		return "", false, fmt.Errorf("dtype %q means pickled Python objects, which are not supported (save the array as float32 or as integers, and strings with a.astype('U'))", descr)
+	case "V":
+		problem = "means raw bytes, as of bfloat16 and float8, which are not supported"
 	case "c":
 		problem = "means complex numbers, which are not supported"
 	case "M", "m":

@@ -1,8 +1,8 @@
 // Package npy reads and writes NumPy's .npy files.
 //
 // It reads format versions 1.0, 2.0 and 3.0, both byte orders and both memory orders. The
-// elements must be real numbers or bools. Arrays of Python objects are refused because
-// reading them would run code from the file; strings and complex numbers are not
+// elements must be real numbers, bools or strings (dtypes U and S). Arrays of Python objects
+// are refused because reading them would run code from the file; complex numbers are not
 // supported.
 package npy
 
@@ -30,9 +30,13 @@ type Array struct {
 
 	// Data holds the elements in C order (the last index runs fastest). It is
 	// one of []float32, []float64, []int8, []int16, []int32, []int64, []uint8,
-	// []uint16, []uint32, []uint64 and []bool.
+	// []uint16, []uint32, []uint64, []bool and []string. Float16 is read as
+	// []float32, and written from []Half.
 	Data any
 }
+
+// Half is the bits of a float16 number.
+type Half uint16
 
 // SizeError is the error about an array whose header claims more elements than the caller
 // accepts. No element has been read.
@@ -50,8 +54,16 @@ func (e *SizeError) Error() string {
 type Header struct {
 	Shape      []int
 	Count      int    // number of elements of that shape
-	Type       string // NumPy's code of the element type, such as "u1" or "f8"
+	Type       string // NumPy's code of the element type, such as "u1", "f8" or "U10"
 	Compressed bool   // the file is compressed with gzip
+}
+
+// CheckNumeric returns an error for an array of strings.
+func (h Header) CheckNumeric() error {
+	if _, err := textCodec(h.Type); err != nil {
+		return nil // also bools
+	}
+	return fmt.Errorf("dtype %q means strings, want numbers (save the array as float32, or as integers)", h.Type)
 }
 
 // AtMost returns a function for ReadOpen that accepts arrays of up to maxElements

@@ -39,6 +39,9 @@ func ramp[T int16 | float64](n int) []T {
 	return r
 }
 
+// texts are the elements of the files of strings in testdata.
+var texts = []string{"ab", "", "ü→😀", "a b", "c\x00d", "x"}
+
 // The files were written by numpy.save; see testdata/make.py.
 func TestReadFile_ReadsWhatNumPyWrites(t *testing.T) {
 	shape := []int{2, 3}
@@ -77,6 +80,9 @@ func TestReadFile_ReadsWhatNumPyWrites(t *testing.T) {
 		{"version2.npy", shape, floats, false},
 		{"version3.npy", shape, floats, false},
 		{"gzip.npy", shape, floats, false},
+		{"text.npy", shape, texts, true},
+		{"text_big.npy", shape, texts, false},
+		{"bytes.npy", []int{3}, []string{"ab", "\xff", ""}, true},
 	}
 	for _, test := range tests {
 		t.Run(test.file, func(t *testing.T) {
@@ -151,7 +157,9 @@ func TestRead_ParsesHeaders(t *testing.T) {
 		{"{'descr': '', 'fortran_order': False, 'shape': (4,)}", nil, "is unknown"},
 		{"{'descr': '<', 'fortran_order': False, 'shape': (4,)}", nil, "is unknown"},
 		{"{'descr': '<f16', 'fortran_order': False, 'shape': (4,)}", nil, "is unknown"},
-		{"{'descr': '|S3', 'fortran_order': False, 'shape': (4,)}", nil, "strings"},
+		{"{'descr': '<Ux', 'fortran_order': False, 'shape': (4,)}", nil, "is unknown"},
+		{"{'descr': '<U9999999', 'fortran_order': False, 'shape': (4,)}", nil, "padded to 9999999 characters"},
+		{"{'descr': '|V2', 'fortran_order': False, 'shape': (4,)}", nil, "bfloat16"},
 		{"{'descr': '<M8[s]', 'fortran_order': False, 'shape': (4,)}", nil, "dates"},
 		{"{'descr': '|u1', 'fortran_order': False, 'shape': (65536, 65536)}", nil, "more than 2147483647 elements"},
 		{"{'descr': '|u1', 'fortran_order': False, 'shape': (2147483647, 2147483647, 0)}", nil, "more than"},
@@ -196,7 +204,7 @@ func TestRead_RefusesOtherFiles(t *testing.T) {
 		})
 	}
 	for name, text := range map[string]string{
-		"object.npy": "pickled", "string.npy": "strings", "complex.npy": "complex", "structured.npy": "structured",
+		"object.npy": "strings with a.astype('U')", "complex.npy": "complex", "structured.npy": "structured",
 	} {
 		_, err := ReadFile(os.DirFS("testdata"), name, MaxElements)
 		require.ErrorContains(t, err, text)
@@ -361,6 +369,8 @@ func TestWrite_RefusesInvalidArrays(t *testing.T) {
 		"65 dimensions":                          {Shape: make([]int, 65), Data: []int8{}},
 		"array with elements of type none":       {},
 		"array with elements of type int cannot": {Shape: []int{1}, Data: []int{1}},
+		"string 1 ends with NUL":                 {Shape: []int{2}, Data: []string{"a", "b\x00"}},
+		"too much for a .npy file":               {Shape: []int{1 << 10}, Data: append(make([]string, 1<<10-1), strings.Repeat("x", 1<<22))},
 	} {
 		require.ErrorContains(t, Write(io.Discard, a), text)
 	}

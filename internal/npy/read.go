@@ -47,7 +47,10 @@ func read(r *bufio.Reader, size int64, accept func(Header) error) (*Array, error
 	if h.fortran {
 		d.fortran = h.shape
 	}
-	c := codecs[h.kind]
+	c, err := codecOf(h.kind)
+	if err != nil {
+		return nil, err
+	}
 	if size != unknownSize {
 		have, want := size-int64(length), int64(n)*int64(c.size)
 		if have != want {
@@ -87,7 +90,7 @@ type source struct {
 	fortran []int // the shape if the file is in Fortran order, else nil
 }
 
-type element interface{ number | bool }
+type element interface{ number | bool | string }
 
 // codec reads the elements of one dtype.
 type codec struct {
@@ -97,15 +100,30 @@ type codec struct {
 
 func reader[T element](size int, decode func(dst []T, src []byte)) codec {
 	return codec{size: size, read: func(s *source) (any, error) {
-		data, err := readData(s, size, decode)
+		data, err := readData(s, size, size, decode)
 		if err != nil {
 			return nil, err
 		}
-		if len(s.fortran) > 1 {
-			data = fromFortran(data, s.fortran)
-		}
-		return data, nil
+		return inOrder(s, data), nil
 	}}
+}
+
+// inOrder returns elements in C order.
+func inOrder[T element](s *source, data []T) []T {
+	if len(s.fortran) > 1 {
+		return fromFortran(data, s.fortran)
+	}
+	return data
+}
+
+var errUnknownType = errors.New("unknown dtype")
+
+// codecOf returns the codec of a kind and size of elements.
+func codecOf(kind string) (codec, error) {
+	if c, ok := codecs[kind]; ok {
+		return c, nil
+	}
+	return textCodec(kind)
 }
 
 var codecs = map[string]codec{
@@ -175,10 +193,11 @@ func fromHalf(h uint16) float32 {
 }
 
 // readData reads the elements in the order of the file. The slice grows with the data that
-// is read.
-func readData[T element](s *source, size int, decode func(dst []T, src []byte)) ([]T, error) {
+// is read. An element has size bytes, of which unit bytes each are swapped in a file of the
+// other byte order.
+func readData[T element](s *source, size, unit int, decode func(dst []T, src []byte)) ([]T, error) {
 	data := make([]T, 0, s.fit)
-	buf := make([]byte, min(s.n, chunk/size)*size)
+	buf := make([]byte, min(s.n, max(1, chunk/size))*size)
 	for len(data) < s.n {
 		had, k := len(data), min(len(buf)/size, s.n-len(data))
 		b := buf[:k*size]
@@ -186,7 +205,7 @@ func readData[T element](s *source, size int, decode func(dst []T, src []byte)) 
 			return nil, short(err, fmt.Sprintf("the file ends after %d of its %d elements", had+n/size, s.n))
 		}
 		if s.big {
-			swap(b, size)
+			swap(b, unit)
 		}
 		if had+k > cap(data) {
 			data = append(make([]T, 0, min(s.n, 2*(had+k))), data...)

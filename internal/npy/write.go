@@ -1,11 +1,14 @@
 package npy
 
 import (
+	"archive/zip"
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Write writes an array with the same bytes as numpy.save: format version 1.0, little
@@ -34,22 +37,43 @@ func Write(w io.Writer, a *Array) error {
 		return writeData(w, "<u8", a.Shape, d)
 	case []bool:
 		return writeData(w, "|b1", a.Shape, d)
+	case []Half:
+		return writeData(w, "<f2", a.Shape, d)
+	case []string:
+		return writeTexts(w, a.Shape, d)
 	}
 	return fmt.Errorf("an array with elements of type %s cannot be written", elementType(a.Data))
 }
 
-func writeData[T element](w io.Writer, descr string, shape []int, data []T) error {
-	n, err := count(shape)
+// WriteArchive writes an .npz file, as numpy.savez does.
+func WriteArchive(w io.Writer, names []string, arrays []*Array) error {
+	z := zip.NewWriter(w)
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			return fmt.Errorf("two arrays are named %q", name)
+		}
+		f, err := z.CreateHeader(&zip.FileHeader{Name: name + ".npy", Method: zip.Store, Modified: epoch})
+		if err == nil {
+			err = Write(f, arrays[i])
+		}
+		if err != nil {
+			return fmt.Errorf("array %s: %w", name, err)
+		}
+	}
+	return z.Close()
+}
+
+// epoch is the date of all files in an archive: the first one of the ZIP format.
+var epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// part is the number of elements that are encoded at a time.
+const part = 1 << 14
+
+func writeData[T number | bool | Half](w io.Writer, descr string, shape []int, data []T) error {
+	err := writeHeader(w, descr, shape, len(data))
 	if err != nil {
 		return err
 	}
-	if n != len(data) {
-		return fmt.Errorf("shape %v has %d elements, the data has %d", shape, n, len(data))
-	}
-	if _, err := w.Write(appendHeader(nil, descr, shape)); err != nil {
-		return err
-	}
-	const part = 1 << 14 // elements encoded at a time
 	var buf []byte
 	for len(data) > 0 {
 		k := min(part, len(data))
@@ -62,6 +86,19 @@ func writeData[T element](w io.Writer, descr string, shape []int, data []T) erro
 		data = data[k:]
 	}
 	return nil
+}
+
+// writeHeader writes the header of an array with n elements.
+func writeHeader(w io.Writer, descr string, shape []int, n int) error {
+	want, err := count(shape)
+	if err != nil {
+		return err
+	}
+	if n != want {
+		return fmt.Errorf("shape %v has %d elements, the data has %d", shape, want, n)
+	}
+	_, err = w.Write(appendHeader(nil, descr, shape))
+	return err
 }
 
 // appendHeader appends the header. maxRank bounds the number of dimensions, so that the

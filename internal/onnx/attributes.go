@@ -11,8 +11,8 @@ import (
 )
 
 // Attributes returns a node's attributes by name. The values are of type int64,
-// float32, string, []int64, []float32, []string, *onnxpb.TensorProto or
-// *onnxpb.GraphProto.
+// float32, string, []int64, []float32, []string, *onnxpb.TensorProto,
+// *onnxpb.SparseTensorProto or *onnxpb.GraphProto.
 func Attributes(n *onnxpb.NodeProto) (map[string]any, error) {
 	attrs := make(map[string]any, len(n.GetAttribute()))
 	for _, a := range n.GetAttribute() {
@@ -34,7 +34,7 @@ func Attribute(a *onnxpb.AttributeProto) (any, error) {
 	if a.GetRefAttrName() != "" {
 		return nil, fmt.Errorf("%w: attribute %s refers to attribute %s of a function but is not in a function", ErrFormat, a.GetName(), a.GetRefAttrName())
 	}
-	switch a.GetType() {
+	switch typeOf(a) {
 	case onnxpb.AttributeProto_FLOAT:
 		return a.GetF(), nil
 	case onnxpb.AttributeProto_INT:
@@ -56,6 +56,11 @@ func Attribute(a *onnxpb.AttributeProto) (any, error) {
 			return nil, fmt.Errorf("%w: attribute %s has no tensor", ErrFormat, a.GetName())
 		}
 		return a.GetT(), nil
+	case onnxpb.AttributeProto_SPARSE_TENSOR:
+		if a.GetSparseTensor() == nil {
+			return nil, fmt.Errorf("%w: attribute %s has no tensor", ErrFormat, a.GetName())
+		}
+		return a.GetSparseTensor(), nil
 	case onnxpb.AttributeProto_GRAPH:
 		if a.GetG() == nil {
 			return nil, fmt.Errorf("%w: attribute %s has no graph", ErrFormat, a.GetName())
@@ -63,6 +68,32 @@ func Attribute(a *onnxpb.AttributeProto) (any, error) {
 		return a.GetG(), nil
 	}
 	return nil, fmt.Errorf("attribute %s: values of type %v are not supported", a.GetName(), a.GetType())
+}
+
+// typeOf returns the type of an attribute. Files of IR versions 1 and 2 need not store it: it is
+// then that of the value.
+func typeOf(a *onnxpb.AttributeProto) onnxpb.AttributeProto_AttributeType {
+	switch {
+	case a.GetType() != onnxpb.AttributeProto_UNDEFINED:
+		return a.GetType()
+	case a.F != nil:
+		return onnxpb.AttributeProto_FLOAT
+	case a.I != nil:
+		return onnxpb.AttributeProto_INT
+	case a.S != nil:
+		return onnxpb.AttributeProto_STRING
+	case a.T != nil:
+		return onnxpb.AttributeProto_TENSOR
+	case a.G != nil:
+		return onnxpb.AttributeProto_GRAPH
+	case len(a.Floats) > 0:
+		return onnxpb.AttributeProto_FLOATS
+	case len(a.Ints) > 0:
+		return onnxpb.AttributeProto_INTS
+	case len(a.Strings) > 0:
+		return onnxpb.AttributeProto_STRINGS
+	}
+	return onnxpb.AttributeProto_UNDEFINED
 }
 
 // Ref refers to an attribute of the function whose body contains a node.

@@ -22,8 +22,8 @@ var ErrFormat = errors.New("not a valid ONNX model")
 
 // Versions of the format that Unmarshal accepts.
 const (
-	minIRVersion = 3
-	maxIRVersion = 13
+	minIRVersion = 1
+	maxIRVersion = 14
 )
 
 // maxSize is the largest size of a protobuf message.

@@ -18,7 +18,7 @@ const (
 
 // Operators returns the descriptions of all operators of the domain.
 func Operators() []ops.Operator {
-	return []ops.Operator{
+	list := []ops.Operator{
 		Operator(),
 		fullLayerOperator(),
 		nnmfOperator(),
@@ -26,6 +26,10 @@ func Operators() []ops.Operator {
 		spikeImageOperator(),
 		approxConvOperator(),
 	}
+	for i := range list {
+		list[i].Versions = []int{Version}
+	}
+	return list
 }
 
 // Defined reports whether the domain has an operator with this name.

@@ -33,7 +33,7 @@ func dtypeAttr(a ops.Attributes, name string, standard ops.DType) (ops.DType, er
 	if d := ops.DType(v); int64(d) == v && d.Size() != 0 {
 		return d, nil
 	}
-	return 0, fmt.Errorf("%w: %s: %w: data type %d", ops.ErrAttribute, name, ops.ErrDType, v)
+	return 0, fmt.Errorf("%w: %s: %w: %v", ops.ErrAttribute, name, ops.ErrDType, ops.DType(v))
 }
 
 type cast struct{ to ops.DType }

@@ -1,6 +1,7 @@
 package std
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -54,16 +55,23 @@ func axisOf(axis int64, rank int) (int, error) {
 	return int(axis), nil
 }
 
-// checkVector returns the length of an input that must be a vector of one of the given
-// types.
+// errNotYet is the error of infer if the type of an output is not known before a run, not even
+// its rank. op.Infer returns the zero Type instead.
+var errNotYet = errors.New("the rank of the output is not known yet")
+
+// checkVector returns the length of an input that must be a vector of one of the given types. A
+// scalar counts as a vector of one element, as some exporters write axes and sizes.
 func checkVector(name string, in *ops.Input, types ...ops.DType) (ops.Dim, error) {
 	if err := checkDType(name, in.Type, types...); err != nil {
 		return unknown, err
 	}
-	if len(in.Shape) != 1 {
-		return unknown, fmt.Errorf("%w: %s is %v, want a vector", ops.ErrShape, name, in.Type)
+	switch len(in.Shape) {
+	case 0:
+		return ops.Dim{Size: 1}, nil
+	case 1:
+		return in.Shape[0], nil
 	}
-	return in.Shape[0], nil
+	return unknown, fmt.Errorf("%w: %s is %v, want a vector", ops.ErrShape, name, in.Type)
 }
 
 // integers returns the elements of an int32 or int64 tensor.

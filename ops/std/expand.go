@@ -19,7 +19,7 @@ func shapeVector(name string, in *ops.Input) (list []int64, number int, err erro
 
 // sizeVector returns the elements of an int64 vector of sizes, which must be at least 0,
 // and their number. If only the number is known, list is nil. If not even the number is
-// known, it returns an error.
+// known, it returns errNotYet.
 func sizeVector(name string, in *ops.Input) (list []int64, number int, err error) {
 	length, err := checkVector(name, in, ops.Int64)
 	if err != nil {
@@ -27,7 +27,7 @@ func sizeVector(name string, in *ops.Input) (list []int64, number int, err error
 	}
 	if in.Const == nil {
 		if !length.Known() {
-			return nil, 0, fmt.Errorf("%w: %s is %v: the number of sizes must be known", ops.ErrShape, name, in.Type)
+			return nil, 0, errNotYet
 		}
 		return nil, length.Size, nil
 	}

@@ -1,6 +1,7 @@
 package std
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -168,6 +169,9 @@ func (k gatherND) infer(in []*ops.Input) (ops.Type, error) {
 		return data, err
 	}
 	length, err := rowLength(list, len(data.Shape)-k.batch)
+	if errors.Is(err, errNotYet) && len(list.Shape) > k.batch {
+		return data, err
+	}
 	if err != nil || len(list.Shape) <= k.batch {
 		return data, fmt.Errorf("%w: data is %v, indices is %v, batch_dims %d", ops.ErrShape, data, list, k.batch)
 	}
@@ -182,13 +186,16 @@ func (k gatherND) infer(in []*ops.Input) (ops.Type, error) {
 }
 
 // rowLength returns the size of the last dimension of the indices of GatherND and
-// ScatterND.
+// ScatterND, and errNotYet if it is not known.
 func rowLength(list ops.Type, most int) (int, error) {
 	if len(list.Shape) == 0 {
 		return 0, ops.ErrShape
 	}
 	d := list.Shape[len(list.Shape)-1]
-	if !d.Known() || d.Size < 1 || d.Size > most {
+	if !d.Known() {
+		return 0, errNotYet
+	}
+	if d.Size < 1 || d.Size > most {
 		return 0, ops.ErrShape
 	}
 	return d.Size, nil

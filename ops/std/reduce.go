@@ -110,7 +110,7 @@ func (k *reduction) inferUnknown(data ops.Type, length ops.Dim) (ops.Type, error
 	switch {
 	case k.keep:
 	case !length.Known():
-		return ops.Type{}, fmt.Errorf("%w: the number of axes must be known, because the rank of the output depends on it", ops.ErrShape)
+		return ops.Type{}, errNotYet
 	case length.Size > rank:
 		return ops.Type{}, fmt.Errorf("%w: the number of axes is %d, but data is %v", ops.ErrShape, length.Size, data)
 	default:

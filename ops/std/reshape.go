@@ -50,7 +50,7 @@ func (k reshape) infer(in []*ops.Input) (ops.Type, error) {
 		return ops.Type{DType: data.DType, Shape: shape}, nil
 	}
 	if !rank.Known() {
-		return ops.Type{}, fmt.Errorf("%w: shape is %v: the rank of the output must be known", ops.ErrShape, in[1].Type)
+		return ops.Type{}, errNotYet
 	}
 	return ops.Type{DType: data.DType, Shape: slices.Repeat([]ops.Dim{unknown}, rank.Size)}, nil
 }

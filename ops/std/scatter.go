@@ -1,6 +1,7 @@
 package std
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -178,6 +179,9 @@ func (k scatterND) infer(in []*ops.Input) (ops.Type, error) {
 		return data, err
 	}
 	length, err := rowLength(list, len(data.Shape))
+	if errors.Is(err, errNotYet) {
+		return data, nil // the run checks the shapes
+	}
 	var want []ops.Dim
 	if err == nil {
 		want = append(append(want, list.Shape[:len(list.Shape)-1]...), data.Shape[length:]...)
@@ -193,6 +197,9 @@ func (k scatterND) infer(in []*ops.Input) (ops.Type, error) {
 }
 
 func (k scatterND) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	if err := checkValues(k, in, out); err != nil {
+		return err
+	}
 	shape, list := in[0].Shape(), in[1].Int64s()
 	length := in[1].Shape()[len(in[1].Shape())-1]
 	strides := rowMajor(shape)

@@ -80,14 +80,18 @@ func (sizeOf) fold(in []*ops.Input) *ops.Tensor {
 
 // newConstant returns Constant (opsets 1, 9, 11, 12, 13): a tensor that is an attribute.
 //
-// Attributes: exactly one of value and, since opset 12, value_float, value_floats,
-// value_int and value_ints. Strings and sparse tensors are not supported.
+// Attributes: exactly one of value, since opset 11 sparse_value and, since opset 12,
+// value_float, value_floats, value_int and value_ints. Strings are not supported. The value of
+// sparse_value is a dense tensor here.
 func newConstant(n ops.Node) (operation, error) {
 	known := []string{"value"}
+	if n.Opset >= 11 {
+		known = append(known, "sparse_value")
+	}
 	if n.Opset >= 12 {
 		known = append(known, "value_float", "value_floats", "value_int", "value_ints")
 	}
-	for _, name := range []string{"value_string", "value_strings", "sparse_value"} {
+	for _, name := range []string{"value_string", "value_strings"} {
 		if _, ok := n.Attributes[name]; ok {
 			return nil, fmt.Errorf("%w: %s is not supported", ops.ErrAttribute, name)
 		}
@@ -99,6 +103,9 @@ func newConstant(n ops.Node) (operation, error) {
 		return nil, fmt.Errorf("%w: want exactly one of %v", ops.ErrAttribute, known)
 	}
 	value, err := ops.Attr[*ops.Tensor](n.Attributes, "value", nil)
+	if err == nil && value == nil {
+		value, err = ops.Attr[*ops.Tensor](n.Attributes, "sparse_value", nil)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -62,8 +62,11 @@ func (k squeeze) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	given := k.axes != nil || len(in) > 1 && in[1] != nil
 	if given && axes == nil && number.Size != 0 {
-		if !number.Known() || number.Size > len(data.Shape) {
-			return data, fmt.Errorf("%w: data is %v, axes is %v: the rank of the output must be known", ops.ErrShape, data, in[1].Type)
+		if !number.Known() {
+			return data, errNotYet
+		}
+		if number.Size > len(data.Shape) {
+			return data, fmt.Errorf("%w: data is %v, but axes is %v", ops.ErrShape, data, in[1].Type)
 		}
 		return ops.Type{DType: data.DType, Shape: slices.Repeat([]ops.Dim{unknown}, len(data.Shape)-number.Size)}, nil
 	}
@@ -75,7 +78,7 @@ func (k squeeze) infer(in []*ops.Input) (ops.Type, error) {
 	for i, d := range data.Shape {
 		if !given {
 			if !d.Known() {
-				return data, fmt.Errorf("%w: data is %v without axes: the rank of the output must be known", ops.ErrShape, data)
+				return data, errNotYet
 			}
 			removed[i] = d.Size == 1
 		}
@@ -122,8 +125,11 @@ func (k unsqueeze) infer(in []*ops.Input) (ops.Type, error) {
 	if err != nil {
 		return data, err
 	}
-	if !number.Known() || number.Size > maxRank {
-		return data, fmt.Errorf("%w: data is %v with %v new axes: the rank of the output must be known, and at most %d", ops.ErrShape, data, number, maxRank)
+	if !number.Known() {
+		return data, errNotYet
+	}
+	if number.Size > maxRank {
+		return data, fmt.Errorf("%w: data is %v with %v new axes, want at most %d", ops.ErrShape, data, number, maxRank)
 	}
 	rank := len(data.Shape) + number.Size
 	if axes == nil && number.Size > 0 {

@@ -14,6 +14,7 @@
 package std
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -43,6 +44,7 @@ type multiOperation interface {
 func operator(name string, minInputs, maxInputs int, newOperation func(ops.Node) (operation, error)) ops.Operator {
 	return ops.Operator{
 		Name:       name,
+		Versions:   versions[name],
 		MinInputs:  minInputs,
 		MaxInputs:  maxInputs,
 		MinOutputs: 1,
@@ -68,6 +70,7 @@ func operator(name string, minInputs, maxInputs int, newOperation func(ops.Node)
 func multiOperator(name string, minInputs, maxInputs, minOutputs, maxOutputs int, newOperation func(ops.Node) (multiOperation, error)) ops.Operator {
 	return ops.Operator{
 		Name:       name,
+		Versions:   versions[name],
 		MinInputs:  minInputs,
 		MaxInputs:  maxInputs,
 		MinOutputs: minOutputs,
@@ -112,6 +115,9 @@ func (o *op) Infer(in []*ops.Input) ([]ops.Type, error) {
 	types, err := o.inferTypes(in)
 	if half := halfOf(func(i int) ops.DType { return dtypeOfInput(in[i]) }, len(in)); half != 0 && refusesTypes(err) {
 		types, _, err = o.inferHalf(in, half)
+	}
+	if errors.Is(err, errNotYet) {
+		return make([]ops.Type, max(o.outputs, 1)), nil
 	}
 	if err != nil {
 		return nil, err

@@ -1,5 +1,11 @@
 package std
 
+import "maps"
+
+// Versions returns the versions of the standard operator set in which each operator of the
+// specification was added or changed, by name, also of operators that this package lacks.
+func Versions() map[string][]int { return maps.Clone(versions) }
+
 // versions holds the versions of the standard operator set in which an operator was added or
 // changed, up to the newest one that this package implements (27, of ONNX 1.22). See
 // docs/Changelog.md of ONNX.

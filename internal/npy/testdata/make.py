@@ -31,7 +31,11 @@ for version in (2, 3):
     with open(f"version{version}.npy", "wb") as f:
         fmt.write_array(f, array("f4"), version=(version, 0))
 np.save("object.npy", np.array([{}, None], dtype=object))
-np.save("string.npy", np.array(["ab", "c"]))
+TEXTS = np.array([["ab", "", "ü→😀"], ["a b", "c\0d", "x"]])
+np.save("text.npy", TEXTS)
+np.save("text_big.npy", np.asfortranarray(TEXTS.astype(">U3")))
+np.save("bytes.npy", np.array([b"ab", b"\xff", b""]))
+np.savez("arrays.npz", **{"a/b": array("f4"), "text": TEXTS, "half": array("f2")})
 np.save("complex.npy", np.array([1j]))
 np.save("structured.npy", np.zeros(2, [("a", "<f4"), ("b", "<i2")]))
 b = io.BytesIO()

@@ -1,4 +1,4 @@
-// The messages of the ONNX file format, IR versions 3 to 13, with the field
+// The messages of the ONNX file format, IR versions 1 to 14, with the field
 // numbers of the public specification (https://onnx.ai/onnx/repo-docs/IR.html).
 //
 // Neither the package nor this file is named "onnx": the Go protobuf registry
