@@ -14,6 +14,7 @@ func (s *scope) readNodes(g *onnxpb.GraphProto) error { return s.addNodes(g.GetN
 
 // addNodes adds the steps of the nodes of a graph or function.
 func (s *scope) addNodes(nodes []*onnxpb.NodeProto) error {
+	s.nodes = nodes
 	order, err := s.executionOrder(nodes)
 	if err != nil {
 		return err

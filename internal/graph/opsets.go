@@ -13,9 +13,12 @@ const (
 	maxOpset = 27
 )
 
+// trainingDomain is the domain of the operators of ONNX for training.
+const trainingDomain = "ai.onnx.preview.training"
+
 // newestOpsets has the newest version of the operators of each domain that is part of ONNX. A
 // model that imports no version of one of them gets the newest, as in onnxruntime.
-var newestOpsets = map[string]int{"": maxOpset, "ai.onnx.ml": 5, "ai.onnx.preview.training": 1}
+var newestOpsets = map[string]int{"": maxOpset, "ai.onnx.ml": 5, trainingDomain: 1}
 
 // withOpsets is the first IR version whose files import versions of operators. Older files use
 // version 1.

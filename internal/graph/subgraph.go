@@ -15,6 +15,8 @@ type newControl func(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attribut
 // operators.
 func controlOf(domain, name string) newControl {
 	switch {
+	case domain == trainingDomain && name == "Gradient":
+		return newGradient
 	case domain != "":
 	case name == "If":
 		return newIf
