@@ -178,6 +178,7 @@ func FuzzNew(f *testing.F) {
 		seeds = append(seeds, marshal(f, m))
 	}
 	seeds = append(seeds, marshal(f, gradientNetwork([]*onnxpb.ValueInfoProto{info("a", -1)}, "da", nodes{op("y = Mul(a, a)"), gradientOp("da = (a)", "a", "", "y")})))
+	seeds = append(seeds, marshal(f, batchSums("y, z = Scan(n, s, x)", intsAttr("directions", 1))))
 	for _, m := range foreignModels() {
 		seeds = append(seeds, marshal(f, m.model))
 	}
