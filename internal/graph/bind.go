@@ -49,7 +49,7 @@ func (s *scope) addNode(n *onnxpb.NodeProto, name, operator string) error {
 		return s.inline(n, f, name)
 	}
 	if !native {
-		return unknownOperator(domain, n)
+		return unknownOperator(n)
 	}
 	opset, err := s.opset(domain)
 	if err != nil {
@@ -120,7 +120,7 @@ func injectable(n *onnxpb.NodeProto) bool {
 }
 
 // unknownOperator returns the error of a node whose operator does not exist.
-func unknownOperator(domain string, n *onnxpb.NodeProto) error {
+func unknownOperator(n *onnxpb.NodeProto) error {
 	if o := n.GetOverload(); o != "" {
 		return fmt.Errorf("%w: no function in the model has this name and the overload %q", ErrUnknownOperator, o)
 	}
