@@ -26,7 +26,7 @@
 //
 // The bytes are a complete model file. Package runtime runs it, and so do other ONNX
 // runtimes, because the file defines the operators of this project as functions of standard
-// operators (see [Body]). To convert a model back, use [FromONNX]:
+// operators (see [Body]). [WriteFile] writes it, also if it has more than 2 GB. To convert a model back, use [FromONNX]:
 //
 //	n, err := convert.FromONNX(data)
 //	report, err := pytorch.Save("mnist/Weights", n, pytorch.SaveOptions{})

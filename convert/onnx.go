@@ -104,6 +104,8 @@ func (n *Network) Sizes() ([]Size, error) {
 // output is L{i}. Name, classes, sources and the training configuration are stored in
 // the metadata of the model.
 //
+// More than 2 GB are too many for one file: see WriteFile.
+//
 // Equal networks and options give equal bytes. ToONNX checks the network with Check
 // before it writes.
 func ToONNX(n *Network, opt Options) ([]byte, error) {

@@ -26,9 +26,17 @@ func changed(m *onnxpb.ModelProto, change func(m *onnxpb.ModelProto)) *onnxpb.Mo
 	return m
 }
 
-// TestNew_LoadsWhatOthersWrite loads models that break rules of ONNX which other runtimes do not
-// insist on. The results are those of onnxruntime, where it loads the model.
-func TestNew_LoadsWhatOthersWrite(t *testing.T) {
+// foreignModel is a model that breaks rules of ONNX which other runtimes do not insist on. The
+// results are those of onnxruntime, where it loads the model.
+type foreignModel struct {
+	name    string
+	model   *onnxpb.ModelProto
+	in      values
+	want    values
+	warning string // the only one, "" for none
+}
+
+func foreignModels() []foreignModel {
 	x := []*onnxpb.ValueInfoProto{info("x", 2)}
 	free := []*onnxpb.ValueInfoProto{info("x", -1)}
 	neg := nodes{op("y = Neg(x)")}
@@ -59,13 +67,7 @@ func TestNew_LoadsWhatOthersWrite(t *testing.T) {
 		Node:  nodes{op("s2 = Add(s, k)")}, Output: []*onnxpb.ValueInfoProto{typed("c", ops.Bool), info("s2", 9)},
 		Initializer: []*onnxpb.TensorProto{onnx.Float32Tensor("k", []int{2}, []float32{10, 20})},
 	}
-	for _, c := range []struct {
-		name    string
-		model   *onnxpb.ModelProto
-		in      values
-		want    values
-		warning string // the only one, "" for none
-	}{
+	return []foreignModel{
 		{"declared output of another size", output(info("y", 4, 8), x, neg), onX, values{"y": negated},
 			`output "y" is declared as float32(4, 8), but computed as float32(2): the declared shape is ignored`},
 		{"declared output of another rank", output(info("y", 1), x, nodes{op("y = ReduceSum(x)", intAttr("keepdims", 0))}), onX, values{"y": f32(nil, -1)},
@@ -128,7 +130,11 @@ func TestNew_LoadsWhatOthersWrite(t *testing.T) {
 		{"number of axes and of sizes", network(append(free[:1:1], typed("a", ops.Int64, -1), typed("n", ops.Int64, -1)), "y", nodes{
 			op("b = Unsqueeze(x, a)"), op("c = Expand(b, n)"), op("d = ReduceSum(c, a)", intAttr("keepdims", 0)), op("e = Reshape(d, n)"), op("f = Squeeze(e, a)"), op("g = Squeeze(f)"), op("y = Neg(g)"),
 		}), values{"x": f32([]int{2}, 1, 2), "a": opstest.I64([]int{1}, 0), "n": opstest.I64([]int{2}, 1, 2)}, values{"y": f32([]int{2}, -1, -2)}, ""},
-	} {
+	}
+}
+
+func TestNew_LoadsWhatOthersWrite(t *testing.T) {
+	for _, c := range foreignModels() {
 		t.Run(c.name, func(t *testing.T) {
 			m := load(t, c.model)
 			if c.warning == "" {

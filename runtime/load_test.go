@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"cmp"
 	"errors"
 	"testing"
 
@@ -176,6 +177,11 @@ func FuzzNew(f *testing.F) {
 	for _, m := range append(flowModels(), functionModels()...) {
 		seeds = append(seeds, marshal(f, m))
 	}
+	seeds = append(seeds, marshal(f, gradientNetwork([]*onnxpb.ValueInfoProto{info("a", -1)}, "da", nodes{op("y = Mul(a, a)"), gradientOp("da = (a)", "a", "", "y")})))
+	seeds = append(seeds, marshal(f, batchSums("y, z = Scan(n, s, x)", intsAttr("directions", 1))))
+	for _, m := range foreignModels() {
+		seeds = append(seeds, marshal(f, m.model))
+	}
 	for _, data := range seeds {
 		require.Less(f, len(data), fuzzed)
 		f.Add(data)
@@ -208,7 +214,10 @@ func FuzzNew(f *testing.F) {
 			if n, err := ops.Len(shape); err != nil || n > 1<<12 {
 				return
 			}
-			x, err := ops.Zeros(i.DType, shape)
+			if i.DType.IsContainer() {
+				return
+			}
+			x, err := ops.Zeros(cmp.Or(i.DType, ops.Float32), shape)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -95,7 +95,7 @@ func Open(path string, opts ...Option) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	pb, _, err := onnx.ReadFile(o.Context, path)
+	pb, err := onnx.ReadModel(o.Context, path)
 	return load(path, pb, err, o)
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/spike-by-spike/sbs/internal/atomicfile"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/runtime"
 )
@@ -164,7 +163,7 @@ func (t *Trainer) Save(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := atomicfile.Write(path, data); err != nil {
+	if err := onnx.WriteFile(path, data); err != nil {
 		return fmt.Errorf("train: %w", err)
 	}
 	return nil

@@ -209,17 +209,6 @@ func (t *Trainer) allocate(i int, types []*ops.Input, live *int64) error {
 	return nil
 }
 
-// tensors returns the tensors in the slots of a step, with nil for an omitted slot.
-func tensors(slots []int, from []*ops.Tensor) []*ops.Tensor {
-	out := make([]*ops.Tensor, len(slots))
-	for i, slot := range slots {
-		if slot >= 0 {
-			out[i] = from[slot]
-		}
-	}
-	return out
-}
-
 // forward computes the values of all steps.
 func (t *Trainer) forward(ctx context.Context, b Batch, firstImage uint64) error {
 	p, f := t.program, &t.frame
@@ -232,7 +221,7 @@ func (t *Trainer) forward(ctx context.Context, b Batch, firstImage uint64) error
 		f.memory = ops.Memory{Values: f.live, Limit: p.MemoryLimit}
 		c.Memory = &f.memory
 		c.Spikes, c.Uniforms = graph.Injected(b.Spikes, s), graph.Injected(b.Uniforms, s)
-		err := graph.RunOp(c, s, s.Op, tensors(s.Inputs, f.values), tensors(s.Outputs, f.values))
+		err := graph.RunOp(c, s, s.Op, graph.Tensors(s.Inputs, f.values), graph.Tensors(s.Outputs, f.values))
 		if err = graph.StepError(ctx, s, err); err != nil {
 			return err
 		}
@@ -338,8 +327,8 @@ func (t *Trainer) backward(ctx context.Context) error {
 		if !l.active {
 			continue
 		}
-		gradOut := tensors(s.Outputs, f.grads)
-		gradIn := tensors(s.Inputs, f.grads)
+		gradOut := graph.Tensors(s.Outputs, f.grads)
+		gradIn := graph.Tensors(s.Inputs, f.grads)
 		for j, want := range l.wants {
 			if !want {
 				gradIn[j] = nil
@@ -357,7 +346,7 @@ func (t *Trainer) backward(ctx context.Context) error {
 		}
 		c := &f.back[i]
 		c.Context, c.Pool = ctx, p.Pool
-		err := d.Backward(c, tensors(s.Inputs, f.values), tensors(s.Outputs, f.values), gradOut, gradIn)
+		err := d.Backward(c, graph.Tensors(s.Inputs, f.values), graph.Tensors(s.Outputs, f.values), gradOut, gradIn)
 		if err = graph.StepError(ctx, s, err); err != nil {
 			return err
 		}

@@ -114,7 +114,7 @@ type layer struct {
 
 // Open returns a Trainer for the model in a file. See New.
 func Open(path string, cfg Config) (*Trainer, error) {
-	pb, _, err := onnx.ReadFile(cfg.context(), path)
+	pb, err := onnx.ReadModel(cfg.context(), path)
 	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // not wrapped: it is about the file itself
 		return nil, fmt.Errorf("train: %w", e)
 	}

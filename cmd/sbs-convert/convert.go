@@ -14,8 +14,8 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
-	"github.com/spike-by-spike/sbs/internal/atomicfile"
 	"github.com/spike-by-spike/sbs/internal/cli"
+	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
@@ -152,11 +152,16 @@ func writeModel(path string, data []byte, force bool) (written bool, err error) 
 			return false, fmt.Errorf("%s already exists with different content: choose another name, or replace the file with --force", path)
 		}
 	}
-	return true, atomicfile.Write(path, data)
+	return true, onnx.WriteFile(path, data)
 }
 
-// hasContent reports whether a file of the given size contains data.
+// hasContent reports whether a file of the given size contains data, or the model that data
+// encodes if it is too large for one file.
 func hasContent(path string, size int64, data []byte) (bool, error) {
+	if len(data) > onnx.MaxFile {
+		_, old, err := onnx.ReadFile(context.Background(), path)
+		return err == nil && bytes.Equal(old, data), nil // it need not be a model
+	}
 	if size != int64(len(data)) {
 		return false, nil
 	}

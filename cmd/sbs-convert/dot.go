@@ -16,7 +16,7 @@ import (
 // their operators and weights, and its values with their shapes. Of a model with stages, it
 // prints the given stage, or the last one if stage is 0.
 func (f *flags) draw(ctx context.Context, out io.Writer, path string, stage int) error {
-	m, _, err := onnx.ReadFile(ctx, path) // without a check of the weights, which are not drawn
+	m, err := onnx.ReadModel(ctx, path) // without a check of the weights, which are not drawn
 	if err == nil && stage > 0 {
 		var data []byte
 		_, data, err = cli.ReadModel(ctx, path, f.ignoreChecksum)

@@ -9,11 +9,11 @@ import (
 	"text/tabwriter"
 
 	"github.com/spike-by-spike/sbs/convert"
-	"github.com/spike-by-spike/sbs/internal/atomicfile"
 	"github.com/spike-by-spike/sbs/internal/calibrate"
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/dataset"
 	"github.com/spike-by-spike/sbs/internal/measure"
+	"github.com/spike-by-spike/sbs/internal/onnx"
 )
 
 // combine makes several models the stages of one.
@@ -79,7 +79,7 @@ func (f *flags) combine(ctx context.Context, stdout, stderr io.Writer) error {
 		cli.PrintWarnings(stderr, fmt.Sprintf("the model takes %.0f updates per image, more than --%s: lower thresholds would lose more images than --%s allows",
 			updates, flagMaxUpdates, flagLoss))
 	}
-	if err := atomicfile.Write(f.outputPath(), model); err != nil {
+	if err := onnx.WriteFile(f.outputPath(), model); err != nil {
 		return fmt.Errorf("cannot write the model: %w", err)
 	}
 	var models []named

@@ -11,12 +11,12 @@ import (
 	"path/filepath"
 
 	"github.com/spike-by-spike/sbs/convert"
-	"github.com/spike-by-spike/sbs/internal/atomicfile"
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/dataset"
 	"github.com/spike-by-spike/sbs/internal/lock"
 	"github.com/spike-by-spike/sbs/internal/measure"
 	"github.com/spike-by-spike/sbs/internal/noise"
+	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/training"
 	"github.com/spike-by-spike/sbs/runtime"
 )
@@ -207,7 +207,7 @@ func (o *optimizer) fineTune(ctx context.Context, n *convert.Network) (*candidat
 	if err := os.MkdirAll(filepath.Dir(base), 0o755); err != nil {
 		return nil, err
 	}
-	if err := atomicfile.Write(from, start.model); err != nil {
+	if err := onnx.WriteFile(from, start.model); err != nil {
 		return nil, err
 	}
 	err = training.Tuning{
@@ -225,7 +225,7 @@ func (o *optimizer) fineTune(ctx context.Context, n *convert.Network) (*candidat
 	if err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(to)
+	_, data, err := onnx.ReadFile(ctx, to)
 	if err != nil {
 		return nil, err
 	}

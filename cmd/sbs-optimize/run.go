@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/spike-by-spike/sbs/convert"
-	"github.com/spike-by-spike/sbs/internal/atomicfile"
 	"github.com/spike-by-spike/sbs/internal/calibrate"
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/dataset"
@@ -247,7 +246,7 @@ func (o *optimizer) write(r *row, model []byte) (err error) {
 			return err
 		}
 	}
-	return atomicfile.Write(o.outputPath(), model)
+	return onnx.WriteFile(o.outputPath(), model)
 }
 
 // unmet returns the error about a goal that no network meets.

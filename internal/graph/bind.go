@@ -17,6 +17,7 @@ func (s *scope) readNodes(g *onnxpb.GraphProto) error {
 
 // addNodes adds the steps of the nodes of a graph or function.
 func (s *scope) addNodes(nodes []*onnxpb.NodeProto) error {
+	s.nodes = nodes
 	order, err := s.executionOrder(nodes)
 	if err != nil {
 		return err
@@ -53,7 +54,7 @@ func (s *scope) addNode(n *onnxpb.NodeProto, name, operator string) error {
 		return s.inline(n, f, name)
 	}
 	if !native {
-		return unknownOperator(domain, n)
+		return unknownOperator(n)
 	}
 	opset, err := s.opset(domain)
 	if err != nil {
@@ -124,7 +125,7 @@ func injectable(n *onnxpb.NodeProto) bool {
 }
 
 // unknownOperator returns the error of a node whose operator does not exist.
-func unknownOperator(domain string, n *onnxpb.NodeProto) error {
+func unknownOperator(n *onnxpb.NodeProto) error {
 	if o := n.GetOverload(); o != "" {
 		return fmt.Errorf("%w: no function in the model has this name and the overload %q", ErrUnknownOperator, o)
 	}

@@ -6,39 +6,30 @@ import (
 
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
-	"github.com/spike-by-spike/sbs/ops/preview"
 )
 
-// gradient is Gradient (version 1 of ai.onnx.preview.training): the derivative of the sum of
-// the elements of a value y with respect to the values xs. The steps before the node that
-// compute y from xs and zs are the function to differentiate. The inputs of the node replace xs
-// and zs; they are followed by the other values that these steps use.
+// gradient is Gradient (version 1 of ai.onnx.preview.training): the gradient of a value y of the
+// graph with respect to the values xs. It computes y again from the inputs of the node, which
+// are values for xs and zs, with the nodes that y depends on. Other values that y depends on are
+// those of the graph. If y has several elements, the gradient is that of their sum.
+//
+// xs must be float32, and the operators between xs and y must be ops.Differentiable.
 type gradient struct {
-	steps   []gradientStep
-	inputs  []int // the slots of the inputs in the graph: xs, zs and the others
-	trained int   // the number of xs
-	outputs int
-	y       int
+	body   *Graph // from xs and zs to y
+	xs     int    // the number of xs
+	inputs int    // the number of xs and zs
+	wanted []bool // by output: whether it has a name
 }
 
-// gradientStep is a step of the function.
-type gradientStep struct {
-	*Step
-	depends bool // on xs
-}
-
-func newGradient(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, opset int) (control, error) {
-	if opset < 1 {
-		return nil, fmt.Errorf("version %d of %s has no operator Gradient: it exists since version 1", opset, preview.TrainingDomain)
-	}
-	if err := attrs.Only("xs", "y", "zs"); err != nil {
+func newGradient(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, _ int) (control, error) {
+	if err := attrs.Only("xs", "zs", "y"); err != nil {
 		return nil, err
 	}
-	xs, err := ops.Attr(attrs, "xs", []string{})
+	xs, err := ops.Attr[[]string](attrs, "xs", nil)
 	if err != nil {
 		return nil, err
 	}
-	zs, err := ops.Attr(attrs, "zs", []string{})
+	zs, err := ops.Attr[[]string](attrs, "zs", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -46,159 +37,207 @@ func newGradient(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, 
 	if err != nil {
 		return nil, err
 	}
-	if len(xs) == 0 {
+	d := &gradient{xs: len(xs), inputs: len(xs) + len(zs)}
+	for _, name := range n.GetOutput() {
+		d.wanted = append(d.wanted, name != "")
+	}
+	switch {
+	case len(xs) == 0:
 		return nil, fmt.Errorf("%w: xs is missing", ops.ErrAttribute)
+	case len(d.wanted) == 0 || len(d.wanted) > d.xs:
+		return nil, fmt.Errorf("the node has %d outputs, want 1 to %d: one for each of xs", len(d.wanted), d.xs)
+	case s.depth >= maxSubgraphs:
+		return nil, fmt.Errorf("gradients and subgraphs are nested more than %d levels deep", maxSubgraphs)
 	}
-	names := slices.Concat(xs, zs)
-	if err := checkInputs(st.Inputs, len(names), len(names)); err != nil {
-		return nil, fmt.Errorf("%w: one for each name in xs and zs", err)
-	}
-	g := &gradient{trained: len(xs), outputs: len(n.GetOutput())}
-	if g.outputs < 1 || g.outputs > len(xs) {
-		return nil, fmt.Errorf("the node has %d outputs, want %s: one for each name in xs", g.outputs, countRange(1, len(xs)))
-	}
-	for _, name := range append(names, y) {
-		slot, ok := s.lookup(name)
-		if !ok || slot < 0 {
-			return nil, fmt.Errorf("%w: xs, zs and y contain %q, which is neither an input of the model, nor an initializer, nor an output of an earlier node", ops.ErrAttribute, name)
-		}
-		g.inputs = append(g.inputs, slot)
-	}
-	g.y, g.inputs = g.inputs[len(names)], g.inputs[:len(names)]
-	if err := g.findSteps(s.g); err != nil {
+	if err := checkInputs(st.Inputs, d.inputs, d.inputs); err != nil {
 		return nil, err
 	}
-	st.Inputs = append(st.Inputs, g.inputs[len(names):]...)
-	return g, nil
+	if d.body, err = s.differentiated(slices.Concat(xs, zs), y); err != nil {
+		return nil, err
+	}
+	active := d.active()
+	for i := range d.body.Steps {
+		step := &d.body.Steps[i]
+		if _, ok := step.Op.(ops.Differentiable); !ok && slices.ContainsFunc(step.Outputs, func(slot int) bool { return active[slot] }) {
+			return nil, fmt.Errorf("the gradient of %q passes through node %q, but its operator %s has no gradient", y, step.Name, step.Operator)
+		}
+	}
+	return d, nil
 }
 
-// findSteps finds the steps that compute y, and the values that they use in addition to xs and
-// zs.
-func (g *gradient) findSteps(from *Graph) error {
-	given := map[int]bool{}
-	for _, slot := range g.inputs {
-		given[slot] = true
+// differentiated returns a graph that computes y from the given values. It has the nodes of the
+// scope that y depends on.
+func (s *scope) differentiated(inputs []string, y string) (*Graph, error) {
+	sub := &scope{
+		k: s.k, g: newGraph(), slots: map[string]int{}, outer: s,
+		opsets: s.opsets, call: s.call, prefix: s.prefix, depth: s.depth + 1,
 	}
-	needed := map[int]bool{g.y: true}
-	var used []int
-	for i := len(from.Steps) - 1; i >= 0; i-- {
-		s := &from.Steps[i]
-		if !slices.ContainsFunc(s.Outputs, func(slot int) bool { return needed[slot] && !given[slot] }) {
-			continue
+	for _, name := range inputs {
+		slot, err := sub.define(name)
+		if err != nil {
+			return nil, fmt.Errorf("xs and zs: %w", err)
 		}
-		g.steps = append(g.steps, gradientStep{Step: s})
-		for _, slot := range s.Inputs {
-			if slot >= 0 {
-				needed[slot] = true
-				used = append(used, slot)
-			}
-		}
+		sub.g.Inputs = append(sub.g.Inputs, slot)
 	}
-	slices.Reverse(g.steps)
-	computed, depends := map[int]bool{}, map[int]bool{}
-	for _, slot := range g.inputs[:g.trained] {
-		depends[slot] = true
-	}
-	for i := range g.steps {
-		s := &g.steps[i]
-		copied := *s.Step // the graph may move its steps when it gets more of them
-		s.Step = &copied
-		s.depends = slices.ContainsFunc(s.Inputs, func(slot int) bool { return depends[slot] })
-		if s.control != nil {
-			return &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: fmt.Errorf("%w: Gradient of a node with subgraphs, or of another Gradient, is not supported", ErrUnknownOperator)}
-		}
-		if _, ok := s.Op.(ops.Differentiable); s.depends && !ok {
-			return &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: fmt.Errorf("%w: Gradient of this operator is not supported", ErrUnknownOperator)}
-		}
-		for _, slot := range s.Outputs {
-			computed[slot] = true
-			depends[slot] = depends[slot] || s.depends && !given[slot]
-		}
-	}
-	for _, slot := range append(used, g.y) {
-		if !computed[slot] && !given[slot] {
-			given[slot] = true
-			g.inputs = append(g.inputs, slot)
-		}
-	}
-	return nil
-}
-
-// noGradient returns the error of a value that has no gradient.
-func noGradient(name string, t ops.Type) error {
-	return fmt.Errorf("%w: %s is %v: gradients of other types than float32 are not supported", ops.ErrDType, name, t)
-}
-
-func (g *gradient) graphs() []*Graph { return nil }
-
-func (g *gradient) infer(_ *inference, in []*ops.Input) ([]*ops.Input, error) {
-	out := make([]*ops.Input, g.outputs)
-	for i, x := range in[:g.trained] {
-		if x == nil {
-			continue
-		}
-		if x.DType != ops.Float32 {
-			return nil, noGradient(fmt.Sprintf("input %d", i), x.Type)
-		}
-		if i < g.outputs {
-			out[i] = &ops.Input{Type: x.Type}
-		}
-	}
-	return out, nil
-}
-
-func (g *gradient) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
-	r := &gradientRun{gradient: g, caller: c, values: map[int]*ops.Tensor{}, gradients: map[int]*ops.Tensor{}, contexts: make([]ops.Context, len(g.steps))}
-	for i, slot := range g.inputs {
-		r.values[slot] = in[i]
-		if i < g.trained && in[i].DType() != ops.Float32 {
-			return nil, noGradient(fmt.Sprintf("input %d", i), ops.TypeOf(in[i]))
-		}
-	}
-	for i := range g.steps {
-		if err := r.forward(i); err != nil {
-			return nil, StepError(c.ctx, g.steps[i].Step, err)
-		}
-	}
-	y := r.values[g.y]
-	if y.DType() != ops.Float32 {
-		return nil, noGradient("y", ops.TypeOf(y))
-	}
-	first, err := r.gradientOf(g.y)
+	nodes, err := s.nodesFor(y, sub.slots)
 	if err != nil {
 		return nil, err
 	}
-	for i := range first.Float32s() {
-		first.Float32s()[i] = 1
-	}
-	for i := len(g.steps) - 1; i >= 0; i-- {
-		if err := r.backward(i); err != nil {
-			return nil, StepError(c.ctx, g.steps[i].Step, err)
+	for _, n := range nodes {
+		if isSbS(n) {
+			return nil, fmt.Errorf("y depends on node %q: the gradient of %s is not a derivative, and only sbs-train uses it", n.GetName(), n.GetOpType())
 		}
 	}
-	out := make([]*ops.Tensor, g.outputs)
-	for i := range out {
-		if out[i], err = r.gradientOf(g.inputs[i]); err != nil {
+	if err := sub.addNodes(nodes); err != nil {
+		return nil, err
+	}
+	slot, ok := sub.slots[y]
+	if !ok {
+		return nil, fmt.Errorf("%w: y is %q, but no node of the same graph has an output of this name", ops.ErrAttribute, y)
+	}
+	sub.g.Outputs = []int{slot}
+	return sub.g, nil
+}
+
+// nodesFor returns the nodes of the scope, in their order, that a value depends on, apart from
+// those that compute only given values.
+func (s *scope) nodesFor(y string, given map[string]int) ([]*onnxpb.NodeProto, error) {
+	producers := map[string]int{}
+	for i, n := range s.nodes {
+		for _, name := range n.GetOutput() {
+			producers[name] = i
+		}
+	}
+	needed := make([]bool, len(s.nodes))
+	names := []string{y}
+	used := usedNames{ctx: s.k.Context, found: func(name string) { names = append(names, name) }}
+	for len(names) > 0 {
+		name := names[len(names)-1]
+		names = names[:len(names)-1]
+		i, ok := producers[name]
+		if _, stop := given[name]; stop || !ok || needed[i] {
+			continue
+		}
+		needed[i] = true
+		if err := used.node(s.nodes[i], 0); err != nil {
 			return nil, err
 		}
+	}
+	var list []*onnxpb.NodeProto
+	for i, n := range s.nodes {
+		if needed[i] {
+			list = append(list, n)
+		}
+	}
+	return list, nil
+}
+
+// active reports for each slot of the body whether its value depends on xs.
+func (d *gradient) active() []bool {
+	active := make([]bool, len(d.body.Names))
+	for _, slot := range d.body.Inputs[:d.xs] {
+		active[slot] = true
+	}
+	for i := range d.body.Steps {
+		s := &d.body.Steps[i]
+		depends := slices.ContainsFunc(s.Inputs, func(slot int) bool { return slot >= 0 && active[slot] })
+		for _, slot := range s.Outputs {
+			active[slot] = depends
+		}
+	}
+	return active
+}
+
+func (d *gradient) graphs() []*Graph { return []*Graph{d.body} }
+
+func (d *gradient) infer(inf *inference, in []*ops.Input) ([]*ops.Input, error) {
+	in = slices.Clone(in)
+	for i, x := range in[:d.inputs] {
+		if x == nil {
+			continue
+		}
+		if i < d.xs && x.DType != ops.Float32 {
+			return nil, fmt.Errorf("%w: input %d, one of xs, is %v, want float32", ops.ErrDType, i, x.Type)
+		}
+		in[i] = &ops.Input{Type: x.Type} // y must not become a constant
+	}
+	if _, err := inf.graph(d.body, in); err != nil {
+		return nil, fmt.Errorf("y: %w", err)
+	}
+	return in[:len(d.wanted)], nil
+}
+
+func (d *gradient) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
+	for i, x := range in[:d.xs] {
+		if x.DType() != ops.Float32 {
+			return nil, fmt.Errorf("%w: input %d, one of xs, is %v, want float32", ops.ErrDType, i, ops.TypeOf(x))
+		}
+	}
+	r := &gradientRun{
+		c: c, g: d.body, used: c.base, contexts: make([]ops.Context, len(d.body.Steps)),
+		values: make([]*ops.Tensor, len(d.body.Names)), gradients: make([]*ops.Tensor, len(d.body.Names)),
+	}
+	for slot, t := range d.body.Consts {
+		r.values[slot] = t
+	}
+	for i, slot := range d.body.Inputs {
+		r.values[slot] = in[i]
+	}
+	for i := range d.body.Steps {
+		s := &d.body.Steps[i]
+		if err := StepError(c.ctx, s, r.forward(i)); err != nil {
+			return nil, fmt.Errorf("y: %w", err)
+		}
+	}
+	if err := r.backward(d.active()); err != nil {
+		return nil, fmt.Errorf("gradient of y: %w", err)
+	}
+	out := make([]*ops.Tensor, len(d.wanted))
+	for i := range out {
+		g, err := r.gradient(d.body.Inputs[i])
+		if err != nil {
+			return nil, err
+		}
+		out[i] = g
 	}
 	return out, nil
 }
 
-// gradientRun is one run of Gradient.
+// gradientRun is one run of a gradient. It keeps the values of all steps.
 type gradientRun struct {
-	*gradient
-	*caller
-
-	values, gradients map[int]*ops.Tensor // by slot
-	contexts          []ops.Context       // by step
-	held              int64               // bytes of the values and gradients
+	c         *caller
+	g         *Graph
+	used      int64         // bytes, including those of the enclosing graphs
+	contexts  []ops.Context // by step
+	values    []*ops.Tensor // by slot
+	gradients []*ops.Tensor // by slot, nil for one that is zero
+	memory    ops.Memory    // of the step that is running
 }
 
-// forward computes the outputs of a step.
+// take counts the memory of a new tensor.
+func (r *gradientRun) take(t ops.Type) error {
+	r.used += Bytes(t)
+	return WithinLimit(t, r.used, r.c.f.p.MemoryLimit)
+}
+
+// forward runs step i.
 func (r *gradientRun) forward(i int) error {
-	s, o := &r.steps[i], &r.f.options
-	in := tensorsAt(r.values, s.Inputs)
+	if err := r.c.ctx.Err(); err != nil {
+		return err
+	}
+	s := &r.g.Steps[i]
+	in := Tensors(s.Inputs, r.values)
+	if s.control != nil {
+		out, err := s.control.run(&caller{ctx: r.c.ctx, f: r.c.f, base: r.used}, in)
+		if err != nil {
+			return err
+		}
+		for j, slot := range s.Outputs {
+			r.values[slot] = out[j]
+			r.used += size(out[j])
+		}
+		return r.c.f.p.fits(r.used)
+	}
 	known := make([]*ops.Input, len(in))
 	for j, t := range in {
 		if t != nil {
@@ -213,91 +252,101 @@ func (r *gradientRun) forward(i int) error {
 	for j, t := range types {
 		shape, ok := t.Sizes()
 		if !ok || t.DType == 0 {
-			continue // the operator makes the output
+			continue // Run makes it
 		}
-		if out[j], err = r.zeros(t.DType, shape); err != nil {
+		if err := r.take(t); err != nil {
+			return err
+		}
+		if out[j], err = ops.Zeros(t.DType, shape); err != nil {
 			return err
 		}
 	}
-	r.contexts[i] = ops.Context{
-		Context: r.ctx, Pool: r.f.p.Pool, Seed: o.Seed, FirstImage: o.FirstImage, Seeds: o.Seeds, Images: o.Images,
-		Memory: &ops.Memory{Values: r.base + r.held, Limit: r.f.budget.limit},
-	}
-	if err := RunOp(&r.contexts[i], s.Step, s.Op, in, out); err != nil {
+	made := slices.Clone(out)
+	if err := RunOp(r.context(i), s, s.Op, in, out); err != nil {
 		return err
 	}
 	for j, slot := range s.Outputs {
-		if !slices.Contains(r.inputs, slot) { // the node gives the value of an input
-			r.values[slot] = out[j]
+		if r.values[slot] = out[j]; made[j] == nil {
+			r.used += size(out[j])
+		}
+	}
+	return r.c.f.p.fits(r.used)
+}
+
+// context returns the context of step i, for Run and Backward.
+func (r *gradientRun) context(i int) *ops.Context {
+	ctx, o := &r.contexts[i], &r.c.f.options
+	r.memory = ops.Memory{Values: r.used, Limit: r.c.f.p.MemoryLimit}
+	ctx.Context, ctx.Pool, ctx.Memory = r.c.ctx, r.c.f.p.Pool, &r.memory
+	ctx.Seed, ctx.FirstImage, ctx.Seeds, ctx.Images = o.Seed, o.FirstImage, o.Seeds, o.Images
+	return ctx
+}
+
+// gradient returns the gradient of a value, which is zero at first.
+func (r *gradientRun) gradient(slot int) (*ops.Tensor, error) {
+	if g := r.gradients[slot]; g != nil {
+		return g, nil
+	}
+	t := ops.TypeOf(r.values[slot])
+	t.DType = ops.Float32
+	if err := r.take(t); err != nil {
+		return nil, err
+	}
+	g, err := ops.Zeros(ops.Float32, r.values[slot].Shape())
+	r.gradients[slot] = g
+	return g, err
+}
+
+// backward computes the gradients of the values that depend on xs, from y back to xs.
+func (r *gradientRun) backward(active []bool) error {
+	y := r.g.Outputs[0]
+	if !active[y] {
+		return nil
+	}
+	of, err := r.gradient(y)
+	if err != nil {
+		return err
+	}
+	for i := range of.Float32s() {
+		of.Float32s()[i] = 1
+	}
+	for i := len(r.g.Steps) - 1; i >= 0; i-- {
+		s := &r.g.Steps[i]
+		if slices.ContainsFunc(s.Outputs, func(slot int) bool { return active[slot] && r.gradients[slot] != nil }) {
+			if err := StepError(r.c.ctx, s, r.backwardStep(i, active)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// backward adds the contributions of a step to the gradients of its inputs.
-func (r *gradientRun) backward(i int) error {
-	s := &r.steps[i]
-	if !s.depends || !slices.ContainsFunc(s.Outputs, func(slot int) bool { return r.gradients[slot] != nil }) {
-		return nil
+func (r *gradientRun) backwardStep(i int, active []bool) error {
+	s := &r.g.Steps[i]
+	op, ok := s.Op.(ops.Differentiable)
+	if !ok {
+		return fmt.Errorf("the operator has no gradient")
 	}
-	out := tensorsAt(r.values, s.Outputs)
-	gradOut, gradIn := make([]*ops.Tensor, len(s.Outputs)), make([]*ops.Tensor, len(s.Inputs))
-	var err error
-	for j, slot := range s.Outputs {
-		if slices.Contains(r.inputs, slot) {
-			return fmt.Errorf("%w: the node computes a value of xs or zs and another value that y depends on", ops.ErrAttribute)
+	of := func(slots []int, wanted func(slot int) bool) ([]*ops.Tensor, error) {
+		list := make([]*ops.Tensor, len(slots))
+		for j, slot := range slots {
+			if slot < 0 || !wanted(slot) {
+				continue
+			}
+			var err error
+			if list[j], err = r.gradient(slot); err != nil {
+				return nil, err
+			}
 		}
-		if gradOut[j], err = r.gradientOf(slot); err != nil {
-			return err
-		}
+		return list, nil
 	}
-	for j, slot := range s.Inputs {
-		if slot < 0 || r.values[slot].DType() != ops.Float32 || !r.wanted(slot) {
-			continue
-		}
-		if gradIn[j], err = r.gradientOf(slot); err != nil {
-			return err
-		}
-	}
-	return s.Op.(ops.Differentiable).Backward(&r.contexts[i], tensorsAt(r.values, s.Inputs), out, gradOut, gradIn)
-}
-
-// wanted reports whether the gradient of a value is needed.
-func (r *gradientRun) wanted(slot int) bool {
-	if i := slices.Index(r.inputs, slot); i >= 0 {
-		return i < r.trained
-	}
-	return slices.ContainsFunc(r.steps, func(s gradientStep) bool { return s.depends && slices.Contains(s.Outputs, slot) })
-}
-
-// gradientOf returns the gradient of a value, which is 0 at first.
-func (r *gradientRun) gradientOf(slot int) (*ops.Tensor, error) {
-	var err error
-	if r.gradients[slot] == nil {
-		r.gradients[slot], err = r.zeros(ops.Float32, r.values[slot].Shape())
-	}
-	return r.gradients[slot], err
-}
-
-func (r *gradientRun) zeros(d ops.DType, shape []int) (*ops.Tensor, error) {
-	n, err := ops.Len(shape)
+	out, err := of(s.Outputs, func(int) bool { return true })
 	if err != nil {
-		return nil, err
+		return err
 	}
-	r.held += int64(n) * int64(d.Size())
-	if err := r.fits(r.held); err != nil {
-		return nil, err
+	in, err := of(s.Inputs, func(slot int) bool { return active[slot] })
+	if err != nil {
+		return err
 	}
-	return ops.Zeros(d, shape)
-}
-
-// tensorsAt returns the tensors in slots, nil for an omitted one.
-func tensorsAt(values map[int]*ops.Tensor, slots []int) []*ops.Tensor {
-	list := make([]*ops.Tensor, len(slots))
-	for i, slot := range slots {
-		if slot >= 0 {
-			list[i] = values[slot]
-		}
-	}
-	return list
+	return op.Backward(r.context(i), Tensors(s.Inputs, r.values), Tensors(s.Outputs, r.values), out, in)
 }

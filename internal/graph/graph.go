@@ -69,6 +69,17 @@ func (s *Step) infer(in []*ops.Input) ([]ops.Type, error) {
 	return types, err
 }
 
+// Tensors returns the values in slots, with nil for an omitted one.
+func Tensors(slots []int, values []*ops.Tensor) []*ops.Tensor {
+	list := make([]*ops.Tensor, len(slots))
+	for i, slot := range slots {
+		if slot >= 0 {
+			list[i] = values[slot]
+		}
+	}
+	return list
+}
+
 func newGraph() *Graph { return &Graph{Consts: map[int]*ops.Tensor{}} }
 
 // add returns the slot of a new value.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/ops/preview"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
@@ -15,7 +16,7 @@ const (
 
 // newestOpsets has the newest version of the operators of each domain that is part of ONNX. A
 // model that imports no version of one of them gets the newest, as in onnxruntime.
-var newestOpsets = map[string]int{"": maxOpset, "ai.onnx.ml": 5, "ai.onnx.preview.training": 1}
+var newestOpsets = map[string]int{"": maxOpset, "ai.onnx.ml": 5, previewDomain: 1, preview.TrainingDomain: 1}
 
 // withOpsets is the first IR version whose files import versions of operators. Older files use
 // version 1.

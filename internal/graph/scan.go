@@ -26,8 +26,11 @@ type scan struct {
 }
 
 func newScan(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, opset int) (control, error) {
+	if opset < 8 {
+		return nil, fmt.Errorf("opset %d has no operator Scan: it exists since opset 8", opset)
+	}
 	if opset < 9 {
-		return nil, fmt.Errorf("Scan of opset %d, which has a batch dimension, is not supported: export the model with opset 9 or later", opset)
+		return newBatchScan(s, st, n, attrs)
 	}
 	if err := attrs.Only("body", "num_scan_inputs", "scan_input_axes", "scan_input_directions", "scan_output_axes", "scan_output_directions"); err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ type scope struct {
 	k      *compiler
 	g      *Graph         // the graph that the nodes are added to
 	slots  map[string]int // by the name of a value; -1 for an omitted input of a function
+	nodes  []*onnxpb.NodeProto
 	outer  *scope         // for a subgraph: the scope of the enclosing graph
 	opsets map[string]int // the versions of the operators, by domain
 	call   *call          // the innermost call of a function, nil outside of functions

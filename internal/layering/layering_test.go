@@ -39,7 +39,7 @@ var allowed = map[string][]string{
 	"internal/portmath":         nil,
 	"internal/poisson":          {"internal/kernel", "internal/portmath"},
 	"internal/noise":            {"internal/kernel", "internal/poisson", "internal/portmath"},
-	"internal/onnx":             {"internal/metadata", "internal/onnx/onnxpb", "internal/sniff", "ops"},
+	"internal/onnx":             {"internal/atomicfile", "internal/metadata", "internal/onnx/onnxpb", "internal/sniff", "ops"},
 	"internal/chart":            {"internal/atomicfile"},
 	"internal/tfevents":         {"internal/atomicfile"},
 	"internal/trainlog":         {"internal/chart", "internal/atomicfile"},

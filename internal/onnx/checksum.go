@@ -192,6 +192,7 @@ func (s *summing) graph(g *onnxpb.GraphProto) {
 		}
 	}
 	sorted(s, g.GetInitializer(), (*onnxpb.TensorProto).GetName, s.tensor)
+	s.sparse(g.GetSparseInitializer())
 	s.nodes(g.GetNode())
 }
 
@@ -221,12 +222,25 @@ func (s *summing) attributes(list []*onnxpb.AttributeProto) {
 		for _, t := range append(slices.Clone(a.GetTensors()), a.GetT()) {
 			s.tensor(t)
 		}
+		s.sparse(append(slices.Clone(a.GetSparseTensors()), a.GetSparseTensor()))
 		for _, g := range append(slices.Clone(a.GetGraphs()), a.GetG()) {
 			if g != nil {
 				s.graph(g)
 			}
 		}
 	})
+}
+
+// sparse adds sparse tensors. A list without any adds nothing, as checksums of the first version
+// did not have them.
+func (s *summing) sparse(list []*onnxpb.SparseTensorProto) {
+	for _, t := range list {
+		if t != nil {
+			s.tensor(t.GetValues())
+			s.tensor(t.GetIndices())
+			s.numbers(t.GetDims())
+		}
+	}
 }
 
 // tensor adds the name, the type and the elements of a tensor, in raw form.

@@ -14,52 +14,27 @@ import (
 
 // External returns the tensors of a model whose data is in other files (external data).
 func External(m *onnxpb.ModelProto) []*onnxpb.TensorProto {
-	w := &externalWalk{}
-	w.graph(m.GetGraph())
-	for _, f := range m.GetFunctions() {
-		w.attributes(f.GetAttributeProto())
-		w.nodes(f.GetNode())
-	}
-	return w.found
-}
-
-type externalWalk struct{ found []*onnxpb.TensorProto }
-
-func (w *externalWalk) graph(g *onnxpb.GraphProto) {
-	w.tensors(g.GetInitializer())
-	w.nodes(g.GetNode())
-}
-
-func (w *externalWalk) nodes(nodes []*onnxpb.NodeProto) {
-	for _, n := range nodes {
-		w.attributes(n.GetAttribute())
-	}
-}
-
-func (w *externalWalk) attributes(attrs []*onnxpb.AttributeProto) {
-	for _, a := range attrs {
-		w.tensors(a.GetTensors())
-		w.tensors([]*onnxpb.TensorProto{a.GetT()})
-		w.graph(a.GetG())
-		for _, g := range a.GetGraphs() {
-			w.graph(g)
-		}
-	}
-}
-
-func (w *externalWalk) tensors(tensors []*onnxpb.TensorProto) {
-	for _, t := range tensors {
+	var found []*onnxpb.TensorProto
+	eachTensor(m, func(t *onnxpb.TensorProto) {
 		if t.GetDataLocation() == onnxpb.TensorProto_EXTERNAL {
-			w.found = append(w.found, t)
+			found = append(found, t)
 		}
-	}
+	})
+	return found
 }
+
+// Tensors that share the bytes of a file, such as weights that are used twice, may take this many
+// times the bytes of the files, or any number up to smallData. Without a bound, a small file could
+// fill the memory.
+const (
+	maxShared = 4
+	smallData = 64 << 20
+)
 
 // ReadExternal reads the data of tensors that External returned into the tensors. fsys is
-// the folder of the model. ReadExternal allocates no more memory than the files have
-// bytes: tensors that share data are refused once they exceed that.
+// the folder of the model. Tensors with the same bytes of a file share them in memory.
 func ReadExternal(ctx context.Context, tensors []*onnxpb.TensorProto, fsys fs.FS) error {
-	sizes := map[string]int64{}
+	sizes, parts := map[string]int64{}, map[place][]byte{}
 	var files, taken int64
 	for _, t := range tensors {
 		p, err := placeOf(t)
@@ -72,12 +47,17 @@ func ReadExternal(ctx context.Context, tensors []*onnxpb.TensorProto, fsys fs.FS
 		if err == nil {
 			err = p.check(sizes[p.file])
 		}
-		if err == nil && p.length > files-taken {
-			err = fmt.Errorf("%w: the tensors need more than the %d bytes of their files", ErrFormat, files)
+		if most := max(maxShared*files, smallData); err == nil && p.length > most-taken {
+			err = fmt.Errorf("%w: the tensors need more than %d bytes, but their files have only %d", ErrFormat, most, files)
 		}
 		if err == nil {
 			taken += p.length
-			t.RawData, err = p.read(ctx, fsys)
+			data, known := parts[p]
+			if !known {
+				data, err = p.read(ctx, fsys)
+				parts[p] = data
+			}
+			t.RawData = data
 		}
 		if err != nil {
 			return fmt.Errorf("tensor %q: external data: %w", t.GetName(), err)
@@ -111,7 +91,7 @@ func placeOf(t *onnxpb.TensorProto) (place, error) {
 				return p, fmt.Errorf("%w: the offset is %q, want a number of at least 0", ErrFormat, e.GetValue())
 			}
 		case "length":
-			if n, err := strconv.ParseInt(e.GetValue(), 10, 64); err != nil || n != size {
+			if n, err := strconv.ParseInt(e.GetValue(), 10, 64); err != nil || n != size && n != 0 {
 				return p, fmt.Errorf("%w: the length is %q, but shape %v needs %d bytes", ErrFormat, e.GetValue(), t.GetDims(), size)
 			}
 		}

@@ -12,50 +12,61 @@ import (
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 )
 
-// ReadFile reads the model in a file, together with its external data, which must be in
-// files in the same folder or below it. It returns the decoded model and its encoding as
-// a single file. Errors name the file.
+// ReadModel reads the model in a file, together with its external data, which must be in
+// files in the same folder or below it. Errors name the file.
 //
-// ReadFile refuses anything but a regular file, because reading a device or a pipe may never
+// ReadModel refuses anything but a regular file, because reading a device or a pipe may never
 // end. It returns the error of ctx soon after ctx is done.
+func ReadModel(ctx context.Context, path string) (*onnxpb.ModelProto, error) {
+	m, _, err := readModel(ctx, path)
+	return m, err
+}
+
+// ReadFile is ReadModel, and also returns the encoding of the model with all its data.
 func ReadFile(ctx context.Context, path string) (*onnxpb.ModelProto, []byte, error) {
-	data, err := readAll(ctx, path, maxSize)
+	m, data, err := readModel(ctx, path)
+	if err == nil && data == nil {
+		data, err = Marshal(m)
+	}
+	return m, data, err
+}
+
+// readModel returns a model and its encoding, which is nil if the model has external data.
+func readModel(ctx context.Context, path string) (*onnxpb.ModelProto, []byte, error) {
+	data, err := readAll(ctx, path, MaxFile)
 	if err != nil {
 		return nil, nil, err // names the path, unless it is the error of ctx
 	}
-	m, data, err := whole(ctx, data, filepath.Dir(path))
-	if ctx.Err() != nil {
+	m, external, err := whole(ctx, data, filepath.Dir(path))
+	switch {
+	case ctx.Err() != nil:
 		return nil, nil, ctx.Err()
-	}
-	if err != nil {
+	case err != nil:
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	case external:
+		return m, nil, nil
 	}
 	return m, data, nil
 }
 
-// whole decodes a model whose external data is in a folder.
-func whole(ctx context.Context, data []byte, folder string) (*onnxpb.ModelProto, []byte, error) {
-	if len(data) > maxSize {
-		return nil, nil, fmt.Errorf("%w: an ONNX file cannot have more than %d bytes", ErrFormat, maxSize)
+// whole decodes a model whose external data, if it has any, is in a folder.
+func whole(ctx context.Context, data []byte, folder string) (m *onnxpb.ModelProto, external bool, err error) {
+	if len(data) > MaxFile {
+		return nil, false, fmt.Errorf("%w: an ONNX file cannot have more than %d bytes", ErrFormat, MaxFile)
 	}
-	m, err := Unmarshal(ctx, data)
-	if err != nil {
-		return nil, nil, err
+	if m, err = Unmarshal(ctx, data); err != nil {
+		return nil, false, err
 	}
 	tensors := External(m)
 	if len(tensors) == 0 {
-		return m, data, nil
+		return m, false, nil
 	}
 	root, err := os.OpenRoot(folder) // links cannot lead out of the folder
 	if err != nil {
-		return nil, nil, err
+		return nil, false, err
 	}
 	defer root.Close() //nolint:errcheck // only read
-	if err := ReadExternal(ctx, tensors, root.FS()); err != nil {
-		return nil, nil, err
-	}
-	data, err = Marshal(m)
-	return m, data, err
+	return m, true, ReadExternal(ctx, tensors, root.FS())
 }
 
 // readAll reads a regular file. It stops after most+1 bytes.

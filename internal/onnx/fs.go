@@ -28,14 +28,14 @@ func ReadFS(ctx context.Context, fsys fs.FS, name string) (*onnxpb.ModelProto, e
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // only read: nothing can be lost
-	data, err := readFrom(ctx, f, min(info.Size(), maxSize), maxSize)
+	data, err := readFrom(ctx, f, min(info.Size(), MaxFile), MaxFile)
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err != nil:
 		return nil, &fs.PathError{Op: "read", Path: name, Err: err}
-	case len(data) > maxSize:
-		return nil, fmt.Errorf("%s: %w: the file has more than %d bytes", name, ErrFormat, maxSize)
+	case len(data) > MaxFile:
+		return nil, fmt.Errorf("%s: %w: the file has more than %d bytes", name, ErrFormat, MaxFile)
 	}
 	m, err := Unmarshal(ctx, data)
 	if ctx.Err() != nil {

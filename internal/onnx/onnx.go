@@ -26,17 +26,15 @@ const (
 	maxIRVersion = 14
 )
 
-// maxSize is the largest size of a protobuf message.
-const maxSize = math.MaxInt32
+// MaxFile is the largest size of a protobuf message in a file.
+const MaxFile = math.MaxInt32
 
-// Marshal encodes a model. Equal models give equal bytes.
+// Marshal encodes a model. Equal models give equal bytes. WriteFile also writes an encoding that
+// is too large for a single file.
 func Marshal(m *onnxpb.ModelProto) ([]byte, error) {
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode the model: %w", err)
-	}
-	if len(b) > maxSize {
-		return nil, fmt.Errorf("the model has %d bytes, but an ONNX file cannot have more than %d", len(b), maxSize)
 	}
 	return b, nil
 }
@@ -139,7 +137,7 @@ func TensorData(ctx context.Context, t *onnxpb.TensorProto) (shape []int, data a
 	if err != nil {
 		return nil, nil, fmt.Errorf("tensor %q: %w", t.GetName(), err)
 	}
-	if t.GetDataLocation() != onnxpb.TensorProto_DEFAULT || len(t.GetExternalData()) > 0 {
+	if t.GetDataLocation() != onnxpb.TensorProto_DEFAULT {
 		return nil, nil, fmt.Errorf("tensor %q: external data can be read only if the model is opened as a file; store the model in one file", t.GetName())
 	}
 	if t.GetSegment() != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/internal/serve/oip"
 	"github.com/spike-by-spike/sbs/ops"
@@ -226,5 +227,33 @@ func TestServer_HandlesEveryDatatype(t *testing.T) {
 	for i, o := range answer.Outputs {
 		require.Nil(t, o.Contents)
 		require.Equal(t, raw(t, everyType[strings.TrimPrefix(o.Name, "out ")].values), answer.RawOutputContents[i])
+	}
+}
+
+// TestREST_TakesOptionalInputs sends values for an initializer that is also an input, or none, and
+// values for an input of any shape.
+func TestREST_TakesOptionalInputs(t *testing.T) {
+	x, c := info("x", ops.Float32), info("c", ops.Float32, -1)
+	x.GetType().GetTensorType().Shape = nil
+	m, err := onnx.Unmarshal(t.Context(), foreign(t, []*onnxpb.ValueInfoProto{x, c}, []*onnxpb.ValueInfoProto{{Name: "y"}}, node("Add", "y", "x", "c")))
+	require.NoError(t, err)
+	m.Graph.Initializer = []*onnxpb.TensorProto{onnx.Float32Tensor("c", []int{1}, []float32{10})}
+	data, err := onnx.Marshal(m)
+	require.NoError(t, err)
+	s := begin(t, put(t, "sum", data))
+	in := func(name, datatype string, v float32) tensorJSON {
+		return tensorJSON{Name: name, Shape: []int{1}, Datatype: datatype, Data: []float32{v}}
+	}
+	one, two := in("x", "FP32", 1), in("c", "FP32", 2)
+	require.Equal(t, []float32{11}, s.infer("sum", requestJSON{Inputs: []tensorJSON{one}}).float32s(t, "y"))
+	require.Equal(t, []float32{3}, s.infer("sum", requestJSON{Inputs: []tensorJSON{one, two}}).float32s(t, "y"))
+	require.Equal(t, []float32{11}, s.infer("sum", requestJSON{Inputs: []tensorJSON{one}}).float32s(t, "y"))
+	for want, inputs := range map[string][]tensorJSON{
+		`input "x" is INT64 [1]: the model takes FP32 of any shape`: {in("x", "INT64", 1)}, `input "x" is missing`: {two},
+	} {
+		body, err := json.Marshal(requestJSON{Inputs: inputs})
+		require.NoError(t, err)
+		got := s.do(http.MethodPost, "/v2/models/sum/infer", map[string]string{"Content-Type": "application/json"}, body)
+		require.Contains(t, got.failure(t), want)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/spike-by-spike/sbs/internal/atomicfile"
 	"github.com/spike-by-spike/sbs/internal/cli"
+	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
@@ -52,7 +52,7 @@ func (s *session) keep(b *bestModel) error {
 	if err != nil {
 		return err
 	}
-	if err := atomicfile.Write(s.places.best(), data); err != nil {
+	if err := onnx.WriteFile(s.places.best(), data); err != nil {
 		return fmt.Errorf("cannot keep the best model: %w", err)
 	}
 	s.at.Best = b
@@ -84,7 +84,7 @@ func (s *session) restoreBest() (string, error) {
 	if b == nil {
 		return fmt.Sprintf("%s is the model after update %d", s.places.model, s.at.Saved/s.subBatches), nil
 	}
-	data, err := os.ReadFile(s.places.best())
+	_, data, err := onnx.ReadFile(context.Background(), s.places.best())
 	if err != nil {
 		return fmt.Sprintf("The best model so far (%s) could not be read", b.describe(s)), err
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
-	"github.com/spike-by-spike/sbs/internal/atomicfile"
+	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/tfevents"
 	"github.com/spike-by-spike/sbs/internal/trainlog"
 	"github.com/spike-by-spike/sbs/ops"
@@ -187,7 +187,7 @@ func (s *session) writeModel(data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(s.places.model), 0o755); err != nil {
 		return err
 	}
-	if err := atomicfile.Write(s.places.model, data); err != nil {
+	if err := onnx.WriteFile(s.places.model, data); err != nil {
 		return fmt.Errorf("cannot write the model: %w", err)
 	}
 	return nil

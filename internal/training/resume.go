@@ -198,7 +198,8 @@ func (j *job) oldLog() ([]string, error) {
 	files := j.places.checkpoints()
 	for _, e := range entries {
 		path := filepath.Join(j.places.log, e.Name())
-		if slices.Contains([]string{files.path, files.previous, j.places.metrics(), j.places.best()}, path) || strings.HasPrefix(e.Name(), tfevents.Prefix) {
+		known := slices.Contains([]string{files.path, files.previous, j.places.metrics(), j.places.best()}, path)
+		if known || strings.HasPrefix(path, j.places.best()+".") || strings.HasPrefix(e.Name(), tfevents.Prefix) { // best.onnx can have a data file
 			old = append(old, path)
 		}
 	}

@@ -79,15 +79,16 @@ type prepared struct {
 // inputs checks the inputs of a request.
 func (v *loaded) inputs(ctx context.Context, r *inference.Request) (prepared, error) {
 	infos := v.model.Inputs()
+	all := slices.Concat(infos, v.model.OptionalInputs())
 	p := prepared{tensors: map[string]*runtime.Tensor{}}
 	for _, in := range r.Inputs {
 		if r.Image {
 			in.Name = infos[0].Name // a model that classifies images has one
 		}
-		i := slices.IndexFunc(infos, func(info runtime.ValueInfo) bool { return info.Name == in.Name })
+		i := slices.IndexFunc(all, func(info runtime.ValueInfo) bool { return info.Name == in.Name })
 		switch {
 		case i < 0:
-			return p, inference.Errorf(inference.Invalid, "input %q: the model has no input of this name: its inputs are %s", in.Name, names(infos))
+			return p, inference.Errorf(inference.Invalid, "input %q: the model has no input of this name: its inputs are %s", in.Name, names(all))
 		case p.tensors[in.Name] != nil:
 			return p, inference.Errorf(inference.Invalid, "input %q: the request has it twice", in.Name)
 		}
@@ -97,7 +98,7 @@ func (v *loaded) inputs(ctx context.Context, r *inference.Request) (prepared, er
 			if t, p.inverted, err = v.decode(ctx, in); err != nil {
 				return p, err
 			}
-		} else if err := v.check(infos[i], in.Tensor); err != nil {
+		} else if err := v.check(all[i], in.Tensor); err != nil {
 			return p, err
 		}
 		p.tensors[in.Name] = t
@@ -128,6 +129,9 @@ func (v *loaded) check(info runtime.ValueInfo, t inference.Tensor) error {
 
 // describe returns the datatype and shape of an input of a model.
 func describe(info runtime.ValueInfo) string {
+	if info.Unranked {
+		return inference.Datatype(info.DType) + " of any shape"
+	}
 	sizes := make([]string, len(info.Shape))
 	for i, d := range info.Shape {
 		sizes[i] = d.String()

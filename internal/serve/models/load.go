@@ -70,7 +70,8 @@ func sharesBatches(m *runtime.Model, all bool) (batches, ownShapes bool) {
 			ownShapes = ownShapes || !d.Known()
 		}
 	}
-	return batches && len(m.Inputs()) > 0, ownShapes
+	// Requests with different values of an optional input cannot share a run.
+	return batches && len(m.Inputs()) > 0 && len(m.OptionalInputs()) == 0, ownShapes
 }
 
 // enter counts a request. It reports false if the model is closed.

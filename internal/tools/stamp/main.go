@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/spike-by-spike/sbs/internal/atomicfile"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 )
 
@@ -29,7 +28,7 @@ func main() {
 // stamp replaces the file of a model. Nothing but the checksum changes in a file that this
 // project has written.
 func stamp(path string) error {
-	m, _, err := onnx.ReadFile(context.Background(), path)
+	m, err := onnx.ReadModel(context.Background(), path)
 	if err != nil {
 		return err
 	}
@@ -37,5 +36,5 @@ func stamp(path string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return atomicfile.Write(path, data)
+	return onnx.WriteFile(path, data)
 }
