@@ -228,12 +228,16 @@ func (s *scope) attribute(a *onnxpb.AttributeProto) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p, ok := v.(*onnxpb.TensorProto); ok {
-		t, err := s.k.tensorOf(p)
-		if err != nil {
-			return nil, fmt.Errorf("attribute %s: %w", a.GetName(), err)
-		}
-		return t, nil
+	switch p := v.(type) {
+	case *onnxpb.TensorProto:
+		v, err = s.k.tensorOf(p)
+	case *onnxpb.TypeProto:
+		var t ops.Type
+		t, err = itemTypeOf(p, 0)
+		v = &t
+	}
+	if err != nil {
+		return nil, fmt.Errorf("attribute %s: %w", a.GetName(), err)
 	}
 	return v, nil
 }

@@ -151,7 +151,7 @@ func (inf *inference) compute(op ops.Op, in []*ops.Input, outputs int) ([]*ops.T
 
 // union returns the most specific type that includes two types, or nil if there is none.
 func union(a, b *ops.Input) *ops.Input {
-	if a == nil || b == nil || a.DType != b.DType || len(a.Shape) != len(b.Shape) {
+	if a == nil || b == nil || !a.SameElements(b.Type) || len(a.Shape) != len(b.Shape) {
 		return nil
 	}
 	t := ops.Type{DType: a.DType, Shape: make([]ops.Dim, len(a.Shape)), Elem: a.Elem, Key: a.Key}
@@ -169,7 +169,7 @@ func sameSizes(a, b *ops.Input) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	if a.DType != b.DType || len(a.Shape) != len(b.Shape) {
+	if !a.SameElements(b.Type) || len(a.Shape) != len(b.Shape) {
 		return false
 	}
 	for i, d := range a.Shape {
@@ -205,7 +205,7 @@ func (inf *inference) loopTypes(body *Graph, args []*ops.Input, carried, results
 		stable := true
 		for i, before := range states {
 			after := out[results+i]
-			if before != nil && after != nil && before.DType != after.DType {
+			if before != nil && after != nil && !before.SameElements(after.Type) {
 				return nil, nil, fmt.Errorf("%w: %q enters an iteration as %v and leaves it as %v", ops.ErrDType, body.Names[body.Inputs[carried+i]], before.Type, after.Type)
 			}
 			u := union(before, after)

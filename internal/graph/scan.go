@@ -3,13 +3,14 @@ package graph
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// scan is Scan (opsets 9, 11, 16). The inputs of the body are the values carried from
+// scan is Scan (opsets 9 to 25). The inputs of the body are the values carried from
 // iteration to iteration, and a slice of each of the other inputs of the node. Its outputs
 // are the carried values, and the scan outputs, which the node stacks.
 type scan struct {
@@ -27,7 +28,7 @@ type scan struct {
 
 func newScan(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, opset int) (control, error) {
 	if opset < 9 {
-		return nil, fmt.Errorf("Scan of opset %d, which has a batch dimension, is not supported: export the model with opset 9 or later", opset)
+		return newBatchScan(s, st, n, attrs, opset)
 	}
 	if err := attrs.Only("body", "num_scan_inputs", "scan_input_axes", "scan_input_directions", "scan_output_axes", "scan_output_directions"); err != nil {
 		return nil, err
@@ -132,6 +133,12 @@ func (s *scan) axis(i, axis, rank int) (int, error) {
 }
 
 func (s *scan) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
+	return s.runPart(c, in, math.MaxInt, 0)
+}
+
+// runPart runs at most limit iterations. Calls with different numbers for the first one draw
+// different random numbers.
+func (s *scan) runPart(c *caller, in []*ops.Tensor, limit int, first uint64) ([]*ops.Tensor, error) {
 	inputs, captured := in[s.carried:s.carried+s.sliced], in[s.carried+s.sliced:]
 	length := -1
 	along := make([]int, s.sliced)
@@ -150,7 +157,8 @@ func (s *scan) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
 		return nil, errors.New("the node has no input to slice")
 	}
 	it := newIterations(c, s.body, in[:s.carried], s.scanned)
-	for i := range length {
+	it.count = first
+	for i := range min(length, limit) {
 		parts := make([]*ops.Tensor, s.sliced)
 		for j, x := range inputs {
 			at := i

@@ -21,6 +21,8 @@ func controlOf(domain, name string) newControl {
 		return newLoop
 	case name == "Scan":
 		return newScan
+	case name == "SequenceMap":
+		return newSequenceMap
 	}
 	return nil
 }
