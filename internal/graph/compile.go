@@ -9,6 +9,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/ml"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/ops/std"
 )
@@ -61,7 +62,7 @@ func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
 // latter take precedence.
 func (k *compiler) readOperators(*onnxpb.ModelProto) error {
 	k.operators = map[opKey]ops.Operator{}
-	for _, o := range append(std.Operators(), sbs.Operators()...) {
+	for _, o := range slices.Concat(std.Operators(), ml.Operators(), sbs.Operators()) {
 		k.operators[opKey{o.Domain, o.Name}] = o
 	}
 	for _, o := range k.Options.Operators {

@@ -7,6 +7,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/ml"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
@@ -53,6 +54,8 @@ func readOpsets(imports []*onnxpb.OperatorSetIdProto) (map[string]int, error) {
 			return nil, fmt.Errorf("version %d of the standard operators (opset_import) is not supported: export the model with a version from %d to %d", v, minOpset, maxOpset)
 		case domain == sbs.Domain && v != sbs.Version:
 			return nil, fmt.Errorf("version %d of the operators of %s (opset_import) is not supported: want version %d", v, domain, sbs.Version)
+		case domain == ml.Domain && (v < 1 || v > ml.Newest):
+			return nil, fmt.Errorf("version %d of the operators of %s (opset_import) is not supported: export the model with a version from 1 to %d", v, domain, ml.Newest)
 		case v < 0 || v > 1<<20:
 			return nil, fmt.Errorf("version %d of the operators of domain %q (opset_import) is out of range", v, domain)
 		}

@@ -180,6 +180,12 @@ func sameSizes(a, b *ops.Input) bool {
 	return true
 }
 
+// wraps reports whether a is an optional value of the type b. A body may return b for the next
+// iteration, to which it is a value that is present.
+func wraps(a, b ops.Type) bool {
+	return a.DType == ops.Optional && a.Elem != nil && a.Elem.SameElements(b)
+}
+
 // loopTypes infers the types of the values that a body carries from iteration to iteration,
 // and the types of all outputs of the body. args are the types of the inputs of the body in
 // the first iteration; loopTypes changes them to types for all iterations. There are count
@@ -205,6 +211,9 @@ func (inf *inference) loopTypes(body *Graph, args []*ops.Input, carried, results
 		stable := true
 		for i, before := range states {
 			after := out[results+i]
+			if before != nil && after != nil && wraps(before.Type, after.Type) {
+				continue
+			}
 			if before != nil && after != nil && !before.SameElements(after.Type) {
 				return nil, nil, fmt.Errorf("%w: %q enters an iteration as %v and leaves it as %v", ops.ErrDType, body.Names[body.Inputs[carried+i]], before.Type, after.Type)
 			}
@@ -219,7 +228,13 @@ func (inf *inference) loopTypes(body *Graph, args []*ops.Input, carried, results
 			states[i] = u
 		}
 		if stable {
-			return states, out, nil
+			final := slices.Clone(states)
+			for i, before := range states {
+				if after := out[results+i]; before != nil && after != nil && wraps(before.Type, after.Type) {
+					final[i] = nil // the type depends on whether there is an iteration
+				}
+			}
+			return final, out, nil
 		}
 		if pass > 1 {
 			clear(states)

@@ -163,7 +163,7 @@ func (l *loop) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
 		// body.
 		cond = again || !l.stops
 	}
-	out := slices.Clip(it.states)
+	out := slices.Clip(it.final)
 	for i := range l.scanned {
 		t, err := it.stack(i, 0, false, l.scans[i])
 		if err != nil {
@@ -182,6 +182,7 @@ type iterations struct {
 	seeds  []uint64        // of the run
 	count  uint64          // of iterations so far
 	states []*ops.Tensor   // the carried values for the next iteration
+	final  []*ops.Tensor   // the carried values after the last iteration
 	scans  [][]*ops.Tensor // by scan output: the values of all iterations
 	varied bool            // whether the values of a scan output may have different shapes
 	held   int64           // bytes of the scans, and of the states that an iteration has computed
@@ -190,6 +191,7 @@ type iterations struct {
 
 func newIterations(c *caller, body *Graph, states []*ops.Tensor, scanned int) *iterations {
 	it := &iterations{c: c, body: c.newFrame(body), states: append([]*ops.Tensor{}, states...), scans: make([][]*ops.Tensor, scanned)}
+	it.final = slices.Clone(it.states)
 	it.seed, it.seeds = it.body.options.Seed, it.body.options.Seeds
 	return it
 }
@@ -220,12 +222,20 @@ func (it *iterations) next(before, after, captured []*ops.Tensor, skip int) ([]*
 	states := out[skip : skip+len(it.states)]
 	it.held = it.kept
 	for i, t := range states {
-		if is, was := ops.TypeOf(t), ops.TypeOf(it.states[i]); !is.SameElements(was) {
+		it.final[i] = t
+		is, was := ops.TypeOf(t), ops.TypeOf(it.states[i])
+		if wraps(was, is) {
+			if t, err = it.wrapped(t); err != nil {
+				return nil, err
+			}
+			is = was
+		}
+		if !is.SameElements(was) {
 			return nil, fmt.Errorf("%w: carried value %d enters an iteration as %v and leaves it as %v", ops.ErrDType, i, was, is)
 		}
+		it.states[i] = t
 		it.held += size(t)
 	}
-	copy(it.states, states)
 	for i, t := range out[skip+len(states):] {
 		if n := len(it.scans[i]); n > 0 && !it.varied {
 			if was, is := ops.TypeOf(it.scans[i][0]), ops.TypeOf(t); !sameSizes(&ops.Input{Type: was}, &ops.Input{Type: is}) {
@@ -237,6 +247,17 @@ func (it *iterations) next(before, after, captured []*ops.Tensor, skip int) ([]*
 		it.held += size(t) + ops.ItemBytes
 	}
 	return out, it.c.fits(it.held)
+}
+
+// wrapped returns an optional value that holds t.
+func (it *iterations) wrapped(t *ops.Tensor) (*ops.Tensor, error) {
+	if !t.DType().IsContainer() { // an item must not be a value of the enclosing graph
+		if err := it.c.fits(it.held + size(t)); err != nil {
+			return nil, err
+		}
+		t = t.Clone()
+	}
+	return ops.NewOptional(ops.TypeOf(t), t)
 }
 
 // stack joins the values of scan output i along a new axis. t is their type in case there

@@ -177,7 +177,7 @@ func (s *scan) runPart(c *caller, in []*ops.Tensor, limit int, first uint64) ([]
 			return nil, fmt.Errorf("body, iteration %d: %w", i, err)
 		}
 	}
-	out := slices.Clip(it.states)
+	out := slices.Clip(it.final)
 	for i := range s.scanned {
 		t, err := it.stack(i, s.outputAxes[i], s.outputBack[i], s.scans[i])
 		if err != nil {
