@@ -25,8 +25,9 @@ func newCategoryMapper(_ ops.Node, a *attributes) operation {
 }
 
 // newLabelEncoder returns LabelEncoder (versions 1, 2, 4): for each element of X, of any shape,
-// the value at the place where the element is in a list of keys. A NaN among the keys stands
-// for every NaN. The last one of equal keys counts.
+// the value at the place where the element is in a list of keys. Since version 4, a NaN among
+// the keys stands for every NaN and the last one of equal keys counts. Before, NaN equals nothing
+// and the first one counts.
 //
 // Attributes of version 1: classes_strings, the keys: the values are their places, int64; or X
 // is int64 and holds the places; default_int64 (default -1) and default_string (default
@@ -71,17 +72,17 @@ func newLabelEncoder(n ops.Node, a *attributes) operation {
 	var t table
 	switch k := keys.Elements().(type) {
 	case []float32:
-		t = valuesOf(k, values, defaults)
+		t = valuesOf(k, values, defaults, n.Opset < 4)
 	case []float64:
-		t = valuesOf(k, values, defaults)
+		t = valuesOf(k, values, defaults, n.Opset < 4)
 	case []int16:
-		t = valuesOf(k, values, defaults)
+		t = valuesOf(k, values, defaults, n.Opset < 4)
 	case []int32:
-		t = valuesOf(k, values, defaults)
+		t = valuesOf(k, values, defaults, n.Opset < 4)
 	case []int64:
-		t = valuesOf(k, values, defaults)
+		t = valuesOf(k, values, defaults, n.Opset < 4)
 	case []string:
-		t = valuesOf(k, values, defaults)
+		t = valuesOf(k, values, defaults, n.Opset < 4)
 	}
 	if t == nil {
 		a.fail(fmt.Errorf("%w: the keys are %v and the values %v", ops.ErrDType, keys, values))
@@ -119,20 +120,20 @@ func mappingList(n ops.Node, a *attributes, name string) *ops.Tensor {
 
 // valuesOf returns a table from keys to values, or nil if the type of the values is not
 // supported.
-func valuesOf[K key](keys []K, values *ops.Tensor, defaults map[ops.DType]any) table {
+func valuesOf[K key](keys []K, values *ops.Tensor, defaults map[ops.DType]any, first bool) table {
 	switch v := values.Elements().(type) {
 	case []float32:
-		return newTable(keys, v, defaults[ops.Float32].(float32), false)
+		return newTable(keys, v, defaults[ops.Float32].(float32), first)
 	case []float64:
-		return newTable(keys, v, defaults[ops.Float64].(float64), false)
+		return newTable(keys, v, defaults[ops.Float64].(float64), first)
 	case []int16:
-		return newTable(keys, v, defaults[ops.Int16].(int16), false)
+		return newTable(keys, v, defaults[ops.Int16].(int16), first)
 	case []int32:
-		return newTable(keys, v, defaults[ops.Int32].(int32), false)
+		return newTable(keys, v, defaults[ops.Int32].(int32), first)
 	case []int64:
-		return newTable(keys, v, defaults[ops.Int64].(int64), false)
+		return newTable(keys, v, defaults[ops.Int64].(int64), first)
 	case []string:
-		return newTable(keys, v, defaults[ops.String].(string), false)
+		return newTable(keys, v, defaults[ops.String].(string), first)
 	}
 	return nil
 }
@@ -155,13 +156,15 @@ type tableOf[K, V key] struct {
 	standard V
 }
 
-// newTable returns a table. If first is set, the first one of equal keys counts, otherwise the
-// last one.
+// newTable returns a table. If first is set, the first one of equal keys counts and NaN is no
+// key; otherwise the last one counts.
 func newTable[K, V key](keys []K, values []V, standard V, first bool) table {
 	t := &tableOf[K, V]{values: make(map[K]V, len(keys)), standard: standard}
 	for i, k := range keys {
 		if k != k { //nolint:gocritic // NaN
-			t.nan = &values[i]
+			if !first {
+				t.nan = &values[i]
+			}
 			continue
 		}
 		if _, ok := t.values[k]; !ok || !first {

@@ -120,7 +120,7 @@ func regress[T real](ctx *ops.Context, k *linearRegressor, in, out *ops.Tensor) 
 			return err
 		}
 		for r := lo; r < hi; r++ {
-			transform(k.post, y[r*k.targets:(r+1)*k.targets])
+			regressed(k.post, y[r*k.targets:(r+1)*k.targets])
 		}
 		return nil
 	})
@@ -133,7 +133,8 @@ func regress[T real](ctx *ops.Context, k *linearRegressor, in, out *ops.Tensor) 
 // newLinearClassifier returns LinearClassifier (version 1): the scores of classes, as
 // LinearRegressor computes them, (rows, classes), float32, and before them the label of the
 // class with the largest score of each row, int64 or string. If there are the coefficients of one
-// class only, the score of the other class is the negative one.
+// class s only, the label depends on whether the score is positive, and the score of the other
+// class is 1-s, or the transformed -s if post_transform is LOGISTIC.
 //
 // Attributes: coefficients; intercepts, one per class; classlabels_ints or classlabels_strings;
 // post_transform; multi_class, which has no effect.
@@ -207,14 +208,26 @@ func classify[T real](ctx *ops.Context, k *linearClassifier, in *ops.Tensor, out
 				two.put(out[0], r, class)
 			}
 			if k.outputs > k.targets {
-				row[0], row[1] = -s[0], s[0]
+				second(k.post, row, 1-s[0], s[0])
 				s = row
+			} else {
+				transform(k.post, s)
 			}
-			transform(k.post, s)
 			storeRow(out, r, s)
 		}
 		return nil
 	})
+}
+
+// second sets the scores of two classes from that of the second one and its complement. As in
+// onnxruntime, only LOGISTIC and PROBIT transform them: LOGISTIC the score and the negative one.
+func second[T real](post string, row []T, complement, score T) {
+	switch row[0], row[1] = complement, score; post {
+	case "LOGISTIC":
+		row[0], row[1] = logistic(-score), logistic(score)
+	case "PROBIT":
+		transform(post, row)
+	}
 }
 
 // storeRow stores the scores of a row in the second output, which the node may lack.

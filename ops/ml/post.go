@@ -27,6 +27,14 @@ func transform[T real](name string, scores []T) {
 	}
 }
 
+// regressed applies a post_transform to the targets of a regression. As in onnxruntime, a single
+// target is transformed by PROBIT alone: the others compare targets with each other.
+func regressed[T real](name string, targets []T) {
+	if len(targets) > 1 || name == "PROBIT" {
+		transform(name, targets)
+	}
+}
+
 func logistic[T real](x T) T {
 	v := 1 / (1 + portmath.Exp(-math.Abs(float64(x))))
 	if x < 0 {
@@ -65,11 +73,7 @@ func softmax[T real](scores []T, zeros bool) {
 func probit[T real](x T) T {
 	const a = 0.147
 	y := float64(2*float64(x)) - 1
-	product := (1 - y) * (1 + y)
-	if product == 0 {
-		return 0
-	}
-	log := portmath.Log(product)
+	log := portmath.Log((1 - y) * (1 + y))
 	v := 2/(math.Pi*a) + float64(0.5*log)
 	inverse := math.Sqrt(-v + math.Sqrt(float64(v*v)-float64(log/a)))
 	if y < 0 {

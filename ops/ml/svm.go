@@ -92,9 +92,11 @@ func (s *svm) rows(ctx *ops.Context, x *ops.Tensor) ([]float32, int, error) {
 //
 // Attributes: kernel_type (LINEAR, the default, POLY, RBF or SIGMOID), kernel_params (gamma,
 // coef0, degree), support_vectors, n_supports (their number), coefficients, rho, one_class
-// (default 0; with 1 the result is 1 if the sum is positive and -1 otherwise), post_transform.
+// (default 0; with 1 the result is 1 if the sum is positive and -1 otherwise), post_transform,
+// which has no effect, as in onnxruntime: there is one target.
 func newSVMRegressor(_ ops.Node, a *attributes) operation {
-	k := &svmRegressor{svm: readSVM(a), oneClass: attr(a, "one_class", int64(0)) != 0, post: choice(a, "post_transform", transforms...)}
+	k := &svmRegressor{svm: readSVM(a), oneClass: attr(a, "one_class", int64(0)) != 0}
+	choice(a, "post_transform", transforms...)
 	if n := attr(a, "n_supports", int64(0)); n > 0 {
 		if k.setVectors(a, n); len(k.coefficients) < k.number {
 			a.failf("there are %d coefficients for %d support vectors", len(k.coefficients), n)
@@ -108,7 +110,6 @@ func newSVMRegressor(_ ops.Node, a *attributes) operation {
 type svmRegressor struct {
 	svm
 	oneClass bool
-	post     string
 }
 
 func (k *svmRegressor) infer(in []*ops.Input) ([]ops.Type, error) {
@@ -140,7 +141,6 @@ func (k *svmRegressor) run(ctx *ops.Context, in, out []*ops.Tensor) error {
 					y[r] = 1
 				}
 			}
-			transform(k.post, y[r:r+1])
 		}
 		return nil
 	})
@@ -308,7 +308,7 @@ func (k *svmClassifier) finish(out []*ops.Tensor, row int, scores, votes []float
 		best = argmax(scores)
 		weight = scores[best]
 	}
-	if len(k.rho) == 1 && k.classes != 2 {
+	if k.number == 0 && k.classes == 1 {
 		class := 0
 		if weight > 0 {
 			class = 1
@@ -317,7 +317,7 @@ func (k *svmClassifier) finish(out []*ops.Tensor, row int, scores, votes []float
 		two.put(out[0], row, class)
 	} else {
 		class := best
-		if len(k.rho) == 1 && len(k.probA) == 0 && k.positive && weight >= 0.5 {
+		if k.number == 0 && k.classes == 2 && (k.positive && weight >= 0.5 || !k.positive && weight > 0) {
 			class = 1
 		}
 		if class >= k.labels.len() {
@@ -325,12 +325,16 @@ func (k *svmClassifier) finish(out []*ops.Tensor, row int, scores, votes []float
 		}
 		k.put(out[0], row, class)
 	}
-	if len(scores) == 1 && k.outputs == 2 {
-		if k.post == "LOGISTIC" || k.post == "SOFTMAX" || k.post == "SOFTMAX_ZERO" || k.post == "NONE" {
-			scores = append(scores[:0], -scores[0], scores[0])
-		}
+	switch {
+	case len(scores) == 1 && k.outputs == 2 && k.post == "NONE":
+		scores = append(scores[:0], -scores[0], scores[0])
+	case len(scores) == 1 && k.outputs == 2:
+		s := scores[0]
+		scores = scores[:2]
+		second(k.post, scores, 1-s, s)
+	default:
+		transform(k.post, scores)
 	}
-	transform(k.post, scores)
 	storeRow(out, row, scores)
 	return nil
 }

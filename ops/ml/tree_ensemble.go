@@ -33,7 +33,7 @@ func sumTrees[T real](ctx *ops.Context, f *forest, how aggregation, post string,
 		for i := range base {
 			totals[i] += T(base[i])
 		}
-		transform(post, totals)
+		regressed(post, totals)
 		copy(y[row*targets:], totals)
 		return nil
 	})
@@ -109,7 +109,12 @@ func newTreeEnsembleClassifier(n ops.Node, a *attributes) operation {
 			k.positive = k.positive && v.weight >= 0
 		}
 	}
-	k.oneVoted = len(voted) == 1 && k.classes == 2
+	k.voted = -1
+	if len(voted) == 1 && k.classes == 2 {
+		for class := range voted {
+			k.voted = class
+		}
+	}
 	return k
 }
 
@@ -120,7 +125,7 @@ type treeClassifier struct {
 	post     string
 	classes  int
 	positive bool // no vote is negative
-	oneVoted bool // there are two classes, and all votes are for one of them
+	voted    int  // if there are two classes and all votes are for one of them: this class; else -1
 }
 
 func (k *treeClassifier) infer(in []*ops.Input) ([]ops.Type, error) {
@@ -138,8 +143,8 @@ func (k *treeClassifier) run(ctx *ops.Context, in, out []*ops.Tensor) error {
 func classifyTrees[T real](ctx *ops.Context, k *treeClassifier, in *ops.Tensor, out []*ops.Tensor) error {
 	return eachBlock(ctx, k.forest, total, in, k.classes, func(row int, totals []T, has []bool) error {
 		var class int
-		if k.oneVoted {
-			class = finishTwo(k, totals, has)
+		if k.voted >= 0 {
+			class = finishTwo(k, totals)
 		} else {
 			class = finishClasses(k, totals, has)
 			transform(k.post, totals)
@@ -166,28 +171,27 @@ func finishClasses[T real](k *treeClassifier, totals []T, has []bool) int {
 	return max(best, 0)
 }
 
-// finishTwo turns the score of one of two classes into the scores of both.
-func finishTwo[T real](k *treeClassifier, totals []T, has []bool) int {
-	score := totals[0]
-	if has[1] {
-		score = totals[1]
+// finishTwo computes the scores of two classes of which all votes are for one, and returns the
+// class. If they are for the second class, the score of the first one is 0. If they are for the
+// first one, the only score is that of the second class.
+func finishTwo[T real](k *treeClassifier, totals []T) int {
+	if len(k.base) == 2 {
+		totals[k.voted] += T(k.base[k.voted])
+	} else if len(k.base) == 1 && k.voted == 0 {
+		totals[0] += T(k.base[0])
 	}
-	if n := len(k.base); n > 0 {
-		score += T(k.base[n-1])
-	}
+	score := totals[k.voted]
 	class := 0
 	if k.positive && score > 0.5 || !k.positive && score > 0 {
 		class = 1
 	}
 	switch {
-	case k.post == "PROBIT":
-		totals[0], totals[1] = 1-score, score
+	case k.voted == 1 || len(k.base) == 2:
 		transform(k.post, totals)
-	case k.positive && k.post == "NONE":
-		totals[0], totals[1] = 1-score, score
+	case k.positive:
+		second(k.post, totals, 1-score, score)
 	default:
-		totals[0], totals[1] = -score, score
-		transform(k.post, totals)
+		second(k.post, totals, -score, score)
 	}
 	return class
 }

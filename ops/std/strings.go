@@ -191,7 +191,7 @@ func (k *stringNormalizer) runAll(ctx *ops.Context, in, out []*ops.Tensor) error
 
 // newStringSplit returns StringSplit (opset 20): the parts of each string between delimiters,
 // along a new last axis, on which empty strings follow the parts of shorter strings. The
-// second output, int64, is the number of parts of each string.
+// second output, int64, is the number of parts of each string. An empty string has none.
 //
 // Attributes: delimiter (default "": one or more white space characters, also at both ends),
 // maxsplit (default: as many as there are): the number of delimiters at which a string is
@@ -283,6 +283,9 @@ func (k *stringSplit) split(s string, f func(part string)) {
 			f(s[:end])
 			s, splits = s[end:], splits-1
 		}
+		return
+	}
+	if s == "" { // not one empty part, as in onnxruntime
 		return
 	}
 	for ; splits != 0; splits-- {
