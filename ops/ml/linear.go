@@ -10,7 +10,7 @@ import (
 // linear is a product with a matrix of coefficients, plus intercepts.
 type linear struct {
 	coefficients []float32 // (targets, features)
-	intercepts   []float32 // (targets), or nil
+	intercepts   []float32 // (targets), or empty
 	targets      int
 	features     int
 }
@@ -65,7 +65,7 @@ func scores[T real](ctx *ops.Context, l *linear, x []T, y []T, lo, hi int) error
 		}
 	}
 	for i := range y {
-		if l.intercepts != nil {
+		if len(l.intercepts) > 0 {
 			y[i] += T(l.intercepts[i%l.targets])
 		}
 	}

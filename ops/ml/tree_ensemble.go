@@ -46,7 +46,7 @@ func sumTrees[T real](ctx *ops.Context, f *forest, how aggregation, post string,
 // newTreeEnsembleRegressor returns TreeEnsembleRegressor (versions 1, 3): for each row of X, what
 // the leaves of all trees vote for each target: (rows, targets), float32.
 //
-// Attributes: see readForest and readVotes (target_...); n_targets; aggregate_function (SUM, the
+// Attributes: see readForest and readVotes, with the prefix target; n_targets; aggregate_function (SUM, the
 // default, AVERAGE, MIN or MAX); base_values, which are added to the result; post_transform. Since
 // version 3, a tensor nodes_values_as_tensor may replace nodes_values, and so on.
 func newTreeEnsembleRegressor(n ops.Node, a *attributes) operation {

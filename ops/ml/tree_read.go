@@ -17,8 +17,8 @@ type nodeID struct{ tree, node int64 }
 func readForest(n ops.Node, a *attributes, prefix string) *forest {
 	if n.Opset >= 5 {
 		a.failf("version %d of the operators of %s has no such operator: TreeEnsemble replaces it", n.Opset, Domain)
-		return &forest{}
 	}
+	votes := readVotes(n, a, prefix)
 	var (
 		treeIDs  = attr(a, "nodes_treeids", []int64(nil))
 		nodeIDs  = attr(a, "nodes_nodeids", []int64(nil))
@@ -41,7 +41,7 @@ func readForest(n ops.Node, a *attributes, prefix string) *forest {
 	if a.err != nil {
 		return &forest{}
 	}
-	f := &forest{double: double}
+	f := &forest{double: double || votes.double}
 	places := make(map[nodeID]int, count) // of a node: a split, or ^leaf
 	for i := range count {
 		id := nodeID{treeIDs[i], nodeIDs[i]}
@@ -83,39 +83,45 @@ func readForest(n ops.Node, a *attributes, prefix string) *forest {
 		}
 		number++
 	}
-	f.readVotes(n, a, prefix, places)
+	f.addVotes(a, votes, places)
 	return f
 }
 
-// readVotes reads the votes of the leaves.
-func (f *forest) readVotes(n ops.Node, a *attributes, prefix string, places map[nodeID]int) {
-	var (
-		treeIDs = attr(a, prefix+"_treeids", []int64(nil))
-		nodeIDs = attr(a, prefix+"_nodeids", []int64(nil))
-		targets = attr(a, prefix+"_ids", []int64(nil))
-	)
-	weights, double := listOf(n, a, prefix+"_weights")
-	f.double = f.double || double
-	a.length(prefix+"_nodeids", len(nodeIDs), len(treeIDs))
-	a.length(prefix+"_ids", len(targets), len(treeIDs))
-	a.length(prefix+"_weights", len(weights), len(treeIDs))
-	if a.err != nil {
-		return
+// voteList holds the votes of the leaves as the file describes them.
+type voteList struct {
+	treeIDs, nodeIDs, targets []int64
+	weights                   []float64
+	double                    bool // the weights are float64
+}
+
+// readVotes reads the attributes of the votes of the leaves, which begin with a prefix.
+func readVotes(n ops.Node, a *attributes, prefix string) voteList {
+	v := voteList{
+		treeIDs: attr(a, prefix+"_treeids", []int64(nil)), nodeIDs: attr(a, prefix+"_nodeids", []int64(nil)), targets: attr(a, prefix+"_ids", []int64(nil)),
 	}
-	for i, target := range targets {
-		at, ok := places[nodeID{treeIDs[i], nodeIDs[i]}]
+	v.weights, v.double = listOf(n, a, prefix+"_weights")
+	a.length(prefix+"_nodeids", len(v.nodeIDs), len(v.treeIDs))
+	a.length(prefix+"_ids", len(v.targets), len(v.treeIDs))
+	a.length(prefix+"_weights", len(v.weights), len(v.treeIDs))
+	return v
+}
+
+// addVotes adds the votes of the leaves. places holds the place of each node.
+func (f *forest) addVotes(a *attributes, list voteList, places map[nodeID]int) {
+	for i, target := range list.targets {
+		at, ok := places[nodeID{list.treeIDs[i], list.nodeIDs[i]}]
 		if !ok {
-			a.failf("node %d of tree %d has a weight, but does not exist", nodeIDs[i], treeIDs[i])
+			a.failf("node %d of tree %d has a weight, but does not exist", list.nodeIDs[i], list.treeIDs[i])
 			return
 		}
 		if at >= 0 {
 			continue // an inner node has no vote
 		}
 		if target < 0 || target > ops.MaxElements {
-			a.failf("%s_ids has the entry %d", prefix, target)
+			a.failf("a leaf of a tree has the target or class %d", target)
 			return
 		}
-		f.leaves[^at] = append(f.leaves[^at], vote{int(target), weights[i]})
+		f.leaves[^at] = append(f.leaves[^at], vote{int(target), list.weights[i]})
 	}
 }
 
@@ -132,13 +138,14 @@ func (f *forest) readVotes(n ops.Node, a *attributes, prefix string, places map[
 func newTreeEnsemble(_ ops.Node, a *attributes) operation {
 	k := &treeEnsemble{forest: &forest{}, targets: int(min(max(attr(a, "n_targets", int64(1)), 0), ops.MaxElements))}
 	how, post := attr(a, "aggregate_function", int64(total)), attr(a, "post_transform", int64(0))
+	k.forest.readSplits(a)
 	if how < 0 || how > int64(most) || post < 0 || post >= int64(len(transforms)) {
 		a.failf("aggregate_function is %d and post_transform %d", how, post)
-		return k
 	}
-	k.how, k.post = aggregation(how), transforms[post]
-	k.forest.readSplits(a)
-	k.forest.check(a, k.targets)
+	if a.err == nil {
+		k.how, k.post = aggregation(how), transforms[post]
+		k.forest.check(a, k.targets)
+	}
 	return k
 }
 

@@ -376,10 +376,13 @@ func (optionalGetElement) runAll(ctx *ops.Context, in, out []*ops.Tensor) (err e
 // is present, a bool scalar. Since opset 18 the input may be a tensor or sequence, which is
 // always present, or missing.
 func newOptionalHasElement(n ops.Node) (multiOperation, error) {
+	if err := n.Attributes.Only(); err != nil {
+		return nil, err
+	}
 	if n.NumInputs == 0 && n.Opset < 18 {
 		return nil, errors.New("input 0 is missing")
 	}
-	return optionalHasElement{n.Opset}, n.Attributes.Only()
+	return optionalHasElement{n.Opset}, nil
 }
 
 type optionalHasElement struct{ opset int }

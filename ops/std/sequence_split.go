@@ -122,12 +122,12 @@ func partSizes(ctx *ops.Context, split *ops.Tensor, size int) ([]int, error) {
 //
 // Attributes: axis (required); new_axis (default 0; with 1, the items are stacked).
 func newConcatFromSequence(n ops.Node) (multiOperation, error) {
-	if _, ok := n.Attributes["axis"]; !ok {
-		return nil, fmt.Errorf("%w: axis is missing", ops.ErrAttribute)
-	}
 	axis, err := axisAttr(n, 0, "new_axis")
 	if err != nil {
 		return nil, err
+	}
+	if _, ok := n.Attributes["axis"]; !ok {
+		return nil, fmt.Errorf("%w: axis is missing", ops.ErrAttribute)
 	}
 	stack, err := ops.Attr(n.Attributes, "new_axis", int64(0))
 	if err == nil && stack != 0 && stack != 1 {
