@@ -100,6 +100,8 @@ func (m *sequenceMap) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
 		elem := ops.Type{DType: m.body.outputTypes[i]}
 		if len(items) > 0 {
 			elem = ops.TypeOf(items[0])
+		} else if elem.DType == 0 || elem.DType.IsContainer() {
+			return nil, fmt.Errorf("%w: input 0 is empty, and the body does not declare output %d as a tensor with an element type", ops.ErrDType, i)
 		}
 		var err error
 		if out[i], err = ops.NewSequence(elem, items); err != nil {

@@ -1,5 +1,5 @@
 // Package std implements the standard ONNX operators (domain ai.onnx), except the operators
-// with subgraphs (If, Loop, Scan), which are part of package runtime. It follows the
+// with subgraphs (If, Loop, Scan, SequenceMap), which are part of package runtime. It follows the
 // definitions of opsets 1 to 27: each operator has the version that the model names. In the source, the constructor of each operator
 // (newConv, newSlice, and so on) documents its attributes and inputs.
 //
