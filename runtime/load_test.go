@@ -83,7 +83,7 @@ func TestNew_RefusesMalformedGraphs(t *testing.T) {
 		{"element types", g(func(g *onnxpb.GraphProto) { g.Input[0] = typed("x", ops.Int64, -1, 2) }), `node "y" (Add): `},
 		{"sequence as input", g(func(g *onnxpb.GraphProto) {
 			g.Input[0].Type = &onnxpb.TypeProto{Value: &onnxpb.TypeProto_SequenceType{}}
-		}), `input 0: unsupported element type: sequence`},
+		}), `input "x": unsupported element type: the type of the items of a value is not declared`},
 		{"old IR version", func(m *onnxpb.ModelProto) { m.IrVersion = 2 }, "IR version 2 is not supported, want 3 to 13"},
 		{"unnamed input", g(func(g *onnxpb.GraphProto) { g.Input[0].Name = "" }), "a value has no name"},
 		{"undefined input", g(func(g *onnxpb.GraphProto) { g.Node[0].Input[1] = "d" }), `input 1, "d", is neither an input of the model`},

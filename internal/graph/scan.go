@@ -26,10 +26,7 @@ type scan struct {
 	scans []*ops.Input // the types of the scan outputs of one iteration
 }
 
-func newScan(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, opset int) (control, error) {
-	if opset < 9 {
-		return newBatchScan(s, st, n, attrs, opset)
-	}
+func newPlainScan(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, opset int) (*scan, error) {
 	if err := attrs.Only("body", "num_scan_inputs", "scan_input_axes", "scan_input_directions", "scan_output_axes", "scan_output_directions"); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -15,12 +16,19 @@ type batchScan struct {
 	scan *scan // of one entry; its inputs lack the batch axis
 }
 
-func newBatchScan(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, opset int) (control, error) {
+func newScan(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, opset int) (control, error) {
+	if opset < 9 {
+		return newBatchScan(s, st, n, attrs)
+	}
+	return newPlainScan(s, st, n, attrs, opset)
+}
+
+func newBatchScan(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes) (control, error) {
 	if err := attrs.Only("body", "num_scan_inputs", "directions"); err != nil {
 		return nil, err
 	}
 	if len(st.Inputs) < 1 {
-		return nil, fmt.Errorf("the node has no inputs, want at least 2")
+		return nil, errors.New("the node has no inputs, want at least 2")
 	}
 	entry := ops.Attributes{}
 	for name, v := range attrs {
@@ -30,11 +38,11 @@ func newBatchScan(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes,
 		entry[name] = v
 	}
 	const newer = 9 // the same as opset 8 for one entry
-	inner, err := newScan(s, &Step{Inputs: st.Inputs[1:]}, n, entry, newer)
+	inner, err := newPlainScan(s, &Step{Inputs: st.Inputs[1:]}, n, entry, newer)
 	if err != nil {
 		return nil, err
 	}
-	return &batchScan{inner.(*scan)}, nil
+	return &batchScan{inner}, nil
 }
 
 func (b *batchScan) graphs() []*Graph { return b.scan.graphs() }

@@ -23,7 +23,7 @@ var pipeline = []string{
 	"infer.go",            // types and constants
 	"frame.go", "plan.go", // memory of a run
 	"watch.go", "run.go", "batches.go", // runs
-	"subgraph.go", "if.go", "loop.go", "scan.go", // operators with subgraphs, through all phases
+	"subgraph.go", "if.go", "loop.go", "scan.go", "scan_batch.go", "sequencemap.go", // operators with subgraphs, through all phases
 	"crop.go",    // what a model removes from its images
 	"compile.go", // calls the phases up to inference
 }
@@ -33,7 +33,7 @@ var pipeline = []string{
 var knots = []string{
 	"bind.go -> function.go", "bind.go -> subgraph.go",
 	"control.go -> frame.go", "control.go -> graph.go", "control.go -> infer.go",
-	"subgraph.go -> if.go", "subgraph.go -> loop.go", "subgraph.go -> scan.go",
+	"subgraph.go -> if.go", "subgraph.go -> loop.go", "subgraph.go -> scan_batch.go", "subgraph.go -> sequencemap.go",
 }
 
 // nothing is an importer of empty packages: only the names of the package itself count.
