@@ -9,7 +9,7 @@ import (
 )
 
 // Attributes holds a node's attributes by name. The values are of type int64,
-// float32, string, []int64, []float32, []string or *Tensor. An Op may keep the
+// float32, string, []int64, []float32, []string, *Tensor or *Type. An Op may keep the
 // values, so they must not be modified after they have been passed to Operator.New.
 type Attributes map[string]any
 
@@ -45,7 +45,7 @@ func (a Attributes) Only(known ...string) error {
 // Attr returns the value of an attribute, or def if the attribute is absent. It
 // returns def and an error that wraps ErrAttribute if the value has another type than
 // def.
-func Attr[T int64 | float32 | string | []int64 | []float32 | []string | *Tensor](a Attributes, name string, def T) (T, error) {
+func Attr[T int64 | float32 | string | []int64 | []float32 | []string | *Tensor | *Type](a Attributes, name string, def T) (T, error) {
 	v, ok := a[name]
 	if !ok {
 		return def, nil
@@ -75,6 +75,8 @@ func attributeType(v any) string {
 		return "STRINGS"
 	case *Tensor:
 		return "TENSOR"
+	case *Type:
+		return "TYPE_PROTO"
 	}
 	return fmt.Sprintf("%T", v)
 }

@@ -38,11 +38,12 @@ func NewMap(keys, values *Tensor) (*Tensor, error) {
 }
 
 func newContainer(d DType, elem Type, items []*Tensor) (*Tensor, error) {
+	elem.Shape = nil
 	if elem.DType == 0 {
 		return nil, fmt.Errorf("ops: %w: the elements of the %v have no type", ErrDType, d)
 	}
 	for i, x := range items {
-		if x.DType() == 0 || !TypeOf(x).sameElements(elem) {
+		if !elem.holds(x) {
 			return nil, fmt.Errorf("ops: %w: item %d of the %v is %v, want %v", ErrDType, i, d, x, elem.elements())
 		}
 	}
@@ -68,13 +69,16 @@ func MapOf(t *Tensor) (keys, values *Tensor) {
 	return both[0], both[1]
 }
 
+// ItemBytes is roughly the memory of a tensor apart from its elements.
+const ItemBytes = 128
+
 // Bytes returns the memory of the elements of a tensor, or of all that a sequence, optional
-// value or map holds.
+// value or map holds, with ItemBytes for each item.
 func (t *Tensor) Bytes() int64 {
 	if t.DType().IsContainer() {
 		var n int64
 		for _, x := range t.data.([]*Tensor) {
-			n += x.Bytes()
+			n += ItemBytes + x.Bytes()
 		}
 		return n
 	}
@@ -86,12 +90,20 @@ func (t *Tensor) Bytes() int64 {
 	return n
 }
 
-// sameElements reports whether two types are equal apart from shapes.
-func (t Type) sameElements(u Type) bool {
+// SameElements reports whether two types are equal apart from shapes.
+func (t Type) SameElements(u Type) bool {
 	if t.DType != u.DType || t.Key != u.Key || (t.Elem == nil) != (u.Elem == nil) {
 		return false
 	}
-	return t.Elem == nil || t.Elem.sameElements(*u.Elem)
+	return t.Elem == nil || t.Elem.SameElements(*u.Elem)
+}
+
+// holds reports whether a sequence or optional value of the type t can have the item x.
+func (t Type) holds(x *Tensor) bool {
+	if !t.DType.IsContainer() { // the common case needs no memory
+		return x.DType() == t.DType
+	}
+	return TypeOf(x).SameElements(t)
 }
 
 // elements returns the type without the shape, for error texts.

@@ -21,7 +21,7 @@ func TestNewSequence_HoldsItemsOfOneType(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []*ops.Tensor{a, b}, s.Items())
 	require.Equal(t, "sequence(float32)", s.String())
-	require.EqualValues(t, 12, s.Bytes())
+	require.EqualValues(t, 12+2*ops.ItemBytes, s.Bytes())
 	require.Nil(t, s.Elements())
 	require.NoError(t, ops.TypeOf(s).Check(s))
 	require.Error(t, ops.Type{DType: ops.Sequence, Elem: &ops.Type{DType: ops.Int64}}.Check(s))

@@ -1,6 +1,6 @@
 // Package ops defines the operators of an ONNX graph: how a node infers the types of
 // its outputs and how it computes them. Package ops/std has the standard operators of
-// ONNX, and package ops/sbs the Spike-By-Spike operator.
+// ONNX, package ops/ml those of ai.onnx.ml, and package ops/sbs the Spike-By-Spike operator.
 //
 // # Tensors
 //

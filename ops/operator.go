@@ -55,10 +55,12 @@ type Op interface {
 	// if the types alone leave a size unknown. out holds tensors of the inferred
 	// types with arbitrary contents, and Run writes every element of them. If a
 	// size is unknown even then, the tensor in out is nil, and Run stores a new
-	// one there.
+	// one there. This includes all outputs that are sequences, optional values or
+	// maps.
 	//
 	// Run must not modify the inputs, and must not keep inputs or outputs after it
-	// returns.
+	// returns. An output may hold the same items as an input, but not an input itself:
+	// the memory of an input tensor serves other values later.
 	Run(ctx *Context, in, out []*Tensor) error
 }
 
@@ -105,6 +107,11 @@ func Run(op Op, ctx *Context, in []*Tensor) ([]*Tensor, error) {
 	}
 	if err := op.Run(ctx, in, out); err != nil {
 		return nil, err
+	}
+	for i, x := range out {
+		if x.DType().IsContainer() { // it may share items with the inputs
+			out[i] = x.Clone()
+		}
 	}
 	return out, nil
 }

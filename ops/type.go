@@ -96,7 +96,7 @@ func (t Type) Sizes() (shape []int, known bool) {
 // dimensions unless t is unranked, and the same size in every dimension whose size t knows.
 // Otherwise, and for a nil or zero Tensor, it returns an error that wraps ErrShape.
 func (t Type) Check(x *Tensor) error {
-	ok := x.DType() != 0 && x.DType() == t.DType && (!t.DType.IsContainer() || TypeOf(x).sameElements(t)) && (t.Unranked || len(x.Shape()) == len(t.Shape))
+	ok := x.DType() != 0 && x.DType() == t.DType && (!t.DType.IsContainer() || TypeOf(x).SameElements(t)) && (t.Unranked || len(x.Shape()) == len(t.Shape))
 	for i := 0; ok && i < len(t.Shape); i++ {
 		ok = !t.Shape[i].Known() || t.Shape[i].Size == x.Shape()[i]
 	}
@@ -115,7 +115,8 @@ func TypeOf(x *Tensor) Type {
 		return Type{}
 	}
 	if x.dtype.IsContainer() {
-		return Type{DType: x.dtype, Elem: &x.elem, Key: x.key}
+		elem := x.elem // a pointer to the field would keep x in memory
+		return Type{DType: x.dtype, Elem: &elem, Key: x.key}
 	}
 	return Type{DType: x.DType(), Shape: Dims(x.Shape()...)}
 }

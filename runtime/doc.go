@@ -23,8 +23,8 @@
 // inputs of each run.
 //
 // The built-in operators are the Spike-By-Spike operator, SbS of the domain ai.sbs, and
-// most standard operators of opsets 1 to 17; operators for sequences, maps and optional
-// values are missing. [WithOperators] adds others. The model itself can define more
+// most standard operators of opsets 1 to 27, and those of ai.onnx.ml, which exporters write
+// for the models of scikit-learn. [WithOperators] adds others. The model itself can define more
 // operators, as ONNX functions.
 //
 // [Check] lists everything in a file that keeps it from being loaded.
@@ -32,6 +32,19 @@
 // A model that sbs-convert or sbs-train wrote has a checksum. [Open], [OpenFS] and [New] refuse
 // one that does not match it, with an error that wraps [ErrChecksum]: see [IgnoreChecksum].
 // [LoadContext] ends loading early.
+//
+// # Sequences, optional values and maps
+//
+// An input or output may be a sequence, an optional value or a map instead of a tensor: its
+// Type says so. ops.NewSequence, ops.NewOptional and ops.NewMap make such a value, and its
+// method Items and the function ops.MapOf return what it holds. The classifiers of
+// scikit-learn return a sequence of maps, one per row, from the classes to their
+// probabilities:
+//
+//	for _, row := range out["output_probability"].Items() {
+//		classes, probabilities := ops.MapOf(row)
+//		fmt.Println(classes.Int64s(), probabilities.Float32s())
+//	}
 //
 // # Spike-By-Spike layers
 //

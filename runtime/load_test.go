@@ -79,7 +79,7 @@ func TestNew_RefusesMalformedGraphs(t *testing.T) {
 		{"element types", g(func(g *onnxpb.GraphProto) { g.Input[0] = typed("x", ops.Int64, -1, 2) }), `node "y" (Add): `},
 		{"sequence as input", g(func(g *onnxpb.GraphProto) {
 			g.Input[0].Type = &onnxpb.TypeProto{Value: &onnxpb.TypeProto_SequenceType{}}
-		}), `input 0: unsupported element type: sequence`},
+		}), `input "x": unsupported element type: the type of the items of a value is not declared`},
 		{"no IR version", func(m *onnxpb.ModelProto) { m.IrVersion = 0 }, "IR version 0 is not supported, want 1 to 14"},
 		{"IR version above 14", func(m *onnxpb.ModelProto) { m.IrVersion = 15 }, "IR version 15 is not supported, want 1 to 14"},
 		{"unnamed input", g(func(g *onnxpb.GraphProto) { g.Input[0].Name = "" }), "a value has no name"},

@@ -53,7 +53,7 @@ func ImageNumbers(numbers []uint64) RunOption {
 
 // Observe calls f with the name and value of every tensor that a node computes, in the
 // order of execution, in the goroutine that called Run. f may keep the tensors but must not
-// modify them.
+// modify them. A tensor may also be a sequence, an optional value or a map.
 //
 // In a model that sbs-convert has written, the output of layer 0 is named "L0", and so on.
 // The name of a value inside a function starts with the name of the node that calls the

@@ -245,6 +245,12 @@ func (s *scope) attribute(a *onnxpb.AttributeProto) (any, error) {
 		t, err = s.k.tensorOf(p)
 	case *onnxpb.SparseTensorProto:
 		t, err = s.k.denseOf(p)
+	case *onnxpb.TypeProto:
+		t, err := itemTypeOf(p, 0)
+		if err != nil {
+			return nil, fmt.Errorf("attribute %s: %w", a.GetName(), err)
+		}
+		return &t, nil
 	default:
 		return v, nil
 	}

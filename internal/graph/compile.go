@@ -9,6 +9,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/ml"
 	"github.com/spike-by-spike/sbs/ops/preview"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/ops/std"
@@ -60,7 +61,7 @@ func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
 
 // builtIn returns the built-in operators without subgraphs.
 func builtIn() []ops.Operator {
-	return slices.Concat(std.Operators(), preview.Operators(), sbs.Operators())
+	return slices.Concat(std.Operators(), ml.Operators(), preview.Operators(), sbs.Operators())
 }
 
 // Operators describes all built-in operators. Those with subgraphs have no New.

@@ -120,11 +120,8 @@ func typeOfProto(p *onnxpb.TypeProto, depth int) (ops.Type, error) {
 		return ops.Type{}, fmt.Errorf("%w: types are nested more than %d levels deep", ops.ErrDType, maxNested)
 	}
 	container := func(d ops.DType, elem *onnxpb.TypeProto) (ops.Type, error) {
-		e, err := typeOfProto(elem, depth+1)
-		if err != nil || e.DType == 0 {
-			e.DType, err = elementTypeOf(elem)
-		}
-		return ops.Type{DType: d, Elem: &ops.Type{DType: e.DType, Elem: e.Elem, Key: e.Key}}, err
+		e, err := itemTypeOf(elem, depth+1)
+		return ops.Type{DType: d, Elem: &e}, err
 	}
 	switch v := p.GetValue().(type) {
 	case nil:
@@ -141,6 +138,19 @@ func typeOfProto(p *onnxpb.TypeProto, depth int) (ops.Type, error) {
 		return t, err
 	}
 	return ops.Type{}, errSparse
+}
+
+// itemTypeOf returns the type of the items of a container, of which the shape does not count.
+func itemTypeOf(p *onnxpb.TypeProto, depth int) (ops.Type, error) {
+	t, err := typeOfProto(p, depth)
+	if err == nil && t.DType == 0 {
+		t.DType, err = elementTypeOf(p)
+	}
+	if err == nil && t.DType == 0 {
+		err = fmt.Errorf("%w: the type of the items of a value is not declared", ops.ErrDType)
+	}
+	t.Shape = nil
+	return t, err
 }
 
 // tensorTypeOf returns a declared type. A negative size stands for an unknown one, as some

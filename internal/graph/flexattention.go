@@ -7,9 +7,6 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// previewDomain is the domain of operators that ONNX may still change.
-const previewDomain = "ai.onnx.preview"
-
 // flexAttention is FlexAttention (version 1 of ai.onnx.preview): softmax(scale * Q K^T) V for
 // Q, K and V of shape (batch, heads, length, size), with optional subgraphs that change the
 // scores and the probabilities (batch, heads, length of Q, length of K).

@@ -13,8 +13,7 @@ type frame struct {
 	changedOps map[*Step]*changedOp // of the steps whose dynamics the run changes
 
 	inputs   []*ops.Tensor // of the run
-	shapes   [][]int       // of the inputs for which the frame was built
-	dtypes   []ops.DType   // of the inputs for which the frame was built
+	types    []ops.Type    // of the inputs for which the frame was built
 	defaults []bool        // by input for which the frame was built: it had its default value
 	values   []*ops.Tensor // by slot
 	changing []bool        // by slot: whether each run has a new tensor for the value

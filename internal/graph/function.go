@@ -131,8 +131,11 @@ func (c *call) attribute(a *onnxpb.AttributeProto, ref string) (any, error) {
 }
 
 func typeOfAttribute(v any) onnxpb.AttributeProto_AttributeType {
-	if _, ok := v.(*ops.Tensor); ok {
+	switch v.(type) {
+	case *ops.Tensor:
 		return onnxpb.AttributeProto_TENSOR
+	case *ops.Type:
+		return onnxpb.AttributeProto_TYPE_PROTO
 	}
 	return onnx.AttributeType(v)
 }

@@ -74,7 +74,7 @@ func (b *ifControl) infer(inf *inference, in []*ops.Input) ([]*ops.Input, error)
 				out = append(out, t)
 				continue
 			}
-			if before := out[j]; before != nil && t != nil && before.DType != t.DType {
+			if before := out[j]; before != nil && t != nil && !before.SameElements(t.Type) {
 				return nil, fmt.Errorf("%w: output %d of then_branch is %v, but of else_branch %v", ops.ErrDType, j, before.Type, t.Type)
 			}
 			out[j] = union(out[j], t)

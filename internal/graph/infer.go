@@ -167,7 +167,7 @@ func (inf *inference) compute(op ops.Op, in []*ops.Input, outputs int) ([]*ops.T
 
 // union returns the most specific type that includes two types, or nil if there is none.
 func union(a, b *ops.Input) *ops.Input {
-	if a == nil || b == nil || a.DType != b.DType || len(a.Shape) != len(b.Shape) {
+	if a == nil || b == nil || !a.SameElements(b.Type) || len(a.Shape) != len(b.Shape) {
 		return nil
 	}
 	t := ops.Type{DType: a.DType, Shape: make([]ops.Dim, len(a.Shape)), Elem: a.Elem, Key: a.Key}
@@ -185,7 +185,7 @@ func sameSizes(a, b *ops.Input) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	if a.DType != b.DType || len(a.Shape) != len(b.Shape) {
+	if !a.SameElements(b.Type) || len(a.Shape) != len(b.Shape) {
 		return false
 	}
 	for i, d := range a.Shape {
@@ -194,6 +194,12 @@ func sameSizes(a, b *ops.Input) bool {
 		}
 	}
 	return true
+}
+
+// wraps reports whether a is an optional value of the type b. A body may return b for the next
+// iteration, to which it is a value that is present.
+func wraps(a, b ops.Type) bool {
+	return a.DType == ops.Optional && a.Elem != nil && a.Elem.SameElements(b)
 }
 
 // loopTypes infers the types of the values that a body carries from iteration to iteration,
@@ -221,7 +227,10 @@ func (inf *inference) loopTypes(body *Graph, args []*ops.Input, carried, results
 		stable := true
 		for i, before := range states {
 			after := out[results+i]
-			if before != nil && after != nil && before.DType != after.DType {
+			if before != nil && after != nil && wraps(before.Type, after.Type) {
+				continue
+			}
+			if before != nil && after != nil && !before.SameElements(after.Type) {
 				return nil, nil, fmt.Errorf("%w: %q enters an iteration as %v and leaves it as %v", ops.ErrDType, body.Names[body.Inputs[carried+i]], before.Type, after.Type)
 			}
 			u := union(before, after)
@@ -235,7 +244,13 @@ func (inf *inference) loopTypes(body *Graph, args []*ops.Input, carried, results
 			states[i] = u
 		}
 		if stable {
-			return states, out, nil
+			final := slices.Clone(states)
+			for i, before := range states {
+				if after := out[results+i]; before != nil && after != nil && wraps(before.Type, after.Type) {
+					final[i] = nil // the type depends on whether there is an iteration
+				}
+			}
+			return final, out, nil
 		}
 		if pass > 1 {
 			clear(states)

@@ -101,8 +101,8 @@ func (l *loop) infer(inf *inference, in []*ops.Input) ([]*ops.Input, error) {
 func stacked(parts []*ops.Input, axes []int) []*ops.Input {
 	out := make([]*ops.Input, len(parts))
 	for i, p := range parts {
-		if p == nil {
-			continue
+		if p == nil || p.DType.IsContainer() {
+			continue // the run returns an error
 		}
 		axis := 0
 		if axes != nil {
@@ -163,7 +163,7 @@ func (l *loop) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
 		// body.
 		cond = again || !l.stops
 	}
-	out := slices.Clip(it.states)
+	out := slices.Clip(it.final)
 	for i := range l.scanned {
 		t, err := it.stack(i, 0, false, l.scans[i])
 		if err != nil {
@@ -182,20 +182,19 @@ type iterations struct {
 	seeds  []uint64        // of the run
 	count  uint64          // of iterations so far
 	states []*ops.Tensor   // the carried values for the next iteration
+	final  []*ops.Tensor   // the carried values after the last iteration
 	scans  [][]*ops.Tensor // by scan output: the values of all iterations
+	varied bool            // whether the values of a scan output may have different shapes
 	held   int64           // bytes of the scans, and of the states that an iteration has computed
 	kept   int64           // bytes of the scans
 }
 
 func newIterations(c *caller, body *Graph, states []*ops.Tensor, scanned int) *iterations {
 	it := &iterations{c: c, body: c.newFrame(body), states: append([]*ops.Tensor{}, states...), scans: make([][]*ops.Tensor, scanned)}
+	it.final = slices.Clone(it.states)
 	it.seed, it.seeds = it.body.options.Seed, it.body.options.Seeds
 	return it
 }
-
-// tensorBytes is roughly the memory of a tensor apart from its elements. It bounds the
-// number of small tensors that a loop can collect.
-const tensorBytes = 128
 
 // next runs one iteration and returns the outputs of the body. The inputs of the body are
 // before, the states, after, and captured. Its outputs are skip others, the states, and the
@@ -223,23 +222,42 @@ func (it *iterations) next(before, after, captured []*ops.Tensor, skip int) ([]*
 	states := out[skip : skip+len(it.states)]
 	it.held = it.kept
 	for i, t := range states {
-		if t.DType() != it.states[i].DType() {
-			return nil, fmt.Errorf("%w: carried value %d enters an iteration as %v and leaves it as %v", ops.ErrDType, i, it.states[i].DType(), t.DType())
+		it.final[i] = t
+		is, was := ops.TypeOf(t), ops.TypeOf(it.states[i])
+		if wraps(was, is) {
+			if t, err = it.wrapped(t); err != nil {
+				return nil, err
+			}
+			is = was
 		}
+		if !is.SameElements(was) {
+			return nil, fmt.Errorf("%w: carried value %d enters an iteration as %v and leaves it as %v", ops.ErrDType, i, was, is)
+		}
+		it.states[i] = t
 		it.held += size(t)
 	}
-	copy(it.states, states)
 	for i, t := range out[skip+len(states):] {
-		if n := len(it.scans[i]); n > 0 {
+		if n := len(it.scans[i]); n > 0 && !it.varied {
 			if was, is := ops.TypeOf(it.scans[i][0]), ops.TypeOf(t); !sameSizes(&ops.Input{Type: was}, &ops.Input{Type: is}) {
 				return nil, fmt.Errorf("%w: output %d is %v, but was %v in the previous iteration: values that are stacked must have the same shape", ops.ErrShape, skip+len(states)+i, is, was)
 			}
 		}
 		it.scans[i] = append(it.scans[i], t)
-		it.kept += size(t) + tensorBytes
-		it.held += size(t) + tensorBytes
+		it.kept += size(t) + ops.ItemBytes
+		it.held += size(t) + ops.ItemBytes
 	}
 	return out, it.c.fits(it.held)
+}
+
+// wrapped returns an optional value that holds t.
+func (it *iterations) wrapped(t *ops.Tensor) (*ops.Tensor, error) {
+	if !t.DType().IsContainer() { // an item must not be a value of the enclosing graph
+		if err := it.c.fits(it.held + size(t)); err != nil {
+			return nil, err
+		}
+		t = t.Clone()
+	}
+	return ops.NewOptional(ops.TypeOf(t), t)
 }
 
 // stack joins the values of scan output i along a new axis. t is their type in case there
@@ -251,6 +269,9 @@ func (it *iterations) stack(i, axis int, reverse bool, t *ops.Input) (*ops.Tenso
 	}
 	if t == nil {
 		return nil, fmt.Errorf("%w: the loop had no iteration, and the type of the output is not known without one", ops.ErrShape)
+	}
+	if t.DType.IsContainer() {
+		return nil, fmt.Errorf("%w: the values of the iterations are %v, but only tensors can be stacked", ops.ErrDType, t.Type)
 	}
 	shape := make([]int, 0, len(t.Shape)+1)
 	for _, d := range t.Shape {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/ops/ml"
 	"github.com/spike-by-spike/sbs/ops/preview"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
@@ -14,9 +15,12 @@ const (
 	maxOpset = 27
 )
 
+// previewDomain is the domain of operators that ONNX may still change.
+const previewDomain = "ai.onnx.preview"
+
 // newestOpsets has the newest version of the operators of each domain that is part of ONNX. A
 // model that imports no version of one of them gets the newest, as in onnxruntime.
-var newestOpsets = map[string]int{"": maxOpset, "ai.onnx.ml": 5, previewDomain: 1, preview.TrainingDomain: 1}
+var newestOpsets = map[string]int{"": maxOpset, ml.Domain: ml.Newest, previewDomain: 1, preview.TrainingDomain: 1}
 
 // withOpsets is the first IR version whose files import versions of operators. Older files use
 // version 1.
@@ -33,6 +37,8 @@ func (k *compiler) readOpsets(imports []*onnxpb.OperatorSetIdProto) (map[string]
 			err = fmt.Errorf("version %d of the standard operators (opset_import) is not supported: export the model with a version from %d to %d", v, minOpset, maxOpset)
 		case domain == sbs.Domain && v != sbs.Version:
 			err = fmt.Errorf("version %d of the operators of %s (opset_import) is not supported: want version %d", v, domain, sbs.Version)
+		case domain == ml.Domain && (v < 1 || v > ml.Newest):
+			err = fmt.Errorf("version %d of the operators of %s (opset_import) is not supported: export the model with a version from 1 to %d", v, domain, ml.Newest)
 		case v < 0 || v > 1<<20:
 			err = fmt.Errorf("version %d of the operators of domain %q (opset_import) is out of range", v, domain)
 		}

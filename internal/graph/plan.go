@@ -11,9 +11,9 @@ import (
 // enclosing graphs use.
 func (f *frame) arrange(base int64) error {
 	f.budget.limit, f.budget.base = f.p.MemoryLimit, base
-	same := len(f.shapes) == len(f.inputs) && f.options.Observe == nil && f.values != nil
+	same := len(f.types) == len(f.inputs) && f.options.Observe == nil && f.values != nil
 	for i := 0; same && i < len(f.inputs); i++ {
-		same = f.dtypes[i] == f.inputs[i].DType() && slices.Equal(f.shapes[i], f.inputs[i].Shape()) && f.defaults[i] == f.isDefault(i)
+		same = sameType(f.types[i], f.inputs[i]) && f.defaults[i] == f.isDefault(i)
 	}
 	if !same {
 		if err := f.build(); err != nil {
@@ -29,6 +29,14 @@ func (f *frame) arrange(base int64) error {
 		f.values[slot] = f.inputs[i]
 	}
 	return nil
+}
+
+// sameType reports whether a value has exactly the type t, of which all sizes are known.
+func sameType(t ops.Type, x *ops.Tensor) bool {
+	if t.DType.IsContainer() {
+		return t.SameElements(ops.TypeOf(x))
+	}
+	return t.DType == x.DType() && slices.EqualFunc(t.Shape, x.Shape(), func(d ops.Dim, size int) bool { return d.Size == size })
 }
 
 // build rebuilds the frame for the types of its inputs. It infers all types that do not
@@ -50,11 +58,10 @@ func (f *frame) build() error {
 	}
 	for i, slot := range g.Inputs {
 		t := f.inputs[i]
-		f.shapes = append(f.shapes, slices.Clone(t.Shape()))
-		f.dtypes = append(f.dtypes, t.DType())
+		f.types = append(f.types, ops.TypeOf(t))
 		f.defaults = append(f.defaults, f.isDefault(i))
 		f.changing[slot] = true
-		types[slot] = &ops.Input{Type: ops.TypeOf(t)}
+		types[slot] = &ops.Input{Type: f.types[i]}
 		if f.defaults[i] {
 			types[slot].Const = t // in all runs of the frame
 		}
@@ -104,7 +111,9 @@ func (p *planner) step(f *frame, s *Step, w *work, types []*ops.Input) error {
 	if err != nil {
 		return err
 	}
-	w.types = inferred
+	if !slices.ContainsFunc(inferred, func(t ops.Type) bool { return t.DType == ops.String }) {
+		w.types = inferred
+	}
 	if err := p.fold(f, s, w, in, types); err != nil {
 		return err
 	}
@@ -114,6 +123,9 @@ func (p *planner) step(f *frame, s *Step, w *work, types []*ops.Input) error {
 		}
 		if w.types == nil {
 			f.changing[slot] = true
+			if inferred != nil { // the memory of strings is known after the step only
+				types[slot] = &ops.Input{Type: inferred[i]}
+			}
 			continue
 		}
 		t := w.types[i]

@@ -29,7 +29,13 @@ func (p *Program) runWhole(ctx context.Context, inputs map[string]*ops.Tensor, o
 	out := make(map[string]*ops.Tensor, len(p.Outputs))
 	for i, slot := range f.g.Outputs {
 		t := f.values[slot]
-		if p.shared[i] {
+		switch {
+		case t.DType().IsContainer(): // it may share items with other values
+			if err := p.fits(f.budget.used + size(t)); err != nil {
+				return nil, err
+			}
+			t = t.Clone()
+		case p.shared[i]:
 			t = t.Clone()
 		}
 		out[p.Outputs[i].Name] = t
@@ -284,6 +290,8 @@ func checkOutputs(given, in, out []*ops.Tensor) error {
 			return fmt.Errorf("the operator replaced output %d: its Run must write to the tensor in out[%d]", i, i)
 		case t.DType() == 0:
 			return fmt.Errorf("the operator did not compute output %d: its Run must store a tensor in out[%d]", i, i)
+		case t.DType().IsContainer() && slices.ContainsFunc(t.Items(), func(x *ops.Tensor) bool { return !x.DType().IsContainer() && slices.Contains(in, x) }):
+			return fmt.Errorf("output %d of the operator holds its input: its Run must copy the tensors that it stores in a container", i)
 		case given[i] == nil && slices.Contains(in, t):
 			return fmt.Errorf("output %d of the operator is its input: its Run must store a new tensor in out[%d]", i, i)
 		}

@@ -3,13 +3,14 @@ package graph
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// scan is Scan (opsets 9, 11, 16). The inputs of the body are the values carried from
+// scan is Scan (opsets 9 to 25). The inputs of the body are the values carried from
 // iteration to iteration, and a slice of each of the other inputs of the node. Its outputs
 // are the carried values, and the scan outputs, which the node stacks.
 type scan struct {
@@ -135,6 +136,12 @@ func (s *scan) axis(i, axis, rank int) (int, error) {
 }
 
 func (s *scan) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
+	return s.runPart(c, in, math.MaxInt, 0)
+}
+
+// runPart runs at most limit iterations. Calls with different numbers for the first one draw
+// different random numbers.
+func (s *scan) runPart(c *caller, in []*ops.Tensor, limit int, first uint64) ([]*ops.Tensor, error) {
 	inputs, captured := in[s.carried:s.carried+s.sliced], in[s.carried+s.sliced:]
 	length := -1
 	along := make([]int, s.sliced)
@@ -153,7 +160,8 @@ func (s *scan) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
 		return nil, errors.New("the node has no input to slice")
 	}
 	it := newIterations(c, s.body, in[:s.carried], s.scanned)
-	for i := range length {
+	it.count = first
+	for i := range min(length, limit) {
 		parts := make([]*ops.Tensor, s.sliced)
 		for j, x := range inputs {
 			at := i
@@ -172,7 +180,7 @@ func (s *scan) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
 			return nil, fmt.Errorf("body, iteration %d: %w", i, err)
 		}
 	}
-	out := slices.Clip(it.states)
+	out := slices.Clip(it.final)
 	for i := range s.scanned {
 		t, err := it.stack(i, s.outputAxes[i], s.outputBack[i], s.scans[i])
 		if err != nil {

@@ -27,6 +27,8 @@ func controlOf(domain, name string) newControl {
 		return newLoop
 	case name == "Scan":
 		return newScan
+	case name == "SequenceMap":
+		return newSequenceMap
 	}
 	return nil
 }
@@ -36,6 +38,7 @@ func controlOperators() []ops.Operator {
 	return []ops.Operator{
 		{Name: "If", MinInputs: 1, MaxInputs: 1, MinOutputs: 1, MaxOutputs: ops.Variadic, Versions: []int{1, 11, 13, 16, 19, 21, 23, 24, 25}},
 		{Name: "Loop", MinInputs: 2, MaxInputs: ops.Variadic, MinOutputs: 1, MaxOutputs: ops.Variadic, Versions: []int{1, 11, 13, 16, 19, 21, 23, 24, 25}},
+		{Name: "SequenceMap", MinInputs: 1, MaxInputs: ops.Variadic, MinOutputs: 1, MaxOutputs: ops.Variadic, Versions: []int{17}},
 		{Domain: previewDomain, Name: "FlexAttention", MinInputs: 3, MaxInputs: 3, MinOutputs: 1, MaxOutputs: 1, Versions: []int{1}},
 		{Domain: preview.TrainingDomain, Name: "Gradient", MinInputs: 1, MaxInputs: ops.Variadic, MinOutputs: 1, MaxOutputs: ops.Variadic, Versions: []int{1}},
 		{Name: "Scan", MinInputs: 1, MaxInputs: ops.Variadic, MinOutputs: 1, MaxOutputs: ops.Variadic, Versions: []int{8, 9, 11, 16, 19, 21, 23, 24, 25}},

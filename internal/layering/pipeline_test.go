@@ -23,7 +23,7 @@ var pipeline = []string{
 	"infer.go",            // types and constants
 	"frame.go", "plan.go", // memory of a run
 	"watch.go", "run.go", "batches.go", // runs
-	"subgraph.go", "if.go", "loop.go", "scan.go", "scan8.go", "flexattention.go", "gradient.go", // operators with subgraphs, through all phases
+	"subgraph.go", "if.go", "loop.go", "scan.go", "scan8.go", "sequencemap.go", "flexattention.go", "gradient.go", // operators with subgraphs, through all phases
 	"crop.go",    // what a model removes from its images
 	"compile.go", // calls the phases up to inference
 	"generate.go",
@@ -35,7 +35,7 @@ var knots = []string{
 	"bind.go -> function.go", "bind.go -> subgraph.go",
 	"problems.go -> subgraph.go",
 	"control.go -> frame.go", "control.go -> graph.go", "control.go -> infer.go",
-	"subgraph.go -> flexattention.go", "subgraph.go -> gradient.go", "subgraph.go -> if.go", "subgraph.go -> loop.go", "subgraph.go -> scan.go", "scan.go -> scan8.go",
+	"subgraph.go -> flexattention.go", "subgraph.go -> gradient.go", "subgraph.go -> if.go", "subgraph.go -> loop.go", "subgraph.go -> scan.go", "subgraph.go -> sequencemap.go", "scan.go -> scan8.go",
 }
 
 // nothing is an importer of empty packages: only the names of the package itself count.

@@ -12,7 +12,7 @@ import (
 
 // Attributes returns a node's attributes by name. The values are of type int64,
 // float32, string, []int64, []float32, []string, *onnxpb.TensorProto,
-// *onnxpb.SparseTensorProto or *onnxpb.GraphProto.
+// *onnxpb.SparseTensorProto, *onnxpb.GraphProto or *onnxpb.TypeProto.
 func Attributes(n *onnxpb.NodeProto) (map[string]any, error) {
 	attrs := make(map[string]any, len(n.GetAttribute()))
 	for _, a := range n.GetAttribute() {
@@ -66,6 +66,11 @@ func Attribute(a *onnxpb.AttributeProto) (any, error) {
 			return nil, fmt.Errorf("%w: attribute %s has no graph", ErrFormat, a.GetName())
 		}
 		return a.GetG(), nil
+	case onnxpb.AttributeProto_TYPE_PROTO:
+		if a.GetTp() == nil {
+			return nil, fmt.Errorf("%w: attribute %s has no type", ErrFormat, a.GetName())
+		}
+		return a.GetTp(), nil
 	}
 	return nil, fmt.Errorf("attribute %s: values of type %v are not supported", a.GetName(), a.GetType())
 }
@@ -121,6 +126,8 @@ func AttributeType(v any) onnxpb.AttributeProto_AttributeType {
 		return onnxpb.AttributeProto_TENSOR
 	case *onnxpb.GraphProto:
 		return onnxpb.AttributeProto_GRAPH
+	case *onnxpb.TypeProto:
+		return onnxpb.AttributeProto_TYPE_PROTO
 	}
 	return onnxpb.AttributeProto_UNDEFINED
 }
@@ -145,6 +152,8 @@ func SetAttributes(n *onnxpb.NodeProto, attrs map[string]any) error {
 			a.Type, a.T = onnxpb.AttributeProto_TENSOR, v
 		case *onnxpb.GraphProto:
 			a.Type, a.G = onnxpb.AttributeProto_GRAPH, v
+		case *onnxpb.TypeProto:
+			a.Type, a.Tp = onnxpb.AttributeProto_TYPE_PROTO, v
 		case []string:
 			a.Type = onnxpb.AttributeProto_STRINGS
 			for _, s := range v {

@@ -22,7 +22,8 @@ type Case struct {
 	Constants []int
 
 	// OpenSizes must be set if Infer cannot find the sizes of the outputs even from
-	// the values of all inputs. The Run of the operator then makes the outputs.
+	// the values of all inputs, or the type of an output from Constants. The Run of the
+	// operator then makes the outputs.
 	OpenSizes bool
 
 	// Batch lists the inputs whose first dimension is the batch. If there are any, the

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -50,6 +51,25 @@ func Random(seed uint64, shape ...int) *ops.Tensor {
 	return Tensor(shape, values...)
 }
 
+// Sequence returns a sequence of items. It panics if they have different types.
+func Sequence(elem ops.DType, items ...*ops.Tensor) *ops.Tensor {
+	s, err := ops.NewSequence(ops.Type{DType: elem}, items)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// Optional returns an optional value of a type, which is absent if item is nil. It panics if
+// the item has another type.
+func Optional(elem ops.Type, item *ops.Tensor) *ops.Tensor {
+	o, err := ops.NewOptional(elem, item)
+	if err != nil {
+		panic(err)
+	}
+	return o
+}
+
 // elements returns the memory of a tensor.
 func elements(t *ops.Tensor) reflect.Value { return reflect.ValueOf(t.Elements()) }
 
@@ -70,7 +90,17 @@ func entriesOf(t *ops.Tensor, order []int) *ops.Tensor {
 // snapshot holds the type and the bits of a tensor, to compare it bit for bit.
 type snapshot struct {
 	ops.Type
-	bits []uint64
+	bits  []uint64
+	texts []string
+	parts []snapshot // of a sequence, optional value or map
+}
+
+// partsOf returns what a sequence, optional value or map holds.
+func partsOf(t *ops.Tensor) []*ops.Tensor {
+	if keys, values := ops.MapOf(t); keys != nil {
+		return []*ops.Tensor{keys, values}
+	}
+	return t.Items()
 }
 
 // snapshotOf returns the snapshot of a tensor; the snapshot of a nil tensor has no type.
@@ -78,8 +108,19 @@ func snapshotOf(t *ops.Tensor) snapshot {
 	if t == nil {
 		return snapshot{}
 	}
+	s := snapshot{Type: ops.TypeOf(t)}
+	if t.DType().IsContainer() {
+		for _, x := range partsOf(t) {
+			s.parts = append(s.parts, snapshotOf(x))
+		}
+		return s
+	}
+	if texts, ok := ops.Data[string](t); ok {
+		s.texts = slices.Clone(texts)
+		return s
+	}
 	v := elements(t)
-	s := snapshot{Type: ops.TypeOf(t), bits: make([]uint64, v.Len())}
+	s.bits = make([]uint64, v.Len())
 	for i := range s.bits {
 		switch e := v.Index(i); {
 		case e.CanFloat():
@@ -100,7 +141,19 @@ func (s snapshot) same(t *ops.Tensor) error {
 	if err := s.Check(t); err != nil {
 		return err
 	}
-	for i, b := range snapshotOf(t).bits {
+	now := snapshotOf(t)
+	if len(now.parts) != len(s.parts) {
+		return fmt.Errorf("%d items, want %d", len(now.parts), len(s.parts))
+	}
+	for i, p := range s.parts {
+		if err := p.same(partsOf(t)[i]); err != nil {
+			return fmt.Errorf("item %d: %w", i, err)
+		}
+	}
+	if !slices.Equal(now.texts, s.texts) {
+		return fmt.Errorf("the elements of %v are %q, want %q", s.Type, now.texts, s.texts)
+	}
+	for i, b := range now.bits {
 		if b != s.bits[i] {
 			return fmt.Errorf("element %d of %v is %v, bits %#x, want %#x", i, s.Type, elements(t).Index(i), b, s.bits[i])
 		}
@@ -113,6 +166,17 @@ func (s snapshot) same(t *ops.Tensor) error {
 func near(got, want *ops.Tensor, tolerance float64) error {
 	if err := ops.TypeOf(want).Check(got); err != nil {
 		return err
+	}
+	if want.DType().IsContainer() {
+		if len(partsOf(got)) != len(partsOf(want)) {
+			return fmt.Errorf("%d items, want %d", len(partsOf(got)), len(partsOf(want)))
+		}
+		for i, x := range partsOf(want) {
+			if err := near(partsOf(got)[i], x, tolerance); err != nil {
+				return fmt.Errorf("item %d: %w", i, err)
+			}
+		}
+		return nil
 	}
 	g, w := elements(got), elements(want)
 	for i := range w.Len() {

@@ -3,6 +3,7 @@ package std
 import (
 	"context"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -57,6 +58,11 @@ func floats(shape ...int) *ops.Tensor {
 	return opstest.F32(shape, v...)
 }
 
+// words returns a vector of strings.
+func words(n int) *ops.Tensor {
+	return opstest.Tensor([]int{n}, slices.Repeat([]string{"aab abba c", "x", "Abc"}, n/3+1)[:n]...)
+}
+
 // typed converts a tensor to another element type, times a factor.
 func typed(dtype ops.DType, factor float64, x *ops.Tensor) *ops.Tensor {
 	y, err := ops.Zeros(dtype, x.Shape())
@@ -96,6 +102,7 @@ func longNodes() []longNode {
 		{operator: "CastLike", in: tensors{x, opstest.Ints(1)}},
 		{operator: "Clip", in: tensors{x, opstest.F32(nil, 0.2), opstest.F32(nil, 0.5)}},
 		{operator: "Compress", in: tensors{x, flags}},
+		{operator: "ConcatFromSequence", attrs: attrs{"axis": int64(0)}, in: tensors{opstest.Sequence(ops.Float32, floats(4*many), floats(4*many))}},
 		{operator: "Concat", attrs: attrs{"axis": int64(0)}, in: tensors{x, y}},
 		{operator: "ConstantOfShape", in: tensors{opstest.Ints(1 << 24)}},
 		{operator: "Conv", name: "large image", in: tensors{floats(1, 1, 2048, 1024), floats(4, 1, 3, 3)}},
@@ -158,11 +165,13 @@ func longNodes() []longNode {
 			typed(ops.Uint8, 9, floats(8, 1024)), opstest.F32(nil, 1), opstest.Tensor(nil, uint8(0)), typed(ops.Uint8, 9, floats(1024, 1024)), opstest.F32(nil, 1), opstest.Tensor(nil, uint8(0)),
 			opstest.F32(nil, 1), opstest.Tensor(nil, uint8(0)),
 		}},
+		{operator: "Optional", in: tensors{floats(many)}}, {operator: "OptionalGetElement", in: tensors{opstest.Optional(ops.Type{DType: ops.Float32}, floats(many))}},
 		{operator: "QuantizeLinear", in: tensors{x, opstest.F32(nil, 0.01)}},
 		{operator: "RNN", attrs: attrs{"hidden_size": int64(512)}, in: tensors{floats(16, 1, 1024), floats(1, 512, 1024), floats(1, 512, 512)}},
 		{operator: "RandomNormal", attrs: attrs{"shape": []int64{many / 4}}}, {operator: "RandomNormalLike", in: tensors{floats(many / 4)}},
 		{operator: "RandomUniform", attrs: attrs{"shape": []int64{many}}}, {operator: "RandomUniformLike", in: tensors{x}},
 		{operator: "Range", in: tensors{opstest.Tensor(nil, int64(0)), opstest.Tensor(nil, int64(2*many)), opstest.Tensor(nil, int64(1))}},
+		{operator: "RegexFullMatch", attrs: attrs{"pattern": "(a|b)+c*"}, in: tensors{words(1 << 16)}},
 		{operator: "Reshape", in: tensors{floats(8 * many), opstest.Ints(2, -1)}},
 		{operator: "Resize", name: "nearest", in: tensors{floats(1, 1, 512, 512), nil, f32(1, 1, 2, 4)}},
 		{operator: "Resize", name: "linear", attrs: attrs{"mode": "linear"}, in: tensors{floats(1, 1, 256, 512), nil, f32(1, 1, 2, 4)}},
@@ -171,10 +180,21 @@ func longNodes() []longNode {
 		{operator: "RoiAlign", attrs: attrs{"output_height": int64(16), "output_width": int64(16), "sampling_ratio": int64(32)}, in: tensors{floats(1, 8, 64, 64), opstest.F32([]int{1, 4}, 0, 0, 50, 50), opstest.Ints(0)}},
 		{operator: "Scatter", in: tensors{x, typed(ops.Int32, 1000, x), y}}, {operator: "ScatterElements", in: tensors{x, typed(ops.Int32, 1000, x), y}},
 		{operator: "ScatterND", in: tensors{row, opstest.I64([]int{4, 1}, 0, 0, 0, 0), floats(4, many)}},
+		{operator: "SequenceAt", in: tensors{opstest.Sequence(ops.Float32, floats(many)), opstest.I64(nil, 0)}},
+		{operator: "SequenceConstruct", in: tensors{floats(4 * many), floats(4 * many)}},
+		{operator: "SequenceInsert", in: tensors{opstest.Sequence(ops.Float32), floats(many)}},
 		{operator: "Shrink", in: tensors{x}}, {operator: "Slice", in: tensors{floats(8 * many), opstest.Ints(1), opstest.Ints(8*many - 1)}},
 		{operator: "SoftmaxCrossEntropyLoss", name: "many classes", outputs: 2, in: tensors{row, opstest.Ints(5)}},
 		{operator: "SoftmaxCrossEntropyLoss", name: "many images", in: tensors{floats(many, 1), typed(ops.Int32, 0, x)}},
 		{operator: "SpaceToDepth", attrs: attrs{"blocksize": int64(2)}, in: tensors{floats(1, 1, 2048, 1024)}},
+		{operator: "SplitToSequence", in: tensors{floats(1<<17, 2)}},
+		{operator: "StringConcat", in: tensors{words(1 << 18), words(1 << 18)}},
+		{operator: "StringNormalizer", attrs: attrs{"case_change_action": "UPPER", "stopwords": []string{"x"}}, in: tensors{words(1 << 17)}},
+		{operator: "StringSplit", in: tensors{words(1 << 16)}},
+		{operator: "TfIdfVectorizer", attrs: attrs{
+			"mode": "TF", "min_gram_length": int64(1), "max_gram_length": int64(1), "max_skip_count": int64(0),
+			"ngram_counts": []int64{0}, "ngram_indexes": []int64{0, 1}, "pool_int64s": []int64{1, 2},
+		}, in: tensors{numbers}},
 		{operator: "Split", outputs: 2, in: tensors{floats(8 * many)}}, {operator: "Squeeze", in: tensors{floats(1, 8*many)}},
 		{operator: "Tile", in: tensors{x, opstest.Ints(8)}},
 		{operator: "TopK", outputs: 2, in: tensors{floats(1 << 18), opstest.Ints(1 << 17)}},
@@ -230,7 +250,7 @@ func longAttentionNodes() []longNode {
 }
 
 // short lists the operators that do almost no work.
-var short = []string{"Constant", "Shape", "Size"}
+var short = []string{"Constant", "OptionalHasElement", "SequenceEmpty", "SequenceErase", "SequenceLength", "Shape", "Size"}
 
 // TestEveryOperator_ChecksTheContext runs a long node of every operator with one worker. It
 // does not cancel it: the time between two checks of the context is the time for which a
@@ -250,6 +270,8 @@ func TestEveryOperator_ChecksTheContext(t *testing.T) {
 			defer runtime.UnlockOSThread()
 			opset := max(17, versions[n.operator][0])
 			switch n.operator {
+			case "RegexFullMatch", "StringConcat", "StringSplit":
+				opset = 20
 			case "Upsample", "Scatter":
 				opset = 9
 			case "Split":

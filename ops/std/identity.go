@@ -6,8 +6,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newIdentity returns Identity (opsets 1 to 16): the input, of any type and shape. There
-// are no attributes. Sequences and optional values are not supported.
+// newIdentity returns Identity (opsets 1 to 25): the input, of any type and shape. There
+// are no attributes. See identityOp for sequences and optional values.
 func newIdentity(n ops.Node) (operation, error) {
 	return identity{}, n.Attributes.Only()
 }
@@ -56,4 +56,43 @@ func (k flatten) infer(in []*ops.Input) (ops.Type, error) {
 
 func (k flatten) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	return copyAll(ctx, out, in[0])
+}
+
+// identityOperator returns Identity, whose input may also be a sequence (since opset 14) or an
+// optional value (since opset 16).
+func identityOperator() ops.Operator {
+	o := operator("Identity", 1, 1, newIdentity)
+	newOp := o.New
+	o.New = func(n ops.Node) (ops.Op, error) {
+		made, err := newOp(n)
+		if err != nil {
+			return nil, err
+		}
+		return identityOp{made.(*differentiable), n.Opset}, nil
+	}
+	return o
+}
+
+// identityOp is Identity for values of all types.
+type identityOp struct {
+	*differentiable
+	opset int
+}
+
+func (o identityOp) Infer(in []*ops.Input) ([]ops.Type, error) {
+	if len(in) != 1 || in[0] == nil || !in[0].DType.IsContainer() {
+		return o.differentiable.Infer(in)
+	}
+	if o.opset < 14 || in[0].DType == ops.Optional && o.opset < 16 {
+		return nil, fmt.Errorf("%w: input 0 is %v, which Identity of opset %d does not take", ops.ErrDType, in[0].Type, o.opset)
+	}
+	return []ops.Type{in[0].Type}, nil
+}
+
+func (o identityOp) Run(ctx *ops.Context, in, out []*ops.Tensor) (err error) {
+	if !in[0].DType().IsContainer() {
+		return o.differentiable.Run(ctx, in, out)
+	}
+	out[0], err = copied(ctx, in[0])
+	return err
 }

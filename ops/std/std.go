@@ -1,5 +1,5 @@
 // Package std implements the standard ONNX operators (domain ai.onnx), except the operators
-// with subgraphs (If, Loop, Scan), which are part of package runtime. It follows the
+// with subgraphs (If, Loop, Scan, SequenceMap), which are part of package runtime. It follows the
 // definitions of opsets 1 to 27: each operator has the version that the model names. In the source, the constructor of each operator
 // (newConv, newSlice, and so on) documents its attributes and inputs.
 //
@@ -92,6 +92,22 @@ func multiOperator(name string, minInputs, maxInputs, minOutputs, maxOutputs int
 	}
 }
 
+// containerOperator returns an operator with one output whose inputs and output may be
+// sequences and optional values.
+func containerOperator(name string, minInputs, maxInputs int, newOperation func(ops.Node) (multiOperation, error)) ops.Operator {
+	o := multiOperator(name, minInputs, maxInputs, 1, 1, newOperation)
+	newOp := o.New
+	o.New = func(n ops.Node) (ops.Op, error) {
+		made, err := newOp(n)
+		if err != nil {
+			return nil, err
+		}
+		made.(*op).containers = true
+		return made, nil
+	}
+	return o
+}
+
 // checkOpset returns an error if the operator does not exist in the opset.
 func checkOpset(name string, opset int) error {
 	if v := versions[name]; len(v) > 0 && opset < v[0] {
@@ -105,7 +121,8 @@ type op struct {
 	single               operation
 	multi                multiOperation
 	minInputs, maxInputs int
-	outputs              int // number of outputs of multi that the node has
+	outputs              int  // number of outputs of multi that the node has
+	containers           bool // whether inputs and outputs may be sequences and optional values
 }
 
 func (o *op) Infer(in []*ops.Input) ([]ops.Type, error) {
@@ -113,6 +130,9 @@ func (o *op) Infer(in []*ops.Input) ([]ops.Type, error) {
 		return nil, err
 	}
 	types, err := o.inferTypes(in)
+	if o.containers {
+		return types, err
+	}
 	if half := halfOf(func(i int) ops.DType { return dtypeOfInput(in[i]) }, len(in)); half != 0 && refusesTypes(err) {
 		types, _, err = o.inferHalf(in, half)
 	}
@@ -157,7 +177,7 @@ func (o *op) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if half := halfOf(func(i int) ops.DType { return in[i].DType() }, len(in)); half != 0 {
+	if half := halfOf(func(i int) ops.DType { return in[i].DType() }, len(in)); half != 0 && !o.containers {
 		if _, err := o.inferTypes(inputs(in)); refusesTypes(err) {
 			return o.runHalf(ctx, in, out, half)
 		}
@@ -206,7 +226,7 @@ func (o *op) Fold(ctx *ops.Context, in []*ops.Input) ([]*ops.Tensor, error) {
 		if x == nil {
 			continue
 		}
-		if x.Const == nil || x.Const.Len() > maxFolded {
+		if x.Const == nil || x.Const.Len() > maxFolded || x.DType.IsContainer() {
 			return nil, nil
 		}
 		values[i] = x.Const
@@ -217,7 +237,7 @@ func (o *op) Fold(ctx *ops.Context, in []*ops.Input) ([]*ops.Tensor, error) {
 	}
 	for _, t := range types {
 		shape, ok := t.Sizes()
-		if !ok {
+		if !ok || t.DType == 0 {
 			return nil, nil
 		}
 		if n, err := ops.Len(shape); err != nil || n > maxFolded {
@@ -260,8 +280,10 @@ func (o *op) check(in []*ops.Input) error {
 			}
 			continue
 		}
-		if err := checkSizes(x.Type); err != nil {
-			return fmt.Errorf("input %d: %w", i, err)
+		if !o.containers || !x.DType.IsContainer() {
+			if err := checkSizes(x.Type); err != nil {
+				return fmt.Errorf("input %d: %w", i, err)
+			}
 		}
 		if x.Const != nil {
 			if err := x.Check(x.Const); err != nil {

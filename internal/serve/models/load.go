@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,11 +44,25 @@ func load(ctx context.Context, path string, l *Limits, observer batch.Observer) 
 	if err != nil {
 		return nil, err
 	}
+	if err := checkTypes(m); err != nil {
+		m.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	v := &loaded{model: m, limits: l, users: 1, since: time.Now()}
 	v.classifier, v.noImages = classify.New(m, classify.Resize(), classify.Invert(l.Invert), classify.Workers(1))
 	v.batches, v.ownShapes = sharesBatches(m, l.BatchAll)
 	v.queue = batch.New(v, batch.Config{MaxImages: l.MaxBatch, MaxDelay: l.MaxDelay, MaxWaiting: l.MaxQueue, Observer: observer, Log: l.Log})
 	return v, nil
+}
+
+// checkTypes returns an error for inputs and outputs of types that the protocol does not have.
+func checkTypes(m *runtime.Model) error {
+	for _, v := range slices.Concat(m.Inputs(), m.Outputs()) {
+		if v.DType != 0 && inference.Datatype(v.DType) == "" {
+			return fmt.Errorf("requests cannot transfer the input or output %q of type %v: convert it to a tensor of numbers in the model", v.Name, v.Type)
+		}
+	}
+	return nil
 }
 
 // sharesBatches reports whether requests for a model may share a batch, and whether an input has
