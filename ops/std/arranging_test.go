@@ -38,7 +38,7 @@ func TestRearrangingOperators_ComputeExamples(t *testing.T) {
 		{"Split", opstest.Case{Name: "equal parts", Opset: 11, Inputs: tensors{x}, Outputs: tensors{opstest.F32([]int{1, 3}, 1, 2, 3), opstest.F32([]int{1, 3}, 4, 5, 6)}}},
 		{"Pad", opstest.Case{Inputs: tensors{f32(1, 2, 3), opstest.Ints(1, -1), opstest.F32(nil, 9)}, Constants: []int{1}, Outputs: tensors{f32(9, 1, 2)}}},
 		{"Pad", opstest.Case{Name: "reflect", Attributes: attrs{"mode": "reflect"}, Inputs: tensors{f32(1, 2, 3), opstest.Ints(2, 1)}, Constants: []int{1}, Outputs: tensors{f32(3, 2, 1, 2, 3, 2)}}},
-		{"Pad", opstest.Case{Name: "empty pads attribute", Opset: 10, Attributes: attrs{"pads": []int64(nil)}, Inputs: tensors{f32(1, 2)}, WantErr: "the number of pads is 0, but data is float32(2)"}},
+		{"Pad", opstest.Case{Name: "empty pads attribute", Opset: 10, Attributes: attrs{"pads": []int64(nil)}, Inputs: tensors{f32(1, 2)}, WantErr: "the number of pads is 0, want 2 for 1 dimensions (data is float32(2))"}},
 		{"Pad", opstest.Case{Name: "empty pads attribute for a scalar", Opset: 10, Attributes: attrs{"pads": []int64(nil)}, Inputs: tensors{opstest.F32(nil, 1)}, Outputs: tensors{opstest.F32(nil, 1)}}},
 		{"Pad", opstest.Case{Name: "pads as attribute, edge", Opset: 10, Attributes: attrs{"mode": "edge", "pads": []int64{1, 1}}, Inputs: tensors{opstest.Ints(4, 5)}, Outputs: tensors{opstest.Ints(4, 4, 5, 5)}}},
 		{"DepthToSpace", opstest.Case{Attributes: attrs{"blocksize": int64(2)}, Inputs: tensors{opstest.F32([]int{1, 4, 1, 1}, 1, 2, 3, 4)}, Batch: []int{0}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 2}, 1, 2, 3, 4)}}},

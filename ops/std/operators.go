@@ -102,7 +102,7 @@ func Operators() []ops.Operator {
 		operator("OneHot", 3, 3, newOneHot),
 		operator("Or", 2, 2, newOr),
 		operator("PRelu", 2, 2, newPRelu),
-		operator("Pad", 1, 3, newPad),
+		operator("Pad", 1, 4, newPad),
 		operator("Pow", 2, 2, newPow),
 		operator("QLinearConv", 8, 9, newQLinearConv),
 		operator("QLinearMatMul", 8, 8, newQLinearMatMul),
