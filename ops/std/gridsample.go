@@ -189,7 +189,9 @@ func (s *sampling) taps(x float64, size int, index []int, weight []float64) {
 	start := math.Floor(x)
 	f := x - start
 	if s.cubic {
-		copy(weight, cubicWeights(f, -0.75))
+		for i := range weight {
+			weight[i] = cubicWeight(math.Abs(float64(i-1)-f), -0.75)
+		}
 		start--
 	} else {
 		weight[0], weight[1] = 1-f, f
