@@ -102,5 +102,7 @@ func TestResizingOperators_ComputeExamples(t *testing.T) {
 		{"GridSample", opstest.Case{Name: "places outside the image", Attributes: attrs{"padding_mode": "border", "mode": "nearest"}, Inputs: tensors{x, opstest.F32([]int{1, 1, 2, 2}, 9, 9, -9, 9)}, Outputs: tensors{opstest.F32([]int{1, 1, 1, 2}, 4, 3)}}},
 		{"RoiAlign", opstest.Case{Attributes: attrs{"sampling_ratio": int64(2)}, Inputs: tensors{constantTensor(3, 1, 1, 4, 4), opstest.F32([]int{1, 4}, 1, 1, 3, 3), opstest.Ints(0)}, Outputs: tensors{constantTensor(3, 1, 1, 1, 1)}}},
 		{"RoiAlign", opstest.Case{Name: "huge region", Inputs: tensors{constantTensor(3, 1, 1, 4, 4), opstest.F32([]int{1, 4}, 0, 0, 1e30, 1), opstest.Ints(0)}, WantRunErr: "sampling points"}},
+		// Between the pixels 1 and -8, the interpolated value is negative, but not the weighted 1.
+		{"RoiAlign", opstest.Case{Name: "the maximum is that of weighted pixels", Attributes: attrs{"mode": "max", "sampling_ratio": int64(1)}, Inputs: tensors{opstest.F32([]int{1, 1, 1, 2}, 1, -8), opstest.F32([]int{1, 4}, 0.5, 0.5, 1.5, 0.5), opstest.Ints(0)}, Outputs: tensors{opstest.F32([]int{1, 1, 1, 1}, 0.5)}}},
 	})
 }

@@ -223,10 +223,12 @@ func TestEveryOperator_ChecksTheContext(t *testing.T) {
 		t.Run(n.operator+" "+n.name, func(t *testing.T) {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
-			opset := 17
+			opset := max(17, versions[n.operator][0])
 			switch n.operator {
 			case "Upsample", "Scatter":
 				opset = 9
+			case "Resize": // antialias
+				opset = 18
 			case "Split":
 				opset = 13
 			}

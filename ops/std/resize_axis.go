@@ -69,9 +69,12 @@ func (k *resize) plan(ctx *ops.Context, t *axisTarget, axis int) (axisPlan, erro
 		if k.mode == "nearest" {
 			index[0], weight[0] = min(max(k.nearestTo(x, t.scale), 0), t.from-1), 1
 		} else {
-			k.weigh(index, weight, x, before, stretch, t.from, filter)
+			start := int(math.Floor(x)) - before
+			if err := k.weigh(&watching, index, weight, x-float64(start), start, stretch, t.from, filter); err != nil {
+				return p, err
+			}
 		}
-		if err := watching.after(8 * p.taps); err != nil {
+		if err := watching.after(16); err != nil {
 			return p, err
 		}
 	}
@@ -87,13 +90,18 @@ func (k *resize) filter() (filter func(d float64) float64, support float64) {
 	return func(d float64) float64 { return max(0, 1-d) }, 1
 }
 
-// weigh sets the taps for a place in X, and their weights.
-func (k *resize) weigh(index []int, weight []float64, x float64, before int, stretch float64, size int, filter func(d float64) float64) {
-	start := int(math.Floor(x)) - before
+// weigh sets the taps for a place in X, and their weights. The first tap is at start, and the
+// place is x elements after it.
+func (k *resize) weigh(watching *cancelCheck, index []int, weight []float64, x float64, start int, stretch float64, size int, filter func(d float64) float64) error {
 	total := 0.0
 	for i := range index {
+		if i%chunk == 0 {
+			if err := watching.after(8 * min(chunk, len(index))); err != nil {
+				return err
+			}
+		}
 		at := start + i
-		w := filter(math.Abs(float64(at)-x) / stretch)
+		w := filter(math.Abs(float64(i)-x) / stretch)
 		index[i] = min(max(at, 0), size-1)
 		if k.exclude && at != index[i] {
 			w = 0
@@ -102,10 +110,13 @@ func (k *resize) weigh(index []int, weight []float64, x float64, before int, str
 		total += w
 	}
 	if (k.exclude || stretch > 1) && total != 0 {
-		for i := range weight {
-			weight[i] /= total
-		}
+		return inPieces(watching.ctx, len(weight), func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				weight[i] /= total
+			}
+		})
 	}
+	return nil
 }
 
 // original returns the place in X of element i of the output. It tests the size of the output
@@ -272,13 +283,16 @@ func applyPlan[T float32 | float64](ctx *ops.Context, p *axisPlan, dst, src []T,
 			for i := lo; i < hi; i++ {
 				row, at := src[i/p.size*outer:][:outer], i%p.size*p.taps
 				var sum T
-				for j, from := range p.index[at:][:p.taps] {
-					sum += T(T(p.weight[at+j]) * row[from])
+				for first := at; first < at+p.taps; first += stepsPerCheck {
+					last := min(first+stepsPerCheck, at+p.taps)
+					for j := first; j < last; j++ {
+						sum += T(T(p.weight[j]) * row[p.index[j]])
+					}
+					if err := watching.after(last - first); err != nil {
+						return err
+					}
 				}
 				dst[i] = sum
-				if err := watching.after(p.taps); err != nil {
-					return err
-				}
 			}
 			return nil
 		})
