@@ -201,6 +201,7 @@ func longNodes() []longNode {
 	for _, name := range []string{"And", "Or", "Xor"} {
 		nodes = append(nodes, longNode{operator: name, in: tensors{flags, flags}})
 	}
+	nodes = append(nodes, longImageNodes()...)
 	return nodes
 }
 

@@ -79,3 +79,25 @@ func TestGridSample_ComputesExamples(t *testing.T) {
 		{"GridSample", opstest.Case{Name: "three spatial axes before opset 20", Opset: 16, Inputs: tensors{opstest.Random(1, 1, 1, 2, 2, 2), opstest.Random(2, 1, 1, 1, 1, 3)}, WantErr: "at most 2 spatial axes"}},
 	})
 }
+
+func TestImageOperators_ComputeExamples(t *testing.T) {
+	square := opstest.F32([]int{1, 1, 2, 2}, 1, 2, 3, 4)
+	identity := opstest.F32([]int{1, 2, 3}, 1, 0, 0, 0, 1, 0.5)
+	filter := opstest.F32([]int{1, 1, 1, 1}, 2)
+	runCases(t, []operatorCase{
+		{"CenterCropPad", opstest.Case{Inputs: tensors{opstest.F32([]int{4, 1}, 1, 2, 3, 4), opstest.Ints(3, 4)}, Constants: []int{1}, Outputs: tensors{opstest.F32([]int{3, 4}, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0)}}},
+		{"CenterCropPad", opstest.Case{Name: "axes", Attributes: attrs{"axes": []int64{-1}}, Inputs: tensors{opstest.I64([]int{1, 4}, 1, 2, 3, 4), opstest.I32([]int{1}, 2)}, Constants: []int{1}, Outputs: tensors{opstest.I64([]int{1, 2}, 2, 3)}}},
+		{"CenterCropPad", opstest.Case{Name: "too many sizes", Inputs: tensors{f32(1), opstest.Ints(1, 1)}, WantErr: "the length of shape is 2, want 1"}},
+		{"AffineGrid", opstest.Case{Inputs: tensors{identity, opstest.Ints(1, 1, 1, 2)}, Constants: []int{1}, Batch: []int{0}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 2}, -0.5, 0.5, 0.5, 0.5)}}},
+		{"AffineGrid", opstest.Case{Name: "align_corners", Attributes: attrs{"align_corners": int64(1)}, Inputs: tensors{identity, opstest.Ints(1, 1, 1, 3)}, Constants: []int{1}, Outputs: tensors{opstest.F32([]int{1, 1, 3, 2}, -1, -0.5, 0, -0.5, 1, -0.5)}}},
+		{"AffineGrid", opstest.Case{Name: "theta of other images", Inputs: tensors{identity, opstest.Ints(1, 1, 1, 2, 2)}, Constants: []int{1}, WantErr: "theta is float32(1, 2, 3)"}},
+		{"Col2Im", opstest.Case{Inputs: tensors{opstest.F32([]int{1, 2, 2}, 1, 2, 3, 4), opstest.Ints(1, 3), opstest.Ints(1, 2)}, Constants: []int{1, 2}, Batch: []int{0}, Outputs: tensors{opstest.F32([]int{1, 1, 1, 3}, 1, 5, 4)}}},
+		{"Col2Im", opstest.Case{Name: "pads, strides, dilations, integers", Attributes: attrs{"pads": []int64{1, 0}, "strides": []int64{2}, "dilations": []int64{2}}, Inputs: tensors{opstest.I64([]int{1, 2, 2}, 1, 2, 3, 4), opstest.Ints(4), opstest.Ints(2)}, Constants: []int{1, 2}, Outputs: tensors{opstest.I64([]int{1, 1, 4}, 0, 5, 0, 4)}}},
+		{"Col2Im", opstest.Case{Name: "wrong number of blocks", Inputs: tensors{opstest.F32([]int{1, 2, 2}, 1, 2, 3, 4), opstest.Ints(1, 4), opstest.Ints(1, 2)}, Constants: []int{1, 2}, WantErr: "has 3 blocks"}},
+		{"MaxRoiPool", opstest.Case{Attributes: attrs{"pooled_shape": []int64{1, 2}}, Inputs: tensors{square, opstest.F32([]int{2, 5}, 0, 0, 0, 1, 1, 0, 5, 5, 6, 6)}, Outputs: tensors{opstest.F32([]int{2, 1, 1, 2}, 3, 4, 0, 0)}}},
+		{"MaxRoiPool", opstest.Case{Name: "no such image", Attributes: attrs{"pooled_shape": []int64{1, 1}}, Inputs: tensors{square, opstest.F32([]int{1, 5}, 1, 0, 0, 1, 1)}, WantRunErr: "the image index 1, and there are 1 images"}},
+		{"DeformConv", opstest.Case{Inputs: tensors{square, filter, opstest.F32([]int{1, 2, 2, 2}, 0, 0.5, 0, 0, 0.5, 0, 0, 0.5), f32(10)}, Batch: []int{0, 2}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 2}, 13, 16, 16, 14)}}},
+		{"DeformConv", opstest.Case{Name: "mask, float64", Inputs: tensors{opstest.F64([]int{1, 1, 1, 2}, 1, 2), opstest.F64([]int{1, 1, 1, 1}, 3), opstest.F64([]int{1, 2, 1, 2}, 0, 0, 0, 0), nil, opstest.F64([]int{1, 1, 1, 2}, 0.5, 2)}, Outputs: tensors{opstest.F64([]int{1, 1, 1, 2}, 1.5, 12)}}},
+		{"DeformConv", opstest.Case{Name: "offset of another size", Inputs: tensors{square, filter, opstest.Random(1, 1, 2, 1, 1)}, WantErr: "offset is float32(1, 2, 1, 1)"}},
+	})
+}

@@ -42,16 +42,17 @@ func newNodeGenerator(seed uint64) *nodeGenerator {
 		"pads": func() any {
 			return append([]int64(nil), []int64{r.Int64N(3), r.Int64N(3), r.Int64N(3), r.Int64N(3)}[:r.IntN(3)*2]...)
 		},
-		"mode":                           text("constant", "edge", "reflect", "DCR", "CRD", "nearest", "linear", "cubic", "bilinear", "bicubic", "avg", "max"),
+		"mode":                           text("constant", "edge", "reflect", "DCR", "CRD", "nearest", "linear", "cubic", "bilinear", "bicubic", "avg", "max", "wrap"),
 		"value":                          func() any { return r.tensor(false) },
 		"equation":                       text("ij,jk->ik", "ii->i", "ij->", "...i,...i->...", "ij", "i,i", "", "ij,j", "bij, bjk"),
 		"seed":                           fraction,
 		"direction":                      text("LEFT", "RIGHT", "forward", "reverse", "bidirectional"),
 		"activations":                    func() any { return []string{"Relu", "Tanh", "Sigmoid", "Affine", "y"}[:r.IntN(6)] },
 		"reduction":                      text("none", "add", "mul", "sum", "mean"),
-		"coordinate_transformation_mode": text("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_crop_and_resize", "output_half_pixel"),
+		"coordinate_transformation_mode": text("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_crop_and_resize", "output_half_pixel", "half_pixel_symmetric"),
 		"nearest_mode":                   text("floor", "ceil", "round_prefer_floor", "round_prefer_ceil"),
 		"padding_mode":                   text("zeros", "border", "reflection"),
+		"keep_aspect_ratio_policy":       text("stretch", "not_larger", "not_smaller"),
 		"to":                             dtype, "dtype": dtype, "output_datatype": dtype,
 	}
 	for _, name := range []string{
@@ -64,7 +65,7 @@ func newNodeGenerator(seed uint64) *nodeGenerator {
 		"k", "largest", "sorted", "select_last_index", "exclusive", "reverse", "p", "upper", "batch_axis", "time_axis", "fmod",
 		"detect_negative", "detect_positive", "transA", "transB", "training_mode", "spatial", "sample_size", "size", "ignore_index",
 		"center_point_box", "align_corners", "inverse", "onesided", "periodic", "output_height", "output_width", "sampling_ratio",
-		"exclude_outside", "value_int",
+		"exclude_outside", "value_int", "antialias", "offset_group",
 	} {
 		r.attributes[name] = number
 	}
@@ -134,6 +135,13 @@ const newest = 27
 
 // validInputs holds valid inputs for operators that reject almost all random inputs.
 var validInputs = map[string][]*ops.Tensor{
+	"AffineGrid":                {ones(ops.Float32, 1, 2, 3), ones(ops.Int64, 4)},
+	"Col2Im":                    {ones(ops.Float32, 1, 1, 1), ones(ops.Int64, 2), ones(ops.Int64, 2)},
+	"DFT":                       {ones(ops.Float32, 1, 4, 1), ones(ops.Int64)},
+	"DeformConv":                {ones(ops.Float32, 1, 1, 2, 2), ones(ops.Float32, 1, 1, 1, 1), ones(ops.Float32, 1, 2, 2, 2)},
+	"MaxRoiPool":                {ones(ops.Float32, 2, 1, 2, 2), ones(ops.Float32, 1, 5)},
+	"MelWeightMatrix":           {ones(ops.Int64), ones(ops.Int64), ones(ops.Int64), ones(ops.Float32), ones(ops.Float32)},
+	"STFT":                      {ones(ops.Float32, 1, 4, 1), ones(ops.Int64), ones(ops.Float32, 1), ones(ops.Int64)},
 	"BatchNormalization":        {ones(ops.Float32, 2, 1, 3), ones(ops.Float32, 1), ones(ops.Float32, 1), ones(ops.Float32, 1), ones(ops.Float32, 1)},
 	"ConvTranspose":             {ones(ops.Float32, 1, 2, 3, 3), ones(ops.Float32, 2, 1, 2, 2), ones(ops.Float32, 1)},
 	"ConvInteger":               {ones(ops.Uint8, 1, 1, 3, 3), ones(ops.Uint8, 1, 1, 2, 2)},
