@@ -187,7 +187,7 @@ func ones(dtype ops.DType, shape ...int) *ops.Tensor {
 func (r *nodeGenerator) accepted(o ops.Operator) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(r.attributes)) {
-		for _, opset := range []int{max(8, versions[o.Name][0]), 17, newest} {
+		for _, opset := range []int{max(8, versions[o.Name][0]), max(17, versions[o.Name][0]), newest} {
 			_, err := o.New(ops.Node{Opset: opset, NumInputs: o.MinInputs, Attributes: ops.Attributes{name: r.attributes[name]()}})
 			if err == nil || !strings.Contains(err.Error(), "unknown "+name) {
 				names = append(names, name)
