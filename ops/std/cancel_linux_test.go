@@ -206,7 +206,7 @@ func longNodes() []longNode {
 }
 
 // short lists the operators that do almost no work.
-var short = []string{"Constant", "Shape", "Size"}
+var short = []string{"Constant", "ImageDecoder", "Shape", "Size"}
 
 // TestEveryOperator_ChecksTheContext runs a long node of every operator with one worker. It
 // does not cancel it: the time between two checks of the context is the time for which a

@@ -78,6 +78,7 @@ func Operators() []ops.Operator {
 		operator("HardSwish", 1, 1, newFunction(hardSwish)),
 		operator("Hardmax", 1, 1, newHardmax),
 		operator("Identity", 1, 1, newIdentity),
+		multiOperator("ImageDecoder", 1, 1, 1, 1, newImageDecoder),
 		operator("InstanceNormalization", 3, 3, newInstanceNormalization),
 		operator("IsInf", 1, 1, newIsInf),
 		operator("IsNaN", 1, 1, newIsNaN),
