@@ -117,9 +117,9 @@ func (s *batchScan) sizes(in []*ops.Tensor) (batch, longest int, lengths []int64
 	if len(lengths) != batch {
 		return 0, 0, nil, fmt.Errorf("%w: there are %d lengths for %d sequences", ops.ErrShape, len(lengths), batch)
 	}
-	for _, n := range lengths {
+	for i, n := range lengths {
 		if n < 0 || n > int64(longest) {
-			return 0, 0, nil, fmt.Errorf("%w: the length of a sequence is %d, want 0 to %d", ops.ErrValue, n, longest)
+			return 0, 0, nil, fmt.Errorf("%w: sequence %d has the length %d, want 0 to %d", ops.ErrValue, i, n, longest)
 		}
 	}
 	return batch, longest, lengths, nil

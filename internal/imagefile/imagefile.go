@@ -145,14 +145,29 @@ func isGray(content []byte, model color.Model) bool {
 // It is an error if the header claims more than limit pixels.
 func Decode(content []byte, limit int) (img image.Image, err error) {
 	defer Recover(&err)
-	f, _, err := header(content, limit)
+	img, f, err := decode(content, limit)
 	if err != nil {
 		return nil, err
 	}
-	if img, err = f.decode(content); err != nil {
-		return nil, advise(err)
+	return turn(img, f.orientation(content)), nil
+}
+
+// DecodeStored is Decode for programs that expect an image as it is stored: its orientation
+// does not count.
+func DecodeStored(content []byte, limit int) (image.Image, error) {
+	img, _, err := decode(content, limit)
+	return img, err
+}
+
+func decode(content []byte, limit int) (img image.Image, f *format, err error) {
+	defer Recover(&err)
+	if f, _, err = header(content, limit); err != nil {
+		return nil, nil, err
 	}
-	return turn(Flatten(img), f.orientation(content)), nil
+	if img, err = f.decode(content); err != nil {
+		return nil, nil, advise(err)
+	}
+	return Flatten(img), f, nil
 }
 
 // orientation returns the orientation of an image file.

@@ -25,6 +25,7 @@ const module = "github.com/spike-by-spike/sbs/"
 var allowed = map[string][]string{
 	"internal/atomicfile":       nil,
 	"internal/clitest":          {"internal/npy"},
+	"internal/fourier":          {"internal/portmath"},
 	"internal/imagefile":        {"internal/sniff"},
 	"internal/kernel":           {"internal/portmath"},
 	"internal/layering":         nil,
@@ -47,7 +48,7 @@ var allowed = map[string][]string{
 	"internal/measure":          {"classify", "runtime", "internal/dataset", "internal/noise", "internal/parallel"},
 	"internal/dataset":          {"internal/imagefile", "internal/metadata", "internal/npy", "internal/parallel", "internal/pickle", "internal/sniff"},
 	"ops":                       {"internal/minifloat", "internal/parallel"},
-	"ops/std":                   {"ops", "internal/kernel", "internal/minifloat", "internal/parallel", "internal/portmath"},
+	"ops/std":                   {"ops", "internal/fourier", "internal/imagefile", "internal/kernel", "internal/minifloat", "internal/parallel", "internal/portmath"},
 	"ops/ml":                    {"ops", "internal/kernel", "internal/portmath"},
 	"ops/sbs":                   {"ops", "ops/std", "internal/kernel", "internal/parallel", "internal/poisson", "internal/portmath"},
 	"ops/preview":               {"ops", "internal/portmath"},

@@ -38,7 +38,7 @@ func TestRearrangingOperators_ComputeExamples(t *testing.T) {
 		{"Split", opstest.Case{Name: "equal parts", Opset: 11, Inputs: tensors{x}, Outputs: tensors{opstest.F32([]int{1, 3}, 1, 2, 3), opstest.F32([]int{1, 3}, 4, 5, 6)}}},
 		{"Pad", opstest.Case{Inputs: tensors{f32(1, 2, 3), opstest.Ints(1, -1), opstest.F32(nil, 9)}, Constants: []int{1}, Outputs: tensors{f32(9, 1, 2)}}},
 		{"Pad", opstest.Case{Name: "reflect", Attributes: attrs{"mode": "reflect"}, Inputs: tensors{f32(1, 2, 3), opstest.Ints(2, 1)}, Constants: []int{1}, Outputs: tensors{f32(3, 2, 1, 2, 3, 2)}}},
-		{"Pad", opstest.Case{Name: "empty pads attribute", Opset: 10, Attributes: attrs{"pads": []int64(nil)}, Inputs: tensors{f32(1, 2)}, WantErr: "the number of pads is 0, but data is float32(2)"}},
+		{"Pad", opstest.Case{Name: "empty pads attribute", Opset: 10, Attributes: attrs{"pads": []int64(nil)}, Inputs: tensors{f32(1, 2)}, WantErr: "the number of pads is 0, want 2 for 1 dimensions (data is float32(2))"}},
 		{"Pad", opstest.Case{Name: "empty pads attribute for a scalar", Opset: 10, Attributes: attrs{"pads": []int64(nil)}, Inputs: tensors{opstest.F32(nil, 1)}, Outputs: tensors{opstest.F32(nil, 1)}}},
 		{"Pad", opstest.Case{Name: "pads as attribute, edge", Opset: 10, Attributes: attrs{"mode": "edge", "pads": []int64{1, 1}}, Inputs: tensors{opstest.Ints(4, 5)}, Outputs: tensors{opstest.Ints(4, 4, 5, 5)}}},
 		{"DepthToSpace", opstest.Case{Attributes: attrs{"blocksize": int64(2)}, Inputs: tensors{opstest.F32([]int{1, 4, 1, 1}, 1, 2, 3, 4)}, Batch: []int{0}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 2}, 1, 2, 3, 4)}}},
@@ -93,7 +93,7 @@ func TestResizingOperators_ComputeExamples(t *testing.T) {
 		{"Resize", opstest.Case{Name: "scales and sizes", Inputs: tensors{four, nil, f32(2), opstest.Ints(2)}, Constants: []int{2, 3}, WantErr: "want either scales or sizes"}},
 		{"Resize", opstest.Case{Name: "too many sizes", Inputs: tensors{four, nil, nil, opstest.Ints(2, 2)}, Constants: []int{3}, WantErr: "X is float32(4) but the length of sizes is 2"}},
 		{"Resize", opstest.Case{Name: "roi missing", Attributes: crop, Inputs: tensors{four, nil, nil, opstest.Ints(2)}, Constants: []int{3}, WantErr: "roi is missing"}},
-		{"Upsample", opstest.Case{Name: "too few scales", Opset: 7, Attributes: attrs{"scales": []float32{}}, Inputs: tensors{four}, WantErr: "scale 0 is not a positive number"}},
+		{"Upsample", opstest.Case{Name: "too few scales", Opset: 7, Attributes: attrs{"scales": []float32{}}, Inputs: tensors{four}, WantErr: "the length of scales is 0, want 1"}},
 		{"Resize", opstest.Case{Name: "huge scale", Inputs: tensors{x, none, f32(1, 1, 1e20, 1)}, Constants: []int{2}, WantErr: "size 2.0"}},
 		{"Resize", opstest.Case{Name: "NaN scale", Inputs: tensors{x, none, f32(1, 1, float32(math.NaN()), 1)}, Constants: []int{2}, WantErr: "scale NaN"}},
 		{"Resize", opstest.Case{Name: "opset 10", Opset: 10, Inputs: tensors{x, double}, Constants: []int{1}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 4}, 1, 1, 2, 2, 3, 3, 4, 4)}}},
@@ -102,5 +102,7 @@ func TestResizingOperators_ComputeExamples(t *testing.T) {
 		{"GridSample", opstest.Case{Name: "places outside the image", Attributes: attrs{"padding_mode": "border", "mode": "nearest"}, Inputs: tensors{x, opstest.F32([]int{1, 1, 2, 2}, 9, 9, -9, 9)}, Outputs: tensors{opstest.F32([]int{1, 1, 1, 2}, 4, 3)}}},
 		{"RoiAlign", opstest.Case{Attributes: attrs{"sampling_ratio": int64(2)}, Inputs: tensors{constantTensor(3, 1, 1, 4, 4), opstest.F32([]int{1, 4}, 1, 1, 3, 3), opstest.Ints(0)}, Outputs: tensors{constantTensor(3, 1, 1, 1, 1)}}},
 		{"RoiAlign", opstest.Case{Name: "huge region", Inputs: tensors{constantTensor(3, 1, 1, 4, 4), opstest.F32([]int{1, 4}, 0, 0, 1e30, 1), opstest.Ints(0)}, WantRunErr: "sampling points"}},
+		// Between the pixels 1 and -8, the interpolated value is negative, but not the weighted 1.
+		{"RoiAlign", opstest.Case{Name: "the maximum is that of weighted pixels", Attributes: attrs{"mode": "max", "sampling_ratio": int64(1)}, Inputs: tensors{opstest.F32([]int{1, 1, 1, 2}, 1, -8), opstest.F32([]int{1, 4}, 0.5, 0.5, 1.5, 0.5), opstest.Ints(0)}, Outputs: tensors{opstest.F32([]int{1, 1, 1, 1}, 0.5)}}},
 	})
 }

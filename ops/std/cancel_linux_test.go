@@ -176,6 +176,7 @@ func longNodes() []longNode {
 		{operator: "Resize", name: "nearest", in: tensors{floats(1, 1, 512, 512), nil, f32(1, 1, 2, 4)}},
 		{operator: "Resize", name: "linear", attrs: attrs{"mode": "linear"}, in: tensors{floats(1, 1, 256, 512), nil, f32(1, 1, 2, 4)}},
 		{operator: "Resize", name: "long axis", attrs: attrs{"mode": "cubic"}, in: tensors{floats(1 << 17), nil, f32(4)}},
+		{operator: "Resize", name: "antialias", attrs: attrs{"mode": "linear", "antialias": int64(1)}, in: tensors{floats(1 << 21), nil, nil, opstest.Ints(3)}},
 		{operator: "ReverseSequence", in: tensors{floats(2, many), typed(ops.Int64, 2, ones(ops.Float32, many))}},
 		{operator: "RoiAlign", attrs: attrs{"output_height": int64(16), "output_width": int64(16), "sampling_ratio": int64(32)}, in: tensors{floats(1, 8, 64, 64), opstest.F32([]int{1, 4}, 0, 0, 50, 50), opstest.Ints(0)}},
 		{operator: "Scatter", in: tensors{x, typed(ops.Int32, 1000, x), y}}, {operator: "ScatterElements", in: tensors{x, typed(ops.Int32, 1000, x), y}},
@@ -221,6 +222,7 @@ func longNodes() []longNode {
 	for _, name := range []string{"And", "Or", "Xor"} {
 		nodes = append(nodes, longNode{operator: name, in: tensors{flags, flags}})
 	}
+	nodes = append(nodes, longImageNodes()...)
 	return nodes
 }
 
@@ -250,7 +252,7 @@ func longAttentionNodes() []longNode {
 }
 
 // short lists the operators that do almost no work.
-var short = []string{"Constant", "OptionalHasElement", "SequenceEmpty", "SequenceErase", "SequenceLength", "Shape", "Size"}
+var short = []string{"Constant", "ImageDecoder", "OptionalHasElement", "SequenceEmpty", "SequenceErase", "SequenceLength", "Shape", "Size"}
 
 // TestEveryOperator_ChecksTheContext runs a long node of every operator with one worker. It
 // does not cancel it: the time between two checks of the context is the time for which a
@@ -274,6 +276,8 @@ func TestEveryOperator_ChecksTheContext(t *testing.T) {
 				opset = 20
 			case "Upsample", "Scatter":
 				opset = 9
+			case "Resize": // antialias
+				opset = 18
 			case "Split":
 				opset = 13
 			}

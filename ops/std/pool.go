@@ -2,6 +2,7 @@ package std
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -9,19 +10,19 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newMaxPool returns MaxPool (opsets 1, 8, 10, 11, 12) with one output: the largest number
+// newMaxPool returns MaxPool (opsets 1, 8, 10, 11, 12, 22) with one output: the largest number
 // in each window of images (N, C, H, W), or of images with another number of spatial axes.
 // The images are float32, float64, int8 or uint8. Padding is never the largest number: a
 // window without a single pixel, which is possible with dilations, yields -infinity or the
 // smallest integer. NaN counts as larger than all numbers. See newMaxPoolIndices for the
 // second output.
 //
-// Attributes: kernel_shape (required), strides (default 1), dilations (default 1), pads
-// (default 0), auto_pad (default NOTSET), ceil_mode (default 0; 1 keeps an incomplete last
-// window if it starts on the image or on the padding before it), storage_order (for the
-// second output).
+// Attributes: kernel_shape (required), strides (default 1), dilations (default 1; since opset
+// 10), pads (default 0), auto_pad (default NOTSET), ceil_mode (default 0; since opset 10; 1
+// keeps an incomplete last window if it starts on the image or on the padding before it),
+// storage_order (for the second output; since opset 8).
 func newMaxPool(n ops.Node) (operation, error) {
-	p, err := newPool(n, "ceil_mode", "storage_order")
+	p, err := newPool(n, added{"dilations": 10, "ceil_mode": 10, "storage_order": 8})
 	if err != nil {
 		return nil, err
 	}
@@ -34,15 +35,17 @@ func newMaxPool(n ops.Node) (operation, error) {
 	return p, nil
 }
 
-// newAveragePool returns AveragePool (opsets 7, 10, 11): the mean of each window of images
+// newAveragePool returns AveragePool (opsets 1, 7, 10, 11, 19, 22): the mean of each window of images
 // (N, C, H, W), or of images with another number of spatial axes. The images are float32 or
 // float64.
 //
-// Attributes: as for newMaxPool except dilations and storage_order; count_include_pad
-// (default 0; 1 counts padding as zeros instead of ignoring it). The part of an incomplete
-// window of ceil_mode that lies beyond the padding is always ignored.
+// Attributes: as for newMaxPool except storage_order, but dilations since opset 19;
+// count_include_pad (default 0; since opset 7; 1 counts padding as zeros instead of ignoring
+// it). The part of an incomplete window of ceil_mode that lies beyond the padding is always
+// ignored. The mean of a window without a single pixel, which is possible with dilations, is
+// 0.
 func newAveragePool(n ops.Node) (operation, error) {
-	p, err := newPool(n, "ceil_mode", "count_include_pad")
+	p, err := newPool(n, added{"dilations": 19, "ceil_mode": 10, "count_include_pad": 7})
 	if err != nil {
 		return nil, err
 	}
@@ -51,9 +54,6 @@ func newAveragePool(n ops.Node) (operation, error) {
 		return nil, err
 	}
 	p.average, p.includePads = true, include != 0
-	if p.window.dilations != nil {
-		return nil, fmt.Errorf("%w: dilations are not supported before opset 19", ops.ErrAttribute)
-	}
 	p.compute = map[ops.DType]poolFunc{
 		ops.Float32: slidingPool(meanOfWindow[float32](include != 0), kernel.MeanPool2),
 		ops.Float64: slidingPool(meanOfWindow[float64](include != 0), meanOfPairs),
@@ -72,10 +72,27 @@ type pool struct {
 // poolFunc computes the channels lo to hi-1.
 type poolFunc func(l *poolLoop, lo, hi int) error
 
-// newPool reads the attributes of a pool. The node may have the other attributes named by
-// more, and no others.
-func newPool(n ops.Node, more ...string) (*pool, error) {
-	w, err := newWindow(n.Attributes, more...)
+// added holds, for attributes that not all versions of an operator have, the opset that added
+// them.
+type added map[string]int
+
+// check returns an error if the node has an attribute that its opset does not know.
+func (a added) check(n ops.Node) error {
+	for _, name := range slices.Sorted(maps.Keys(a)) {
+		if _, ok := n.Attributes[name]; ok && n.Opset < a[name] {
+			return fmt.Errorf("%w: %s exists since opset %d, and the model uses opset %d", ops.ErrAttribute, name, a[name], n.Opset)
+		}
+	}
+	return nil
+}
+
+// newPool reads the attributes of a pool. Besides those that all pools have, the node may
+// have more, and no others.
+func newPool(n ops.Node, more added) (*pool, error) {
+	if err := more.check(n); err != nil {
+		return nil, err
+	}
+	w, err := newWindow(n.Attributes, slices.Sorted(maps.Keys(more))...)
 	if err != nil {
 		return nil, err
 	}

@@ -1,11 +1,9 @@
 package std
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
-	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -113,9 +111,9 @@ func (p *pool) runGeneral(ctx *ops.Context, x, out *ops.Tensor) error {
 		})
 		switch {
 		case p.average && p.includePads:
-			v[0] /= float64(padded)
+			v[0] /= float64(max(1, padded))
 		case p.average:
-			v[0] /= float64(len(places))
+			v[0] /= float64(max(1, len(places)))
 		}
 		store(out, entry, 1, v[:])
 		return err
@@ -194,65 +192,12 @@ func maxPoolOperator() ops.Operator {
 	return o
 }
 
-// newLpPool returns LpPool (opsets 2, 11): the p-norm of each window of images (N, C, ...),
-// float32 or float64.
+// newGlobalPool returns the constructor of GlobalAveragePool or GlobalMaxPool (opsets 1, 22)
+// or, with norm, GlobalLpPool (opsets 1, 2, 22): one number for all pixels of each channel of
+// images (N, C, ...), float32 or float64.
 //
-// Attributes: as for newMaxPool except dilations, ceil_mode and storage_order; p (default
-// 2).
-func newLpPool(n ops.Node) (operation, error) {
-	k, err := newPool(n, "p")
-	if err != nil {
-		return nil, err
-	}
-	if k.window.dilations != nil {
-		return nil, fmt.Errorf("%w: dilations are not supported before opset 18", ops.ErrAttribute)
-	}
-	p, err := normAttr(n.Attributes)
-	if err != nil {
-		return nil, err
-	}
-	k.compute = map[ops.DType]poolFunc{ops.Float32: nil, ops.Float64: nil}
-	return &lpPool{pool: k, p: p}, nil
-}
-
-// normAttr returns the attribute p of a norm.
-func normAttr(a ops.Attributes) (float64, error) {
-	p, err := ops.Attr(a, "p", int64(2))
-	if err == nil && p < 1 {
-		err = fmt.Errorf("%w: p %d, want at least 1", ops.ErrAttribute, p)
-	}
-	return float64(p), err
-}
-
-type lpPool struct {
-	*pool
-	p float64
-}
-
-func (k *lpPool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	axes, err := k.axes(ops.Dims(in[0].Shape()...))
-	if err != nil || out.Len() == 0 {
-		return err
-	}
-	return newWindowed(axes).run(ctx, in[0], func(entry, _ int, plane []float64, places []int, _ int) error {
-		var v [1]float64
-		err := inPieces(ctx, len(places), func(lo, hi int) {
-			for _, at := range places[lo:hi] {
-				v[0] += portmath.Pow(math.Abs(plane[at]), k.p)
-			}
-		})
-		v[0] = portmath.Pow(v[0], 1/k.p)
-		store(out, entry, 1, v[:])
-		return err
-	})
-}
-
-// newGlobalPool returns the constructor of GlobalAveragePool or GlobalMaxPool (opset 1) or,
-// with norm, GlobalLpPool (opset 2): one number for all pixels of each channel of images
-// (N, C, ...), float32 or float64.
-//
-// Attributes of GlobalLpPool: p (default 2).
-func newGlobalPool(norm bool, newLoop func(p float64) func(l *reduceLoop, lo, hi int) error) func(ops.Node) (operation, error) {
+// Attributes of GlobalLpPool: p (default 2), an integer since opset 2.
+func newGlobalPool(norm bool, newLoop func(p pNorm) func(l *reduceLoop, lo, hi int) error) func(ops.Node) (operation, error) {
 	return func(n ops.Node) (operation, error) {
 		var known []string
 		if norm {
@@ -261,12 +206,12 @@ func newGlobalPool(norm bool, newLoop func(p float64) func(l *reduceLoop, lo, hi
 		if err := n.Attributes.Only(known...); err != nil {
 			return nil, err
 		}
-		p, err := normAttr(n.Attributes)
+		p, err := normAttr(n)
 		return globalPool{newLoop(p)}, err
 	}
 }
 
-func averageLoop(float64) func(l *reduceLoop, lo, hi int) error {
+func averageLoop(pNorm) func(l *reduceLoop, lo, hi int) error {
 	return func(l *reduceLoop, lo, hi int) error {
 		if l.data.DType() == ops.Float32 {
 			return sumRows[float32](meanOf)(l, lo, hi)
@@ -275,15 +220,12 @@ func averageLoop(float64) func(l *reduceLoop, lo, hi int) error {
 	}
 }
 
-func largestLoop(float64) func(l *reduceLoop, lo, hi int) error {
+func largestLoop(pNorm) func(l *reduceLoop, lo, hi int) error {
 	return reduceTo(chainOf(math.Inf(-1), larger[float64]))
 }
 
-func normLoop(p float64) func(l *reduceLoop, lo, hi int) error {
-	return reduceTo(sumOf(
-		func(x float64) float64 { return portmath.Pow(math.Abs(x), p) },
-		func(sum float64, _ int) float64 { return portmath.Pow(sum, 1/p) },
-	))
+func normLoop(p pNorm) func(l *reduceLoop, lo, hi int) error {
+	return reduceTo(sumOf(p.power, func(sum float64, _ int) float64 { return p.root(sum) }))
 }
 
 type globalPool struct {

@@ -32,8 +32,8 @@ func averagePoolGradient(ctx *ops.Context, k operation, in []*ops.Tensor, _ *ops
 		g /= float32(divisor(rows, cols, p.includePads))
 		for i := range rows.count {
 			at := (rows.first+i*rows.step)*width + cols.first
-			for j := range cols.count { // AveragePool has no dilations
-				grad[at+j] += g
+			for j := range cols.count {
+				grad[at+j*cols.step] += g
 			}
 		}
 	})

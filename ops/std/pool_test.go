@@ -98,7 +98,7 @@ func TestAveragePool_ComputesExamples(t *testing.T) {
 			Batch:      []int{0},
 			Outputs:    []*ops.Tensor{constantTensor(1, 4, 16, 1, 1)},
 		},
-		{Name: "dilations before opset 19", Attributes: ops.Attributes{"kernel_shape": two, "dilations": two}, Inputs: []*ops.Tensor{x}, WantErr: "dilations are not supported before opset 19"},
+		{Name: "dilations before opset 19", Attributes: ops.Attributes{"kernel_shape": two, "dilations": two}, Inputs: []*ops.Tensor{x}, WantErr: "dilations exists since opset 19, and the model uses opset 17"},
 		{Name: "unknown attribute", Attributes: ops.Attributes{"kernel_shape": two, "storage_order": int64(0)}, Inputs: []*ops.Tensor{x}, WantErr: "unknown storage_order"},
 	})
 	batch, free := opstest.Unknown("N"), opstest.Unknown("")

@@ -7,162 +7,206 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// tapList lists the elements of X along one axis whose weighted sum is an element of the
-// output. outside means that the element has no place in X.
-type tapList struct {
-	index   []int
-	weight  []float64
-	outside bool
-}
-
-// axisPlan holds the taps of every element of the output along one axis. A plan without
-// taps leaves the axis as it is.
+// axisPlan says how the elements of the output are computed along one axis. Each is the
+// weighted sum of the same number of elements of X, its taps. A plan without taps leaves the
+// axis as it is.
 type axisPlan struct {
-	axis int
-	taps []tapList
+	axis, size int // the axis and its size in the output
+	taps       int
+	index      []int // in X, taps for each element
+	weight     []float64
+	outside    []bool // the element has no place in X; nil if all have
 }
 
-// plans returns a plan for every axis, given the shapes of X and of the output.
-func (k *resize) plans(ctx *ops.Context, target *resizeTarget, from, to []int) ([]axisPlan, error) {
-	plans := make([]axisPlan, len(from))
-	for axis, size := range from {
-		plans[axis].axis = axis
-		m := mapping{from: size, to: to[axis]}
-		m.low, m.high = target.extent(axis)
-		m.scale, m.resized = float64(m.to)/float64(size), float64(m.to)
-		if target.sizes == nil {
-			m.scale = float64(target.scale(axis))
-			m.resized = m.scale * float64(size) // not rounded, as ONNX's own tests expect
-		}
-		if m.from == m.to && m.scale == 1 && m.low == 0 && m.high == 1 {
-			continue
-		}
-		taps, err := ops.Temporary[tapList](ctx, m.to)
-		if err == nil {
-			err = ctx.Reserve(int64(m.to) * 2 * 4 * 8) // up to four indices and weights
-		}
-		if err == nil {
-			err = inPieces(ctx, m.to, func(lo, hi int) {
-				for i := lo; i < hi; i++ {
-					taps[i] = k.tapsAt(k.original(float64(i), &m), size)
-				}
-			})
-		}
-		if err != nil {
-			return nil, err
-		}
-		plans[axis].taps = taps
+// plan returns the plan of an axis.
+func (k *resize) plan(ctx *ops.Context, t *axisTarget, axis int) (axisPlan, error) {
+	p := axisPlan{axis: axis, size: t.size.Size}
+	if t.from == p.size && t.scale == 1 && t.low == 0 && t.high == 1 {
+		return p, nil
 	}
-	return plans, nil
-}
-
-// mapping relates the indices of an axis of the output to places in X.
-type mapping struct {
-	from, to       int // the sizes of the axis in X and in the output
-	scale, resized float64
-	low, high      float64 // the region of tf_crop_and_resize
-}
-
-// original returns the place in X of element i of the output. It tests m.to == 1 instead of
-// the scale because a quotient times its divisor need not be exactly 1.
-func (k *resize) original(i float64, m *mapping) float64 {
-	last := float64(m.from - 1)
-	switch k.coordinates {
-	case "align_corners":
-		if m.to == 1 {
-			return 0
-		}
-		return i * last / (m.resized - 1)
-	case "asymmetric":
-		return i / m.scale
-	case "tf_half_pixel_for_nn":
-		return (i + 0.5) / m.scale
-	case "tf_crop_and_resize":
-		if m.to == 1 {
-			return 0.5 * (m.low + m.high) * last
-		}
-		return float64(m.low*last) + i*(m.high-m.low)*last/float64(m.to-1) // the scale refers to the region, not to X
-	case "pytorch_half_pixel":
-		if m.to == 1 {
-			return 0
-		}
+	filter, support := k.filter()
+	stretch := float64(1) // of the filter
+	if k.antialias && t.scale < 1 {
+		stretch = 1 / float64(t.scale)
 	}
-	return (i+0.5)/m.scale - 0.5
-}
-
-// tapsAt returns the taps for a place in X.
-func (k *resize) tapsAt(x float64, size int) tapList {
-	// Places farther away have the same taps, but might not be convertible to int.
-	x = min(max(x, -4), float64(size)+4)
-	if x != x {
-		x = 0
-	}
-	t := tapList{outside: k.crops() && (x < 0 || x > float64(size-1))}
-	start := int(math.Floor(x))
-	f := x - float64(start)
-	switch k.mode {
-	case "nearest":
-		start, t.weight = k.nearestTo(x), []float64{1}
-	case "linear":
-		t.weight = []float64{1 - f, f}
+	before := 0 // taps before the place, without the one just before it
+	switch {
+	case k.mode == "nearest":
+		p.taps = 1
+	case stretch > 1:
+		before = int(min(math.Ceil(support*stretch)-1, float64(t.from)+1))
+		p.taps = 2 * (before + 1)
 	default:
-		start, t.weight = start-1, cubicWeights(f, k.cubic)
+		before = int(support) - 1
+		p.taps = 2 * int(support)
 	}
+	var err error
+	if p.index, err = ops.Temporary[int](ctx, p.size*p.taps); err != nil {
+		return p, err
+	}
+	if p.weight, err = ops.Temporary[float64](ctx, p.size*p.taps); err != nil {
+		return p, err
+	}
+	if k.crops() {
+		if p.outside, err = ops.Temporary[bool](ctx, p.size); err != nil {
+			return p, err
+		}
+	}
+	watching := cancelCheck{ctx: ctx}
+	last := float64(t.from - 1)
+	for i := range p.size {
+		x := float64(k.original(float32(i), t))
+		if p.outside != nil {
+			p.outside[i] = x < 0 || x > last
+		}
+		// Places farther away have the same taps, but might not be convertible to int.
+		reach := float64(before) + 4
+		x = min(max(x, -reach), last+reach)
+		if x != x {
+			x = 0
+		}
+		index, weight := p.index[i*p.taps:][:p.taps], p.weight[i*p.taps:][:p.taps]
+		if k.mode == "nearest" {
+			index[0], weight[0] = min(max(k.nearestTo(x, t.scale), 0), t.from-1), 1
+		} else {
+			start := int(math.Floor(x)) - before
+			if err := k.weigh(&watching, index, weight, x-float64(start), start, stretch, t.from, filter); err != nil {
+				return p, err
+			}
+		}
+		if err := watching.after(16); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// filter returns the filter of the mode, as a function of the distance to the place, and the
+// distance from which on it is 0.
+func (k *resize) filter() (filter func(d float64) float64, support float64) {
+	if k.mode == "cubic" {
+		return func(d float64) float64 { return cubicWeight(d, k.cubic) }, 2
+	}
+	return func(d float64) float64 { return max(0, 1-d) }, 1
+}
+
+// weigh sets the taps for a place in X, and their weights. The first tap is at start, and the
+// place is x elements after it.
+func (k *resize) weigh(watching *cancelCheck, index []int, weight []float64, x float64, start int, stretch float64, size int, filter func(d float64) float64) error {
 	total := 0.0
-	for i, w := range t.weight {
+	for i := range index {
+		if i%chunk == 0 {
+			if err := watching.after(8 * min(chunk, len(index))); err != nil {
+				return err
+			}
+		}
 		at := start + i
-		t.index = append(t.index, min(max(at, 0), size-1))
-		if k.exclude && k.mode != "nearest" && at != t.index[i] {
+		w := filter(math.Abs(float64(i)-x) / stretch)
+		index[i] = min(max(at, 0), size-1)
+		if k.exclude && at != index[i] {
 			w = 0
 		}
-		t.weight[i] = w
+		weight[i] = w
 		total += w
 	}
-	if k.exclude && total != 0 {
-		for i := range t.weight {
-			t.weight[i] /= total
-		}
+	if (k.exclude || stretch > 1) && total != 0 {
+		return inPieces(watching.ctx, len(weight), func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				weight[i] /= total
+			}
+		})
 	}
-	return t
+	return nil
+}
+
+// original returns the place in X of element i of the output. It tests the size of the output
+// instead of the scale because a quotient times its divisor need not be exactly 1. Every
+// result is rounded to float32.
+func (k *resize) original(i float32, t *axisTarget) float32 {
+	length, last, to := float32(t.from), float32(t.from-1), t.size.Size
+	resized := float32(to)
+	if !t.bySize {
+		resized = float32(t.scale * length) // not rounded to an integer, as ONNX's own tests expect
+	}
+	switch k.coordinates {
+	case "align_corners":
+		if to == 1 {
+			return 0
+		}
+		return float32(i*last) / (resized - 1)
+	case "asymmetric":
+		return i / t.scale
+	case "tf_half_pixel_for_nn":
+		return (i + 0.5) / t.scale
+	case "tf_crop_and_resize":
+		if to == 1 {
+			return float32(float32(0.5*(t.low+t.high)) * last)
+		}
+		// The scale refers to the region, not to X.
+		return float32(t.low*last) + float32(float32(i*(t.high-t.low))*last)/float32(to-1)
+	case "pytorch_half_pixel":
+		if to == 1 {
+			return 0
+		}
+	case "half_pixel_symmetric":
+		offset := float32(length / 2 * (1 - float32(to)/float32(t.scale*length)))
+		return offset + (i+0.5)/t.scale - 0.5
+	}
+	return (i+0.5)/t.scale - 0.5
 }
 
 // nearestTo rounds a place to the index of an element.
-func (k *resize) nearestTo(x float64) int {
+func (k *resize) nearestTo(x float64, scale float32) int {
 	switch k.nearest {
 	case "round_prefer_floor":
 		return int(math.Ceil(x - 0.5))
 	case "round_prefer_ceil":
 		return int(math.Floor(x + 0.5))
+	case "":
+		if scale >= 1 {
+			return int(math.Floor(x))
+		}
+		return int(math.Ceil(x))
 	case "ceil":
 		return int(math.Ceil(x))
 	}
 	return int(math.Floor(x))
 }
 
-// cubicWeights returns the weights of four consecutive elements for a place at distance f
-// after the second one (Keys, "Cubic convolution interpolation for digital image
-// processing", 1981, equation 4).
-func cubicWeights(f, a float64) []float64 {
-	near := func(d float64) float64 { return float64((float64((a+2)*d)-(a+3))*d*d) + 1 }
-	far := func(d float64) float64 {
+// cubicWeight returns the weight of an element at distance d from a place (Keys, "Cubic
+// convolution interpolation for digital image processing", 1981, equation 4).
+func cubicWeight(d, a float64) float64 {
+	switch {
+	case d <= 1:
+		return float64((float64((a+2)*d)-(a+3))*d*d) + 1
+	case d < 2:
 		square := float64(a*d) - float64(5*a)
 		linear := float64(square*d) + float64(8*a)
 		return float64(linear*d) - float64(4*a)
 	}
-	return []float64{far(1 + f), near(f), near(1 - f), far(2 - f)}
+	return 0
 }
 
-// copyNearest copies one element of X to each element of the output. All plans must have a
-// single tap per element.
-func copyNearest(ctx *ops.Context, x, out *ops.Tensor, plans []axisPlan) error {
+// copyNearest copies one element of X to each element of the output.
+func (k *resize) copyNearest(ctx *ops.Context, x, out *ops.Tensor, plans []axisPlan) error {
+	fill, err := ops.Zeros(x.DType(), []int{1})
+	if err != nil {
+		return err
+	}
+	store(fill, 0, 1, []float64{k.outside})
 	strides := rowMajor(x.Shape())
-	return take(ctx, out, x, nil, 1, func(first int, places []int) error {
+	return take(ctx, out, x, fill, 1, func(first int, places []int) error {
 		c := coordinatesAt(first, out.Shape())
 		for i := range places {
 			places[i] = 0
 			for d, at := range c.at {
-				if plans[d].taps != nil {
-					at = plans[d].taps[at].index[0]
+				p := &plans[d]
+				if p.outside != nil && p.outside[at] {
+					places[i] = nowhere
+					break
+				}
+				if p.taps != 0 {
+					at = p.index[at]
 				}
 				places[i] += at * strides[d]
 			}
@@ -174,74 +218,114 @@ func copyNearest(ctx *ops.Context, x, out *ops.Tensor, plans []axisPlan) error {
 
 // interpolate applies one plan after the other. Plans that shrink an axis come first, so
 // that no intermediate result is larger than both X and the output.
-func (k *resize) interpolate(ctx *ops.Context, x, out *ops.Tensor, plans []axisPlan) error {
+func interpolate[T float32 | float64](t *temporary, k *resize, plans []axisPlan, x, out []T, shape []int) error {
+	shape = slices.Clone(shape)
 	var shrinking, growing []axisPlan
 	for _, p := range plans {
 		switch {
-		case p.taps == nil:
-		case len(p.taps) > x.Shape()[p.axis]:
+		case p.taps == 0:
+		case p.size > shape[p.axis]:
 			growing = append(growing, p)
 		default:
 			shrinking = append(shrinking, p)
 		}
 	}
-	t := temporary{ctx: ctx}
-	current, shape := elementsOf[float64](&t, x), slices.Clone(x.Shape())
-	for i, p := range append(shrinking, growing...) {
-		if t.err != nil {
-			return t.err
+	steps := append(shrinking, growing...)
+	current := x
+	for i, p := range steps {
+		next := out
+		if i < len(steps)-1 {
+			if next = bufferOf[T](t, len(current)/shape[p.axis]*p.size); t.err != nil {
+				return t.err
+			}
 		}
-		next := bufferOf[float64](&t, len(current)/shape[p.axis]*len(p.taps))
-		if t.err != nil {
-			return t.err
-		}
-		if err := p.apply(ctx, next, current, shape); err != nil {
+		if err := applyPlan(t.ctx, &p, next, current, shape); err != nil {
 			return err
 		}
-		if i > 0 || x.DType() != ops.Float64 {
-			ops.Free(ctx, current)
+		if i > 0 {
+			ops.Free(t.ctx, current)
 		}
-		current, shape[p.axis] = next, len(p.taps)
+		current, shape[p.axis] = next, p.size
 	}
-	if t.err != nil {
-		return t.err
+	if len(steps) == 0 {
+		return inPieces(t.ctx, len(x), func(lo, hi int) { copy(out[lo:hi], x[lo:hi]) })
 	}
-	return ctx.For(out.Len(), grain, func(lo, hi int) error {
-		c, outside := coordinatesAt(lo, shape), []float64{k.outside}
+	return k.extrapolate(t.ctx, plans, shape, func(i int) { out[i] = T(k.outside) })
+}
+
+// extrapolate calls set for every element of the output that has no place in X.
+func (k *resize) extrapolate(ctx *ops.Context, plans []axisPlan, shape []int, set func(i int)) error {
+	if !k.crops() {
+		return nil
+	}
+	return ctx.For(numElements(shape), grain, func(lo, hi int) error {
+		c := coordinatesAt(lo, shape)
 		for i := lo; i < hi; i++ {
-			v := current[i : i+1]
 			for d, at := range c.at {
-				if plans[d].taps != nil && plans[d].taps[at].outside {
-					v = outside
+				if plans[d].outside != nil && plans[d].outside[at] {
+					set(i)
+					break
 				}
 			}
-			store(out, i, 1, v)
 			c.next()
 		}
 		return nil
 	})
 }
 
-// apply resizes one axis of src, whose shape is given, and adds the result to dst, which
-// must be zero.
-func (p *axisPlan) apply(ctx *ops.Context, dst, src []float64, shape []int) error {
+// applyPlan resizes one axis of src, whose shape is given.
+func applyPlan[T float32 | float64](ctx *ops.Context, p *axisPlan, dst, src []T, shape []int) error {
 	inner := numElements(shape[p.axis+1:])
 	outer := shape[p.axis] * inner // elements of src per index of the axes before
-	return ctx.For(len(dst)/inner, max(1, grain/inner), func(lo, hi int) error {
-		for i := lo; i < hi; i++ {
-			row, t := dst[i*inner:][:inner], &p.taps[i%len(p.taps)]
-			rows := src[i/len(p.taps)*outer:][:outer]
-			for j, w := range t.weight {
-				from := rows[t.index[j]*inner:][:inner]
-				if err := inPieces(ctx, inner, func(lo, hi int) {
-					for e := lo; e < hi; e++ {
-						row[e] += float64(w * from[e])
+	if inner == 1 {
+		return ctx.For(len(dst), grain, func(lo, hi int) error {
+			watching := cancelCheck{ctx: ctx}
+			for i := lo; i < hi; i++ {
+				row, at := src[i/p.size*outer:][:outer], i%p.size*p.taps
+				var sum T
+				for first := at; first < at+p.taps; first += stepsPerCheck {
+					last := min(first+stepsPerCheck, at+p.taps)
+					for j := first; j < last; j++ {
+						sum += T(T(p.weight[j]) * row[p.index[j]])
 					}
-				}); err != nil {
-					return err
+					if err := watching.after(last - first); err != nil {
+						return err
+					}
+				}
+				dst[i] = sum
+			}
+			return nil
+		})
+	}
+	return ctx.For(len(dst)/inner, max(1, grain/inner), func(lo, hi int) error {
+		watching := cancelCheck{ctx: ctx}
+		for i := lo; i < hi; i++ {
+			to, rows := dst[i*inner:][:inner], src[i/p.size*outer:][:outer]
+			at := i % p.size * p.taps
+			for first := 0; first < inner; first += stepsPerCheck {
+				last := min(first+stepsPerCheck, inner)
+				for j := range p.taps {
+					addWeighted(to[first:last], rows[p.index[at+j]*inner:][first:last], T(p.weight[at+j]), j == 0)
+					if err := watching.after(last - first); err != nil {
+						return err
+					}
 				}
 			}
 		}
 		return nil
 	})
+}
+
+// addWeighted adds w times the elements of src to those of dst, or to 0 if they are the first.
+func addWeighted[T float32 | float64](dst, src []T, w T, first bool) {
+	src = src[:len(dst)]
+	if first {
+		for i, v := range src {
+			dst[i] = T(w * v)
+		}
+		return
+	}
+	for i, v := range src {
+		dst[i] += T(w * v)
+	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newRoiAlign returns RoiAlign (opsets 10, 16): regions of images X (N, C, H, W), pooled to
+// newRoiAlign returns RoiAlign (opsets 10, 16, 22): regions of images X (N, C, H, W), pooled to
 // the same size. rois (R, 4) holds the regions, (x1, y1, x2, y2), and batch_indices (R),
 // int64, their images. X and rois have the same type, float32 or float64. Each element of
 // the output (R, C, output_height, output_width) is the mean or the maximum of a grid of
@@ -96,26 +96,36 @@ func (k *roiAlign) infer(in []*ops.Input) (ops.Type, error) {
 const maxPoints = 1 << 10
 
 func (k *roiAlign) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	shape := in[0].Shape()
 	t := temporary{ctx: ctx}
-	rois, images := elementsOf[float64](&t, in[1]), in[2].Int64s()
+	rois := elementsOf[float64](&t, in[1])
 	if t.err != nil {
 		return t.err
 	}
-	channels, entries := shape[1], k.height*k.width
-	return ctx.For(len(images)*channels, 1, func(lo, hi int) error {
-		plane, err := ops.Temporary[float64](ctx, shape[2]*shape[3])
-		if err != nil {
-			return err
-		}
-		defer ops.Free(ctx, plane)
-		for i := lo; i < hi; i++ {
-			r := i / channels
+	if in[0].DType() == ops.Float32 {
+		return alignRegions(ctx, k, in, rois, in[0].Float32s(), out.Float32s())
+	}
+	x, _ := ops.Data[float64](in[0])
+	y, _ := ops.Data[float64](out)
+	return alignRegions(ctx, k, in, rois, x, y)
+}
+
+// alignedChannels is the number of channels for which the places of the sampling points are
+// computed once.
+const alignedChannels = 64
+
+func alignRegions[T float32 | float64](ctx *ops.Context, k *roiAlign, in []*ops.Tensor, rois []float64, x, y []T) error {
+	shape, images := in[0].Shape(), in[2].Int64s()
+	channels, pixels, entries := shape[1], shape[2]*shape[3], k.height*k.width
+	blocks := (channels + alignedChannels - 1) / alignedChannels
+	return ctx.For(len(images)*blocks, 1, func(lo, hi int) error {
+		watching := cancelCheck{ctx: ctx}
+		var results [alignedChannels]float64
+		points := make([]samplingPoint, 0, chunk)
+		for ; lo < hi; lo++ {
+			r, first := lo/blocks, lo%blocks*alignedChannels
+			n := min(alignedChannels, channels-first)
 			image, err := resolveIndex(images[r], shape[0])
 			if err != nil {
-				return err
-			}
-			if err := loadAll(ctx, plane, in[0], (image*channels+i%channels)*len(plane), 1); err != nil {
 				return err
 			}
 			rows, err := k.part(rois[r*4+1], rois[r*4+3], k.height)
@@ -126,12 +136,32 @@ func (k *roiAlign) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) erro
 			if err != nil {
 				return err
 			}
+			planes := x[(image*channels+first)*pixels:][:n*pixels]
 			for e := range entries {
-				if err := ctx.Err(); err != nil {
+				total := rows.points * columns.points
+				clear(results[:])
+				for from := 0; from < total; from += chunk {
+					points = points[:0]
+					for i := from; i < min(from+chunk, total); i++ {
+						points = append(points, bilinear(shape[2], shape[3], rows.at(e/k.width, i/columns.points), columns.at(e%k.width, i%columns.points)))
+					}
+					for c := range n {
+						results[c] = pooled(results[c], points, planes[c*pixels:][:pixels], k.largest, from == 0)
+					}
+					if err := watching.after(n * len(points)); err != nil {
+						return err
+					}
+				}
+				for c := range n {
+					v := results[c]
+					if !k.largest && total > 0 {
+						v /= float64(total)
+					}
+					y[(r*channels+first+c)*entries+e] = T(v)
+				}
+				if err := watching.after(n); err != nil {
 					return err
 				}
-				v := k.entry(plane, shape[2], shape[3], rows, columns, e/k.width, e%k.width)
-				store(out, i*entries+e, 1, []float64{v})
 			}
 		}
 		return nil
@@ -173,39 +203,42 @@ func (k *roiAlign) part(from, to float64, entries int) (grid, error) {
 	return g, nil
 }
 
-// entry computes one element of the output.
-func (k *roiAlign) entry(plane []float64, height, width int, rows, columns grid, row, column int) float64 {
-	total, top := 0.0, math.Inf(-1)
-	for i := range rows.points {
-		y := rows.at(row, i)
-		for j := range columns.points {
-			v := bilinear(plane, height, width, y, columns.at(column, j))
-			total += v
-			top = max(top, v)
-		}
-	}
-	n := rows.points * columns.points
-	switch {
-	case n == 0:
-		return 0
-	case k.largest:
-		return top
-	}
-	return total / float64(n)
+// samplingPoint holds the four pixels around a place and their weights.
+type samplingPoint struct {
+	pixel  [4]int
+	weight [4]float64
 }
 
-// bilinear interpolates between four pixels. Places more than a pixel outside the image
-// yield 0.
-func bilinear(plane []float64, height, width int, y, x float64) float64 {
+// pooled adds sampling points to the result of an element of the output. The maximum is, as in
+// all implementations of ONNX, that of the weighted pixels, not of the interpolated values.
+func pooled[T float32 | float64](v float64, points []samplingPoint, plane []T, largest, first bool) float64 {
+	for i := range points {
+		p := &points[i]
+		a, b := float64(p.weight[0]*float64(plane[p.pixel[0]])), float64(p.weight[1]*float64(plane[p.pixel[1]]))
+		c, d := float64(p.weight[2]*float64(plane[p.pixel[2]])), float64(p.weight[3]*float64(plane[p.pixel[3]]))
+		switch {
+		case !largest:
+			v += a + b + c + d
+		case first && i == 0:
+			v = max(a, b, c, d)
+		default:
+			v = max(v, a, b, c, d)
+		}
+	}
+	return v
+}
+
+// bilinear returns the pixels between which a place is interpolated. Places more than a pixel
+// outside the image have weights of 0.
+func bilinear(height, width int, y, x float64) (p samplingPoint) {
 	if !(y >= -1 && y <= float64(height) && x >= -1 && x <= float64(width)) {
-		return 0
+		return p
 	}
 	y, x = min(max(y, 0), float64(height-1)), min(max(x, 0), float64(width-1))
 	r, c := int(y), int(x)
 	below, right := min(r+1, height-1), min(c+1, width-1)
 	fy, fx := y-float64(r), x-float64(c)
-	between := func(a, b, f float64) float64 { return float64((1-f)*a) + float64(f*b) }
-	upper := between(plane[r*width+c], plane[r*width+right], fx)
-	lower := between(plane[below*width+c], plane[below*width+right], fx)
-	return between(upper, lower, fy)
+	p.pixel = [4]int{r*width + c, r*width + right, below*width + c, below*width + right}
+	p.weight = [4]float64{(1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx}
+	return p
 }

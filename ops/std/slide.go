@@ -78,14 +78,20 @@ func maxOfWindow[T float32 | float64 | int8 | uint8](lowest T) windowFunc[T] {
 	}
 }
 
-// meanOfWindow returns a function that computes the mean of a window without dilations.
+// meanOfWindow returns a function that computes the mean of a window.
 func meanOfWindow[T float32 | float64](includePads bool) windowFunc[T] {
 	return func(watching *cancelCheck, image []T, width int, rows, cols span) (T, error) {
 		total := 0.0
 		for i := range rows.count {
 			at := (rows.first+i*rows.step)*width + cols.first
-			for _, v := range image[at : at+cols.count] { // AveragePool has no dilations
-				total += float64(v)
+			if cols.step == 1 {
+				for _, v := range image[at : at+cols.count] {
+					total += float64(v)
+				}
+			} else {
+				for j := range cols.count {
+					total += float64(image[at+j*cols.step])
+				}
 			}
 			if watching != nil {
 				if err := watching.after(cols.count); err != nil {
@@ -93,7 +99,7 @@ func meanOfWindow[T float32 | float64](includePads bool) windowFunc[T] {
 				}
 			}
 		}
-		return T(total / float64(divisor(rows, cols, includePads))), nil
+		return T(total / float64(max(1, divisor(rows, cols, includePads)))), nil // dilations may miss the image
 	}
 }
 

@@ -196,13 +196,14 @@ func (a *spatialAxis) resolve(autoPad string, ceil bool) error {
 		return nil
 	}
 	room := a.in + a.before + a.after - extent
-	if room < 0 {
+	incomplete := ceil && autoPad == "NOTSET" // the first window may be incomplete, too
+	if room < 0 && !(incomplete && room > -a.stride) {
 		return fmt.Errorf("%w: a window of %d pixels does not fit into an image of size %d with padding %d and %d",
 			ops.ErrShape, extent, a.in, a.before, a.after)
 	}
-	a.out = room/a.stride + 1
+	a.out = (room + a.stride) / a.stride // rounded down, as the sum is not negative
 	// As in PyTorch, a window that would start beyond the image is dropped.
-	if ceil && autoPad == "NOTSET" && room%a.stride != 0 && a.out*a.stride < a.in+a.before {
+	if incomplete && room%a.stride != 0 && a.out*a.stride < a.in+a.before {
 		a.out++
 	}
 	return nil
