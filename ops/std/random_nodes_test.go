@@ -48,7 +48,7 @@ func newNodeGenerator(seed uint64) *nodeGenerator {
 		"seed":                           fraction,
 		"direction":                      text("LEFT", "RIGHT", "forward", "reverse", "bidirectional"),
 		"activations":                    func() any { return []string{"Relu", "Tanh", "Sigmoid", "Affine", "y"}[:r.IntN(6)] },
-		"reduction":                      text("none", "add", "mul", "sum", "mean"),
+		"reduction":                      text("none", "add", "mul", "max", "min", "sum", "mean"),
 		"coordinate_transformation_mode": text("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_crop_and_resize", "output_half_pixel"),
 		"nearest_mode":                   text("floor", "ceil", "round_prefer_floor", "round_prefer_ceil"),
 		"padding_mode":                   text("zeros", "border", "reflection"),
@@ -162,6 +162,7 @@ var validInputs = map[string][]*ops.Tensor{
 	"ScatterND":               {ones(ops.Float32, 3, 2), ones(ops.Int64, 1, 1), ones(ops.Float32, 1, 2)},
 	"Slice":                   {ones(ops.Float32, 3, 3), ones(ops.Int64, 1), ones(ops.Int64, 1), ones(ops.Int64, 1), ones(ops.Int64, 1)},
 	"SoftmaxCrossEntropyLoss": {ones(ops.Float32, 2, 3, 2), ones(ops.Int64, 2, 2), ones(ops.Float32, 3)},
+	"TensorScatter":           {ones(ops.Float32, 2, 3, 2), ones(ops.Float32, 2, 1, 2), ones(ops.Int64, 2)},
 	"TopK":                    {ones(ops.Float32, 2, 3), ones(ops.Int64, 1)},
 }
 
@@ -179,7 +180,7 @@ func ones(dtype ops.DType, shape ...int) *ops.Tensor {
 func (r *nodeGenerator) accepted(o ops.Operator) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(r.attributes)) {
-		for _, opset := range []int{max(8, versions[o.Name][0]), 17, newest} {
+		for _, opset := range []int{max(8, versions[o.Name][0]), max(17, versions[o.Name][0]), newest} {
 			_, err := o.New(ops.Node{Opset: opset, NumInputs: o.MinInputs, Attributes: ops.Attributes{name: r.attributes[name]()}})
 			if err == nil || !strings.Contains(err.Error(), "unknown "+name) {
 				names = append(names, name)
