@@ -95,6 +95,9 @@ func longNodes() []longNode {
 		{operator: "BitwiseAnd", in: tensors{bytes, bytes}}, {operator: "BitwiseOr", in: tensors{bytes, bytes}}, {operator: "BitwiseXor", in: tensors{bytes, bytes}},
 		{operator: "BitwiseNot", in: tensors{bytes}},
 		{operator: "BitShift", attrs: attrs{"direction": "LEFT"}, in: tensors{typed(ops.Uint32, 9, x), typed(ops.Uint32, 9, y)}},
+		{operator: "Crop", attrs: attrs{"border": []int64{1, 1, 1, 1}}, in: tensors{image}},
+		{operator: "ConstantFill", attrs: attrs{"shape": []int64{1 << 24}}}, {operator: "DynamicSlice", in: tensors{x, opstest.Ints(1), opstest.Ints(many - 1)}},
+		{operator: "GivenTensorFill", attrs: attrs{"shape": []int64{many}, "values": x.Float32s()}}, {operator: "ImageScaler", in: tensors{image}},
 		{operator: "Cast", attrs: attrs{"to": int64(ops.Int8)}, in: tensors{x}},
 		{operator: "Cast", name: "to string", attrs: attrs{"to": int64(ops.String)}, in: tensors{floats(1 << 17)}},
 		{operator: "CastLike", in: tensors{x, opstest.Ints(1)}},
@@ -192,7 +195,7 @@ func longNodes() []longNode {
 		{operator: "Upsample", in: tensors{floats(1, 1, 512, 512), f32(1, 1, 2, 4)}}, {operator: "Where", in: tensors{flags, x, y}},
 	}
 	for _, name := range []string{
-		"Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "HardSigmoid", "HardSwish", "Identity",
+		"Abs", "Affine", "ParametricSoftplus", "Scale", "ScaledTanh", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "HardSigmoid", "HardSwish", "Identity",
 		"LeakyRelu", "Log", "Neg", "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Tan", "Tanh", "ThresholdedRelu",
 		// Along the only axis:
 		"ArgMax", "ArgMin", "Hardmax", "LogSoftmax", "Softmax",

@@ -42,6 +42,7 @@ func newNodeGenerator(seed uint64) *nodeGenerator {
 		"pads": func() any {
 			return append([]int64(nil), []int64{r.Int64N(3), r.Int64N(3), r.Int64N(3), r.Int64N(3)}[:r.IntN(3)*2]...)
 		},
+		"border":                         func() any { return []int64{r.Int64N(2), r.Int64N(2), r.Int64N(3) - 1, 0}[:3+r.IntN(2)] },
 		"mode":                           text("constant", "edge", "reflect", "DCR", "CRD", "nearest", "linear", "cubic", "bilinear", "bicubic", "avg", "max"),
 		"value":                          func() any { return r.tensor(false) },
 		"equation":                       text("ij,jk->ik", "ii->i", "ij->", "...i,...i->...", "ij", "i,i", "", "ij,j", "bij, bjk"),
@@ -137,6 +138,7 @@ var validInputs = map[string][]*ops.Tensor{
 	"BatchNormalization":        {ones(ops.Float32, 2, 1, 3), ones(ops.Float32, 1), ones(ops.Float32, 1), ones(ops.Float32, 1), ones(ops.Float32, 1)},
 	"ConvTranspose":             {ones(ops.Float32, 1, 2, 3, 3), ones(ops.Float32, 2, 1, 2, 2), ones(ops.Float32, 1)},
 	"ConvInteger":               {ones(ops.Uint8, 1, 1, 3, 3), ones(ops.Uint8, 1, 1, 2, 2)},
+	"Crop":                      {ones(ops.Float32, 1, 1, 3, 3)},
 	"GatherND":                  {ones(ops.Float32, 2, 2, 3), ones(ops.Int64, 2, 2)},
 	"GRU":                       {ones(ops.Float32, 2, 1, 3), ones(ops.Float32, 1, 6, 3), ones(ops.Float32, 1, 6, 2), ones(ops.Float32, 1, 12), ones(ops.Int32, 1)},
 	"GridSample":                {ones(ops.Float32, 1, 2, 3, 3), ones(ops.Float32, 1, 2, 2, 2)},
