@@ -3,6 +3,7 @@ package std
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -37,6 +38,9 @@ func (dynamicQuantizeLinear) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 		return err
 	}
 	scale := (high - low) / 255
+	if high == low { // all are 0
+		scale = 1
+	}
 	zero := 0.0
 	if scale != 0 {
 		zero = math.RoundToEven(float64(min(max(-low/scale, 0), 255)))
@@ -60,8 +64,9 @@ func (dynamicQuantizeLinear) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 var quantizedTypes = []ops.DType{ops.Int8, ops.Uint8}
 
 // newMatMulInteger returns MatMulInteger (opset 10): the product of A and B, int8 or uint8,
-// as int32. See newMatMul. The optional zero points are subtracted first. They are scalars,
-// or vectors with one number per row of A and per column of B. There are no attributes.
+// as int32. See newMatMul. The optional zero points are subtracted first. They are scalars, or
+// vectors with one number per row of A and per column of B, or have the dimensions of A or B,
+// or 1. There are no attributes.
 func newMatMulInteger(n ops.Node) (operation, error) { return matMulInteger{}, n.Attributes.Only() }
 
 type matMulInteger struct{}
@@ -90,17 +95,54 @@ func checkZeroPoint(name string, in []*ops.Input, x, zero, axis int) error {
 	if err := checkDType("the zero point of "+name, z, t.DType); err != nil {
 		return err
 	}
-	ok := len(z.Shape) == 0
-	if len(z.Shape) == 1 {
-		at, err := axisOf(int64(axis), len(t.Shape))
-		if ok = z.Shape[0].Size == 1; !ok && err == nil {
-			_, ok = mergeDims(z.Shape[0], t.Shape[at])
-		}
-	}
-	if !ok {
+	if !fitsAlong(t.Shape, z.Shape, axis) {
 		return fmt.Errorf("%w: %s is %v but its zero point is %v", ops.ErrShape, name, t, z)
 	}
 	return nil
+}
+
+// fitsAlong reports whether scales or zero points of a shape fit elements of the shape x: they
+// are scalars, or vectors along an axis, or have the dimensions of x or 1.
+func fitsAlong(x, shape []ops.Dim, axis int) bool {
+	switch len(shape) {
+	case 0:
+		return true
+	case 1:
+		if shape[0].Size == 1 {
+			return true
+		}
+		at, err := axisOf(int64(axis), len(x))
+		if err != nil {
+			return false
+		}
+		_, ok := mergeDims(shape[0], x[at])
+		return ok
+	}
+	ok := len(shape) == len(x)
+	for i := 0; ok && i < len(x); i++ {
+		if _, ok = mergeDims(shape[i], x[i]); !ok {
+			ok = shape[i].Size == 1
+		}
+	}
+	return ok
+}
+
+// stridesAlong returns the strides that walk through scales or zero points that fit elements
+// of the shape x. See fitsAlong.
+func stridesAlong(x, shape []int, axis int) []int {
+	if len(shape) == 1 && shape[0] == 1 {
+		shape = nil
+	}
+	if len(shape) == 1 {
+		at := axis
+		if at < 0 {
+			at += len(x)
+		}
+		size := shape[0]
+		shape = slices.Repeat([]int{1}, len(x))
+		shape[at] = size
+	}
+	return broadcastStrides(shape, len(x))
 }
 
 // subtractZeroPoint returns the elements of x minus their zero point, which may be nil.
@@ -109,22 +151,27 @@ func subtractZeroPoint(t *temporary, x, zero *ops.Tensor, axis int) []int64 {
 	if zero == nil || t.err != nil {
 		return v
 	}
-	zeros, block := elementsOf[int64](t, zero), max(1, len(v))
-	if len(zeros) > 1 {
-		if axis < 0 {
-			axis += len(x.Shape())
-		}
-		block = max(1, numElements(x.Shape()[axis+1:]))
-	}
-	if t.err != nil {
-		return nil
-	}
-	t.err = inPieces(t.ctx, len(v), func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			v[i] -= zeros[i/block%len(zeros)]
-		}
-	})
+	combineAlong(t, v, x.Shape(), elementsOf[int64](t, zero), zero.Shape(), axis, func(v, zero int64) int64 { return v - zero })
 	return v
+}
+
+// combineAlong replaces each element of v, whose shape is given, by f of it and its scale or
+// zero point.
+func combineAlong[W wide](t *temporary, v []W, shape []int, list []W, listShape []int, axis int, f func(v, p W) W) {
+	if t.err != nil || len(v) == 0 {
+		return
+	}
+	strides := rowMajor(shape)
+	n := newNest(shape, strides, stridesAlong(shape, listShape, axis))
+	step := n.inner()
+	t.err = t.ctx.For(n.total, grain, func(lo, hi int) error {
+		return n.walk(lo, hi, func(at [maxOperands]int, count int) error {
+			for i := range count {
+				v[at[0]+i*step[0]] = f(v[at[0]+i*step[0]], list[at[1]+i*step[1]])
+			}
+			return nil
+		})
+	})
 }
 
 // optionalInput returns input i, or nil if it is omitted.
