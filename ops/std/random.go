@@ -127,7 +127,7 @@ func (k *random) infer(in []*ops.Input) (ops.Type, error) {
 			t.DType = in[0].DType
 		}
 	}
-	return t, checkDType("the output", t, floatTypes...)
+	return t, checkDType("the output", t, slices.Concat(floatTypes, halfTypes)...)
 }
 
 func (k *random) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error {
@@ -177,7 +177,7 @@ func (k *bernoulli) infer(in []*ops.Input) (ops.Type, error) {
 	if k.dtype != 0 {
 		t.DType = k.dtype
 	}
-	return t, nil
+	return t, checkDType("the output", t, slices.Concat(allTypes, halfTypes)...)
 }
 
 func (k *bernoulli) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
