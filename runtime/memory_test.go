@@ -113,7 +113,7 @@ func TestMemoryLimit_CoversTemporaryMemory(t *testing.T) {
 		"Det": {op("y = Det(x)")}, "Unique": {op("y = Unique(x)")}, "TopK": {vector, op("y, i = TopK(v, count)")},
 		"Softmax loss": {vector, op("y = SoftmaxCrossEntropyLoss(v, count)")},
 		"LpPool":       {op("y = LpPool(x)", intsAttr("kernel_shape", 1024, 1024))},
-		"Resize":       {op("y = Resize(x, , scales)", text("mode", "linear"))},
+		"Resize":       {op("small = Cast(x)", intAttr("to", 2)), op("y = Resize(small, , half)", text("mode", "linear"))},
 		"Conv":         {op("y = Conv(x, w)", intsAttr("pads", 1, 1, 1, 1))},
 		"Einsum":       {op("y = Einsum(x)", text("equation", "abcd->"))},
 		"SbS": {op("w2 = Reshape(x, shape)"), {
@@ -122,9 +122,9 @@ func TestMemoryLimit_CoversTemporaryMemory(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := network([]*onnxpb.ValueInfoProto{info("x", 1, 1, 1024, 1024), info("scales", 4), info("w", 1, 1, 3, 3), typed("count", ops.Int64, 1), typed("shape", ops.Int64, 2)}, "y", list)
+			m := network([]*onnxpb.ValueInfoProto{info("x", 1, 1, 1024, 1024), info("half", 4), info("w", 1, 1, 3, 3), typed("count", ops.Int64, 1), typed("shape", ops.Int64, 2)}, "y", list)
 			m.OpsetImport = append(m.OpsetImport, &onnxpb.OperatorSetIdProto{Domain: "ai.sbs", Version: 1})
-			in := values{"x": x, "scales": f32([]int{4}, 1, 1, 4, 0.25), "w": f32([]int{1, 1, 3, 3}, make([]float32, 9)...), "count": opstest.Ints(1), "shape": opstest.Ints(n, 1)}
+			in := values{"x": x, "half": f32([]int{4}, 1, 1, 0.5, 0.5), "w": f32([]int{1, 1, 3, 3}, make([]float32, 9)...), "count": opstest.Ints(1), "shape": opstest.Ints(n, 1)}
 			_, err := load(t, m, runtime.MemoryLimit(7*n)).Run(t.Context(), in) // the values take up to 4 bytes per element
 			require.ErrorIs(t, err, runtime.ErrMemory)
 			require.ErrorContains(t, err, `node "y"`)

@@ -164,32 +164,3 @@ func storeQuantized(out *ops.Tensor, at int, sums []int64, scale, zero float64) 
 		store(out, at+i, 1, []float64{math.RoundToEven(float64(s)*scale) + zero})
 	}
 }
-
-// newQLinearMatMul returns QLinearMatMul (opset 10): the product of quantized matrices, as
-// quantized numbers. See newMatMul. The inputs are a, a_scale, a_zero_point, b, b_scale,
-// b_zero_point, y_scale and y_zero_point. a, b and y are int8 or uint8. Scales (float32)
-// and zero points are scalars. There are no attributes.
-func newQLinearMatMul(n ops.Node) (operation, error) { return qLinearMatMul{}, n.Attributes.Only() }
-
-type qLinearMatMul struct{}
-
-func (qLinearMatMul) infer(in []*ops.Input) (ops.Type, error) {
-	if err := checkQuantized(in, 3, -1); err != nil {
-		return ops.Type{}, err
-	}
-	if err := checkScalar("b_scale", in[4].Type, ops.Float32); err != nil {
-		return ops.Type{}, err
-	}
-	return matMulType(in[7].DType, in[0].Type, in[3].Type)
-}
-
-func (qLinearMatMul) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	t := temporary{ctx: ctx}
-	a, b := subtractZeroPoint(&t, in[0], in[2], 0), subtractZeroPoint(&t, in[3], in[5], -1)
-	if t.err != nil {
-		return t.err
-	}
-	scale := firstElement[float64](in[1]) * firstElement[float64](in[4]) / firstElement[float64](in[6])
-	zero := firstElement[float64](in[7])
-	return matrixProducts(ctx, in[0].Shape(), in[3].Shape(), a, b, func(at int, c []int64) { storeQuantized(out, at, c, scale, zero) })
-}

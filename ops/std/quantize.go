@@ -3,182 +3,14 @@ package std
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// perAxis is a scale and a zero point for the whole tensor, or for each entry along an
-// axis.
-type perAxis struct {
-	axis   int64
-	scales []float64
-	zeros  []float64 // empty if there is no zero point
-	block  int       // number of consecutive elements with the same scale
-}
-
-// newQuantization reads the attribute axis (default 1; since opset 13).
-func newQuantization(n ops.Node) (perAxis, error) {
-	var known []string
-	if n.Opset >= 13 {
-		known = []string{"axis"}
-	}
-	if err := n.Attributes.Only(known...); err != nil {
-		return perAxis{}, err
-	}
-	axis, err := ops.Attr(n.Attributes, "axis", int64(1))
-	return perAxis{axis: axis}, err
-}
-
-// check checks the scale and the optional zero point, inputs 1 and 2.
-func (k perAxis) check(in []*ops.Input, zeroTypes ...ops.DType) error {
-	x := in[0].Type
-	if err := checkDType("scale", in[1].Type, ops.Float32); err != nil {
-		return err
-	}
-	if len(in) > 2 && in[2] != nil {
-		if err := checkDType("zero_point", in[2].Type, zeroTypes...); err != nil {
-			return err
-		}
-	}
-	for i, t := range in[1:] {
-		if t == nil {
-			continue
-		}
-		ok := len(t.Shape) == 0
-		if len(t.Shape) == 1 {
-			if ok = t.Shape[0].Size == 1; !ok {
-				axis, err := axisOf(k.axis, len(x.Shape))
-				if err == nil {
-					_, ok = mergeDims(t.Shape[0], x.Shape[axis])
-				}
-			}
-		}
-		if !ok {
-			return fmt.Errorf("%w: x is %v but input %d is %v (axis %d)", ops.ErrShape, x, i+1, t.Type, k.axis)
-		}
-	}
-	if len(in) > 2 && in[2] != nil && len(in[1].Shape) != len(in[2].Shape) {
-		return fmt.Errorf("%w: scale is %v but zero_point is %v", ops.ErrShape, in[1].Type, in[2].Type)
-	}
-	return nil
-}
-
-// with returns k with the values of the inputs.
-func (k perAxis) with(ctx *ops.Context, in []*ops.Tensor) (perAxis, error) {
-	t := temporary{ctx: ctx}
-	k.scales, k.block = elementsOf[float64](&t, in[1]), max(1, in[0].Len())
-	if len(in) > 2 && in[2] != nil {
-		k.zeros = elementsOf[float64](&t, in[2])
-		if t.err == nil && len(k.zeros) != len(k.scales) {
-			return k, fmt.Errorf("%w: the number of scales is %d but the number of zero points is %d", ops.ErrShape, len(k.scales), len(k.zeros))
-		}
-	}
-	if t.err != nil {
-		return k, t.err
-	}
-	if len(k.scales) != 1 {
-		axis, err := axisOf(k.axis, len(in[0].Shape()))
-		if err != nil {
-			return k, err
-		}
-		k.block = max(1, numElements(in[0].Shape()[axis+1:]))
-	}
-	return k, nil
-}
-
-// at returns the scale and the zero point of an element.
-func (k *perAxis) at(i int) (scale, zero float64) {
-	c := i / k.block % len(k.scales)
-	if len(k.zeros) > 0 {
-		zero = k.zeros[c]
-	}
-	return k.scales[c], zero
-}
-
 // quantize returns x/scale, rounded half to even, plus the zero point. Storing the result
 // saturates it.
 func quantize(x, scale, zero float64) float64 { return math.RoundToEven(x/scale) + zero }
-
-// newQuantizeLinear returns QuantizeLinear (opsets 10, 13): x/y_scale, rounded, plus
-// y_zero_point. The output has the type of the zero point, int8 or uint8, or uint8 without
-// one. x is float32 or int32. The scale and the zero point are scalars, or vectors along an
-// axis.
-//
-// Attributes: axis (default 1; since opset 13).
-func newQuantizeLinear(n ops.Node) (operation, error) {
-	k, err := newQuantization(n)
-	return quantizeLinear{k}, err
-}
-
-type quantizeLinear struct{ perAxis }
-
-func (k quantizeLinear) infer(in []*ops.Input) (ops.Type, error) {
-	t := in[0].Type
-	if err := checkDType("x", t, ops.Float32, ops.Int32); err != nil {
-		return t, err
-	}
-	if err := k.check(in, ops.Int8, ops.Uint8); err != nil {
-		return t, err
-	}
-	t.DType = ops.Uint8
-	if len(in) > 2 && in[2] != nil {
-		t.DType = in[2].DType
-	}
-	return t, nil
-}
-
-func (k quantizeLinear) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	return k.perAxis.run(ctx, in, out, func(x, scale, zero float64) float64 {
-		// Other runtimes divide in float32, which decides how ties are rounded.
-		return math.RoundToEven(float64(float32(x)/float32(scale))) + zero
-	})
-}
-
-func (k perAxis) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor, f func(x, scale, zero float64) float64) error {
-	k, err := k.with(ctx, in)
-	if err != nil {
-		return err
-	}
-	return ctx.For(out.Len(), grain, func(lo, hi int) error {
-		var v [chunk]float64
-		for ; lo < hi; lo += chunk {
-			part := v[:min(chunk, hi-lo)]
-			load(part, in[0], lo, 1)
-			for i, x := range part {
-				scale, zero := k.at(lo + i)
-				part[i] = f(x, scale, zero)
-			}
-			store(out, lo, 1, part)
-		}
-		return nil
-	})
-}
-
-// newDequantizeLinear returns DequantizeLinear (opsets 10, 13): (x - x_zero_point) *
-// x_scale, as float32. x is int8, uint8 or int32, and the zero point has the same type. See
-// newQuantizeLinear.
-//
-// Attributes: axis (default 1; since opset 13).
-func newDequantizeLinear(n ops.Node) (operation, error) {
-	k, err := newQuantization(n)
-	return dequantizeLinear{k}, err
-}
-
-type dequantizeLinear struct{ perAxis }
-
-func (k dequantizeLinear) infer(in []*ops.Input) (ops.Type, error) {
-	t := in[0].Type
-	if err := checkDType("x", t, ops.Int8, ops.Uint8, ops.Int32); err != nil {
-		return t, err
-	}
-	err := k.check(in, t.DType)
-	t.DType = ops.Float32
-	return t, err
-}
-
-func (k dequantizeLinear) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	return k.perAxis.run(ctx, in, out, func(x, scale, zero float64) float64 { return (x - zero) * scale })
-}
 
 // newDynamicQuantizeLinear returns DynamicQuantizeLinear (opset 11): x, float32, as uint8,
 // with the smallest scale for which the values of x and 0 fit, and its zero point. There
@@ -206,6 +38,9 @@ func (dynamicQuantizeLinear) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 		return err
 	}
 	scale := (high - low) / 255
+	if high == low { // all are 0
+		scale = 1
+	}
 	zero := 0.0
 	if scale != 0 {
 		zero = math.RoundToEven(float64(min(max(-low/scale, 0), 255)))
@@ -229,8 +64,9 @@ func (dynamicQuantizeLinear) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 var quantizedTypes = []ops.DType{ops.Int8, ops.Uint8}
 
 // newMatMulInteger returns MatMulInteger (opset 10): the product of A and B, int8 or uint8,
-// as int32. See newMatMul. The optional zero points are subtracted first. They are scalars,
-// or vectors with one number per row of A and per column of B. There are no attributes.
+// as int32. See newMatMul. The optional zero points are subtracted first. They are scalars, or
+// vectors with one number per row of A and per column of B, or have the dimensions of A or B,
+// or 1. There are no attributes.
 func newMatMulInteger(n ops.Node) (operation, error) { return matMulInteger{}, n.Attributes.Only() }
 
 type matMulInteger struct{}
@@ -259,17 +95,54 @@ func checkZeroPoint(name string, in []*ops.Input, x, zero, axis int) error {
 	if err := checkDType("the zero point of "+name, z, t.DType); err != nil {
 		return err
 	}
-	ok := len(z.Shape) == 0
-	if len(z.Shape) == 1 {
-		at, err := axisOf(int64(axis), len(t.Shape))
-		if ok = z.Shape[0].Size == 1; !ok && err == nil {
-			_, ok = mergeDims(z.Shape[0], t.Shape[at])
-		}
-	}
-	if !ok {
+	if !fitsAlong(t.Shape, z.Shape, axis) {
 		return fmt.Errorf("%w: %s is %v but its zero point is %v", ops.ErrShape, name, t, z)
 	}
 	return nil
+}
+
+// fitsAlong reports whether scales or zero points of a shape fit elements of the shape x: they
+// are scalars, or vectors along an axis, or have the dimensions of x or 1.
+func fitsAlong(x, shape []ops.Dim, axis int) bool {
+	switch len(shape) {
+	case 0:
+		return true
+	case 1:
+		if shape[0].Size == 1 {
+			return true
+		}
+		at, err := axisOf(int64(axis), len(x))
+		if err != nil {
+			return false
+		}
+		_, ok := mergeDims(shape[0], x[at])
+		return ok
+	}
+	ok := len(shape) == len(x)
+	for i := 0; ok && i < len(x); i++ {
+		if _, ok = mergeDims(shape[i], x[i]); !ok {
+			ok = shape[i].Size == 1
+		}
+	}
+	return ok
+}
+
+// stridesAlong returns the strides that walk through scales or zero points that fit elements
+// of the shape x. See fitsAlong.
+func stridesAlong(x, shape []int, axis int) []int {
+	if len(shape) == 1 && shape[0] == 1 {
+		shape = nil
+	}
+	if len(shape) == 1 {
+		at := axis
+		if at < 0 {
+			at += len(x)
+		}
+		size := shape[0]
+		shape = slices.Repeat([]int{1}, len(x))
+		shape[at] = size
+	}
+	return broadcastStrides(shape, len(x))
 }
 
 // subtractZeroPoint returns the elements of x minus their zero point, which may be nil.
@@ -278,26 +151,31 @@ func subtractZeroPoint(t *temporary, x, zero *ops.Tensor, axis int) []int64 {
 	if zero == nil || t.err != nil {
 		return v
 	}
-	zeros, block := elementsOf[int64](t, zero), max(1, len(v))
-	if len(zeros) > 1 {
-		if axis < 0 {
-			axis += len(x.Shape())
-		}
-		block = max(1, numElements(x.Shape()[axis+1:]))
-	}
-	if t.err != nil {
-		return nil
-	}
-	t.err = inPieces(t.ctx, len(v), func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			v[i] -= zeros[i/block%len(zeros)]
-		}
-	})
+	combineAlong(t, v, x.Shape(), elementsOf[int64](t, zero), zero.Shape(), axis, func(v, zero int64) int64 { return v - zero })
 	return v
 }
 
+// combineAlong replaces each element of v, whose shape is given, by f of it and its scale or
+// zero point.
+func combineAlong[W wide](t *temporary, v []W, shape []int, list []W, listShape []int, axis int, f func(v, p W) W) {
+	if t.err != nil || len(v) == 0 {
+		return
+	}
+	strides := rowMajor(shape)
+	n := newNest(shape, strides, stridesAlong(shape, listShape, axis))
+	step := n.inner()
+	t.err = t.ctx.For(n.total, grain, func(lo, hi int) error {
+		return n.walk(lo, hi, func(at [maxOperands]int, count int) error {
+			for i := range count {
+				v[at[0]+i*step[0]] = f(v[at[0]+i*step[0]], list[at[1]+i*step[1]])
+			}
+			return nil
+		})
+	})
+}
+
 // optionalInput returns input i, or nil if it is omitted.
-func optionalInput(in []*ops.Tensor, i int) *ops.Tensor {
+func optionalInput[T any](in []*T, i int) *T {
 	if i < len(in) {
 		return in[i]
 	}
