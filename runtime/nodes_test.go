@@ -90,9 +90,16 @@ func TestNodes_MatchTable(t *testing.T) {
 	var lines []string
 	counts := map[string]int{}
 	for _, f := range onnxTests(t, "node", "test_*") {
+		name := strings.TrimPrefix(filepath.Base(f), "test_")
 		status, detail := runNode(t, f)
+		if reason, ok := differing[name]; ok {
+			if status != failed {
+				t.Errorf("%s %s: remove it from differing", name, status)
+			}
+			status, detail = differs, reason
+		}
 		counts[status]++
-		line := strings.TrimPrefix(filepath.Base(f), "test_") + " " + status
+		line := name + " " + status
 		if detail != "" {
 			line += ": " + detail
 		}
@@ -101,8 +108,8 @@ func TestNodes_MatchTable(t *testing.T) {
 			t.Errorf("%s", line)
 		}
 	}
-	head := fmt.Sprintf("# ONNX's tests of single operators: %d pass, %d are random (only types are compared), %d are not supported, %d fail.\n"+
-		"# Written by go test ./runtime -run TestNodes -update-nodes\n", counts[passed], counts[random], counts[unsupported], counts[failed])
+	head := fmt.Sprintf("# ONNX's tests of single operators: %d pass, %d are random (only types are compared), %d differ, %d are not supported, %d fail.\n"+
+		"# Written by go test ./runtime -run TestNodes -update-nodes\n", counts[passed], counts[random], counts[differs], counts[unsupported], counts[failed])
 	table := head + strings.Join(lines, "\n") + "\n"
 	if *updateNodes {
 		require.NoError(t, os.WriteFile(nodesTable, []byte(table), 0o644))
@@ -112,8 +119,21 @@ func TestNodes_MatchTable(t *testing.T) {
 	require.Equal(t, strings.Split(string(want), "\n"), strings.Split(table, "\n"), "to accept the changes: go test ./runtime -run TestNodes -update-nodes")
 }
 
+// differing holds the tests whose results differ from the expected ones, with the reason.
+var differing = map[string]string{
+	"image_decoder_decode_jpeg2k_rgb":     "there is no decoder of JPEG 2000",
+	"image_decoder_decode_jpeg_bgr":       lossy,
+	"image_decoder_decode_jpeg_grayscale": lossy,
+	"image_decoder_decode_jpeg_rgb":       lossy,
+	"image_decoder_decode_pnm_rgb":        "there is no decoder of PNM",
+	"image_decoder_decode_webp_rgb":       lossy,
+}
+
+const lossy = "decoders of this format differ by a few levels of brightness"
+
 const (
 	passed      = "passes"
+	differs     = "differs"
 	random      = "random"
 	unsupported = "unsupported"
 	failed      = "FAILS"

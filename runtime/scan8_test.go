@@ -52,7 +52,7 @@ func TestScan_OfOpset8RunsEachSequence(t *testing.T) {
 	require.NoError(t, err)
 	requireSame(t, f32([]int{0, 3, 2}), got["z"])
 	for want, bad := range map[string]values{
-		"sequence 1 has the length 4, want 0 to 3":                              {"s": in["s"], "x": in["x"], "n": opstest.I64([]int{2}, 3, 4)},
+		"sequence 1 has the length 4, want 0 to 3":                                {"s": in["s"], "x": in["x"], "n": opstest.I64([]int{2}, 3, 4)},
 		"there are 1 lengths for 2 sequences":                                     {"s": in["s"], "x": in["x"], "n": opstest.I64([]int{1}, 3)},
 		"input 2 is float32(2, 3, 2), but the inputs before it have a batch of 1": {"s": f32([]int{1, 2}, 0, 0), "x": in["x"], "n": in["n"]},
 	} {
