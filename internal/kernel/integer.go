@@ -23,6 +23,17 @@ func Int8s(v []int8) Bytes {
 // Len returns the number of integers.
 func (b Bytes) Len() int { return len(b.data) }
 
+// Data returns the integers as bytes, without copying them.
+func (b Bytes) Data() []uint8 { return b.data }
+
+// At returns integer i.
+func (b Bytes) At(i int) int32 {
+	if b.signed {
+		return int32(int8(b.data[i]))
+	}
+	return int32(b.data[i])
+}
+
 // Slice returns integers lo to hi-1, without copying them.
 func (b Bytes) Slice(lo, hi int) Bytes { return Bytes{data: b.data[lo:hi:hi], signed: b.signed} }
 
@@ -319,9 +330,12 @@ func Interleave(dst []uint32, x Bytes, starts []int, n int) {
 	activeDots().interleave(dst[:n], x.data, &all, n, x.signed)
 }
 
-// Fill returns the word of B whose integers are all v, of the kind of x.
+// Unsign returns an integer of B as it is stored.
+func Unsign(v int32, signed bool) uint8 { return uint8(v) ^ flipOf(signed) }
+
+// Fill returns the word of B whose integers are all v.
 func Fill(v int32, signed bool) uint32 {
-	b := uint32(uint8(v) ^ flipOf(signed))
+	b := uint32(Unsign(v, signed))
 	if activeDots().per == 4 {
 		return b * 0x01010101
 	}

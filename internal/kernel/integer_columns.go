@@ -15,6 +15,7 @@ type IntegerColumns struct {
 	sums   []int32 // of each column as it is stored
 	taps   Taps
 	signed bool
+	ones   *IntegerRows // one row
 }
 
 // IntegerColumnsBytes returns the memory of IntegerColumns for a matrix (k, n).
@@ -31,6 +32,8 @@ func NewIntegerColumns(k, n int, signed bool) *IntegerColumns {
 	room := roundUp(n, IntegerRoom)
 	c.packed, c.sums = make([]uint32, room*c.words), make([]int32, room)
 	c.taps = NewTaps(multiples(nil, 0, c.words, IntegerRoom))
+	c.ones = NewIntegerRows(1, k, 1, true)
+	c.ones.SetOnes(0)
 	return c
 }
 
@@ -55,9 +58,7 @@ func (c *IntegerColumns) Set(ctx context.Context, panel int, b Bytes) error {
 		}
 		c.d.interleave(to[w*IntegerRoom:][:width], b.data, &starts, width, b.signed)
 	}
-	ones := NewIntegerRows(1, c.k, 1, true)
-	ones.SetOnes(0)
-	return ones.Multiply(ctx, 0, 1, to, c.taps, width, []int32{0}, nil, c.sums[first:], IntegerRoom)
+	return c.ones.Multiply(ctx, 0, 1, to, c.taps, width, []int32{0}, nil, c.sums[first:], IntegerRoom)
 }
 
 func (c *IntegerColumns) panel(i int) []uint32 {

@@ -34,13 +34,6 @@ func randomBytes(r *rand.Rand, n int, signed bool) Bytes {
 	return Bytes{data: v, signed: signed}
 }
 
-func (b Bytes) at(i int) int32 {
-	if b.signed {
-		return int32(int8(b.data[i]))
-	}
-	return int32(b.data[i])
-}
-
 // integerTask is a product of random matrices of integers.
 type integerTask struct {
 	m, n, k int
@@ -58,7 +51,7 @@ func randomIntegers(r *rand.Rand, most int) integerTask {
 	zeros := func(n int, signed bool) (v []int32) {
 		z := randomBytes(r, []int{1, n}[r.IntN(2)], signed)
 		for i := range z.data {
-			v = append(v, z.at(i))
+			v = append(v, z.At(i))
 		}
 		if r.IntN(3) == 0 {
 			return []int32{0}
@@ -76,7 +69,7 @@ func (c integerTask) String() string {
 // entry returns entry (i, j) of the product.
 func (c integerTask) entry(i, j int) (sum int32) {
 	for t := range c.k {
-		sum += (c.a.at(i*c.k+t) - c.zeros.A[i%len(c.zeros.A)]) * (c.b.at(t*c.n+j) - c.zeros.B[j%len(c.zeros.B)])
+		sum += (c.a.At(i*c.k+t) - c.zeros.A[i%len(c.zeros.A)]) * (c.b.At(t*c.n+j) - c.zeros.B[j%len(c.zeros.B)])
 	}
 	return sum
 }
@@ -174,7 +167,7 @@ func (c windowTask) entry(filter, position int) int32 {
 	sum := c.start[filter]
 	for channel := range c.channels {
 		for t, o := range c.offsets {
-			sum += (c.w[filter].at(channel*c.taps+t) + ShiftOfRows(c.w[filter].signed)) * (c.x.at(channel*c.width()+o+position) + ShiftOfColumns(c.x.signed))
+			sum += (c.w[filter].At(channel*c.taps+t) + ShiftOfRows(c.w[filter].signed)) * (c.x.At(channel*c.width()+o+position) + ShiftOfColumns(c.x.signed))
 		}
 	}
 	return sum
@@ -227,7 +220,7 @@ func TestDepthwise_EqualsTheDefinition(t *testing.T) {
 			x, weights := make([]uint8, c.width()), make([]int32, c.taps)
 			Unsigned(x, c.x.Slice(0, c.width()))
 			for i := range weights {
-				weights[i] = c.w[0].at(i) + ShiftOfRows(c.w[0].signed)
+				weights[i] = c.w[0].At(i) + ShiftOfRows(c.w[0].signed)
 			}
 			out := make([]int32, roundUp(c.positions, IntegerRoom))
 			Depthwise(out, x, NewTaps(c.offsets), weights, c.start[0])
