@@ -122,7 +122,7 @@ func (f *Format) Encode(v float64, saturate bool) uint16 {
 	}
 	switch {
 	case v != v && f.special == noSpecial:
-		return f.largest() // as ONNX does: NaN has no bits here
+		return f.sign() // as ONNX does: NaN has no bits here, and becomes -0
 	case v != v && f.special == zeroNaN:
 		return f.nan()
 	case v != v:

@@ -354,6 +354,8 @@ func spoil(v reflect.Value) {
 			e.SetInt(-77)
 		case e.CanUint():
 			e.SetUint(77)
+		case e.Kind() == reflect.String:
+			e.SetString("spoiled")
 		default:
 			e.SetBool(true)
 		}

@@ -2,6 +2,7 @@ package opstest
 
 import (
 	"fmt"
+	"hash/fnv"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -88,6 +89,10 @@ func snapshotOf(t *ops.Tensor) snapshot {
 			s.bits[i] = uint64(e.Int())
 		case e.CanUint():
 			s.bits[i] = e.Uint()
+		case e.Kind() == reflect.String: // as good as the bits
+			h := fnv.New64a()
+			_, _ = h.Write([]byte(e.String()))
+			s.bits[i] = h.Sum64()
 		case e.Bool():
 			s.bits[i] = 1
 		}

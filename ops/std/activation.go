@@ -37,7 +37,7 @@ func newParametric(names []string, standard []float32, f func(p []float64, x flo
 	}
 }
 
-// newLeakyRelu returns LeakyRelu (opsets 6, 16): x where it is at least 0, and alpha*x
+// newLeakyRelu returns LeakyRelu (opsets 1, 6, 16): x where it is at least 0, and alpha*x
 // elsewhere. As for all operators in this file, X is float32 or float64 and has any shape.
 //
 // Attributes: alpha (default 0.01).
@@ -52,7 +52,7 @@ func leakyRelu(p []float64, x float64) float64 {
 	return x
 }
 
-// newElu returns Elu (opset 6): alpha*(exp(x) - 1) where x is negative, and x elsewhere.
+// newElu returns Elu (opsets 1, 6, 22): alpha*(exp(x) - 1) where x is negative, and x elsewhere.
 //
 // Attributes: alpha (default 1).
 func newElu(n ops.Node) (operation, error) {
@@ -75,16 +75,21 @@ func newCelu(n ops.Node) (operation, error) {
 	})(n)
 }
 
-// newSelu returns Selu (opset 6): gamma times Elu.
+// newSelu returns Selu (opsets 1, 6, 22): gamma times Elu.
 //
-// Attributes: alpha (default 1.67326...), gamma (default 1.05070...).
+// Attributes: alpha (default 1.67326..., or 1.6732 before opset 6), gamma (default 1.05070...,
+// or 1.0507 before opset 6).
 func newSelu(n ops.Node) (operation, error) {
-	return newParametric([]string{"alpha", "gamma"}, []float32{1.67326319217681884765625, 1.05070102214813232421875}, func(p []float64, x float64) float64 {
+	standard := []float32{1.67326319217681884765625, 1.05070102214813232421875}
+	if n.Opset < 6 {
+		standard = []float32{1.6732, 1.0507}
+	}
+	return newParametric([]string{"alpha", "gamma"}, standard, func(p []float64, x float64) float64 {
 		return p[1] * elu(p, x)
 	})(n)
 }
 
-// newHardSigmoid returns HardSigmoid (opset 6): max(0, min(1, alpha*x + beta)).
+// newHardSigmoid returns HardSigmoid (opsets 1, 6, 22): max(0, min(1, alpha*x + beta)).
 //
 // Attributes: alpha (default 0.2), beta (default 0.5).
 func newHardSigmoid(n ops.Node) (operation, error) {
@@ -93,7 +98,7 @@ func newHardSigmoid(n ops.Node) (operation, error) {
 
 func hardSigmoid(p []float64, x float64) float64 { return max(0, min(1, float64(p[0]*x)+p[1])) }
 
-// newThresholdedRelu returns ThresholdedRelu (opset 10): x where it is greater than alpha,
+// newThresholdedRelu returns ThresholdedRelu (opsets 1, 10, 22): x where it is greater than alpha,
 // and 0 elsewhere.
 //
 // Attributes: alpha (default 1).
@@ -132,7 +137,7 @@ func newShrink(n ops.Node) (operation, error) {
 	return k, nil
 }
 
-// newClip returns Clip (opsets 6, 11, 12, 13): x, but at least min and at most max, both
+// newClip returns Clip (opsets 1, 6, 11, 12, 13): x, but at least min and at most max, both
 // optional. X has any type but bool. min and max are scalars of the same type, the second
 // and third input. Before opset 11 they are float attributes.
 func newClip(n ops.Node) (operation, error) {

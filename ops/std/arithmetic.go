@@ -9,9 +9,9 @@ import (
 
 var errDivision = errors.New("integer division by zero")
 
-// newAdd returns Add (opsets 7, 13, 14): C = A + B for each element.
+// newAdd returns Add (opsets 1, 6, 7, 13, 14): C = A + B for each element.
 //
-// Add, Sub, Mul and Div have no attributes. A and B have the same type, any but bool. Their
+// Add, Sub, Mul and Div have no attributes since opset 7; see newBroadcasting. A and B have the same type, any but bool. Their
 // shapes broadcast as in numpy: they are aligned at the last dimension, and a dimension of
 // size 1 or a missing dimension is repeated. Integers wrap around.
 func newAdd(n ops.Node) (operation, error) {
@@ -22,7 +22,7 @@ func newAdd(n ops.Node) (operation, error) {
 	}.integers(add[int64], nil))
 }
 
-// newSub returns Sub (opsets 7, 13, 14): C = A - B. See newAdd.
+// newSub returns Sub (opsets 1, 6, 7, 13, 14): C = A - B. See newAdd.
 func newSub(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
 		ops.Float32: typedRows(sub[float32]),
@@ -31,7 +31,7 @@ func newSub(n ops.Node) (operation, error) {
 	}.integers(sub[int64], nil))
 }
 
-// newMul returns Mul (opsets 7, 13, 14): C = A * B. See newAdd.
+// newMul returns Mul (opsets 1, 6, 7, 13, 14): C = A * B. See newAdd.
 func newMul(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
 		ops.Float32: typedRows(mul[float32]),
@@ -40,7 +40,7 @@ func newMul(n ops.Node) (operation, error) {
 	}.integers(mul[int64], nil))
 }
 
-// newDiv returns Div (opsets 7, 13, 14): C = A / B. Integers are rounded toward zero, and
+// newDiv returns Div (opsets 1, 6, 7, 13, 14): C = A / B. Integers are rounded toward zero, and
 // dividing them by zero is an error. See newAdd.
 func newDiv(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
@@ -73,7 +73,7 @@ func (k arithmetic) integers(signed func(out, a, b []int64, stepA, stepB int) er
 }
 
 func newArithmetic(n ops.Node, k arithmetic) (operation, error) {
-	return k, n.Attributes.Only()
+	return newBroadcasting(n, k)
 }
 
 func (k arithmetic) infer(in []*ops.Input) (ops.Type, error) {

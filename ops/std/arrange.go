@@ -122,7 +122,7 @@ func (k trilu) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	})
 }
 
-// newEyeLike returns EyeLike (opset 9): 1 on a diagonal and 0 elsewhere, in the shape of
+// newEyeLike returns EyeLike (opsets 9, 22): 1 on a diagonal and 0 elsewhere, in the shape of
 // the input, which has two dimensions and any type.
 //
 // Attributes: dtype (default: the type of the input), the type of the output; k (default 0)
@@ -155,7 +155,7 @@ func (k eyeLike) infer(in []*ops.Input) (ops.Type, error) {
 	if k.dtype != 0 {
 		t.DType = k.dtype
 	}
-	return t, nil
+	return t, checkDType("output", t, slices.Concat(allTypes, halfTypes)...)
 }
 
 func (k eyeLike) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error {
@@ -173,10 +173,27 @@ func (k eyeLike) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error {
 	})
 }
 
-// newRange returns Range (opset 11): the vector start, start + delta, and so on, up to but
+// newRange returns Range (opsets 11, 27): the vector start, start + delta, and so on, up to but
 // not including limit. The three inputs are scalars of the same type: float32, float64,
-// int16, int32 or int64. There are no attributes.
-func newRange(n ops.Node) (operation, error) { return ranging{}, n.Attributes.Only() }
+// int16, int32 or int64.
+//
+// Attributes: stash_type (default float32; or float64; since opset 27), the type in which
+// float16 and bfloat16 are computed. Both have the same results, because all are computed in
+// float64.
+func newRange(n ops.Node) (operation, error) {
+	var known []string
+	if n.Opset >= 27 {
+		known = []string{"stash_type"}
+	}
+	if err := n.Attributes.Only(known...); err != nil {
+		return nil, err
+	}
+	stash, err := ops.Attr(n.Attributes, "stash_type", int64(ops.Float32))
+	if err == nil && stash != int64(ops.Float32) && stash != int64(ops.Float64) {
+		err = fmt.Errorf("%w: stash_type %d, want %d (float32) or %d (float64)", ops.ErrAttribute, stash, ops.Float32, ops.Float64)
+	}
+	return ranging{}, err
+}
 
 type ranging struct{}
 

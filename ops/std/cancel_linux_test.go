@@ -91,8 +91,15 @@ func longNodes() []longNode {
 		{operator: "BatchNormalization", in: tensors{image, f32(1), f32(0), f32(0), f32(1)}},
 		{operator: "BatchNormalization", name: "training", attrs: attrs{"training_mode": int64(1)}, outputs: 3, in: tensors{image, f32(1), f32(0), f32(0), f32(1)}},
 		{operator: "Bernoulli", in: tensors{x}},
+		{operator: "BitCast", attrs: attrs{"to": int64(ops.Int32)}, in: tensors{x}},
+		{operator: "BitwiseAnd", in: tensors{bytes, bytes}}, {operator: "BitwiseOr", in: tensors{bytes, bytes}}, {operator: "BitwiseXor", in: tensors{bytes, bytes}},
+		{operator: "BitwiseNot", in: tensors{bytes}},
 		{operator: "BitShift", attrs: attrs{"direction": "LEFT"}, in: tensors{typed(ops.Uint32, 9, x), typed(ops.Uint32, 9, y)}},
+		{operator: "Crop", attrs: attrs{"border": []int64{1, 1, 1, 1}}, in: tensors{image}},
+		{operator: "ConstantFill", attrs: attrs{"shape": []int64{1 << 24}}}, {operator: "DynamicSlice", in: tensors{x, opstest.Ints(1), opstest.Ints(many - 1)}},
+		{operator: "GivenTensorFill", attrs: attrs{"shape": []int64{many}, "values": x.Float32s()}}, {operator: "ImageScaler", in: tensors{image}},
 		{operator: "Cast", attrs: attrs{"to": int64(ops.Int8)}, in: tensors{x}},
+		{operator: "Cast", name: "to string", attrs: attrs{"to": int64(ops.String)}, in: tensors{floats(1 << 17)}},
 		{operator: "CastLike", in: tensors{x, opstest.Ints(1)}},
 		{operator: "Clip", in: tensors{x, opstest.F32(nil, 0.2), opstest.F32(nil, 0.5)}},
 		{operator: "Compress", in: tensors{x, flags}},
@@ -105,6 +112,7 @@ func longNodes() []longNode {
 		{operator: "Conv", name: "long row of float64", in: tensors{typed(ops.Float64, 1, floats(1, 1, many)), typed(ops.Float64, 1, floats(1, 1, 16))}},
 		{operator: "ConvInteger", in: tensors{typed(ops.Uint8, 9, floats(1, 4, 256, 256)), typed(ops.Uint8, 9, floats(2, 4, 5, 5))}},
 		{operator: "ConvTranspose", in: tensors{floats(1, 4, 128, 128), floats(4, 2, 5, 5)}},
+		{operator: "CumProd", in: tensors{x, opstest.Tensor(nil, int64(0))}},
 		{operator: "CumSum", in: tensors{x, opstest.Tensor(nil, int64(0))}},
 		{operator: "DepthToSpace", attrs: attrs{"blocksize": int64(2)}, in: tensors{floats(1, 4, 1024, 512)}},
 		{operator: "DequantizeLinear", in: tensors{bytes, opstest.F32(nil, 0.5)}},
@@ -176,6 +184,7 @@ func longNodes() []longNode {
 		{operator: "SoftmaxCrossEntropyLoss", name: "many images", in: tensors{floats(many, 1), typed(ops.Int32, 0, x)}},
 		{operator: "SpaceToDepth", attrs: attrs{"blocksize": int64(2)}, in: tensors{floats(1, 1, 2048, 1024)}},
 		{operator: "Split", outputs: 2, in: tensors{floats(8 * many)}}, {operator: "Squeeze", in: tensors{floats(1, 8*many)}},
+		{operator: "TensorScatter", in: tensors{floats(1, 4, many), floats(1, 4, many)}},
 		{operator: "Tile", in: tensors{x, opstest.Ints(8)}},
 		{operator: "TopK", outputs: 2, in: tensors{floats(1 << 18), opstest.Ints(1 << 17)}},
 		{operator: "Transpose", in: tensors{floats(2048, 2048)}}, {operator: "Trilu", in: tensors{floats(2048, 1024)}},
@@ -186,7 +195,7 @@ func longNodes() []longNode {
 		{operator: "Upsample", in: tensors{floats(1, 1, 512, 512), f32(1, 1, 2, 4)}}, {operator: "Where", in: tensors{flags, x, y}},
 	}
 	for _, name := range []string{
-		"Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "HardSigmoid", "HardSwish", "Identity",
+		"Abs", "Affine", "ParametricSoftplus", "Scale", "ScaledTanh", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "HardSigmoid", "HardSwish", "Identity",
 		"LeakyRelu", "Log", "Neg", "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Tan", "Tanh", "ThresholdedRelu",
 		// Along the only axis:
 		"ArgMax", "ArgMin", "Hardmax", "LogSoftmax", "Softmax",
@@ -222,7 +231,7 @@ func TestEveryOperator_ChecksTheContext(t *testing.T) {
 		t.Run(n.operator+" "+n.name, func(t *testing.T) {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
-			opset := 17
+			opset := max(17, versions[n.operator][0])
 			switch n.operator {
 			case "Upsample", "Scatter":
 				opset = 9

@@ -2,23 +2,25 @@ package std
 
 import (
 	"math"
+	"slices"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newEqual returns Equal (opsets 7, 11, 13): whether A and B are equal, for each element. A
+// newEqual returns Equal (opsets 1, 7, 11, 13, 19): whether A and B are equal, for each element. A
 // and B have the same type, which may be any. The output is bool. The shapes broadcast as
 // for Add. NaN is not equal to anything. There are no attributes.
 func newEqual(n ops.Node) (operation, error) {
 	k := newComparison(equal[float64], equal[int64], equal[uint64])
 	k.arithmetic[ops.Bool] = k.arithmetic[ops.Uint8]
-	return k, n.Attributes.Only()
+	k.arithmetic[ops.String] = typedRows(elementPairs(func(a, b string) bool { return a == b }))
+	return newBroadcasting(n, k)
 }
 
-// newGreater returns Greater (opsets 7, 9, 13): A > B. A and B must not be bool. See
+// newGreater returns Greater (opsets 1, 7, 9, 13): A > B. A and B must not be bool. See
 // newEqual.
 func newGreater(n ops.Node) (operation, error) {
-	return newComparison(greater[float64], greater[int64], greater[uint64]), n.Attributes.Only()
+	return newBroadcasting(n, newComparison(greater[float64], greater[int64], greater[uint64]))
 }
 
 // newGreaterOrEqual returns GreaterOrEqual (opsets 12, 16): A >= B. See newGreater.
@@ -26,9 +28,9 @@ func newGreaterOrEqual(n ops.Node) (operation, error) {
 	return newComparison(atLeast[float64], atLeast[int64], atLeast[uint64]), n.Attributes.Only()
 }
 
-// newLess returns Less (opsets 7, 9, 13): A < B. See newGreater.
+// newLess returns Less (opsets 1, 7, 9, 13): A < B. See newGreater.
 func newLess(n ops.Node) (operation, error) {
-	return newComparison(less[float64], less[int64], less[uint64]), n.Attributes.Only()
+	return newBroadcasting(n, newComparison(less[float64], less[int64], less[uint64]))
 }
 
 // newLessOrEqual returns LessOrEqual (opsets 12, 16): A <= B. See newGreater.
@@ -76,20 +78,20 @@ func (k comparison) infer(in []*ops.Input) (ops.Type, error) {
 	return t, err
 }
 
-// newAnd returns And (opset 7): A and B for each element, both bool. The shapes broadcast
+// newAnd returns And (opsets 1, 7): A and B for each element, both bool. The shapes broadcast
 // as for Add. There are no attributes.
 func newAnd(n ops.Node) (operation, error) {
-	return arithmetic{ops.Bool: typedRows(elementPairs(func(a, b bool) bool { return a && b }))}, n.Attributes.Only()
+	return newBroadcasting(n, arithmetic{ops.Bool: typedRows(elementPairs(func(a, b bool) bool { return a && b }))})
 }
 
-// newOr returns Or (opset 7). See newAnd.
+// newOr returns Or (opsets 1, 7). See newAnd.
 func newOr(n ops.Node) (operation, error) {
-	return arithmetic{ops.Bool: typedRows(elementPairs(func(a, b bool) bool { return a || b }))}, n.Attributes.Only()
+	return newBroadcasting(n, arithmetic{ops.Bool: typedRows(elementPairs(func(a, b bool) bool { return a || b }))})
 }
 
-// newXor returns Xor (opset 7). See newAnd.
+// newXor returns Xor (opsets 1, 7). See newAnd.
 func newXor(n ops.Node) (operation, error) {
-	return arithmetic{ops.Bool: typedRows(elementPairs(func(a, b bool) bool { return a != b }))}, n.Attributes.Only()
+	return newBroadcasting(n, arithmetic{ops.Bool: typedRows(elementPairs(func(a, b bool) bool { return a != b }))})
 }
 
 // newNot returns Not (opset 1): the negation of each element of a bool tensor. There are no
@@ -104,13 +106,14 @@ func newNot(n ops.Node) (operation, error) {
 	}}, n.Attributes.Only()
 }
 
-// newIsNaN returns IsNaN (opsets 9, 13): whether an element, float32 or float64, is NaN.
+// newIsNaN returns IsNaN (opsets 9, 13, 20): whether an element of a floating-point type is NaN.
 // The output is bool. There are no attributes.
 func newIsNaN(n ops.Node) (operation, error) {
-	return predicate{eachFloat(indicator(math.IsNaN))}, n.Attributes.Only()
+	return predicateOf(math.IsNaN), n.Attributes.Only()
 }
 
-// newIsInf returns IsInf (opset 10): whether an element, float32 or float64, is infinite.
+// newIsInf returns IsInf (opsets 10, 20): whether an element of a floating-point type is
+// infinite.
 // The output is bool.
 //
 // Attributes: detect_negative (default 1) and detect_positive (default 1): whether to
@@ -127,19 +130,24 @@ func newIsInf(n ops.Node) (operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return predicate{eachFloat(indicator(func(x float64) bool {
+	return predicateOf(func(x float64) bool {
 		return positive != 0 && math.IsInf(x, 1) || negative != 0 && math.IsInf(x, -1)
-	}))}, nil
+	}), nil
 }
 
-// indicator returns a function that is 1 where f is true and 0 elsewhere.
-func indicator(f func(float64) bool) func(float64) float64 {
-	return func(x float64) float64 {
+// predicateOf returns a predicate for all floating-point types.
+func predicateOf(f func(float64) bool) predicate {
+	compute := eachWide(func(x float64) float64 {
 		if f(x) {
 			return 1
 		}
 		return 0
+	})
+	k := predicate{unary{}}
+	for _, d := range slices.Concat(floatTypes, halfTypes, float8Types) {
+		k.unary[d] = compute
 	}
+	return k
 }
 
 // predicate is a unary whose output is bool.

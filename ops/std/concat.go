@@ -6,19 +6,19 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newConcat returns Concat (opsets 4, 11, 13): the inputs joined along an axis. They have
+// newConcat returns Concat (opsets 1, 4, 11, 13): the inputs joined along an axis. They have
 // the same type, which may be any, and the same shape except along the axis.
 //
-// Attributes: axis (required), from -rank to rank-1. Negative values are allowed since
+// Attributes: axis (required; 1 by default before opset 4), from -rank to rank-1. Negative values are allowed since
 // opset 11.
 func newConcat(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("axis"); err != nil {
 		return nil, err
 	}
-	if _, ok := n.Attributes["axis"]; !ok {
+	if _, ok := n.Attributes["axis"]; !ok && n.Opset >= 4 {
 		return nil, fmt.Errorf("%w: axis is missing", ops.ErrAttribute)
 	}
-	axis, err := ops.Attr(n.Attributes, "axis", int64(0))
+	axis, err := ops.Attr(n.Attributes, "axis", int64(1))
 	if err != nil {
 		return nil, err
 	}

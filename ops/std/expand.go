@@ -75,15 +75,56 @@ func (k expand) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	return c.run(ctx, out, in[0])
 }
 
-// newTile returns Tile (opsets 6, 13): the data, of any type, repeated along each dimension
-// as often as repeats, an int64 vector, says. There are no attributes.
-func newTile(n ops.Node) (operation, error) { return tiling{}, n.Attributes.Only() }
+// newTile returns Tile (opsets 1, 6, 13): the data, of any type, repeated along each dimension
+// as often as repeats, an int64 vector, says. Before opset 6, the second input is a scalar, and
+// the data is repeated along the axis that the third input holds. There are no attributes.
+func newTile(n ops.Node) (operation, error) {
+	want := 2
+	if n.Opset < 6 {
+		want = 3
+	}
+	if n.NumInputs != want {
+		return nil, fmt.Errorf("the number of inputs is %d, want %d in opset %d", n.NumInputs, want, n.Opset)
+	}
+	return tiling{along: n.Opset < 6}, n.Attributes.Only()
+}
 
-type tiling struct{}
+type tiling struct{ along bool } // along one axis
 
-func (tiling) infer(in []*ops.Input) (ops.Type, error) {
+// repeats returns how often the data is repeated along each dimension, or nil if that is not
+// known, and the number of dimensions.
+func (k tiling) repeats(in []*ops.Input) ([]int64, int, error) {
+	if !k.along {
+		return shapeVector("repeats", in[1])
+	}
+	if optional(in, 2) == nil {
+		return nil, 0, fmt.Errorf("%w: axis is missing", ops.ErrShape)
+	}
+	rank := len(in[0].Shape)
+	for i, name := range []string{"tiles", "axis"} {
+		if err := checkScalar(name, in[i+1].Type, numericTypes...); err != nil {
+			return nil, 0, err
+		}
+	}
+	if in[1].Const == nil || in[2].Const == nil {
+		return nil, rank, nil
+	}
+	axis, err := axisOf(firstElement[int64](in[2].Const), rank)
+	if err != nil {
+		return nil, 0, err
+	}
+	times := firstElement[int64](in[1].Const)
+	if times < 0 || times > ops.MaxElements {
+		return nil, 0, fmt.Errorf("%w: tiles is %d, which is not a valid number of repetitions", ops.ErrShape, times)
+	}
+	list := slices.Repeat([]int64{1}, rank)
+	list[axis] = times
+	return list, rank, nil
+}
+
+func (k tiling) infer(in []*ops.Input) (ops.Type, error) {
 	data := in[0].Type
-	list, number, err := shapeVector("repeats", in[1])
+	list, number, err := k.repeats(in)
 	if err != nil {
 		return data, err
 	}
@@ -105,7 +146,12 @@ func (tiling) infer(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: data.DType, Shape: shape}, nil
 }
 
-func (tiling) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+func (k tiling) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	if k.along {
+		if err := checkValues(k, in, out); err != nil {
+			return err
+		}
+	}
 	c := ops.Scratch[copying](ctx)
 	if c.mover == nil {
 		// Each dimension becomes two: the repetitions, and the dimension of the data.

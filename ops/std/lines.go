@@ -139,6 +139,17 @@ func argOf[W wide](ctx *ops.Context, x, out *ops.Tensor, axis int, last bool, be
 // Attributes: exclusive (default 0; 1 excludes the element itself), reverse (default 0; 1
 // sums from the end).
 func newCumSum(n ops.Node) (operation, error) {
+	return newCumulation(n, 0, func(a, b float64) float64 { return a + b }, func(a, b int64) int64 { return a + b })
+}
+
+// newCumProd returns CumProd (opset 26): the cumulative products of the elements. See
+// newCumSum.
+func newCumProd(n ops.Node) (operation, error) {
+	return newCumulation(n, 1, times[float64], times[int64])
+}
+
+// newCumulation returns a cumulation that starts from a number.
+func newCumulation(n ops.Node, start int64, floating func(a, b float64) float64, integer func(a, b int64) int64) (operation, error) {
 	if err := n.Attributes.Only("exclusive", "reverse"); err != nil {
 		return nil, err
 	}
@@ -147,12 +158,17 @@ func newCumSum(n ops.Node) (operation, error) {
 		return nil, err
 	}
 	reverse, err := ops.Attr(n.Attributes, "reverse", int64(0))
-	return cumSum{exclusive != 0, reverse != 0}, err
+	return cumulation{exclusive != 0, reverse != 0, start, floating, integer}, err
 }
 
-type cumSum struct{ exclusive, reverse bool }
+type cumulation struct {
+	exclusive, reverse bool
+	start              int64
+	floating           func(a, b float64) float64
+	integer            func(a, b int64) int64
+}
 
-func (k cumSum) infer(in []*ops.Input) (ops.Type, error) {
+func (k cumulation) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
 	if err := checkDType("x", x, numericTypes...); err != nil {
 		return x, err
@@ -168,20 +184,20 @@ func (k cumSum) infer(in []*ops.Input) (ops.Type, error) {
 	return x, nil
 }
 
-func (k cumSum) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+func (k cumulation) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	axis, err := axisOf(firstElement[int64](in[1]), len(out.Shape()))
 	if err != nil {
 		return err
 	}
 	if isFloat(out.DType()) {
-		return cumulate[float64](ctx, k, in[0], out, axis)
+		return cumulate(ctx, k, in[0], out, axis, k.floating)
 	}
-	return cumulate[int64](ctx, k, in[0], out, axis)
+	return cumulate(ctx, k, in[0], out, axis, k.integer)
 }
 
-func cumulate[W wide](ctx *ops.Context, k cumSum, x, out *ops.Tensor, axis int) error {
+func cumulate[W wide](ctx *ops.Context, k cumulation, x, out *ops.Tensor, axis int, step func(a, b W) W) error {
 	return forEachLine(ctx, x, axis, func(l *line[W]) error {
-		var sum W
+		total := W(k.start)
 		n := len(l.elements)
 		err := inPieces(ctx, n, func(lo, hi int) {
 			for i := lo; i < hi; i++ {
@@ -190,10 +206,10 @@ func cumulate[W wide](ctx *ops.Context, k cumSum, x, out *ops.Tensor, axis int) 
 					at = n - 1 - i
 				}
 				v := l.elements[at]
-				l.elements[at] = sum
-				sum += v
+				l.elements[at] = total
+				total = step(total, v)
 				if !k.exclusive {
-					l.elements[at] = sum
+					l.elements[at] = total
 				}
 			}
 		})

@@ -213,17 +213,26 @@ func matrices(shapeA, shapeB []int) (all nest, m, k, n int) {
 	return newNest(batch, broadcastStrides(shapeA[:p], rank), broadcastStrides(shapeB[:q], rank)), m, k, n
 }
 
-// newGemm returns Gemm (opsets 7, 9, 11, 13): Y = alpha*A'*B' + beta*C, where A' (M, K) is
+// newGemm returns Gemm (opsets 1, 6, 7, 9, 11, 13): Y = alpha*A'*B' + beta*C, where A' (M, K) is
 // A or its transpose, and B' (K, N) is B or its transpose. The optional C broadcasts to (M,
 // N) as for Add. All inputs have the same type: float32, float64 or an integer type.
 //
-// Attributes: alpha (default 1), beta (default 1), transA (default 0), transB (default 0).
+// Attributes: alpha (default 1), beta (default 1), transA (default 0), transB (default 0),
+// broadcast (default 0; before opset 7; without it C must have the shape of Y).
 func newGemm(n ops.Node) (operation, error) {
-	if err := n.Attributes.Only("alpha", "beta", "transA", "transB"); err != nil {
+	known := []string{"alpha", "beta", "transA", "transB"}
+	if n.Opset < 7 {
+		known = append(known, "broadcast")
+	}
+	if err := n.Attributes.Only(known...); err != nil {
 		return nil, err
 	}
 	var k gemm
-	var err error
+	broadcast, err := flagAttr(n.Attributes, "broadcast")
+	if err != nil {
+		return nil, err
+	}
+	k.whole = n.Opset < 7 && !broadcast
 	if k.alpha, err = ops.Attr(n.Attributes, "alpha", float32(1)); err != nil {
 		return nil, err
 	}
@@ -240,6 +249,7 @@ func newGemm(n ops.Node) (operation, error) {
 type gemm struct {
 	alpha, beta    float32
 	transA, transB bool
+	whole          bool // C must not broadcast
 }
 
 func (k *gemm) infer(in []*ops.Input) (ops.Type, error) {
@@ -269,7 +279,7 @@ func (k *gemm) infer(in []*ops.Input) (ops.Type, error) {
 	if len(in) == 3 && in[2] != nil {
 		c := in[2].Type
 		shape, err := broadcast(t.Shape, c.Shape)
-		if err == nil && len(shape) != 2 {
+		if err == nil && (len(shape) != 2 || k.whole && !mayBeEqual(t.Shape, c.Shape)) {
 			err = ops.ErrShape
 		}
 		for i := 0; err == nil && i < 2; i++ {

@@ -1,6 +1,7 @@
 package std
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -10,7 +11,8 @@ import (
 
 // newNonZero returns NonZero (opsets 9, 13): the coordinates, int64, of the elements that
 // are not zero, in row-major order. The output is (rank, number of elements). X has any
-// type; a scalar counts as a vector. There are no attributes.
+// type, and an empty string counts as zero; a scalar counts as a vector. There are no
+// attributes.
 func newNonZero(n ops.Node) (multiOperation, error) { return nonZero{}, n.Attributes.Only() }
 
 type nonZero struct{}
@@ -61,7 +63,13 @@ func eachNonZero(ctx context.Context, x *ops.Tensor, f func(place int)) error {
 	watching := cancelCheck{ctx: ctx}
 	for i := 0; i < x.Len(); i += chunk {
 		part := v[:min(chunk, x.Len()-i)]
-		load(part, x, i, 1)
+		if texts, ok := ops.Data[string](x); ok {
+			for j := range part {
+				part[j] = float64(len(texts[i+j]))
+			}
+		} else {
+			load(part, x, i, 1)
+		}
 		for j, e := range part {
 			if e != 0 {
 				f(i + j)
@@ -179,6 +187,8 @@ func groupsOf(ctx *ops.Context, x *ops.Tensor, shape []int, axis int) (*groups, 
 	var err error
 	byEntry := entryComparer[int64](ctx, &err, x, shape, axis, inner)
 	switch {
+	case x.DType() == ops.String:
+		byEntry = textComparer(ctx, &err, x, shape, axis, inner)
 	case isFloat(x.DType()):
 		byEntry = entryComparer[float64](ctx, &err, x, shape, axis, inner)
 	case x.DType() == ops.Uint64:
@@ -232,6 +242,30 @@ func entryComparer[W wide](ctx context.Context, stopped *error, x *ops.Tensor, s
 			}
 		}
 		return 0, alike
+	}
+}
+
+// textComparer is entryComparer for strings.
+func textComparer(ctx context.Context, stopped *error, x *ops.Tensor, shape []int, axis, inner int) func(a, b int) (order int, alike bool) {
+	texts, _ := ops.Data[string](x)
+	outer := numElements(shape[:axis])
+	watching := cancelCheck{ctx: ctx}
+	return func(a, b int) (int, bool) {
+		for o := range outer {
+			for i := range inner {
+				v, w := texts[(o*shape[axis]+a)*inner+i], texts[(o*shape[axis]+b)*inner+i]
+				if *stopped == nil {
+					*stopped = watching.after(8 + min(len(v), len(w)))
+				}
+				if *stopped != nil {
+					return 0, false
+				}
+				if c := cmp.Compare(v, w); c != 0 {
+					return c, false
+				}
+			}
+		}
+		return 0, true
 	}
 }
 

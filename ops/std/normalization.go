@@ -86,92 +86,6 @@ func forEachPlane(ctx *ops.Context, x, out *ops.Tensor, f func(channel int, plan
 	})
 }
 
-// newBatchNormalization returns BatchNormalization (opsets 7, 9, 14, 15): (X - mean) /
-// sqrt(var + epsilon) * scale + B. The inputs scale, B, mean and var have one number per
-// channel of X (N, C, ...). All types are float32 or float64. In training mode, mean and
-// var are computed from X, and the second and third output are their running averages:
-// input * momentum + current * (1 - momentum).
-//
-// Attributes: epsilon (default 1e-5), momentum (default 0.9), training_mode (default 0;
-// since opset 14), spatial (default 1; before opset 9; 0 is not supported).
-func newBatchNormalization(n ops.Node) (multiOperation, error) {
-	known := []string{"epsilon", "momentum"}
-	switch {
-	case n.Opset >= 14:
-		known = append(known, "training_mode")
-	case n.Opset < 9:
-		known = append(known, "spatial")
-	}
-	if err := n.Attributes.Only(known...); err != nil {
-		return nil, err
-	}
-	epsilon, err := ops.Attr(n.Attributes, "epsilon", float32(1e-5))
-	if err != nil {
-		return nil, err
-	}
-	momentum, err := ops.Attr(n.Attributes, "momentum", float32(0.9))
-	if err != nil {
-		return nil, err
-	}
-	training, err := ops.Attr(n.Attributes, "training_mode", int64(0))
-	if err != nil {
-		return nil, err
-	}
-	spatial, err := ops.Attr(n.Attributes, "spatial", int64(1))
-	if err != nil {
-		return nil, err
-	}
-	if spatial == 0 {
-		return nil, fmt.Errorf("%w: spatial 0 is not supported", ops.ErrAttribute)
-	}
-	if training == 0 && n.NumOutputs > 1 {
-		return nil, fmt.Errorf("%w: more than one output needs training_mode 1", ops.ErrAttribute)
-	}
-	return &batchNormalization{float64(epsilon), float64(momentum), training != 0}, nil
-}
-
-type batchNormalization struct {
-	epsilon, momentum float64
-	training          bool
-}
-
-func (k *batchNormalization) inferAll(in []*ops.Input) ([]ops.Type, error) {
-	return []ops.Type{in[0].Type, in[3].Type, in[4].Type}, checkPerChannel(in, "scale", "B", "mean", "var")
-}
-
-func (k *batchNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
-	x := in[0]
-	t := temporary{ctx: ctx}
-	scale, bias := elementsOf[float64](&t, in[1]), elementsOf[float64](&t, in[2])
-	mean, variance := elementsOf[float64](&t, in[3]), elementsOf[float64](&t, in[4])
-	if t.err != nil {
-		return t.err
-	}
-	if k.training {
-		var err error
-		if mean, variance, err = k.measure(ctx, x); err != nil {
-			return err
-		}
-		for i, now := range [][]float64{mean, variance} {
-			if i+1 >= len(out) {
-				break
-			}
-			running := copyOf[float64](&t, in[i+3])
-			if t.err != nil {
-				return t.err
-			}
-			for c := range running {
-				running[c] = float64(running[c]*k.momentum) + float64(now[c]*(1-k.momentum))
-			}
-			store(out[i+1], 0, 1, running)
-		}
-	}
-	return forEachPlane(ctx, x, out[0], func(c int, plane []float64) error {
-		factor := scale[c] / math.Sqrt(variance[c]+k.epsilon)
-		return shiftAndScale(ctx, plane, mean[c], factor, bias[c])
-	})
-}
-
 // shiftAndScale replaces each pixel v by (v-mean)*factor + bias.
 func shiftAndScale(ctx context.Context, plane []float64, mean, factor, bias float64) error {
 	return inPieces(ctx, len(plane), func(lo, hi int) {
@@ -183,33 +97,6 @@ func shiftAndScale(ctx context.Context, plane []float64, mean, factor, bias floa
 
 // noBias changes no number that it is added to: +0 would change -0.
 var noBias = math.Copysign(0, -1)
-
-// measure returns the mean and variance of each channel of a batch.
-func (k *batchNormalization) measure(ctx *ops.Context, x *ops.Tensor) (mean, variance []float64, err error) {
-	shape := x.Shape()
-	size, channels := numElements(shape[2:]), shape[1]
-	t := temporary{ctx: ctx}
-	mean, variance = bufferOf[float64](&t, channels), bufferOf[float64](&t, channels)
-	all := bufferOf[float64](&t, shape[0]*size)
-	if t.err != nil {
-		return nil, nil, t.err
-	}
-	watching := cancelCheck{ctx: ctx}
-	for c := range channels {
-		for n := range shape[0] {
-			if err := loadAll(ctx, all[n*size:][:size], x, (n*channels+c)*size, 1); err != nil {
-				return nil, nil, err
-			}
-			if err := watching.after(1 + size); err != nil {
-				return nil, nil, err
-			}
-		}
-		if mean[c], variance[c], err = meanVariance(ctx, all); err != nil {
-			return nil, nil, err
-		}
-	}
-	return mean, variance, nil
-}
 
 // newInstanceNormalization returns InstanceNormalization (opsets 1, 6): scale * (X - mean)
 // / sqrt(variance + epsilon) + B, with the mean and variance of each channel of each image
@@ -414,20 +301,27 @@ func (k *layerNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 	return nil
 }
 
-// newMeanVarianceNormalization returns MeanVarianceNormalization (opsets 9, 13): X minus
+// newMeanVarianceNormalization returns MeanVarianceNormalization (opsets 1, 9, 13): X minus
 // its mean over some axes, divided by its standard deviation over these axes plus 1e-9. X
 // is float32 or float64.
 //
-// Attributes: axes (default 0, 2, 3).
+// Attributes: axes (default 0, 2, 3). For those before opset 9, see
+// newOldMeanVarianceNormalization.
 func newMeanVarianceNormalization(n ops.Node) (operation, error) {
+	if n.Opset < 9 {
+		return newOldMeanVarianceNormalization(n)
+	}
 	if err := n.Attributes.Only("axes"); err != nil {
 		return nil, err
 	}
 	axes, err := ops.Attr(n.Attributes, "axes", []int64{0, 2, 3})
-	return meanVarianceNormalization{axes}, err
+	return meanVarianceNormalization{axes: axes}, err
 }
 
-type meanVarianceNormalization struct{ axes []int64 }
+type meanVarianceNormalization struct {
+	axes []int64
+	only bool // subtract the mean only
+}
 
 func (k meanVarianceNormalization) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
@@ -482,7 +376,7 @@ func (k meanVarianceNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *
 				if err != nil {
 					return err
 				}
-				if err := shiftAndScale(ctx, all, mean, 1/(math.Sqrt(variance)+1e-9), noBias); err != nil {
+				if err := shiftAndScale(ctx, all, mean, k.deviation(variance), noBias); err != nil {
 					return err
 				}
 				if err := transfer(first, func(part []float64, at int) { store(out, at, step, part) }); err != nil {

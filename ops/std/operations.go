@@ -89,11 +89,11 @@ func newBitShift(n ops.Node) (operation, error) {
 	return k, nil
 }
 
-// newPow returns Pow (opsets 7, 12, 13, 15): X to the power of Y for each element, in the
+// newPow returns Pow (opsets 1, 7, 12, 13, 15): X to the power of Y for each element, in the
 // type of X. The shapes broadcast as for Add. X and Y may have any types but bool. Integers
 // to the power of integers wrap around; everything else is computed in float64. There are
-// no attributes.
-func newPow(n ops.Node) (operation, error) { return pow{}, n.Attributes.Only() }
+// no attributes since opset 7; see newBroadcasting.
+func newPow(n ops.Node) (operation, error) { return newBroadcasting(n, pow{}) }
 
 type pow struct{}
 
@@ -135,14 +135,18 @@ func powInt(base, exp int64) int64 {
 	return result
 }
 
-// newPRelu returns PRelu (opsets 7, 9, 16): X where it is at least 0, and X * slope
-// elsewhere. The slope has the type of X, any but bool, and broadcasts to the shape of X.
-// There are no attributes.
+// newPRelu returns PRelu (opsets 1, 6, 7, 9, 16): X where it is at least 0, and X * slope
+// elsewhere. The slope has the type of X, any but bool, and broadcasts to the shape of X;
+// before opset 7 it is one number, or one for each channel. There are no attributes.
 func newPRelu(n ops.Node) (operation, error) {
-	return oneWay{arithmetic{
+	k := oneWay{arithmetic{
 		ops.Float32: typedRows(elementPairs(prelu[float32])),
 		ops.Float64: typedRows(elementPairs(prelu[float64])),
-	}.integers(elementPairs(prelu[int64]), elementPairs(prelu[uint64]))}, n.Attributes.Only()
+	}.integers(elementPairs(prelu[int64]), elementPairs(prelu[uint64]))}
+	if n.Opset < 7 {
+		return perChannel{k}, n.Attributes.Only()
+	}
+	return k, n.Attributes.Only()
 }
 
 func prelu[T float32 | float64 | int64 | uint64](x, slope T) T {

@@ -268,34 +268,45 @@ func (k *multinomial) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) e
 	})
 }
 
-// newDropout returns Dropout (opsets 7, 10, 12, 13): the data, float32 or float64, and a
+// newDropout returns Dropout (opsets 1, 6, 7, 10, 12, 13, 22): the data, float32 or float64, and a
 // mask of the elements that were kept. In training mode, which the third input, a bool
 // scalar, switches on, each element becomes 0 with the probability ratio, the second input,
 // a float scalar; all others are divided by 1 - ratio. Otherwise all elements are kept.
-// Before opset 12, ratio is an attribute and there is no training mode.
+// Before opset 12, ratio is an attribute; opsets 7 to 11 have no training mode.
 //
-// Attributes: seed (since opset 12), ratio (default 0.5; before opset 12).
+// Attributes: seed (since opset 12), ratio (default 0.5; before opset 12), is_test (default 0,
+// which is the training mode; before opset 7).
 func newDropout(n ops.Node) (multiOperation, error) {
-	known := "seed"
+	known := []string{"seed"}
 	if n.Opset < 12 {
-		known = "ratio"
+		known = []string{"ratio"}
+		if n.Opset < 7 {
+			known = append(known, "is_test")
+		}
 		if n.NumInputs > 1 {
 			return nil, fmt.Errorf("opset %d: ratio and training_mode must not be inputs", n.Opset)
 		}
 	}
-	if err := n.Attributes.Only(known); err != nil {
+	if err := n.Attributes.Only(known...); err != nil {
 		return nil, err
 	}
-	if _, err := ops.Attr(n.Attributes, "ratio", float32(0.5)); err != nil {
+	ratio, err := ops.Attr(n.Attributes, "ratio", float32(0.5))
+	if err != nil {
+		return nil, err
+	}
+	isTest, err := flagAttr(n.Attributes, "is_test")
+	if err != nil {
 		return nil, err
 	}
 	s, err := newStream(n)
-	return &dropout{s, n.Opset < 10}, err
+	return &dropout{s, n.Opset < 10, float64(ratio), n.Opset < 7 && !isTest}, err
 }
 
 type dropout struct {
 	randomStream
-	typedMask bool // the mask has the type of the data
+	typedMask bool    // the mask has the type of the data
+	ratio     float64 // without the input
+	training  bool    // without the input
 }
 
 func (k *dropout) inferAll(in []*ops.Input) ([]ops.Type, error) {
@@ -321,11 +332,15 @@ func (k *dropout) inferAll(in []*ops.Input) ([]ops.Type, error) {
 }
 
 func (k *dropout) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
-	ratio := 0.5
+	ratio := k.ratio
 	if len(in) > 1 && in[1] != nil {
 		ratio = firstElement[float64](in[1])
 	}
-	if len(in) < 3 || in[2] == nil || firstElement[int64](in[2]) == 0 {
+	training := k.training
+	if len(in) > 2 && in[2] != nil {
+		training = firstElement[int64](in[2]) != 0
+	}
+	if !training {
 		ratio = 0
 	}
 	if !(ratio >= 0 && ratio < 1) {

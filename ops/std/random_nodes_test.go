@@ -42,13 +42,14 @@ func newNodeGenerator(seed uint64) *nodeGenerator {
 		"pads": func() any {
 			return append([]int64(nil), []int64{r.Int64N(3), r.Int64N(3), r.Int64N(3), r.Int64N(3)}[:r.IntN(3)*2]...)
 		},
+		"border":                         func() any { return []int64{r.Int64N(2), r.Int64N(2), r.Int64N(3) - 1, 0}[:3+r.IntN(2)] },
 		"mode":                           text("constant", "edge", "reflect", "DCR", "CRD", "nearest", "linear", "cubic", "bilinear", "bicubic", "avg", "max"),
 		"value":                          func() any { return r.tensor(false) },
 		"equation":                       text("ij,jk->ik", "ii->i", "ij->", "...i,...i->...", "ij", "i,i", "", "ij,j", "bij, bjk"),
 		"seed":                           fraction,
 		"direction":                      text("LEFT", "RIGHT", "forward", "reverse", "bidirectional"),
 		"activations":                    func() any { return []string{"Relu", "Tanh", "Sigmoid", "Affine", "y"}[:r.IntN(6)] },
-		"reduction":                      text("none", "add", "mul", "sum", "mean"),
+		"reduction":                      text("none", "add", "mul", "max", "min", "sum", "mean"),
 		"coordinate_transformation_mode": text("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_crop_and_resize", "output_half_pixel"),
 		"nearest_mode":                   text("floor", "ceil", "round_prefer_floor", "round_prefer_ceil"),
 		"padding_mode":                   text("zeros", "border", "reflection"),
@@ -137,6 +138,7 @@ var validInputs = map[string][]*ops.Tensor{
 	"BatchNormalization":        {ones(ops.Float32, 2, 1, 3), ones(ops.Float32, 1), ones(ops.Float32, 1), ones(ops.Float32, 1), ones(ops.Float32, 1)},
 	"ConvTranspose":             {ones(ops.Float32, 1, 2, 3, 3), ones(ops.Float32, 2, 1, 2, 2), ones(ops.Float32, 1)},
 	"ConvInteger":               {ones(ops.Uint8, 1, 1, 3, 3), ones(ops.Uint8, 1, 1, 2, 2)},
+	"Crop":                      {ones(ops.Float32, 1, 1, 3, 3)},
 	"GatherND":                  {ones(ops.Float32, 2, 2, 3), ones(ops.Int64, 2, 2)},
 	"GRU":                       {ones(ops.Float32, 2, 1, 3), ones(ops.Float32, 1, 6, 3), ones(ops.Float32, 1, 6, 2), ones(ops.Float32, 1, 12), ones(ops.Int32, 1)},
 	"GridSample":                {ones(ops.Float32, 1, 2, 3, 3), ones(ops.Float32, 1, 2, 2, 2)},
@@ -162,6 +164,7 @@ var validInputs = map[string][]*ops.Tensor{
 	"ScatterND":               {ones(ops.Float32, 3, 2), ones(ops.Int64, 1, 1), ones(ops.Float32, 1, 2)},
 	"Slice":                   {ones(ops.Float32, 3, 3), ones(ops.Int64, 1), ones(ops.Int64, 1), ones(ops.Int64, 1), ones(ops.Int64, 1)},
 	"SoftmaxCrossEntropyLoss": {ones(ops.Float32, 2, 3, 2), ones(ops.Int64, 2, 2), ones(ops.Float32, 3)},
+	"TensorScatter":           {ones(ops.Float32, 2, 3, 2), ones(ops.Float32, 2, 1, 2), ones(ops.Int64, 2)},
 	"TopK":                    {ones(ops.Float32, 2, 3), ones(ops.Int64, 1)},
 }
 
@@ -179,7 +182,7 @@ func ones(dtype ops.DType, shape ...int) *ops.Tensor {
 func (r *nodeGenerator) accepted(o ops.Operator) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(r.attributes)) {
-		for _, opset := range []int{max(8, versions[o.Name][0]), 17, newest} {
+		for _, opset := range []int{max(8, versions[o.Name][0]), max(17, versions[o.Name][0]), newest} {
 			_, err := o.New(ops.Node{Opset: opset, NumInputs: o.MinInputs, Attributes: ops.Attributes{name: r.attributes[name]()}})
 			if err == nil || !strings.Contains(err.Error(), "unknown "+name) {
 				names = append(names, name)

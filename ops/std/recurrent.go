@@ -67,8 +67,11 @@ var standardActivations = map[string][]string{
 // newRecurrent reads the attributes. The node may have the other attributes named by more.
 func newRecurrent(n ops.Node, name string, gates int, compute cell, more ...string) (*recurrent, error) {
 	known := append([]string{"activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size"}, more...)
-	if n.Opset >= 14 {
+	switch {
+	case n.Opset >= 14:
 		known = append(known, "layout")
+	case n.Opset < 7:
+		known = append(known, "output_sequence") // whether there is Y, which the outputs say, too
 	}
 	if err := n.Attributes.Only(known...); err != nil {
 		return nil, err

@@ -10,9 +10,10 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newReduction returns the constructor of a reduction (opsets 1, 11, 13): one number for
+// newReduction returns the constructor of a reduction (opsets 1, 11, 13, 18): one number for
 // all elements along some axes, which have size 1 in the output or, without keepdims, are
-// removed. The data is float32, float64 or an integer type; float32 is computed in float64.
+// removed. The data is float32, float64 or an integer type; float32 is computed in float64,
+// and so are roots and logarithms of integers, which are then truncated.
 //
 // The axes are an attribute or, from the opset inputSince on (13 for ReduceSum, 18 for the
 // others), the optional second input, an int64 vector. If there are none, all axes are
@@ -22,7 +23,7 @@ import (
 // are an input).
 func newReduction(inputSince int, floating func() folder[float64], signed func() folder[int64], unsigned func() folder[uint64]) func(ops.Node) (operation, error) {
 	return func(n ops.Node) (operation, error) {
-		k := &reduction{floating: floating, signed: signed, unsigned: unsigned}
+		k := &reduction{types: numericTypes, floating: floating, signed: signed, unsigned: unsigned}
 		other := "noop_with_empty_axes"
 		if n.Opset < inputSince {
 			other = "axes"
@@ -58,21 +59,18 @@ type folder[W wide] interface {
 
 // reduction implements the reductions. A folder for each kind of type computes the result.
 type reduction struct {
+	types      []ops.DType
 	direct     map[ops.DType]func(l *reduceLoop, lo, hi int) error // types computed without a folder
 	keep, noop bool
 	axes       []int64 // of the attribute
 	floating   func() folder[float64]
-	signed     func() folder[int64]
+	signed     func() folder[int64]  // nil means the same as floating
 	unsigned   func() folder[uint64] // nil means the same as signed
 }
 
 func (k *reduction) infer(in []*ops.Input) (ops.Type, error) {
 	data := in[0].Type
-	supported := floatTypes
-	if k.signed != nil {
-		supported = numericTypes
-	}
-	if err := checkDType("data", data, supported...); err != nil {
+	if err := checkDType("data", data, k.types...); err != nil {
 		return ops.Type{}, err
 	}
 	axes := k.axes
@@ -161,9 +159,9 @@ func (k *reduction) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 		switch d := data.DType(); {
 		case k.direct[d] != nil:
 			l.compute = k.direct[d]
-		case isFloat(d):
+		case isFloat(d) || k.signed == nil:
 			l.compute = reduceTo(k.floating)
-		case d == ops.Uint64 && k.unsigned != nil:
+		case (d == ops.Uint64 || d == ops.Bool) && k.unsigned != nil:
 			l.compute = reduceTo(k.unsigned)
 		default:
 			l.compute = reduceTo(k.signed)
@@ -225,11 +223,50 @@ func reduceTo[W wide](newFolder func() folder[W]) func(l *reduceLoop, lo, hi int
 					return err
 				}
 				result[0] = f.result(l.reduced.total)
+				if l.reduced.total == 0 {
+					result[0] = withinRange(result[0], l.out.DType())
+				}
 				store(l.out, to[0]+i, 1, result)
 			}
 			return nil
 		})
 	}
+}
+
+// withinRange returns the integer of a type that is nearest to v, which is the result for no
+// elements: the largest or smallest number for a minimum or maximum.
+func withinRange[W wide](v W, d ops.DType) W {
+	limits := map[ops.DType][2]int64{
+		ops.Int8: {math.MinInt8, math.MaxInt8}, ops.Int16: {math.MinInt16, math.MaxInt16}, ops.Int32: {math.MinInt32, math.MaxInt32},
+		ops.Uint8: {0, math.MaxUint8}, ops.Uint16: {0, math.MaxUint16}, ops.Uint32: {0, math.MaxUint32},
+	}
+	n, signed := any(v).(int64)
+	limit, ok := limits[d]
+	if !signed || !ok {
+		return v
+	}
+	return W(max(limit[0], min(n, limit[1])))
+}
+
+// newReduceMax returns ReduceMax (opsets 1, 11, 12, 13, 18, 20): the largest element. The data
+// may also be bool. See newReduction.
+func newReduceMax(n ops.Node) (operation, error) {
+	return newExtreme(n, chainOf(math.Inf(-1), larger[float64]), chainOf(math.MinInt64, larger[int64]), chainOf(0, larger[uint64]))
+}
+
+// newReduceMin returns ReduceMin (opsets 1, 11, 12, 13, 18, 20): the smallest element. The
+// data may also be bool. See newReduction.
+func newReduceMin(n ops.Node) (operation, error) {
+	return newExtreme(n, chainOf(math.Inf(1), smaller[float64]), chainOf(math.MaxInt64, smaller[int64]), chainOf(math.MaxUint64, smaller[uint64]))
+}
+
+func newExtreme(n ops.Node, floating func() folder[float64], signed func() folder[int64], unsigned func() folder[uint64]) (operation, error) {
+	k, err := newReduction(18, floating, signed, unsigned)(n)
+	if err != nil {
+		return nil, err
+	}
+	k.(*reduction).types = allTypes
+	return k, nil
 }
 
 // newReduceSum returns ReduceSum (opsets 1, 11, 13): the sum. See newReduction.

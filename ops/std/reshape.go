@@ -7,13 +7,17 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newReshape returns Reshape (opsets 5, 13, 14): the same elements in another shape, which
+// newReshape returns Reshape (opsets 1, 5, 13, 14, 19, 21, 23 to 25): the same elements in another shape, which
 // is an int64 vector. A 0 in the shape stands for the dimension of the data at the same
 // position, and one -1 for the size that remains. The data has any type and shape.
 //
-// Attributes: allowzero (default 0; since opset 14; 1 makes a 0 in the shape a size).
+// Attributes: allowzero (default 0; since opset 14; 1 makes a 0 in the shape a size), shape
+// (before opset 5, instead of the input).
 func newReshape(n ops.Node) (operation, error) {
 	var known []string
+	if n.Opset < 5 {
+		known = []string{"shape"}
+	}
 	if n.Opset >= 14 {
 		known = []string{"allowzero"}
 	}
@@ -24,13 +28,29 @@ func newReshape(n ops.Node) (operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return reshape{allowZero != 0}, nil
+	if n.Opset >= 5 && n.NumInputs != 2 || n.Opset < 5 && n.NumInputs != 1 {
+		return nil, fmt.Errorf("the number of inputs is %d: the shape is an attribute before opset 5, and the second input since then", n.NumInputs)
+	}
+	k := reshape{allowZero: allowZero != 0}
+	if n.Opset < 5 {
+		k.shape, err = ops.Attr(n.Attributes, "shape", []int64{})
+	}
+	return k, err
 }
 
-type reshape struct{ allowZero bool }
+type reshape struct {
+	allowZero bool
+	shape     []int64 // from the attribute
+}
 
 func (k reshape) infer(in []*ops.Input) (ops.Type, error) {
 	data := in[0].Type
+	if k.shape != nil {
+		return k.reshapedType(data, k.shape)
+	}
+	if optional(in, 1) == nil {
+		return ops.Type{}, fmt.Errorf("%w: shape is missing", ops.ErrShape)
+	}
 	rank, err := checkVector("shape", in[1], ops.Int64)
 	if err != nil {
 		return ops.Type{}, err
@@ -43,11 +63,7 @@ func (k reshape) infer(in []*ops.Input) (ops.Type, error) {
 		if in[1].Const != nil {
 			want = in[1].Const.Int64s()
 		}
-		shape, err := k.reshaped(data.Shape, want)
-		if err != nil {
-			return ops.Type{}, fmt.Errorf("%w: %v cannot be reshaped to %v", err, data, want)
-		}
-		return ops.Type{DType: data.DType, Shape: shape}, nil
+		return k.reshapedType(data, want)
 	}
 	if !rank.Known() {
 		return ops.Type{}, fmt.Errorf("%w: shape is %v: the rank of the output must be known", ops.ErrShape, in[1].Type)
@@ -57,6 +73,17 @@ func (k reshape) infer(in []*ops.Input) (ops.Type, error) {
 
 func (k reshape) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	return copyAll(ctx, out, in[0])
+}
+
+func (k reshape) reshapedType(data ops.Type, want []int64) (ops.Type, error) {
+	shape, err := k.reshaped(data.Shape, want)
+	if err == nil {
+		err = checkRank(len(shape))
+	}
+	if err != nil {
+		return ops.Type{}, fmt.Errorf("%w: %v cannot be reshaped to %v", err, data, want)
+	}
+	return ops.Type{DType: data.DType, Shape: shape}, nil
 }
 
 // reshaped returns the shape of the output for a given shape input.

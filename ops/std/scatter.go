@@ -2,7 +2,6 @@ package std
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -11,12 +10,14 @@ import (
 // order. It is not parallel because two updates may affect the same place.
 type scatterUpdates struct{ reduction string }
 
-// newScattered reads the attribute reduction: none or, since opset 16, add or mul.
+// newScattered reads the attribute reduction: none or, since opset 16, add or mul, or since
+// opset 18 max or min.
 func newScattered(n ops.Node) (scatterUpdates, error) {
-	r, err := ops.Attr(n.Attributes, "reduction", "none")
-	if err == nil && !slices.Contains([]string{"none", "add", "mul"}, r) {
-		err = fmt.Errorf("%w: reduction %q, want none, add or mul", ops.ErrAttribute, r)
+	known := []string{"none", "add", "mul"}
+	if n.Opset >= 18 {
+		known = append(known, "max", "min")
 	}
+	r, err := choiceAttr(n.Attributes, "reduction", known...)
 	return scatterUpdates{r}, err
 }
 
@@ -63,6 +64,8 @@ func (k scatterUpdates) run(ctx *ops.Context, data, updates, out *ops.Tensor, si
 
 func (k scatterUpdates) put(out *ops.Tensor, to int, updates *ops.Tensor, from, size int) {
 	switch {
+	case k.reduction == "none":
+		movers[out.DType()].copyBlocks(out, updates, nil, to, size, []int{from})
 	case isFloat(out.DType()):
 		combine[float64](k.reduction, out, to, updates, from, size)
 	case out.DType() == ops.Uint64:
@@ -72,35 +75,37 @@ func (k scatterUpdates) put(out *ops.Tensor, to int, updates *ops.Tensor, from, 
 	}
 }
 
-// combine stores updates, or with a reduction their sum or product with the elements that
-// are there.
+// combine stores the sum, product, maximum or minimum of updates and the elements that are
+// there.
 func combine[W wide](reduction string, out *ops.Tensor, to int, updates *ops.Tensor, from, size int) {
 	var a, b [chunk]W
 	for i := 0; i < size; i += chunk {
 		m := min(chunk, size-i)
 		load(b[:m], updates, from+i, 1)
-		if reduction != "none" {
-			load(a[:m], out, to+i, 1)
-		}
+		load(a[:m], out, to+i, 1)
 		for j := range m {
 			switch reduction {
 			case "add":
 				b[j] += a[j]
 			case "mul":
 				b[j] *= a[j]
+			case "max":
+				b[j] = max(b[j], a[j])
+			case "min":
+				b[j] = min(b[j], a[j])
 			}
 		}
 		store(out, to+i, 1, b[:m])
 	}
 }
 
-// newScatterElements returns ScatterElements (opsets 11, 13, 16) and Scatter (opset 9): the
+// newScatterElements returns ScatterElements (opsets 11, 13, 16, 18) and Scatter (opset 9): the
 // data with some elements replaced by updates of the same type, which may be any. The
 // indices, int32 or int64, have the shape of the updates and select elements as in
 // newGatherElements.
 //
-// Attributes: axis (default 0), reduction (default none; since opset 16; add or mul combine
-// an update with the element).
+// Attributes: axis (default 0), reduction (default none; since opset 16; add or mul, and since
+// opset 18 max or min, combine an update with the element).
 func newScatterElements(n ops.Node) (operation, error) {
 	var more []string
 	if n.Opset >= 16 {
@@ -149,12 +154,12 @@ func (k scatterElements) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor
 	})
 }
 
-// newScatterND returns ScatterND (opsets 11, 13, 16): the data with some parts replaced by
+// newScatterND returns ScatterND (opsets 11, 13, 16, 18): the data with some parts replaced by
 // updates of the same type, which may be any. Each row of the indices, int64, holds the
 // first coordinates of a part.
 //
-// Attributes: reduction (default none; since opset 16; add or mul combine an update with
-// the part).
+// Attributes: reduction (default none; since opset 16; add or mul, and since opset 18 max or
+// min, combine an update with the part).
 func newScatterND(n ops.Node) (operation, error) {
 	var known []string
 	if n.Opset >= 16 {

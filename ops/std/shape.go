@@ -6,7 +6,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newShape returns Shape (opsets 1, 13, 15): the sizes of the dimensions of a tensor of any
+// newShape returns Shape (opsets 1, 13, 15, 19, 21, 23 to 25): the sizes of the dimensions of a tensor of any
 // type, as an int64 vector.
 //
 // Attributes (since opset 15): start (default 0) and end (default: the rank), the range of
@@ -57,7 +57,7 @@ func (k shapeOf) fold(in []*ops.Input) *ops.Tensor {
 	return mustTensor([]int{len(sizes)}, sizes)
 }
 
-// newSize returns Size (opsets 1, 13): the number of elements of a tensor of any type, as
+// newSize returns Size (opsets 1, 13, 19, 21, 23 to 25): the number of elements of a tensor of any type, as
 // an int64 scalar. There are no attributes.
 func newSize(n ops.Node) (operation, error) { return sizeOf{}, n.Attributes.Only() }
 
@@ -78,19 +78,18 @@ func (sizeOf) fold(in []*ops.Input) *ops.Tensor {
 	return mustTensor(nil, []int64{int64(n.Size)})
 }
 
-// newConstant returns Constant (opsets 1, 9, 11, 12, 13): a tensor that is an attribute.
+// newConstant returns Constant (opsets 1, 9, 11 to 13, 19, 21, 23 to 25): a tensor that is an
+// attribute.
 //
-// Attributes: exactly one of value and, since opset 12, value_float, value_floats,
-// value_int and value_ints. Strings and sparse tensors are not supported.
+// Attributes: exactly one of value and, since opset 12, value_float, value_floats, value_int,
+// value_ints, value_string and value_strings. Sparse tensors are not supported.
 func newConstant(n ops.Node) (operation, error) {
 	known := []string{"value"}
 	if n.Opset >= 12 {
-		known = append(known, "value_float", "value_floats", "value_int", "value_ints")
+		known = append(known, "value_float", "value_floats", "value_int", "value_ints", "value_string", "value_strings")
 	}
-	for _, name := range []string{"value_string", "value_strings", "sparse_value"} {
-		if _, ok := n.Attributes[name]; ok {
-			return nil, fmt.Errorf("%w: %s is not supported", ops.ErrAttribute, name)
-		}
+	if _, ok := n.Attributes["sparse_value"]; ok {
+		return nil, fmt.Errorf("%w: sparse_value is not supported: use a dense tensor", ops.ErrAttribute)
 	}
 	if err := n.Attributes.Only(known...); err != nil {
 		return nil, err
@@ -110,6 +109,12 @@ func newConstant(n ops.Node) (operation, error) {
 	case n.Attributes["value_int"] != nil:
 		v, e := ops.Attr(n.Attributes, "value_int", int64(0))
 		value, err = scalarOf(v, e)
+	case n.Attributes["value_string"] != nil:
+		v, e := ops.Attr(n.Attributes, "value_string", "")
+		value, err = scalarOf(v, e)
+	case n.Attributes["value_strings"] != nil:
+		v, e := ops.Attr[[]string](n.Attributes, "value_strings", nil)
+		value, err = vectorOf(v, e)
 	case n.Attributes["value_floats"] != nil:
 		v, e := ops.Attr[[]float32](n.Attributes, "value_floats", nil)
 		value, err = vectorOf(v, e)
@@ -144,7 +149,7 @@ func (k constant) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error 
 
 func (k constant) fold([]*ops.Input) *ops.Tensor { return k.value }
 
-// newConstantOfShape returns ConstantOfShape (opset 9): a tensor whose elements are all
+// newConstantOfShape returns ConstantOfShape (opsets 9, 20, 21, 23 to 25): a tensor whose elements are all
 // equal. The shape is the input, an int64 vector.
 //
 // Attributes: value (default: float32 0), a tensor with one element of any type.

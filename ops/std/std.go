@@ -51,11 +51,14 @@ func operator(name string, minInputs, maxInputs int, newOperation func(ops.Node)
 			if err := checkOpset(name, n.Opset); err != nil {
 				return nil, err
 			}
-			k, err := newOperation(n)
+			k, err := newOperation(withoutHints(n))
 			if err != nil {
 				return nil, err
 			}
 			o := &op{single: k, minInputs: minInputs, maxInputs: maxInputs}
+			if _, old := k.(aligned); old {
+				return o, nil // the gradients know the broadcasting of today alone
+			}
 			if g := gradientOf(name); g != nil {
 				return &differentiable{o, g}, nil
 			}
@@ -76,6 +79,7 @@ func multiOperator(name string, minInputs, maxInputs, minOutputs, maxOutputs int
 			if err := checkOpset(name, n.Opset); err != nil {
 				return nil, err
 			}
+			n = withoutHints(n)
 			n.NumOutputs = max(n.NumOutputs, minOutputs)
 			if err := checkNumber("outputs", n.NumOutputs, minOutputs, maxOutputs); err != nil {
 				return nil, err
