@@ -368,3 +368,16 @@ func Unsigned(dst []uint8, x Bytes) {
 		dst[done+i] = v ^ 0x80
 	}
 }
+
+// Split sets even[i] = x[2*i] and odd[i] = x[2*i+1] for all i for which x has the element.
+func Split(even, odd, x []uint8) {
+	n := len(x) / 2
+	even, odd = even[:len(x)-n], odd[:n]
+	done := splitVectors(even[:n], odd, x)
+	for i := done; i < n; i++ {
+		even[i], odd[i] = x[2*i], x[2*i+1]
+	}
+	if len(even) > n {
+		even[n] = x[2*n]
+	}
+}

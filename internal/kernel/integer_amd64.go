@@ -150,3 +150,16 @@ func flipVectors(dst, x []uint8) (n int) {
 	flipAVX2(&dst[0], &x[0], n)
 	return n
 }
+
+// splitVectors is Split for the first pairs, or for all of them: the last ones are computed twice then.
+func splitVectors(even, odd, x []uint8) int {
+	n := len(odd)
+	if n < 32 || active() < AVX2 {
+		return 0
+	}
+	splitAVX2(&even[0], &odd[0], &x[0], n&^31)
+	if at := n - 32; n%32 > 0 {
+		splitAVX2(&even[at], &odd[at], &x[2*at], 32)
+	}
+	return n
+}

@@ -231,6 +231,21 @@ func TestDepthwise_EqualsTheDefinition(t *testing.T) {
 	}
 }
 
+func TestSplit_SeparatesNeighbors(t *testing.T) {
+	for n := range 200 {
+		x := randomBytes(rand.New(rand.NewPCG(uint64(n), 1)), n, false).data
+		for _, tier := range Tiers() {
+			undo := Use(tier)
+			even, odd := make([]uint8, (n+1)/2), make([]uint8, n/2)
+			Split(even, odd, x)
+			undo()
+			for i, v := range x {
+				require.Equal(t, v, [][]uint8{even, odd}[i%2][i/2], "%v, %d of %d", tier, i, n)
+			}
+		}
+	}
+}
+
 func TestQuantize_RoundsAndSaturates(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	x := []float32{0, 0.5, 1.5, 2.5, -0.5, -1.5, 126.5, 127.5, 300, -300, inf, -inf, nan, 3e38, -3e38, 1, 2}

@@ -49237,3 +49237,33 @@ vector:
 	MOVQ         AX, ret+24(FP)
 	VZEROUPPER
 	RET
+
+// func splitAVX2(even *uint8, odd *uint8, x *uint8, n int)
+// Requires: AVX, AVX2
+TEXT ·splitAVX2(SB), NOSPLIT, $0-32
+	MOVQ     even+0(FP), AX
+	MOVQ     odd+8(FP), CX
+	MOVQ     x+16(FP), DX
+	MOVQ     n+24(FP), BX
+	VPCMPEQW Y0, Y0, Y0
+	VPSRLW   $0x08, Y0, Y0
+	XORQ     SI, SI
+
+vector:
+	VMOVUPS   (DX)(SI*2), Y1
+	VPAND     Y0, Y1, Y3
+	VPSRLW    $0x08, Y1, Y1
+	VMOVUPS   32(DX)(SI*2), Y2
+	VPAND     Y0, Y2, Y4
+	VPSRLW    $0x08, Y2, Y2
+	VPACKUSWB Y4, Y3, Y3
+	VPACKUSWB Y2, Y1, Y1
+	VPERMQ    $0xd8, Y3, Y3
+	VPERMQ    $0xd8, Y1, Y1
+	VMOVUPS   Y3, (AX)(SI*1)
+	VMOVUPS   Y1, (CX)(SI*1)
+	ADDQ      $0x20, SI
+	CMPQ      SI, BX
+	JL        vector
+	VZEROUPPER
+	RET

@@ -1437,3 +1437,8 @@ func widenAVX2(dst *uint32, x *uint8, n int, flip uint32)
 //
 //go:noescape
 func sumBytesAVX2(x *uint8, n int, flip uint32) int
+
+// splitAVX2 sets even[i] = x[2*i] and odd[i] = x[2*i+1] for i < n. n is a positive multiple of 32.
+//
+//go:noescape
+func splitAVX2(even *uint8, odd *uint8, x *uint8, n int)

@@ -41,3 +41,5 @@ func dequantizeVectors([]float32, []uint8, float32, int32, uint8) int { return 0
 func boundsVectors(_ []float32, low, high float32) (n int, least, largest float32) {
 	return 0, low, high
 }
+
+func splitVectors(_, _, _ []uint8) int { return 0 }

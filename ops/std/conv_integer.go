@@ -61,9 +61,7 @@ func (k convInteger) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) er
 	to, _ := ops.Data[int32](out)
 	plane := numElements(out.Shape()[2:])
 	return j.run(ctx, &inputs, func(_ *integerTile, filter, first int, sums []int32) {
-		j.grid.between(first, len(sums), func(at, place, count int) {
-			copy(to[filter*plane+place:][:count], sums[at:])
-		})
+		scatter(j.grid, to[filter*plane:], first, sums)
 	})
 }
 
@@ -181,14 +179,12 @@ func (k qLinearConv) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) er
 			kernel.Requantize(to[filter*plane+first:][:len(sums)], sums, factor(filter), quantum)
 			return
 		}
-		sums = sums[:min(roundUp(len(sums), room), cap(sums))] // whole vectors are faster
+		sums = sums[:roundUp(len(sums), room)] // whole vectors are faster
 		if cap(t.bytes) < len(sums) {
 			t.bytes = make([]uint8, len(sums))
 		}
 		b := t.bytes[:len(sums)]
 		kernel.Requantize(b, sums, factor(filter), quantum)
-		j.grid.between(first, len(sums), func(at, place, count int) {
-			copy(to[filter*plane+place:][:count], b[at:])
-		})
+		scatter(j.grid, to[filter*plane:], first, b)
 	})
 }

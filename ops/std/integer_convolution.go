@@ -11,7 +11,7 @@ import (
 // kept from run to run.
 type integerConvolution struct {
 	of              *conv
-	image, window   []int // shapes of x and w
+	image, window   []int      // shapes of x and w
 	grid            *pixelGrid // nil if the padding is too large
 	group, channels int
 	filters         int // of one group, like channels
@@ -74,7 +74,10 @@ func (j *integerConvolution) run(ctx *ops.Context, in *integerInputs, done func(
 		return err
 	}
 	g := j.grid
-	const most = 256
+	most := 256
+	if j.single {
+		most = 1024
+	}
 	blocks := (g.positions + most - 1) / most
 	rows := 2 * kernel.Tiling().Rows
 	chunks := 1 // of the filters
@@ -219,19 +222,20 @@ func (j *integerConvolution) loadPixels(ctx *ops.Context, in *integerInputs) err
 	inputs := g.element / (j.group * j.channels)
 	signed := isSigned(in.x)
 	return ctx.For(j.group*j.words*rows, max(1, grain/g.axes[len(g.axes)-1].size), func(lo, hi int) error {
-		var words []uint32
-		var single []uint8
+		var words spareRow[uint32]
+		var single spareRow[uint8]
 		watching := cancelCheck{ctx: ctx}
+		r := g.rowsFrom(lo % rows)
 		for ; lo < hi; lo++ {
-			part, row := lo/rows, lo%rows
+			part := lo / rows
 			group, word := part/j.words, part%j.words
 			if j.single {
-				fillRow(g, j.bytes[part*places:][:places], row, kernel.Unsign(in.zeroX, signed), &single, func(dst []uint8, from int) {
+				fillRow(&r, j.bytes[part*places:][:places], kernel.Unsign(in.zeroX, signed), &single, func(dst []uint8, from int) {
 					from += group * inputs
 					kernel.Unsigned(dst, x.Slice(from, from+len(dst)))
 				})
 			} else {
-				fillRow(g, j.pixels[part*places:][:places], row, kernel.Fill(in.zeroX, signed), &words, func(dst []uint32, from int) {
+				fillRow(&r, j.pixels[part*places:][:places], kernel.Fill(in.zeroX, signed), &words, func(dst []uint32, from int) {
 					var starts [4]int
 					n := min(per, j.channels-word*per)
 					for c := range n {
@@ -242,6 +246,9 @@ func (j *integerConvolution) loadPixels(ctx *ops.Context, in *integerInputs) err
 			}
 			if err := watching.after(g.axes[len(g.axes)-1].size); err != nil {
 				return err
+			}
+			if r.next(); r.row == rows {
+				r = g.rowsFrom(0)
 			}
 		}
 		return nil

@@ -133,62 +133,139 @@ func (g *pixelGrid) rows() int {
 	return n
 }
 
-// fillRow fills a row of a grid: dst holds the places of a channel, and read copies pixels of the input
-// that begin at a place. spare is memory for a row of the input.
-func fillRow[T uint8 | uint32](g *pixelGrid, dst []T, row int, padding T, spare *[]T, read func(dst []T, from int)) {
+// gridRows goes through rows of a grid.
+type gridRows struct {
+	g           *pixelGrid
+	row         int
+	first       int // place of the row in the first plane of the last axis
+	from        int // place of its first pixel in the input
+	inside      bool
+	left, pixel int // of the last of the other axes: rows until its end, and its pixel
+	padded      bool
+}
+
+// rowsFrom returns the rows of a grid from a given one on.
+func (g *pixelGrid) rowsFrom(row int) gridRows {
+	r := gridRows{g: g, row: row}
+	r.locate()
+	return r
+}
+
+// locate finds everything but row anew.
+func (r *gridRows) locate() {
+	g, row := r.g, r.row
 	last := len(g.axes) - 1
-	end := &g.axes[last]
-	plane, place, from, inside, factor := 0, 0, 0, true, 1
+	r.first, r.from, r.padded = 0, 0, false
+	factor := len(g.axes[last].phases) * g.plane
 	for i := last - 1; i >= 0; i-- {
 		a := &g.axes[i]
 		x := row % a.size
 		row /= a.size
 		phase := row % len(a.phases)
 		row /= len(a.phases)
-		place += x * a.step
-		plane += phase * factor
-		factor *= len(a.phases)
 		pixel := x*a.stride + a.phases[phase] - a.before
-		inside = inside && pixel >= 0 && pixel < a.in
-		from += pixel * a.pixels
+		r.first += x*a.step + phase*factor
+		factor *= len(a.phases)
+		r.from += pixel * a.pixels
+		if i == last-1 {
+			r.left, r.pixel = a.size-x, pixel
+		} else if pixel < 0 || pixel >= a.in {
+			r.padded = true
+		}
 	}
-	to := func(phase int) []T { return dst[(plane*len(end.phases)+phase)*g.plane+place:][:end.size] }
-	if !inside {
-		for phase := range end.phases {
-			fill(to(phase), padding)
+	r.look()
+}
+
+// look determines whether the row lies on the image.
+func (r *gridRows) look() {
+	r.inside = !r.padded && r.pixel >= 0 && r.pixel < r.g.axes[len(r.g.axes)-2].in
+}
+
+// next moves to the next row.
+func (r *gridRows) next() {
+	r.row++
+	if r.left--; r.left == 0 {
+		r.locate()
+		return
+	}
+	a := &r.g.axes[len(r.g.axes)-2]
+	r.first += a.step
+	r.pixel += a.stride
+	r.from += a.stride * a.pixels
+	r.look()
+}
+
+// spareRow is memory for a row of the input: for its pixels, and for those of its phases.
+type spareRow[T uint8 | uint32] struct{ pixels, even, odd []T }
+
+// fillRow fills a row of a grid: dst holds the places of a channel. Unless the row is padding only,
+// read copies pixels of the input that begin at a place.
+func fillRow[T uint8 | uint32](r *gridRows, dst []T, padding T, spare *spareRow[T], read func(dst []T, from int)) {
+	g := r.g
+	a := &g.axes[len(g.axes)-1]
+	if !r.inside {
+		for phase := range a.phases {
+			fill(dst[r.first+phase*g.plane:][:a.size], padding)
 		}
 		return
 	}
-	if end.stride == 1 {
-		line := to(0)
-		lo, hi := min(end.before, end.size), min(end.before+end.in, end.size)
+	if a.stride == 1 {
+		line := dst[r.first:][:a.size]
+		lo, hi := min(a.before, a.size), min(a.before+a.in, a.size)
 		fill(line[:lo], padding)
-		read(line[lo:hi], from)
+		read(line[lo:hi], r.from)
 		fill(line[hi:], padding)
 		return
 	}
-	if cap(*spare) < end.in {
-		*spare = make([]T, end.in)
+	if len(spare.pixels) < a.in {
+		spare.pixels, spare.even, spare.odd = make([]T, a.in), make([]T, (a.in+1)/2), make([]T, (a.in+1)/2)
 	}
-	pixels := (*spare)[:end.in]
-	read(pixels, from)
-	for phase, p := range end.phases {
-		line := to(phase)
+	pixels := spare.pixels[:a.in]
+	read(pixels, r.from)
+	if a.stride == 2 {
+		splitPixels(spare.even, spare.odd, pixels)
+	}
+	for phase, p := range a.phases {
+		line := dst[r.first+phase*g.plane:][:a.size]
 		// Places lo to hi-1 lie on the image.
-		offset := p - end.before
+		offset := p - a.before
 		lo, hi := 0, 0
 		if offset < 0 {
-			lo = min(end.size, (-offset+end.stride-1)/end.stride)
+			lo = min(a.size, (-offset+a.stride-1)/a.stride)
 		}
-		if end.in > offset {
-			hi = min(end.size, (end.in-offset+end.stride-1)/end.stride)
+		if a.in > offset {
+			hi = min(a.size, (a.in-offset+a.stride-1)/a.stride)
 		}
 		hi = max(lo, hi)
 		fill(line[:lo], padding)
-		for j, at := lo, offset+lo*end.stride; j < hi; j, at = j+1, at+end.stride {
-			line[j] = pixels[at]
-		}
 		fill(line[hi:], padding)
+		at := offset + lo*a.stride
+		switch {
+		case a.stride == 2 && at%2 == 0:
+			copy(line[lo:hi], spare.even[at/2:])
+		case a.stride == 2:
+			copy(line[lo:hi], spare.odd[at/2:])
+		default:
+			for j := range line[lo:hi] {
+				line[lo+j] = pixels[at+j*a.stride]
+			}
+		}
+	}
+}
+
+// splitPixels separates pixels with an even index from those with an odd one.
+func splitPixels[T uint8 | uint32](even, odd, pixels []T) {
+	if b, ok := any(pixels).([]uint8); ok {
+		kernel.Split(any(even).([]uint8), any(odd).([]uint8), b)
+		return
+	}
+	n := len(pixels) / 2
+	even, odd = even[:len(pixels)-n], odd[:n]
+	for i := range odd {
+		even[i], odd[i] = pixels[2*i], pixels[2*i+1]
+	}
+	if len(even) > n {
+		even[n] = pixels[2*n]
 	}
 }
 
@@ -198,15 +275,16 @@ func fill[T any](v []T, x T) {
 	}
 }
 
-// between calls run for the parts of runs in a block of places: with the place in the block, that in
-// the output of the first filter, and the number of positions.
-func (g *pixelGrid) between(first, n int, run func(at, place, count int)) {
+// scatter copies the values at output positions, of a block of places that begins at first, to a plane
+// of the output.
+func scatter[T any](g *pixelGrid, to []T, first int, values []T) {
 	i, _ := slices.BinarySearchFunc(g.runs, first, func(r gridRun, first int) int { return r.first + r.count - 1 - first })
-	for ; i < len(g.runs) && g.runs[i].first < first+n; i++ {
-		r := g.runs[i]
+	end := first + len(values)
+	for ; i < len(g.runs) && g.runs[i].first < end; i++ {
+		r := &g.runs[i]
 		skip := max(0, first-r.first)
-		if count := min(r.count, first+n-r.first) - skip; count > 0 {
-			run(r.first+skip-first, r.place+skip, count)
+		if count := min(r.count, end-r.first) - skip; count > 0 {
+			copy(to[r.place+skip:][:count], values[r.first+skip-first:])
 		}
 	}
 }

@@ -370,6 +370,38 @@ func (t *tiling) depthwise() {
 	RET()
 }
 
+// splitAVX2 separates neighboring bytes.
+func splitAVX2() {
+	TEXT("splitAVX2", NOSPLIT, "func(even, odd, x *uint8, n int)")
+	Doc("splitAVX2 sets even[i] = x[2*i] and odd[i] = x[2*i+1] for i < n. n is a positive multiple of 32.")
+	Pragma("noescape")
+	even, odd := Load(Param("even"), GP64()), Load(Param("odd"), GP64())
+	x, n := Load(Param("x"), GP64()), Load(Param("n"), GP64())
+	i := GP64()
+	mask := reg.Y0
+	VPCMPEQW(mask, mask, mask)
+	VPSRLW(U8(8), mask, mask)
+	XORQ(i, i)
+	Label("vector")
+	for half := range 2 {
+		v, low := vectorRegister(8, 1+half), vectorRegister(8, 3+half)
+		VMOVUPS(Mem{Base: x, Index: i, Scale: 2, Disp: 32 * half}, v)
+		VPAND(mask, v, low)
+		VPSRLW(U8(8), v, v)
+	}
+	VPACKUSWB(reg.Y4, reg.Y3, reg.Y3)
+	VPACKUSWB(reg.Y2, reg.Y1, reg.Y1)
+	VPERMQ(U8(0xd8), reg.Y3, reg.Y3)
+	VPERMQ(U8(0xd8), reg.Y1, reg.Y1)
+	VMOVUPS(reg.Y3, Mem{Base: even, Index: i, Scale: 1})
+	VMOVUPS(reg.Y1, Mem{Base: odd, Index: i, Scale: 1})
+	ADDQ(Imm(32), i)
+	CMPQ(i, n)
+	JL(LabelRef("vector"))
+	VZEROUPPER()
+	RET()
+}
+
 // longsOnce returns read-only data, which it creates at the first call.
 func longsOnce(name string, values ...uint32) Mem {
 	return data(name, func() Mem { return longs(name, values...) })

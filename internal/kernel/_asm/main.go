@@ -91,6 +91,7 @@ func main() {
 	flipAVX2()
 	widenAVX2()
 	sumBytesAVX2()
+	splitAVX2()
 	Generate()
 	if err := writeTables("../tables_amd64.go"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
