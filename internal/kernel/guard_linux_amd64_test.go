@@ -148,7 +148,7 @@ func TestIntegers_StayWithinTheirBuffers(t *testing.T) {
 			guarded(t, &weights)
 			guarded(t, &out)
 			Depthwise(out, x, NewTaps([]int{0, 10}), weights, 1)
-			Unsigned(x, Bytes{data: x, signed: true})
+			MakeUnsigned(x)
 		}
 	})
 	for _, tier := range Tiers() {

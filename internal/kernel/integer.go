@@ -66,29 +66,46 @@ type dots struct {
 }
 
 var portableDots = dots{
-	name: "portable", rows: 4, columns: 16, lanes: 1, per: 2,
+	name: "portable", rows: 4, columns: 16, lanes: 4, per: 2,
 	tile: dotsPortable, row: rowOfPairs, interleave: interleavePairs, depthwise: depthwisePortable,
 }
 
 // pair returns a word of two integers.
 func pair(a, b int16) uint32 { return uint32(uint16(a)) | uint32(uint16(b))<<16 }
 
+// dotsPortable computes two rows and four columns at a time, whose sums stay in registers.
 func dotsPortable(rows, columns int, a []uint32, stride int, b []uint32, offsets []int, c []int32, ldc int, start, more []int32) {
-	for i := range rows {
-		row := a[i*stride:][:len(offsets)]
-		for j := range columns {
-			sum := c[i*ldc+j]
+	for i := 0; i < rows; i += 2 {
+		second := min(i+1, rows-1) // an odd row is computed twice
+		above, below := a[i*stride:][:len(offsets)], a[second*stride:][:len(offsets)]
+		for j := 0; j < columns; j += 4 {
+			top, bottom := (*[4]int32)(c[i*ldc+j:]), (*[4]int32)(c[second*ldc+j:])
+			s, r := *top, *bottom
 			if start != nil {
-				sum = start[i]
+				s, r = [4]int32{}, [4]int32{}
 				if more != nil {
-					sum += more[j]
+					s = *(*[4]int32)(more[j:])
+					r = s
+				}
+				for l := range s {
+					s[l], r[l] = s[l]+start[i], r[l]+start[second]
 				}
 			}
+			s0, s1, s2, s3, r0, r1, r2, r3 := s[0], s[1], s[2], s[3], r[0], r[1], r[2], r[3]
 			for t, o := range offsets {
-				v, w := row[t], b[o+j]
-				sum += int32(int16(v))*int32(int16(w)) + int32(v)>>16*(int32(w)>>16)
+				w := (*[4]uint32)(b[o+j:])
+				x, y := int32(int16(above[t])), int32(above[t])>>16
+				u, v := int32(int16(below[t])), int32(below[t])>>16
+				low, high := int32(int16(w[0])), int32(w[0])>>16
+				s0, r0 = s0+x*low+y*high, r0+u*low+v*high
+				low, high = int32(int16(w[1])), int32(w[1])>>16
+				s1, r1 = s1+x*low+y*high, r1+u*low+v*high
+				low, high = int32(int16(w[2])), int32(w[2])>>16
+				s2, r2 = s2+x*low+y*high, r2+u*low+v*high
+				low, high = int32(int16(w[3])), int32(w[3])>>16
+				s3, r3 = s3+x*low+y*high, r3+u*low+v*high
 			}
-			c[i*ldc+j] = sum
+			*top, *bottom = [4]int32{s0, s1, s2, s3}, [4]int32{r0, r1, r2, r3}
 		}
 	}
 }
@@ -330,12 +347,9 @@ func Interleave(dst []uint32, x Bytes, starts []int, n int) {
 	activeDots().interleave(dst[:n], x.data, &all, n, x.signed)
 }
 
-// Unsign returns an integer of B as it is stored.
-func Unsign(v int32, signed bool) uint8 { return uint8(v) ^ flipOf(signed) }
-
 // Fill returns the word of B whose integers are all v.
 func Fill(v int32, signed bool) uint32 {
-	b := uint32(Unsign(v, signed))
+	b := uint32(uint8(v) ^ flipOf(signed))
 	if activeDots().per == 4 {
 		return b * 0x01010101
 	}
@@ -357,15 +371,11 @@ func Depthwise(out []int32, x []uint8, taps Taps, weights []int32, start int32) 
 	}
 }
 
-// Unsigned copies integers of B as they are stored.
-func Unsigned(dst []uint8, x Bytes) {
-	if !x.signed {
-		copy(dst, x.data)
-		return
-	}
-	done := flipVectors(dst[:len(x.data)], x.data)
-	for i, v := range x.data[done:] {
-		dst[done+i] = v ^ 0x80
+// MakeUnsigned stores signed integers as those of B.
+func MakeUnsigned(x []uint8) {
+	done := flipVectors(x, x)
+	for i := range x[done:] {
+		x[done+i] ^= 0x80
 	}
 }
 

@@ -221,7 +221,7 @@ func (j *integerConvolution) loadPixels(ctx *ops.Context, in *integerInputs) err
 	per := kernel.Tiling().PerWord
 	inputs := g.element / (j.group * j.channels)
 	signed := isSigned(in.x)
-	return ctx.For(j.group*j.words*rows, max(1, grain/g.axes[len(g.axes)-1].size), func(lo, hi int) error {
+	err := ctx.For(j.group*j.words*rows, max(1, grain/g.axes[len(g.axes)-1].size), func(lo, hi int) error {
 		var words spareRow[uint32]
 		var single spareRow[uint8]
 		watching := cancelCheck{ctx: ctx}
@@ -230,9 +230,8 @@ func (j *integerConvolution) loadPixels(ctx *ops.Context, in *integerInputs) err
 			part := lo / rows
 			group, word := part/j.words, part%j.words
 			if j.single {
-				fillRow(&r, j.bytes[part*places:][:places], kernel.Unsign(in.zeroX, signed), &single, func(dst []uint8, from int) {
-					from += group * inputs
-					kernel.Unsigned(dst, x.Slice(from, from+len(dst)))
+				fillRow(&r, j.bytes[part*places:][:places], uint8(in.zeroX), &single, func(dst []uint8, from int) {
+					copy(dst, x.Data()[from+group*inputs:])
 				})
 			} else {
 				fillRow(&r, j.pixels[part*places:][:places], kernel.Fill(in.zeroX, signed), &words, func(dst []uint32, from int) {
@@ -251,6 +250,13 @@ func (j *integerConvolution) loadPixels(ctx *ops.Context, in *integerInputs) err
 				r = g.rowsFrom(0)
 			}
 		}
+		return nil
+	})
+	if err != nil || !j.single || !signed {
+		return err
+	}
+	return ctx.For(len(j.bytes), quantizeGrain, func(lo, hi int) error {
+		kernel.MakeUnsigned(j.bytes[lo:hi])
 		return nil
 	})
 }
