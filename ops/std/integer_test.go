@@ -231,3 +231,39 @@ func TestIntegerConvolutions_WithLargePadding(t *testing.T) {
 	one := opstest.F32(nil, 1)
 	inAllWays(t, "QLinearConv", attributes, tensors{x, one, opstest.Tensor(nil, uint8(1)), w, one, opstest.Tensor(nil, int8(0)), opstest.F32(nil, 2), opstest.Tensor(nil, int8(0))}, nil, bytes, "QLinearConv")
 }
+
+// BenchmarkQuantized runs layers of quantized networks on one core.
+func BenchmarkQuantized(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 43))
+	scale, zero := opstest.F32(nil, 0.01), opstest.Tensor(nil, uint8(3))
+	weights := func(shape ...int) *ops.Tensor { return randomQuantized(r, true, shape...) }
+	none := opstest.Tensor(nil, int8(0))
+	linear := func(x, w *ops.Tensor) tensors { return tensors{x, scale, zero, w, scale, none, scale, zero} }
+	for _, l := range []struct {
+		name, operator string
+		attributes     ops.Attributes
+		in             tensors
+	}{
+		{"matrices", "MatMulInteger", nil, tensors{randomQuantized(r, false, 128, 768), weights(768, 768), zero, none}},
+		{"row", "MatMulInteger", nil, tensors{randomQuantized(r, false, 1, 1024), weights(1024, 1024), zero, none}},
+		{"matrices", "QLinearMatMul", nil, linear(randomQuantized(r, false, 128, 768), weights(768, 768))},
+		{"first", "QLinearConv", attrs{"strides": []int64{2, 2}, "pads": []int64{3, 3, 3, 3}}, linear(randomQuantized(r, false, 1, 3, 224, 224), weights(64, 3, 7, 7))},
+		{"3x3", "QLinearConv", attrs{"pads": []int64{1, 1, 1, 1}}, linear(randomQuantized(r, false, 1, 64, 56, 56), weights(64, 64, 3, 3))},
+		{"1x1", "QLinearConv", nil, linear(randomQuantized(r, false, 1, 64, 56, 56), weights(256, 64, 1, 1))},
+		{"depthwise", "QLinearConv", attrs{"group": int64(144), "pads": []int64{1, 1, 1, 1}}, linear(randomQuantized(r, false, 1, 144, 56, 56), weights(144, 1, 3, 3))},
+		{"million", "QuantizeLinear", nil, tensors{opstest.Random(1, 1<<20), scale, zero}},
+		{"million", "DequantizeLinear", nil, tensors{randomQuantized(r, false, 1<<20), scale, zero}},
+		{"million", "DynamicQuantizeLinear", nil, tensors{opstest.Random(1, 1<<20)}},
+	} {
+		b.Run(l.operator+"/"+l.name, func(b *testing.B) {
+			op, err := find(b, l.operator).New(ops.Node{Opset: 17, NumInputs: len(l.in), NumOutputs: 1, Attributes: l.attributes})
+			require.NoError(b, err)
+			ctx := &ops.Context{Context: b.Context(), Pool: parallel.New(1), Constants: []bool{1: true, 3: true, 7: false}}
+			for b.Loop() {
+				if _, err := ops.Run(op, ctx, l.in); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
