@@ -125,7 +125,7 @@ func TestGradientKernels_StayWithinTheirBuffers(t *testing.T) {
 // TestIntegers_StayWithinTheirBuffers runs products, convolutions and conversions of integers
 // between inaccessible pages.
 func TestIntegers_StayWithinTheirBuffers(t *testing.T) {
-	eachDots(t, func(*dots) {
+	eachDots(func(*dots) {
 		for seed := range uint64(100) {
 			r := rand.New(rand.NewPCG(seed, 35))
 			c := randomIntegers(r, 1<<16)

@@ -309,9 +309,10 @@ func (r *IntegerRows) Multiply(ctx context.Context, i0, i1 int, x []uint32, taps
 	}
 	for j := 0; j < n; j += d.columns {
 		width := min(d.columns, roundUp(n-j, d.lanes))
-		for i, rows := i0, 0; i < i1; i += rows {
-			if rows = min(d.rows, i1-i); rows < i1-i && i1-i < 2*d.rows {
-				rows = (i1 - i + 1) / 2
+		for i := i0; i < i1; {
+			rows := min(d.rows, i1-i)
+			if rows < i1-i && i1-i < 2*d.rows {
+				rows = (i1 - i + 1) / 2 // two tiles of about the same size
 			}
 			from := start[i-i0 : i-i0+rows]
 			extra := more
@@ -326,6 +327,7 @@ func (r *IntegerRows) Multiply(ctx context.Context, i0, i1 int, x []uint32, taps
 				d.tile(rows, width, r.packed[i*r.stride+lo:], r.stride, x[j:], taps.offsets[lo:hi], c[(i-i0)*ldc+j:], ldc, from, extra)
 				from, extra = nil, nil
 			}
+			i += rows
 		}
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 )
 
 // eachDots runs a test for all dots of the machine.
-func eachDots(t testing.TB, run func(d *dots)) {
+func eachDots(run func(d *dots)) {
 	for _, d := range dotsTiers() {
 		undo := useDots(d)
 		run(d)
@@ -100,7 +100,7 @@ func (c integerTask) run(t testing.TB, r *rand.Rand, guard func(rows *IntegerRow
 }
 
 func compareIntegers(t *testing.T, seed uint64, most int) {
-	eachDots(t, func(d *dots) {
+	eachDots(func(d *dots) {
 		r := rand.New(rand.NewPCG(seed, 31))
 		c := randomIntegers(r, most)
 		out := c.run(t, r, func(*IntegerRows, *IntegerColumns, *[]int32) {})
@@ -132,7 +132,7 @@ func TestIntegers_WrapAround(t *testing.T) {
 	const k = 1 << 18
 	c := integerTask{m: 1, n: 1, k: k, a: Uint8s(slices.Repeat([]uint8{255}, k)), b: Uint8s(slices.Repeat([]uint8{254}, k)), zeros: Zeros{A: []int32{0}, B: []int32{0}}}
 	sum := int64(k) * 255 * 254
-	eachDots(t, func(d *dots) {
+	eachDots(func(d *dots) {
 		out := c.run(t, rand.New(rand.NewPCG(1, 1)), func(*IntegerRows, *IntegerColumns, *[]int32) {})
 		require.Equal(t, int32(sum), out[0], d.name)
 	})
@@ -200,7 +200,7 @@ func (c windowTask) run(t testing.TB, guard func(words *[]uint32, out *[]int32))
 
 func TestIntegers_Convolve(t *testing.T) {
 	for seed := range uint64(200) {
-		eachDots(t, func(d *dots) {
+		eachDots(func(d *dots) {
 			c := randomWindows(rand.New(rand.NewPCG(seed, 32)))
 			out := c.run(t, func(*[]uint32, *[]int32) {})
 			for i := range c.w {
@@ -214,7 +214,7 @@ func TestIntegers_Convolve(t *testing.T) {
 
 func TestDepthwise_EqualsTheDefinition(t *testing.T) {
 	for seed := range uint64(100) {
-		eachDots(t, func(d *dots) {
+		eachDots(func(d *dots) {
 			c := randomWindows(rand.New(rand.NewPCG(seed, 33)))
 			c.channels = 1
 			x, weights := make([]uint8, c.width()), make([]int32, c.taps)
@@ -335,7 +335,7 @@ func (q quantizationTask) run() []any {
 // BenchmarkIntegers reports the multiplications and additions per second.
 func BenchmarkIntegers(b *testing.B) {
 	for _, s := range []struct{ m, n, k int }{{1, 1024, 1024}, {128, 768, 768}, {512, 512, 512}} {
-		eachDots(b, func(d *dots) {
+		eachDots(func(d *dots) {
 			b.Run(fmt.Sprintf("%s/m=%d/n=%d/k=%d", d.name, s.m, s.n, s.k), func(b *testing.B) {
 				r := rand.New(rand.NewPCG(1, 2))
 				c := integerTask{m: s.m, n: s.n, k: s.k, a: randomBytes(r, s.m*s.k, false), b: randomBytes(r, s.k*s.n, true), zeros: Zeros{A: []int32{3}, B: []int32{0}}}

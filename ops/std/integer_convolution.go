@@ -2,6 +2,7 @@ package std
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
@@ -17,15 +18,14 @@ type integerConvolution struct {
 	filters         int // of one group, like channels
 	words           int // of a place of a group
 
-	taps      kernel.Taps
-	single    bool                  // whether a group has one channel
-	ready     bool                  // whether the weights are constant and complete
-	rows      []*kernel.IntegerRows // of each group
-	pixels    []uint32              // grids of each word of each group
-	bytes     []uint8               // grids of each group, if they have one channel
-	weights   []int32               // minus their zero points, if groups have one channel
-	start     []int32               // what the sums of each filter start with
-	positions int                   // of a block
+	taps    kernel.Taps
+	single  bool                  // whether a group has one channel
+	ready   bool                  // whether the weights are constant and complete
+	rows    []*kernel.IntegerRows // of each group
+	pixels  []uint32              // grids of each word of each group, of the current run
+	bytes   []uint8               // instead of pixels, grids of each group, if they have one channel
+	weights []int32               // minus their zero points, if groups have one channel
+	start   []int32               // what the sums of each filter start with
 }
 
 // integerInputs are the inputs of one run.
@@ -70,10 +70,23 @@ func (c *conv) prepareIntegers(ctx *ops.Context, in *integerInputs) (*integerCon
 
 // run calls done with sums of a filter, for parts of the places of the grid that begin at first.
 func (j *integerConvolution) run(ctx *ops.Context, in *integerInputs, done func(t *integerTile, filter, first int, sums []int32)) error {
+	g := j.grid
+	if err := ctx.Reserve(int64(j.group) * int64(g.places()) * int64(4*j.words)); err != nil {
+		return err
+	}
+	if j.single {
+		p := gridsOf[uint8](&byteGrids, j.group*g.places()+room)
+		defer byteGrids.Put(p)
+		j.bytes = *p
+	} else {
+		p := gridsOf[uint32](&wordGrids, j.group*j.words*g.places()+room)
+		defer wordGrids.Put(p)
+		j.pixels = *p
+	}
+	defer func() { j.bytes, j.pixels = nil, nil }()
 	if err := j.load(ctx, in); err != nil {
 		return err
 	}
-	g := j.grid
 	most := 256
 	if j.single {
 		most = 1024
@@ -123,6 +136,23 @@ func (j *integerConvolution) run(ctx *ops.Context, in *integerInputs, done func(
 	})
 }
 
+// byteGrids and wordGrids hold the memory of grids. Convolutions share it, so that a network needs only as
+// much as its largest convolution.
+var (
+	byteGrids = sync.Pool{New: func() any { return new([]uint8) }}
+	wordGrids = sync.Pool{New: func() any { return new([]uint32) }}
+)
+
+// gridsOf returns memory for n places, whose content is undefined.
+func gridsOf[T any](pool *sync.Pool, n int) *[]T {
+	p := pool.Get().(*[]T)
+	if cap(*p) < n {
+		*p = make([]T, n)
+	}
+	*p = (*p)[:n]
+	return p
+}
+
 func roundUp(n, to int) int { return (n + to - 1) / to * to }
 
 // multiply computes the sums of filters i0 to i1-1 of a group at n places.
@@ -158,10 +188,9 @@ func (j *integerConvolution) zeroW(in *integerInputs, filter int) int32 {
 
 // load copies the operands into the layout of the kernel.
 func (j *integerConvolution) load(ctx *ops.Context, in *integerInputs) error {
-	g, taps := j.grid, len(j.grid.taps)
+	taps := len(j.grid.taps)
 	k, filters := j.channels*taps, j.group*j.filters
-	size := int64(j.group) * int64(g.places()) * int64(4*j.words)
-	if err := ctx.Reserve(size + int64(j.group)*kernel.IntegerRowsBytes(j.filters+1, j.channels, taps)); err != nil {
+	if err := ctx.Reserve(int64(j.group) * kernel.IntegerRowsBytes(j.filters+1, j.channels, taps)); err != nil {
 		return err
 	}
 	w := bytesOf(in.w)
@@ -169,9 +198,8 @@ func (j *integerConvolution) load(ctx *ops.Context, in *integerInputs) error {
 		j.start = make([]int32, filters)
 		switch {
 		case j.single:
-			j.bytes, j.weights = make([]uint8, j.group*g.places()+room), make([]int32, filters*taps)
+			j.weights = make([]int32, filters*taps)
 		default:
-			j.pixels = make([]uint32, j.group*j.words*g.places()+room)
 			for range j.group {
 				j.rows = append(j.rows, kernel.NewIntegerRows(j.filters+1, j.channels, taps, isSigned(in.w)))
 			}

@@ -39,7 +39,7 @@ func randomScale(r *rand.Rand, shape ...int) *ops.Tensor {
 }
 
 // integersOf returns elements minus their zero points, which place finds for an element.
-func integersOf(t *testing.T, x, zero *ops.Tensor, place func(i int) int) []int32 {
+func integersOf(x, zero *ops.Tensor, place func(i int) int) []int32 {
 	v := make([]int32, x.Len())
 	for i := range v {
 		v[i] = bytesOf(x).At(i)
@@ -114,7 +114,7 @@ func TestIntegerMatrices_EqualTheDefinition(t *testing.T) {
 		zeroA, zeroB := randomQuantized(r, signed[0], shapeA...), randomQuantized(r, signed[1], shapeB...)
 		row := func(i int) int { return i / k % zeroA.Len() }
 		column := func(i int) int { return (i/(k*n)*n + i%n) % zeroB.Len() }
-		x, y := integersOf(t, a, zeroA, row), integersOf(t, b, zeroB, column)
+		x, y := integersOf(a, zeroA, row), integersOf(b, zeroB, column)
 		all, _, _, _ := matrices(a.Shape(), b.Shape())
 		var sums []int32
 		var rows, columns []int // of each sum, through all matrices
