@@ -65,10 +65,10 @@ type (
 )
 
 // Float64 returns the number.
-func (f F16) Float64() float64 { return minifloat.Float16.Decode(uint16(f)) }
+func (f F16) Float64() float64 { return minifloat.DecodeFloat16(uint16(f)) }
 
 // Float64 returns the number.
-func (f BF16) Float64() float64 { return minifloat.BFloat16.Decode(uint16(f)) }
+func (f BF16) Float64() float64 { return minifloat.DecodeBFloat16(uint16(f)) }
 
 // Float64 returns the number.
 func (f F8E4M3FN) Float64() float64 { return minifloat.Float8E4M3FN.Decode(uint16(f)) }

@@ -14,6 +14,7 @@ type Format struct {
 	exponent, mantissa int // bits
 	bias               int
 	special            special
+	smallest           float64   // the smallest number above 0
 	decoded            []float64 // by bits; nil for 16-bit formats
 }
 
@@ -40,6 +41,7 @@ var (
 
 func newFormat(exponent, mantissa, bias int, s special) *Format {
 	f := &Format{exponent: exponent, mantissa: mantissa, bias: bias, special: s}
+	f.smallest = math.Ldexp(1, 1-f.bias-f.mantissa)
 	if width := 1 + exponent + mantissa; width <= 8 {
 		decoded := make([]float64, 1<<width)
 		for b := range decoded {
@@ -92,16 +94,42 @@ func (f *Format) Decode(bits uint16) float64 {
 		return math.Inf(sign(negative))
 	}
 	exponent, fraction := int(magnitude>>f.mantissa), int(magnitude)&(1<<f.mantissa-1)
-	if exponent == 0 {
-		exponent = 1 // a subnormal number
+	var v float64
+	if exponent == 0 { // a subnormal number
+		v = float64(fraction) * f.smallest
 	} else {
-		fraction |= 1 << f.mantissa
+		v = math.Float64frombits(uint64(exponent-f.bias+bias)<<mantissa | uint64(fraction)<<(mantissa-f.mantissa))
 	}
-	v := math.Ldexp(float64(fraction), exponent-f.bias-f.mantissa)
 	if negative {
-		return math.Copysign(v, -1)
+		return -v
 	}
 	return v
+}
+
+// The format of float64.
+const mantissa, bias = 52, 1023
+
+// DecodeFloat16 is Float16.Decode, but faster.
+func DecodeFloat16(bits uint16) float64 {
+	magnitude := bits & 0x7fff
+	if magnitude >= 0x7c00 {
+		return Float16.Decode(bits)
+	}
+	// The exponent of float32 is 112 larger, also that of subnormal numbers.
+	v := float64(math.Float32frombits(uint32(magnitude)<<13)) * 0x1p112
+	if bits != magnitude {
+		return -v
+	}
+	return v
+}
+
+// DecodeBFloat16 is BFloat16.Decode, but faster: the bits are the upper half of those of
+// float32.
+func DecodeBFloat16(bits uint16) float64 {
+	if bits&0x7fff > 0x7f80 {
+		return math.NaN()
+	}
+	return float64(math.Float32frombits(uint32(bits) << 16))
 }
 
 func sign(negative bool) int {
@@ -147,7 +175,6 @@ func (f *Format) Encode(v float64, saturate bool) uint16 {
 // round returns the bits of the nearest number to v, which is not negative, and false if it
 // is beyond the largest one.
 func (f *Format) round(v float64) (bits uint16, ok bool) {
-	const mantissa, bias = 52, 1023 // of float64
 	b := math.Float64bits(v)
 	exponent := int(b>>mantissa) - bias + f.bias
 	if exponent >= 1<<f.exponent {

@@ -50,6 +50,17 @@ func TestFormats_KeepTheirOwnNumbers(t *testing.T) {
 	}
 }
 
+func TestFastDecoders_AgreeWithTheFormats(t *testing.T) {
+	for b := range 1 << 16 {
+		for name, got := range map[string][2]float64{
+			"float16":  {minifloat.Float16.Decode(uint16(b)), minifloat.DecodeFloat16(uint16(b))},
+			"bfloat16": {minifloat.BFloat16.Decode(uint16(b)), minifloat.DecodeBFloat16(uint16(b))},
+		} {
+			require.Equal(t, math.Float64bits(got[0]), math.Float64bits(got[1]), "%s %#x", name, b)
+		}
+	}
+}
+
 // Between two neighbors, the nearer one counts; in the middle, the even one.
 func TestEncode_RoundsToTheNearestEvenNumber(t *testing.T) {
 	for _, c := range formats {

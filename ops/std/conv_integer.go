@@ -1,6 +1,8 @@
 package std
 
 import (
+	"fmt"
+
 	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -22,10 +24,10 @@ func newConvInteger(n ops.Node) (operation, error) {
 type convInteger struct{ *conv }
 
 func (k convInteger) infer(in []*ops.Input) (ops.Type, error) {
-	if err := checkZeroPoint("x", in, 0, 2, perTensor); err != nil {
+	if err := checkZero("x", in, 0, 2, perTensor); err != nil {
 		return ops.Type{}, err
 	}
-	if err := checkZeroPoint("w", in, 1, 3, perFilter); err != nil {
+	if err := checkZero("w", in, 1, 3, perFilter); err != nil {
 		return ops.Type{}, err
 	}
 	return convType(k.conv, in[0].Type, in[1].Type, nil, ops.Int32)
@@ -122,7 +124,7 @@ func newQLinearConv(n ops.Node) (operation, error) {
 type qLinearConv struct{ convInteger }
 
 func (k qLinearConv) infer(in []*ops.Input) (ops.Type, error) {
-	if err := checkQuantized(in, perTensor, perFilter); err != nil {
+	if err := checkQuantized(in); err != nil {
 		return ops.Type{}, err
 	}
 	var bias *ops.Input
@@ -133,6 +135,34 @@ func (k qLinearConv) infer(in []*ops.Input) (ops.Type, error) {
 		}
 	}
 	return convType(k.conv, in[0].Type, in[3].Type, bias, in[7].DType)
+}
+
+// checkQuantized checks the inputs of QLinearConv apart from the bias.
+func checkQuantized(in []*ops.Input) error {
+	for i, name := range []string{"x", "w"} {
+		check, x := []func(x, z ops.Type) bool{perTensor, perFilter}[i], 3*i
+		if err := checkZero(name, in, x, x+2, check); err != nil {
+			return err
+		}
+		scale, zero := in[x+1].Type, in[x+2].Type
+		if err := checkDType(name+"_scale", scale, ops.Float32); err != nil {
+			return err
+		}
+		if err := checkGranularity("scale", name, in[x].Type, scale, check); err != nil {
+			return err
+		}
+		ok := len(scale.Shape) == len(zero.Shape)
+		for j := 0; ok && j < len(scale.Shape); j++ {
+			_, ok = mergeDims(scale.Shape[j], zero.Shape[j])
+		}
+		if !ok {
+			return fmt.Errorf("%w: %s_scale is %v but %s_zero_point is %v", ops.ErrShape, name, scale, name, zero)
+		}
+	}
+	if err := checkScalar("y_scale", in[6].Type, ops.Float32); err != nil {
+		return err
+	}
+	return checkScalar("y_zero_point", in[7].Type, quantizedTypes...)
 }
 
 func (k qLinearConv) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {

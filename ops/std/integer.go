@@ -59,9 +59,9 @@ func optionalInput(in []*ops.Tensor, i int) *ops.Tensor {
 	return nil
 }
 
-// checkZeroPoint checks a quantized input and its zero point, which may be one for all elements or
+// checkZero checks a quantized input and its zero point, which may be one for all elements or
 // as check allows.
-func checkZeroPoint(name string, in []*ops.Input, x, zero int, check func(x, z ops.Type) bool) error {
+func checkZero(name string, in []*ops.Input, x, zero int, check func(x, z ops.Type) bool) error {
 	t := in[x].Type
 	if err := checkDType(name, t, quantizedTypes...); err != nil {
 		return err
@@ -101,10 +101,15 @@ func perFilter(x, z ops.Type) bool {
 	return ok
 }
 
-// perRow and perColumn allow one for each row or column of the matrices of x: a vector if they are
-// the same for all matrices, or else x's shape with the other axis reduced to 1.
-func perRow(x, z ops.Type) bool    { return perLine(x, z, 2) }
-func perColumn(x, z ops.Type) bool { return perLine(x, z, 1) }
+// isPerRow and isPerColumn report whether z is nil, a single scale or zero point, or one for each row
+// or column of the matrices of x: a vector if they are the same for all matrices, or else x's shape with
+// the other axis reduced to 1.
+func isPerRow(x, z *ops.Tensor) bool {
+	return z == nil || z.Len() == 1 || perLine(ops.TypeOf(x), ops.TypeOf(z), 2)
+}
+func isPerColumn(x, z *ops.Tensor) bool {
+	return z == nil || z.Len() == 1 || perLine(ops.TypeOf(x), ops.TypeOf(z), 1)
+}
 
 // perLine has an entry for each entry of an axis, counted from the end.
 func perLine(x, z ops.Type, axis int) bool {

@@ -1,7 +1,6 @@
 package std
 
 import (
-	"fmt"
 	"sync"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
@@ -9,18 +8,18 @@ import (
 )
 
 // newMatMulInteger returns MatMulInteger (opset 10): the product of A and B, int8 or uint8,
-// as int32. See newMatMul. The optional zero points are subtracted first. They are scalars,
-// or have one number per row of A and per column of B: a vector, or A's shape with K replaced by 1,
-// and B's likewise. There are no attributes.
+// as int32. See newMatMul. The optional zero points are subtracted first. They are scalars, or
+// vectors with one number per row of A and per column of B, or have the dimensions of A or B,
+// or 1. There are no attributes.
 func newMatMulInteger(n ops.Node) (operation, error) { return matMulInteger{}, n.Attributes.Only() }
 
 type matMulInteger struct{}
 
 func (matMulInteger) infer(in []*ops.Input) (ops.Type, error) {
-	if err := checkZeroPoint("A", in, 0, 2, perRow); err != nil {
+	if err := checkZeroPoint("A", in, 0, 2, -2); err != nil {
 		return ops.Type{}, err
 	}
-	if err := checkZeroPoint("B", in, 1, 3, perColumn); err != nil {
+	if err := checkZeroPoint("B", in, 1, 3, -1); err != nil {
 		return ops.Type{}, err
 	}
 	return matMulType(ops.Int32, in[0].Type, in[1].Type)
@@ -28,6 +27,13 @@ func (matMulInteger) infer(in []*ops.Input) (ops.Type, error) {
 
 func (matMulInteger) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	t := temporary{ctx: ctx}
+	if !isPerRow(in[0], optionalInput(in, 2)) || !isPerColumn(in[1], optionalInput(in, 3)) {
+		a, b := subtractZeroPoint(&t, in[0], optionalInput(in, 2), -2), subtractZeroPoint(&t, in[1], optionalInput(in, 3), -1)
+		if t.err != nil {
+			return t.err
+		}
+		return matrixProducts(ctx, in[0].Shape(), in[1].Shape(), a, b, func(at int, c []int64) { store(out, at, 1, c) })
+	}
 	zeros := kernel.Zeros{A: int32sOf(&t, optionalInput(in, 2)), B: int32sOf(&t, optionalInput(in, 3))}
 	if t.err != nil {
 		return t.err
@@ -37,52 +43,8 @@ func (matMulInteger) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) er
 	return p.run(ctx, func(_, _, at int, sums []int32) { copy(to[at:], sums) })
 }
 
-// newQLinearMatMul returns QLinearMatMul (opsets 10, 21): the product of quantized matrices, as
-// quantized numbers. See newMatMul. The inputs are a, a_scale, a_zero_point, b, b_scale,
-// b_zero_point, y_scale and y_zero_point. a, b and y are int8 or uint8. Scales (float32)
-// and zero points are scalars, or for each row of a and each column of b as for MatMulInteger. There
-// are no attributes.
-func newQLinearMatMul(n ops.Node) (operation, error) { return qLinearMatMul{}, n.Attributes.Only() }
-
-type qLinearMatMul struct{}
-
-func (qLinearMatMul) infer(in []*ops.Input) (ops.Type, error) {
-	if err := checkQuantized(in, perRow, perColumn); err != nil {
-		return ops.Type{}, err
-	}
-	return matMulType(in[7].DType, in[0].Type, in[3].Type)
-}
-
-// checkQuantized checks the inputs of QLinearConv and QLinearMatMul, whose operands may have several
-// scales and zero points as told.
-func checkQuantized(in []*ops.Input, first, second func(x, z ops.Type) bool) error {
-	for i, name := range []string{"x", "w"} {
-		check, x := []func(x, z ops.Type) bool{first, second}[i], 3*i
-		if err := checkZeroPoint(name, in, x, x+2, check); err != nil {
-			return err
-		}
-		scale, zero := in[x+1].Type, in[x+2].Type
-		if err := checkDType(name+"_scale", scale, ops.Float32); err != nil {
-			return err
-		}
-		if err := checkGranularity("scale", name, in[x].Type, scale, check); err != nil {
-			return err
-		}
-		ok := len(scale.Shape) == len(zero.Shape)
-		for j := 0; ok && j < len(scale.Shape); j++ {
-			_, ok = mergeDims(scale.Shape[j], zero.Shape[j])
-		}
-		if !ok {
-			return fmt.Errorf("%w: %s_scale is %v but %s_zero_point is %v", ops.ErrShape, name, scale, name, zero)
-		}
-	}
-	if err := checkScalar("y_scale", in[6].Type, ops.Float32); err != nil {
-		return err
-	}
-	return checkScalar("y_zero_point", in[7].Type, quantizedTypes...)
-}
-
-func (qLinearMatMul) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+// runQuantized computes products of integers with scales and zero points for rows and columns.
+func (qLinearMatMul) runQuantized(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	t := temporary{ctx: ctx}
 	zeros := kernel.Zeros{A: int32sOf(&t, in[2]), B: int32sOf(&t, in[5])}
 	scalesA, scalesB := float32sOf(&t, in[1]), float32sOf(&t, in[4])

@@ -59,7 +59,7 @@ func Operators() []ops.Operator {
 		operator("Einsum", 1, ops.Variadic, newEinsum),
 		operator("Elu", 1, 1, newElu),
 		operator("Equal", 2, 2, newEqual),
-		operator("Erf", 1, 1, newFunction(math.Erf)),
+		operator("Erf", 1, 1, newErf),
 		operator("Exp", 1, 1, newFunction(portmath.Exp)),
 		operator("Expand", 2, 2, newExpand),
 		operator("EyeLike", 1, 1, newEyeLike),

@@ -28,6 +28,9 @@ func (dynamicQuantizeLinear) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 		return err
 	}
 	scale := (high - low) / 255
+	if high == low { // all are 0
+		scale = 1
+	}
 	zero := 0.0
 	if scale != 0 {
 		zero = math.RoundToEven(float64(min(max(-low/scale, 0), 255)))

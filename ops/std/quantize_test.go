@@ -55,6 +55,32 @@ func TestDequantizeLinear_ComputesExamples(t *testing.T) {
 	})
 }
 
+func TestQuantizedProducts_TakeScalesOfRowsAndColumns(t *testing.T) {
+	bytes := func(shape []int, v ...uint8) *ops.Tensor { return opstest.Tensor(shape, v...) }
+	zero, one := bytes(nil, 0), opstest.F32(nil, 1)
+	a, b := bytes([]int{2, 1}, 3, 4), bytes([]int{1, 2}, 1, 2)
+	opstest.Run(t, find(t, "QLinearMatMul"), []opstest.Case{
+		{Name: "columns", Inputs: tensors{a, one, zero, b, f32(1, 10), bytes([]int{2}, 0, 1), one, bytes(nil, 5)}, Outputs: tensors{bytes([]int{2, 2}, 8, 35, 9, 45)}},
+		{Name: "rows", Inputs: tensors{a, f32(1, 10), bytes([]int{2}, 2, 3), b, one, zero, one, zero}, Outputs: tensors{bytes([]int{2, 2}, 1, 2, 10, 20)}},
+		{Name: "dimensions of the matrix", Inputs: tensors{a, opstest.F32([]int{2, 1}, 1, 10), bytes([]int{1, 1}, 3), b, one, zero, one, zero}, Outputs: tensors{bytes([]int{2, 2}, 0, 0, 10, 20)}},
+		{
+			Name: "float8", Opset: 21, Outputs: tensors{opstest.Tensor([]int{1, 1}, ops.F8E4M3FN(0x40))},
+			Inputs: tensors{
+				opstest.Tensor([]int{1, 1}, ops.F8E4M3FN(0x38)), one, opstest.Tensor(nil, ops.F8E4M3FN(0)), opstest.Tensor([]int{1, 1}, ops.F8E4M3FN(0x38)), opstest.F32(nil, 2),
+				opstest.Tensor(nil, ops.F8E4M3FN(0)), one, opstest.Tensor(nil, ops.F8E4M3FN(0)),
+			},
+		},
+		{Name: "scales do not fit", Inputs: tensors{a, f32(1, 2, 3), zero, b, one, zero, one, zero}, WantErr: "a is uint8(2, 1), its scale is float32(3)"},
+	})
+	opstest.Run(t, find(t, "MatMulInteger"), []opstest.Case{
+		{Name: "rows", Inputs: tensors{a, b, bytes([]int{2}, 3, 1)}, Outputs: tensors{opstest.I32([]int{2, 2}, 0, 0, 3, 6)}},
+		{Name: "batches", Inputs: tensors{bytes([]int{2, 1, 1}, 3, 4), bytes([]int{2, 1, 1}, 1, 2), bytes([]int{2, 1, 1}, 1, 2), bytes([]int{2, 1, 1}, 0, 1)}, Outputs: tensors{opstest.I32([]int{2, 1, 1}, 2, 2)}},
+	})
+	opstest.Run(t, find(t, "DynamicQuantizeLinear"), []opstest.Case{
+		{Name: "zeros", Inputs: tensors{f32(0, 0)}, Outputs: tensors{bytes([]int{2}, 0, 0), one, zero}},
+	})
+}
+
 // TestQuantizeLinear_FindsTheScaleOfEachElement compares large tensors with the definition.
 func TestQuantizeLinear_FindsTheScaleOfEachElement(t *testing.T) {
 	shape := []int{5, 70, 9}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"slices"
 	"sort"
 
 	kernels "github.com/spike-by-spike/sbs/internal/kernel"
@@ -126,7 +127,7 @@ func (k *random) infer(in []*ops.Input) (ops.Type, error) {
 			t.DType = in[0].DType
 		}
 	}
-	return t, checkDType("the output", t, floatTypes...)
+	return t, checkDType("the output", t, slices.Concat(floatTypes, halfTypes)...)
 }
 
 func (k *random) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error {
@@ -176,7 +177,7 @@ func (k *bernoulli) infer(in []*ops.Input) (ops.Type, error) {
 	if k.dtype != 0 {
 		t.DType = k.dtype
 	}
-	return t, nil
+	return t, checkDType("the output", t, slices.Concat(allTypes, halfTypes)...)
 }
 
 func (k *bernoulli) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
@@ -268,10 +269,10 @@ func (k *multinomial) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) e
 	})
 }
 
-// newDropout returns Dropout (opsets 1, 6, 7, 10, 12, 13, 22): the data, float32 or float64, and a
-// mask of the elements that were kept. In training mode, which the third input, a bool
-// scalar, switches on, each element becomes 0 with the probability ratio, the second input,
-// a float scalar; all others are divided by 1 - ratio. Otherwise all elements are kept.
+// newDropout returns Dropout (opsets 1, 6, 7, 10, 12, 13, 22): the data, of a floating-point
+// type, and a mask of the elements that were kept. In training mode, which the third input, a
+// bool scalar, switches on, each element becomes 0 with the probability ratio, the second
+// input, a float scalar; all others are divided by 1 - ratio. Otherwise all elements are kept.
 // Before opset 12, ratio is an attribute; opsets 7 to 11 have no training mode.
 //
 // Attributes: seed (since opset 12), ratio (default 0.5; before opset 12), is_test (default 0,
@@ -311,11 +312,12 @@ type dropout struct {
 
 func (k *dropout) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("data", x, floatTypes...); err != nil {
+	types := slices.Concat(floatTypes, halfTypes, float8Types)
+	if err := checkDType("data", x, types...); err != nil {
 		return nil, err
 	}
 	if len(in) > 1 && in[1] != nil {
-		if err := checkScalar("ratio", in[1].Type, floatTypes...); err != nil {
+		if err := checkScalar("ratio", in[1].Type, types...); err != nil {
 			return nil, err
 		}
 	}

@@ -27,7 +27,7 @@ func (k scatterUpdates) check(data, updates ops.Type) error {
 		return fmt.Errorf("%w: data is %v but updates is %v", ops.ErrDType, data, updates)
 	}
 	if k.reduction != "none" {
-		return checkDType("data", data, numericTypes...)
+		return checkDType("data", data, allTypes...)
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func (k scatterUpdates) put(out *ops.Tensor, to int, updates *ops.Tensor, from, 
 }
 
 // combine stores the sum, product, maximum or minimum of updates and the elements that are
-// there.
+// there. For bool, the sum is their disjunction, and the product their conjunction.
 func combine[W wide](reduction string, out *ops.Tensor, to int, updates *ops.Tensor, from, size int) {
 	var a, b [chunk]W
 	for i := 0; i < size; i += chunk {

@@ -55,6 +55,16 @@ func newFunction(f func(float64) float64) func(ops.Node) (operation, error) {
 	return func(n ops.Node) (operation, error) { return eachFloat(f), n.Attributes.Only() }
 }
 
+// newErf returns Erf (opsets 9, 13): the error function of each element. X has any type but
+// bool; the results for integers are truncated. There are no attributes.
+func newErf(n ops.Node) (operation, error) {
+	k := eachFloat(math.Erf)
+	for _, d := range integerTypes {
+		k[d] = k[ops.Float64]
+	}
+	return k, n.Attributes.Only()
+}
+
 func sigmoid(x float64) float64 { return 1 / (1 + portmath.Exp(-x)) }
 
 // softplus is log(1 + exp(x)), computed without overflow.
