@@ -120,6 +120,7 @@ vuln: $(TOOLS)/govulncheck-$(GOVULNCHECK)
 
 FUZZ := ./internal/kernel:FuzzTiers \
 	./internal/kernel:FuzzGemm \
+	./internal/kernel:FuzzIntegers \
 	./internal/portmath:FuzzFMA \
 	./internal/npy:FuzzRead \
 	./internal/imagefile:FuzzDecode \

@@ -59,6 +59,11 @@ type Context struct {
 	// no limit.
 	Memory *Memory
 
+	// Constants says for each input of the node whether it is a constant of the model: the
+	// same tensor in all runs that share a Scratch, so that an operator may keep there what it
+	// computes from it. Weights that training may change do not count. Inputs beyond its end are not constants.
+	Constants []bool
+
 	scratch any // see Scratch
 	own     *parallel.Pool
 	pace    pace
@@ -102,6 +107,9 @@ func (c *Context) Err() error { return c.parent().Err() }
 
 // Value implements context.Context.
 func (c *Context) Value(key any) any { return c.parent().Value(key) }
+
+// Constant reports whether input i of the node is a constant; see Constants.
+func (c *Context) Constant(i int) bool { return i < len(c.Constants) && c.Constants[i] }
 
 // Image returns the number of entry i of the batch. The random numbers of an entry
 // depend on its number and its seed, and not on its place in the batch.

@@ -31,6 +31,7 @@ type work struct {
 	ctx     ops.Context
 	changed *changedOp // the operator whose scratch is in ctx, nil for Step.Op
 	in, out []*ops.Tensor
+	consts  []bool     // see ops.Context.Constants
 	types   []ops.Type // of the outputs, nil if they depend on input values
 	known   bool       // whether the outputs were computed when the frame was built
 }

@@ -76,6 +76,9 @@ func (f *frame) build() error {
 	for i := range g.Steps {
 		s, w := &g.Steps[i], &f.work[i]
 		w.in, w.out = make([]*ops.Tensor, len(s.Inputs)), make([]*ops.Tensor, len(s.Outputs))
+		for _, slot := range s.Inputs {
+			w.consts = append(w.consts, slot >= 0 && g.Consts[slot] != nil && !f.p.IsWeight(g.Consts[slot]))
+		}
 		if err := p.step(f, s, w, types); err != nil {
 			return &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: err}
 		}

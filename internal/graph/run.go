@@ -223,7 +223,7 @@ func (f *frame) runOp(ctx context.Context, s *Step, w *work) error {
 	if changed != w.changed { // the scratch belongs to another operator
 		w.ctx, w.changed = ops.Context{}, changed
 	}
-	w.ctx.Context, w.ctx.Pool = ctx, f.p.Pool
+	w.ctx.Context, w.ctx.Pool, w.ctx.Constants = ctx, f.p.Pool, w.consts
 	w.ctx.Seed, w.ctx.FirstImage, w.ctx.Seeds, w.ctx.Images = o.Seed, o.FirstImage, o.Seeds, o.Images
 	f.memory = ops.Memory{Values: f.budget.base + f.budget.used, Limit: f.budget.limit}
 	w.ctx.Memory = &f.memory

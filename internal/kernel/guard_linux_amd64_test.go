@@ -14,13 +14,13 @@ import (
 
 // guarded moves a slice to memory that is surrounded by inaccessible pages. The
 // second one begins immediately after the last element.
-func guarded[T float32 | uint32](t *testing.T, v *[]T) {
+func guarded[T float32 | uint32 | int32 | uint8](t testing.TB, v *[]T) {
 	t.Helper()
 	if len(*v) == 0 {
 		return
 	}
 	const page = 4096
-	size := len(*v) * 4
+	size := len(*v) * int(unsafe.Sizeof((*v)[0]))
 	room := (size + page - 1) / page * page
 	m, err := syscall.Mmap(-1, 0, room+2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	require.NoError(t, err)
@@ -117,6 +117,56 @@ func TestGradientKernels_StayWithinTheirBuffers(t *testing.T) {
 			Quotients(v[0], v[1], v[2], 1)
 			Grow(v[0], v[1], v[2], 1, 1)
 			Products(v[0], v[1], v[2])
+		}
+		undo()
+	}
+}
+
+// TestIntegers_StayWithinTheirBuffers runs products, convolutions and conversions of integers
+// between inaccessible pages.
+func TestIntegers_StayWithinTheirBuffers(t *testing.T) {
+	eachDots(func(*dots) {
+		for seed := range uint64(100) {
+			r := rand.New(rand.NewPCG(seed, 35))
+			c := randomIntegers(r, 1<<16)
+			guarded(t, &c.a.data)
+			guarded(t, &c.b.data)
+			c.run(t, r, func(rows *IntegerRows, columns *IntegerColumns, out *[]int32) {
+				guarded(t, &rows.packed)
+				guarded(t, &columns.packed)
+				guarded(t, &columns.sums)
+				guarded(t, out)
+			})
+			w := randomWindows(r)
+			guarded(t, &w.x.data)
+			w.run(t, func(words *[]uint32, out *[]int32) {
+				guarded(t, words)
+				guarded(t, out)
+			})
+			x, weights, out := make([]uint8, 10+IntegerRoom), []int32{1, 2}, make([]int32, IntegerRoom)
+			guarded(t, &x)
+			guarded(t, &weights)
+			guarded(t, &out)
+			Depthwise(out, x, NewTaps([]int{0, 10}), weights, 1)
+			MakeUnsigned(x)
+		}
+	})
+	for _, tier := range Tiers() {
+		undo := Use(tier)
+		for seed := range uint64(100) {
+			q := quantization(rand.New(rand.NewPCG(seed, 36)))
+			guarded(t, &q.sums)
+			guarded(t, &q.scales)
+			guarded(t, &q.numbers)
+			guarded(t, &q.bytes)
+			out, back := make([]uint8, len(q.sums)), make([]float32, len(q.sums))
+			guarded(t, &out)
+			guarded(t, &back)
+			Split(out[:(len(out)+1)/2], out[(len(out)+1)/2:], q.bytes)
+			Requantize(out, q.sums, q.scales, q.quantum)
+			Quantize(out, q.numbers, q.scales[0], q.quantum)
+			Dequantize(back, Bytes{data: q.bytes, signed: true}, q.scales[0], 1)
+			Bounds(q.numbers, 0, 0)
 		}
 		undo()
 	}

@@ -1,6 +1,7 @@
 // Package kernel implements the inner loops of the SbS operator and of the
 // standard operators that take the most time: matrix products and convolutions
-// (Gemm, Filters.Convolve), Relu, MaxPool2 and MeanPool2.
+// (Gemm, Filters.Convolve), also of integers of 8 bits (IntegerColumns, IntegerRows, Depthwise),
+// Quantize, Requantize, Dequantize, Relu, MaxPool2 and MeanPool2.
 //
 // # The SbS update
 //
@@ -50,6 +51,11 @@
 //
 // Each entry of a product of matrices, or of a convolution, is a chain of FMAs in
 // ascending order, beginning with the bias or the old entry.
+//
+// Sums of products of integers wrap around at 32 bits, so that their order does not matter. With
+// AVX-512 VNNI or AVX-VNNI, an instruction adds four products of an unsigned and a signed integer.
+// The instruction for this in AVX2 saturates the sum of two products at 16 bits; the integers are
+// extended to 16 bits instead.
 //
 // The code for the portable tier is the specification. It is tested against a simple
 // implementation of the formulas above, and the assembly is tested against it, bit for

@@ -268,6 +268,27 @@ GLOBL tiny<>(SB), RODATA|NOPTR, $4
 DATA minus<>+0(SB)/4, $0xbf800000
 GLOBL minus<>(SB), RODATA|NOPTR, $4
 
+DATA lowBytes<>+0(SB)/4, $0x0c080400
+DATA lowBytes<>+4(SB)/4, $0x00000000
+DATA lowBytes<>+8(SB)/4, $0x00000000
+DATA lowBytes<>+12(SB)/4, $0x00000000
+DATA lowBytes<>+16(SB)/4, $0x0c080400
+DATA lowBytes<>+20(SB)/4, $0x00000000
+DATA lowBytes<>+24(SB)/4, $0x00000000
+DATA lowBytes<>+28(SB)/4, $0x00000000
+DATA lowBytes<>+32(SB)/4, $0x00000000
+DATA lowBytes<>+36(SB)/4, $0x00000004
+DATA lowBytes<>+40(SB)/4, $0x00000000
+DATA lowBytes<>+44(SB)/4, $0x00000000
+DATA lowBytes<>+48(SB)/4, $0x00000000
+DATA lowBytes<>+52(SB)/4, $0x00000000
+DATA lowBytes<>+56(SB)/4, $0x00000000
+DATA lowBytes<>+60(SB)/4, $0x00000000
+GLOBL lowBytes<>(SB), RODATA|NOPTR, $64
+
+DATA highBits<>+0(SB)/4, $0x80808080
+GLOBL highBits<>(SB), RODATA|NOPTR, $4
+
 // func sampleAVX512(dst *uint32, n int, positions int, coarse *[32]uint32, thresholds *uint32, room int, block uint32, states *uint64, scale uint32)
 // Requires: AVX, AVX512DQ, AVX512F, POPCNT
 TEXT ·sampleAVX512(SB), $640-68
@@ -40120,6 +40141,218 @@ vector:
 	VZEROUPPER
 	RET
 
+// func interleave4AVX512(dst *uint32, x *uint8, starts *[4]int, n int, flip uint32)
+// Requires: AVX, AVX512F
+TEXT ·interleave4AVX512(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         starts+16(FP), DX
+	MOVQ         (DX), BX
+	ADDQ         CX, BX
+	MOVQ         8(DX), SI
+	ADDQ         CX, SI
+	MOVQ         16(DX), DI
+	ADDQ         CX, DI
+	MOVQ         24(DX), DX
+	ADDQ         CX, DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS flip+32(FP), Z4
+	XORQ         R8, R8
+
+vector:
+	VPMOVZXBD (BX)(R8*1), Z0
+	VPMOVZXBD (SI)(R8*1), Z1
+	VPSLLD    $0x08, Z1, Z1
+	VPXORD    Z1, Z0, Z0
+	VPMOVZXBD (DI)(R8*1), Z2
+	VPSLLD    $0x10, Z2, Z2
+	VPXORD    Z2, Z0, Z0
+	VPMOVZXBD (DX)(R8*1), Z3
+	VPSLLD    $0x18, Z3, Z3
+	VPXORD    Z3, Z0, Z0
+	VPXORD    Z4, Z0, Z0
+	VMOVUPS   Z0, (AX)(R8*4)
+	ADDQ      $0x10, R8
+	CMPQ      R8, CX
+	JL        vector
+	VZEROUPPER
+	RET
+
+// func depthwiseVNNI512(dst *int32, x *uint8, offsets *int, weights *int32, taps int, n int, start int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·depthwiseVNNI512(SB), NOSPLIT, $0-52
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+40(FP), DX
+	MOVQ         taps+32(FP), BX
+	VBROADCASTSS start+48(FP), Z12
+
+many:
+	CMPQ    DX, $+64
+	JL      few
+	MOVQ    offsets+16(FP), SI
+	MOVQ    weights+24(FP), DI
+	MOVQ    BX, R8
+	VMOVAPS Z12, Z0
+	VMOVAPS Z12, Z1
+	VMOVAPS Z12, Z2
+	VMOVAPS Z12, Z3
+
+manytap:
+	MOVQ         (SI), R9
+	VPBROADCASTD (DI), Z13
+	VPMOVZXBD    (CX)(R9*1), Z4
+	VPDPWSSD     Z13, Z4, Z0
+	VPMOVZXBD    16(CX)(R9*1), Z5
+	VPDPWSSD     Z13, Z5, Z1
+	VPMOVZXBD    32(CX)(R9*1), Z6
+	VPDPWSSD     Z13, Z6, Z2
+	VPMOVZXBD    48(CX)(R9*1), Z7
+	VPDPWSSD     Z13, Z7, Z3
+	ADDQ         $0x08, SI
+	ADDQ         $0x04, DI
+	DECQ         R8
+	JNZ          manytap
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+64, CX
+	SUBQ         $+64, DX
+	JMP          many
+
+few:
+	TESTQ DX, DX
+	JZ    done
+
+one:
+	MOVQ    offsets+16(FP), SI
+	MOVQ    weights+24(FP), DI
+	MOVQ    BX, R8
+	VMOVAPS Z12, Z0
+
+onetap:
+	MOVQ         (SI), R9
+	VPBROADCASTD (DI), Z13
+	VPMOVZXBD    (CX)(R9*1), Z4
+	VPDPWSSD     Z13, Z4, Z0
+	ADDQ         $0x08, SI
+	ADDQ         $0x04, DI
+	DECQ         R8
+	JNZ          onetap
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+16, CX
+	SUBQ         $+16, DX
+	JNZ          one
+
+done:
+	VZEROUPPER
+	RET
+
+// func quantizeAVX512(dst *uint8, x *float32, n int, scale float32, low float32, high float32, zero int32)
+// Requires: AVX, AVX512F
+TEXT ·quantizeAVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS scale+24(FP), Z1
+	VBROADCASTSS low+28(FP), Z2
+	VBROADCASTSS high+32(FP), Z3
+	VBROADCASTSS zero+36(FP), Z4
+	XORQ         BX, BX
+
+vector:
+	VMOVUPS   (CX)(BX*4), Z0
+	VDIVPS    Z1, Z0, Z0
+	VCMPPS    $0x07, Z0, Z0, K1
+	VMAXPS    Z0, Z2, Z0
+	VMINPS    Z0, Z3, Z0
+	VCVTPS2DQ Z0, Z0
+	VPADDD.Z  Z4, Z0, K1, Z0
+	VPMOVDB   Z0, (AX)(BX*1)
+	ADDQ      $0x10, BX
+	CMPQ      BX, DX
+	JL        vector
+	VZEROUPPER
+	RET
+
+// func requantizeAVX512(dst *uint8, x *int32, n int, scales *float32, step int, low float32, high float32, zero int32)
+// Requires: AVX, AVX512F
+TEXT ·requantizeAVX512(SB), NOSPLIT, $0-52
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         scales+24(FP), BX
+	MOVQ         step+32(FP), SI
+	VBROADCASTSS low+40(FP), Z2
+	VBROADCASTSS high+44(FP), Z3
+	VBROADCASTSS zero+48(FP), Z4
+	XORQ         DI, DI
+
+vector:
+	VCVTDQ2PS (CX)(DI*4), Z0
+	VMULPS    (BX), Z0, Z0
+	ADDQ      SI, BX
+	VMAXPS    Z0, Z2, Z0
+	VMINPS    Z0, Z3, Z0
+	VCVTPS2DQ Z0, Z0
+	VPADDD    Z4, Z0, Z0
+	VPMOVDB   Z0, (AX)(DI*1)
+	ADDQ      $0x10, DI
+	CMPQ      DI, DX
+	JL        vector
+	VZEROUPPER
+	RET
+
+// func dequantizeAVX512(dst *float32, x *uint8, n int, flip uint32, zero int32, scale float32)
+// Requires: AVX, AVX512F
+TEXT ·dequantizeAVX512(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS flip+24(FP), Z1
+	VBROADCASTSS zero+28(FP), Z2
+	VBROADCASTSS scale+32(FP), Z3
+	XORQ         BX, BX
+
+vector:
+	VPMOVZXBD (CX)(BX*1), Z0
+	VPXORD    Z1, Z0, Z0
+	VPSUBD    Z2, Z0, Z0
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z3, Z0, Z0
+	VMOVUPS   Z0, (AX)(BX*4)
+	ADDQ      $0x10, BX
+	CMPQ      BX, DX
+	JL        vector
+	VZEROUPPER
+	RET
+
+// func boundsAVX512(lows *float32, highs *float32, x *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·boundsAVX512(SB), NOSPLIT, $0-32
+	MOVQ    lows+0(FP), AX
+	MOVQ    highs+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), BX
+	VMOVUPS (AX), Z0
+	VMOVUPS (CX), Z1
+	XORQ    SI, SI
+
+vector:
+	VMOVUPS (DX)(SI*4), Z2
+	VMINPS  Z0, Z2, Z0
+	VMAXPS  Z1, Z2, Z1
+	ADDQ    $0x10, SI
+	CMPQ    SI, BX
+	JL      vector
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, (CX)
+	VZEROUPPER
+	RET
+
 // func gemm1x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·gemm1x8AVX2(SB), NOSPLIT, $0-48
@@ -41243,6 +41476,232 @@ vector:
 	VZEROUPPER
 	RET
 
+// func interleave4AVX2(dst *uint32, x *uint8, starts *[4]int, n int, flip uint32)
+// Requires: AVX, AVX2
+TEXT ·interleave4AVX2(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         starts+16(FP), DX
+	MOVQ         (DX), BX
+	ADDQ         CX, BX
+	MOVQ         8(DX), SI
+	ADDQ         CX, SI
+	MOVQ         16(DX), DI
+	ADDQ         CX, DI
+	MOVQ         24(DX), DX
+	ADDQ         CX, DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS flip+32(FP), Y4
+	XORQ         R8, R8
+
+vector:
+	VPMOVZXBD (BX)(R8*1), Y0
+	VPMOVZXBD (SI)(R8*1), Y1
+	VPSLLD    $0x08, Y1, Y1
+	VPXOR     Y1, Y0, Y0
+	VPMOVZXBD (DI)(R8*1), Y2
+	VPSLLD    $0x10, Y2, Y2
+	VPXOR     Y2, Y0, Y0
+	VPMOVZXBD (DX)(R8*1), Y3
+	VPSLLD    $0x18, Y3, Y3
+	VPXOR     Y3, Y0, Y0
+	VPXOR     Y4, Y0, Y0
+	VMOVUPS   Y0, (AX)(R8*4)
+	ADDQ      $0x08, R8
+	CMPQ      R8, CX
+	JL        vector
+	VZEROUPPER
+	RET
+
+// func depthwiseAVX2(dst *int32, x *uint8, offsets *int, weights *int32, taps int, n int, start int32)
+// Requires: AVX, AVX2
+TEXT ·depthwiseAVX2(SB), NOSPLIT, $0-52
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+40(FP), DX
+	MOVQ         taps+32(FP), BX
+	VBROADCASTSS start+48(FP), Y12
+
+many:
+	CMPQ    DX, $+32
+	JL      few
+	MOVQ    offsets+16(FP), SI
+	MOVQ    weights+24(FP), DI
+	MOVQ    BX, R8
+	VMOVAPS Y12, Y0
+	VMOVAPS Y12, Y1
+	VMOVAPS Y12, Y2
+	VMOVAPS Y12, Y3
+
+manytap:
+	MOVQ         (SI), R9
+	VPBROADCASTD (DI), Y13
+	VPMOVZXBD    (CX)(R9*1), Y4
+	VPMADDWD     Y13, Y4, Y4
+	VPADDD       Y4, Y0, Y0
+	VPMOVZXBD    8(CX)(R9*1), Y5
+	VPMADDWD     Y13, Y5, Y5
+	VPADDD       Y5, Y1, Y1
+	VPMOVZXBD    16(CX)(R9*1), Y6
+	VPMADDWD     Y13, Y6, Y6
+	VPADDD       Y6, Y2, Y2
+	VPMOVZXBD    24(CX)(R9*1), Y7
+	VPMADDWD     Y13, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	ADDQ         $0x08, SI
+	ADDQ         $0x04, DI
+	DECQ         R8
+	JNZ          manytap
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+32, CX
+	SUBQ         $+32, DX
+	JMP          many
+
+few:
+	TESTQ DX, DX
+	JZ    done
+
+one:
+	MOVQ    offsets+16(FP), SI
+	MOVQ    weights+24(FP), DI
+	MOVQ    BX, R8
+	VMOVAPS Y12, Y0
+
+onetap:
+	MOVQ         (SI), R9
+	VPBROADCASTD (DI), Y13
+	VPMOVZXBD    (CX)(R9*1), Y4
+	VPMADDWD     Y13, Y4, Y4
+	VPADDD       Y4, Y0, Y0
+	ADDQ         $0x08, SI
+	ADDQ         $0x04, DI
+	DECQ         R8
+	JNZ          onetap
+	VMOVUPS      Y0, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+8, CX
+	SUBQ         $+8, DX
+	JNZ          one
+
+done:
+	VZEROUPPER
+	RET
+
+// func quantizeAVX2(dst *uint8, x *float32, n int, scale float32, low float32, high float32, zero int32)
+// Requires: AVX, AVX2
+TEXT ·quantizeAVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS scale+24(FP), Y1
+	VBROADCASTSS low+28(FP), Y2
+	VBROADCASTSS high+32(FP), Y3
+	VBROADCASTSS zero+36(FP), Y4
+	VMOVUPS      lowBytes<>+0(SB), Y6
+	VMOVUPS      lowBytes<>+32(SB), Y7
+	XORQ         BX, BX
+
+vector:
+	VMOVUPS   (CX)(BX*4), Y0
+	VDIVPS    Y1, Y0, Y0
+	VCMPPS    $0x07, Y0, Y0, Y8
+	VMAXPS    Y0, Y2, Y0
+	VMINPS    Y0, Y3, Y0
+	VCVTPS2DQ Y0, Y0
+	VPADDD    Y4, Y0, Y0
+	VPAND     Y8, Y0, Y0
+	VPSHUFB   Y6, Y0, Y0
+	VPERMD    Y0, Y7, Y0
+	VMOVQ     X0, (AX)(BX*1)
+	ADDQ      $0x08, BX
+	CMPQ      BX, DX
+	JL        vector
+	VZEROUPPER
+	RET
+
+// func requantizeAVX2(dst *uint8, x *int32, n int, scales *float32, step int, low float32, high float32, zero int32)
+// Requires: AVX, AVX2
+TEXT ·requantizeAVX2(SB), NOSPLIT, $0-52
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         scales+24(FP), BX
+	MOVQ         step+32(FP), SI
+	VBROADCASTSS low+40(FP), Y2
+	VBROADCASTSS high+44(FP), Y3
+	VBROADCASTSS zero+48(FP), Y4
+	VMOVUPS      lowBytes<>+0(SB), Y6
+	VMOVUPS      lowBytes<>+32(SB), Y7
+	XORQ         DI, DI
+
+vector:
+	VCVTDQ2PS (CX)(DI*4), Y0
+	VMULPS    (BX), Y0, Y0
+	ADDQ      SI, BX
+	VMAXPS    Y0, Y2, Y0
+	VMINPS    Y0, Y3, Y0
+	VCVTPS2DQ Y0, Y0
+	VPADDD    Y4, Y0, Y0
+	VPSHUFB   Y6, Y0, Y0
+	VPERMD    Y0, Y7, Y0
+	VMOVQ     X0, (AX)(DI*1)
+	ADDQ      $0x08, DI
+	CMPQ      DI, DX
+	JL        vector
+	VZEROUPPER
+	RET
+
+// func dequantizeAVX2(dst *float32, x *uint8, n int, flip uint32, zero int32, scale float32)
+// Requires: AVX, AVX2
+TEXT ·dequantizeAVX2(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS flip+24(FP), Y1
+	VBROADCASTSS zero+28(FP), Y2
+	VBROADCASTSS scale+32(FP), Y3
+	XORQ         BX, BX
+
+vector:
+	VPMOVZXBD (CX)(BX*1), Y0
+	VPXOR     Y1, Y0, Y0
+	VPSUBD    Y2, Y0, Y0
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y3, Y0, Y0
+	VMOVUPS   Y0, (AX)(BX*4)
+	ADDQ      $0x08, BX
+	CMPQ      BX, DX
+	JL        vector
+	VZEROUPPER
+	RET
+
+// func boundsAVX2(lows *float32, highs *float32, x *float32, n int)
+// Requires: AVX
+TEXT ·boundsAVX2(SB), NOSPLIT, $0-32
+	MOVQ    lows+0(FP), AX
+	MOVQ    highs+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), BX
+	VMOVUPS (AX), Y0
+	VMOVUPS (CX), Y1
+	XORQ    SI, SI
+
+vector:
+	VMOVUPS (DX)(SI*4), Y2
+	VMINPS  Y0, Y2, Y0
+	VMAXPS  Y1, Y2, Y1
+	ADDQ    $0x08, SI
+	CMPQ    SI, BX
+	JL      vector
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, (CX)
+	VZEROUPPER
+	RET
+
 // func packAlongAVX2(dst *float32, stride int, x *float32, columns *[8]int, n int)
 // Requires: AVX
 TEXT ·packAlongAVX2(SB), NOSPLIT, $0-40
@@ -41313,5 +41772,7498 @@ block:
 	ADDQ       $0x20, DX
 	SUBQ       $0x08, BX
 	JNZ        block
+	VZEROUPPER
+	RET
+
+// func dots1x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots1x16VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z4
+	VPADDD       Z4, Z0, Z0
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+
+begin:
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), SI
+	SUBQ   $0x04, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), CX
+	VMOVUPS      (DX)(CX*4), Z4
+	VPBROADCASTD (SI), Z5
+	VPDPBUSD     Z5, Z4, Z0
+	MOVQ         8(BX), CX
+	VMOVUPS      (DX)(CX*4), Z4
+	VPBROADCASTD 4(SI), Z5
+	VPDPBUSD     Z5, Z4, Z1
+	MOVQ         16(BX), CX
+	VMOVUPS      (DX)(CX*4), Z4
+	VPBROADCASTD 8(SI), Z5
+	VPDPBUSD     Z5, Z4, Z2
+	MOVQ         24(BX), CX
+	VMOVUPS      (DX)(CX*4), Z4
+	VPBROADCASTD 12(SI), Z5
+	VPDPBUSD     Z5, Z4, Z3
+	ADDQ         $0x10, SI
+	ADDQ         $0x20, BX
+	SUBQ         $0x04, AX
+	JGE          words
+
+rest:
+	ADDQ $0x04, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), CX
+	VMOVUPS      (DX)(CX*4), Z4
+	VPBROADCASTD (SI), Z5
+	VPDPBUSD     Z5, Z4, Z0
+	ADDQ         $0x04, SI
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Z1, Z0, Z0
+	VPADDD  Z2, Z0, Z0
+	VPADDD  Z3, Z0, Z0
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VZEROUPPER
+	RET
+
+// func dots1x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots1x32VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD (AX), Z1
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z8
+	VPADDD       Z8, Z0, Z0
+	VMOVUPS      64(AX), Z9
+	VPADDD       Z9, Z1, Z1
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+
+begin:
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), SI
+	SUBQ   $0x04, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), CX
+	VMOVUPS      (DX)(CX*4), Z8
+	VMOVUPS      64(DX)(CX*4), Z9
+	VPBROADCASTD (SI), Z10
+	VPDPBUSD     Z10, Z8, Z0
+	VPDPBUSD     Z10, Z9, Z1
+	MOVQ         8(BX), CX
+	VMOVUPS      (DX)(CX*4), Z8
+	VMOVUPS      64(DX)(CX*4), Z9
+	VPBROADCASTD 4(SI), Z10
+	VPDPBUSD     Z10, Z8, Z2
+	VPDPBUSD     Z10, Z9, Z3
+	MOVQ         16(BX), CX
+	VMOVUPS      (DX)(CX*4), Z8
+	VMOVUPS      64(DX)(CX*4), Z9
+	VPBROADCASTD 8(SI), Z10
+	VPDPBUSD     Z10, Z8, Z4
+	VPDPBUSD     Z10, Z9, Z5
+	MOVQ         24(BX), CX
+	VMOVUPS      (DX)(CX*4), Z8
+	VMOVUPS      64(DX)(CX*4), Z9
+	VPBROADCASTD 12(SI), Z10
+	VPDPBUSD     Z10, Z8, Z6
+	VPDPBUSD     Z10, Z9, Z7
+	ADDQ         $0x10, SI
+	ADDQ         $0x20, BX
+	SUBQ         $0x04, AX
+	JGE          words
+
+rest:
+	ADDQ $0x04, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), CX
+	VMOVUPS      (DX)(CX*4), Z8
+	VMOVUPS      64(DX)(CX*4), Z9
+	VPBROADCASTD (SI), Z10
+	VPDPBUSD     Z10, Z8, Z0
+	VPDPBUSD     Z10, Z9, Z1
+	ADDQ         $0x04, SI
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Z2, Z0, Z0
+	VPADDD  Z3, Z1, Z1
+	VPADDD  Z4, Z0, Z0
+	VPADDD  Z5, Z1, Z1
+	VPADDD  Z6, Z0, Z0
+	VPADDD  Z7, Z1, Z1
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dots2x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots2x16VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD 4(AX), Z1
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z8
+	VPADDD       Z8, Z0, Z0
+	VPADDD       Z8, Z1, Z1
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z1
+
+begin:
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	SUBQ   $0x04, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z8
+	VPBROADCASTD (DI), Z9
+	VPDPBUSD     Z9, Z8, Z0
+	VPBROADCASTD (DI)(CX*1), Z9
+	VPDPBUSD     Z9, Z8, Z1
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Z8
+	VPBROADCASTD 4(DI), Z9
+	VPDPBUSD     Z9, Z8, Z2
+	VPBROADCASTD 4(DI)(CX*1), Z9
+	VPDPBUSD     Z9, Z8, Z3
+	MOVQ         16(BX), SI
+	VMOVUPS      (DX)(SI*4), Z8
+	VPBROADCASTD 8(DI), Z9
+	VPDPBUSD     Z9, Z8, Z4
+	VPBROADCASTD 8(DI)(CX*1), Z9
+	VPDPBUSD     Z9, Z8, Z5
+	MOVQ         24(BX), SI
+	VMOVUPS      (DX)(SI*4), Z8
+	VPBROADCASTD 12(DI), Z9
+	VPDPBUSD     Z9, Z8, Z6
+	VPBROADCASTD 12(DI)(CX*1), Z9
+	VPDPBUSD     Z9, Z8, Z7
+	ADDQ         $0x10, DI
+	ADDQ         $0x20, BX
+	SUBQ         $0x04, AX
+	JGE          words
+
+rest:
+	ADDQ $0x04, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z8
+	VPBROADCASTD (DI), Z9
+	VPDPBUSD     Z9, Z8, Z0
+	VPBROADCASTD (DI)(CX*1), Z9
+	VPDPBUSD     Z9, Z8, Z1
+	ADDQ         $0x04, DI
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Z2, Z0, Z0
+	VPADDD  Z3, Z1, Z1
+	VPADDD  Z4, Z0, Z0
+	VPADDD  Z5, Z1, Z1
+	VPADDD  Z6, Z0, Z0
+	VPADDD  Z7, Z1, Z1
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	VZEROUPPER
+	RET
+
+// func dots2x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots2x32VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD (AX), Z1
+	VPBROADCASTD 4(AX), Z2
+	VPBROADCASTD 4(AX), Z3
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z16
+	VPADDD       Z16, Z0, Z0
+	VPADDD       Z16, Z2, Z2
+	VMOVUPS      64(AX), Z17
+	VPADDD       Z17, Z1, Z1
+	VPADDD       Z17, Z3, Z3
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+
+begin:
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	SUBQ   $0x04, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z16
+	VMOVUPS      64(DX)(SI*4), Z17
+	VPBROADCASTD (DI), Z18
+	VPDPBUSD     Z18, Z16, Z0
+	VPDPBUSD     Z18, Z17, Z1
+	VPBROADCASTD (DI)(CX*1), Z18
+	VPDPBUSD     Z18, Z16, Z2
+	VPDPBUSD     Z18, Z17, Z3
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Z16
+	VMOVUPS      64(DX)(SI*4), Z17
+	VPBROADCASTD 4(DI), Z18
+	VPDPBUSD     Z18, Z16, Z4
+	VPDPBUSD     Z18, Z17, Z5
+	VPBROADCASTD 4(DI)(CX*1), Z18
+	VPDPBUSD     Z18, Z16, Z6
+	VPDPBUSD     Z18, Z17, Z7
+	MOVQ         16(BX), SI
+	VMOVUPS      (DX)(SI*4), Z16
+	VMOVUPS      64(DX)(SI*4), Z17
+	VPBROADCASTD 8(DI), Z18
+	VPDPBUSD     Z18, Z16, Z8
+	VPDPBUSD     Z18, Z17, Z9
+	VPBROADCASTD 8(DI)(CX*1), Z18
+	VPDPBUSD     Z18, Z16, Z10
+	VPDPBUSD     Z18, Z17, Z11
+	MOVQ         24(BX), SI
+	VMOVUPS      (DX)(SI*4), Z16
+	VMOVUPS      64(DX)(SI*4), Z17
+	VPBROADCASTD 12(DI), Z18
+	VPDPBUSD     Z18, Z16, Z12
+	VPDPBUSD     Z18, Z17, Z13
+	VPBROADCASTD 12(DI)(CX*1), Z18
+	VPDPBUSD     Z18, Z16, Z14
+	VPDPBUSD     Z18, Z17, Z15
+	ADDQ         $0x10, DI
+	ADDQ         $0x20, BX
+	SUBQ         $0x04, AX
+	JGE          words
+
+rest:
+	ADDQ $0x04, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z16
+	VMOVUPS      64(DX)(SI*4), Z17
+	VPBROADCASTD (DI), Z18
+	VPDPBUSD     Z18, Z16, Z0
+	VPDPBUSD     Z18, Z17, Z1
+	VPBROADCASTD (DI)(CX*1), Z18
+	VPDPBUSD     Z18, Z16, Z2
+	VPDPBUSD     Z18, Z17, Z3
+	ADDQ         $0x04, DI
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Z4, Z0, Z0
+	VPADDD  Z5, Z1, Z1
+	VPADDD  Z6, Z2, Z2
+	VPADDD  Z7, Z3, Z3
+	VPADDD  Z8, Z0, Z0
+	VPADDD  Z9, Z1, Z1
+	VPADDD  Z10, Z2, Z2
+	VPADDD  Z11, Z3, Z3
+	VPADDD  Z12, Z0, Z0
+	VPADDD  Z13, Z1, Z1
+	VPADDD  Z14, Z2, Z2
+	VPADDD  Z15, Z3, Z3
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dots3x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots3x16VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD 4(AX), Z1
+	VPBROADCASTD 8(AX), Z2
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z12
+	VPADDD       Z12, Z0, Z0
+	VPADDD       Z12, Z1, Z1
+	VPADDD       Z12, Z2, Z2
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+
+begin:
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	SUBQ   $0x04, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z12
+	VPBROADCASTD (DI), Z13
+	VPDPBUSD     Z13, Z12, Z0
+	VPBROADCASTD (DI)(CX*1), Z13
+	VPDPBUSD     Z13, Z12, Z1
+	VPBROADCASTD (DI)(CX*2), Z13
+	VPDPBUSD     Z13, Z12, Z2
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Z12
+	VPBROADCASTD 4(DI), Z13
+	VPDPBUSD     Z13, Z12, Z3
+	VPBROADCASTD 4(DI)(CX*1), Z13
+	VPDPBUSD     Z13, Z12, Z4
+	VPBROADCASTD 4(DI)(CX*2), Z13
+	VPDPBUSD     Z13, Z12, Z5
+	MOVQ         16(BX), SI
+	VMOVUPS      (DX)(SI*4), Z12
+	VPBROADCASTD 8(DI), Z13
+	VPDPBUSD     Z13, Z12, Z6
+	VPBROADCASTD 8(DI)(CX*1), Z13
+	VPDPBUSD     Z13, Z12, Z7
+	VPBROADCASTD 8(DI)(CX*2), Z13
+	VPDPBUSD     Z13, Z12, Z8
+	MOVQ         24(BX), SI
+	VMOVUPS      (DX)(SI*4), Z12
+	VPBROADCASTD 12(DI), Z13
+	VPDPBUSD     Z13, Z12, Z9
+	VPBROADCASTD 12(DI)(CX*1), Z13
+	VPDPBUSD     Z13, Z12, Z10
+	VPBROADCASTD 12(DI)(CX*2), Z13
+	VPDPBUSD     Z13, Z12, Z11
+	ADDQ         $0x10, DI
+	ADDQ         $0x20, BX
+	SUBQ         $0x04, AX
+	JGE          words
+
+rest:
+	ADDQ $0x04, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z12
+	VPBROADCASTD (DI), Z13
+	VPDPBUSD     Z13, Z12, Z0
+	VPBROADCASTD (DI)(CX*1), Z13
+	VPDPBUSD     Z13, Z12, Z1
+	VPBROADCASTD (DI)(CX*2), Z13
+	VPDPBUSD     Z13, Z12, Z2
+	ADDQ         $0x04, DI
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Z3, Z0, Z0
+	VPADDD  Z4, Z1, Z1
+	VPADDD  Z5, Z2, Z2
+	VPADDD  Z6, Z0, Z0
+	VPADDD  Z7, Z1, Z1
+	VPADDD  Z8, Z2, Z2
+	VPADDD  Z9, Z0, Z0
+	VPADDD  Z10, Z1, Z1
+	VPADDD  Z11, Z2, Z2
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VZEROUPPER
+	RET
+
+// func dots3x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots3x32VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD (AX), Z1
+	VPBROADCASTD 4(AX), Z2
+	VPBROADCASTD 4(AX), Z3
+	VPBROADCASTD 8(AX), Z4
+	VPBROADCASTD 8(AX), Z5
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z12
+	VPADDD       Z12, Z0, Z0
+	VPADDD       Z12, Z2, Z2
+	VPADDD       Z12, Z4, Z4
+	VMOVUPS      64(AX), Z13
+	VPADDD       Z13, Z1, Z1
+	VPADDD       Z13, Z3, Z3
+	VPADDD       Z13, Z5, Z5
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+
+begin:
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	SUBQ   $0x02, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z12
+	VMOVUPS      64(DX)(SI*4), Z13
+	VPBROADCASTD (DI), Z14
+	VPDPBUSD     Z14, Z12, Z0
+	VPDPBUSD     Z14, Z13, Z1
+	VPBROADCASTD (DI)(CX*1), Z14
+	VPDPBUSD     Z14, Z12, Z2
+	VPDPBUSD     Z14, Z13, Z3
+	VPBROADCASTD (DI)(CX*2), Z14
+	VPDPBUSD     Z14, Z12, Z4
+	VPDPBUSD     Z14, Z13, Z5
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Z12
+	VMOVUPS      64(DX)(SI*4), Z13
+	VPBROADCASTD 4(DI), Z14
+	VPDPBUSD     Z14, Z12, Z6
+	VPDPBUSD     Z14, Z13, Z7
+	VPBROADCASTD 4(DI)(CX*1), Z14
+	VPDPBUSD     Z14, Z12, Z8
+	VPDPBUSD     Z14, Z13, Z9
+	VPBROADCASTD 4(DI)(CX*2), Z14
+	VPDPBUSD     Z14, Z12, Z10
+	VPDPBUSD     Z14, Z13, Z11
+	ADDQ         $0x08, DI
+	ADDQ         $0x10, BX
+	SUBQ         $0x02, AX
+	JGE          words
+
+rest:
+	ADDQ $0x02, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z12
+	VMOVUPS      64(DX)(SI*4), Z13
+	VPBROADCASTD (DI), Z14
+	VPDPBUSD     Z14, Z12, Z0
+	VPDPBUSD     Z14, Z13, Z1
+	VPBROADCASTD (DI)(CX*1), Z14
+	VPDPBUSD     Z14, Z12, Z2
+	VPDPBUSD     Z14, Z13, Z3
+	VPBROADCASTD (DI)(CX*2), Z14
+	VPDPBUSD     Z14, Z12, Z4
+	VPDPBUSD     Z14, Z13, Z5
+	ADDQ         $0x04, DI
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Z6, Z0, Z0
+	VPADDD  Z7, Z1, Z1
+	VPADDD  Z8, Z2, Z2
+	VPADDD  Z9, Z3, Z3
+	VPADDD  Z10, Z4, Z4
+	VPADDD  Z11, Z5, Z5
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dots4x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots4x16VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD 4(AX), Z1
+	VPBROADCASTD 8(AX), Z2
+	VPBROADCASTD 12(AX), Z3
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z16
+	VPADDD       Z16, Z0, Z0
+	VPADDD       Z16, Z1, Z1
+	VPADDD       Z16, Z2, Z2
+	VPADDD       Z16, Z3, Z3
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z3
+
+begin:
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	SUBQ   $0x04, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z16
+	VPBROADCASTD (DI), Z17
+	VPDPBUSD     Z17, Z16, Z0
+	VPBROADCASTD (DI)(CX*1), Z17
+	VPDPBUSD     Z17, Z16, Z1
+	VPBROADCASTD (DI)(CX*2), Z17
+	VPDPBUSD     Z17, Z16, Z2
+	VPBROADCASTD (R8), Z17
+	VPDPBUSD     Z17, Z16, Z3
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Z16
+	VPBROADCASTD 4(DI), Z17
+	VPDPBUSD     Z17, Z16, Z4
+	VPBROADCASTD 4(DI)(CX*1), Z17
+	VPDPBUSD     Z17, Z16, Z5
+	VPBROADCASTD 4(DI)(CX*2), Z17
+	VPDPBUSD     Z17, Z16, Z6
+	VPBROADCASTD 4(R8), Z17
+	VPDPBUSD     Z17, Z16, Z7
+	MOVQ         16(BX), SI
+	VMOVUPS      (DX)(SI*4), Z16
+	VPBROADCASTD 8(DI), Z17
+	VPDPBUSD     Z17, Z16, Z8
+	VPBROADCASTD 8(DI)(CX*1), Z17
+	VPDPBUSD     Z17, Z16, Z9
+	VPBROADCASTD 8(DI)(CX*2), Z17
+	VPDPBUSD     Z17, Z16, Z10
+	VPBROADCASTD 8(R8), Z17
+	VPDPBUSD     Z17, Z16, Z11
+	MOVQ         24(BX), SI
+	VMOVUPS      (DX)(SI*4), Z16
+	VPBROADCASTD 12(DI), Z17
+	VPDPBUSD     Z17, Z16, Z12
+	VPBROADCASTD 12(DI)(CX*1), Z17
+	VPDPBUSD     Z17, Z16, Z13
+	VPBROADCASTD 12(DI)(CX*2), Z17
+	VPDPBUSD     Z17, Z16, Z14
+	VPBROADCASTD 12(R8), Z17
+	VPDPBUSD     Z17, Z16, Z15
+	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
+	ADDQ         $0x20, BX
+	SUBQ         $0x04, AX
+	JGE          words
+
+rest:
+	ADDQ $0x04, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z16
+	VPBROADCASTD (DI), Z17
+	VPDPBUSD     Z17, Z16, Z0
+	VPBROADCASTD (DI)(CX*1), Z17
+	VPDPBUSD     Z17, Z16, Z1
+	VPBROADCASTD (DI)(CX*2), Z17
+	VPDPBUSD     Z17, Z16, Z2
+	VPBROADCASTD (R8), Z17
+	VPDPBUSD     Z17, Z16, Z3
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Z4, Z0, Z0
+	VPADDD  Z5, Z1, Z1
+	VPADDD  Z6, Z2, Z2
+	VPADDD  Z7, Z3, Z3
+	VPADDD  Z8, Z0, Z0
+	VPADDD  Z9, Z1, Z1
+	VPADDD  Z10, Z2, Z2
+	VPADDD  Z11, Z3, Z3
+	VPADDD  Z12, Z0, Z0
+	VPADDD  Z13, Z1, Z1
+	VPADDD  Z14, Z2, Z2
+	VPADDD  Z15, Z3, Z3
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	VZEROUPPER
+	RET
+
+// func dots4x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots4x32VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD (AX), Z1
+	VPBROADCASTD 4(AX), Z2
+	VPBROADCASTD 4(AX), Z3
+	VPBROADCASTD 8(AX), Z4
+	VPBROADCASTD 8(AX), Z5
+	VPBROADCASTD 12(AX), Z6
+	VPBROADCASTD 12(AX), Z7
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z16
+	VPADDD       Z16, Z0, Z0
+	VPADDD       Z16, Z2, Z2
+	VPADDD       Z16, Z4, Z4
+	VPADDD       Z16, Z6, Z6
+	VMOVUPS      64(AX), Z17
+	VPADDD       Z17, Z1, Z1
+	VPADDD       Z17, Z3, Z3
+	VPADDD       Z17, Z5, Z5
+	VPADDD       Z17, Z7, Z7
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+
+begin:
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	SUBQ   $0x02, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z16
+	VMOVUPS      64(DX)(SI*4), Z17
+	VPBROADCASTD (DI), Z18
+	VPDPBUSD     Z18, Z16, Z0
+	VPDPBUSD     Z18, Z17, Z1
+	VPBROADCASTD (DI)(CX*1), Z18
+	VPDPBUSD     Z18, Z16, Z2
+	VPDPBUSD     Z18, Z17, Z3
+	VPBROADCASTD (DI)(CX*2), Z18
+	VPDPBUSD     Z18, Z16, Z4
+	VPDPBUSD     Z18, Z17, Z5
+	VPBROADCASTD (R8), Z18
+	VPDPBUSD     Z18, Z16, Z6
+	VPDPBUSD     Z18, Z17, Z7
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Z16
+	VMOVUPS      64(DX)(SI*4), Z17
+	VPBROADCASTD 4(DI), Z18
+	VPDPBUSD     Z18, Z16, Z8
+	VPDPBUSD     Z18, Z17, Z9
+	VPBROADCASTD 4(DI)(CX*1), Z18
+	VPDPBUSD     Z18, Z16, Z10
+	VPDPBUSD     Z18, Z17, Z11
+	VPBROADCASTD 4(DI)(CX*2), Z18
+	VPDPBUSD     Z18, Z16, Z12
+	VPDPBUSD     Z18, Z17, Z13
+	VPBROADCASTD 4(R8), Z18
+	VPDPBUSD     Z18, Z16, Z14
+	VPDPBUSD     Z18, Z17, Z15
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x10, BX
+	SUBQ         $0x02, AX
+	JGE          words
+
+rest:
+	ADDQ $0x02, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z16
+	VMOVUPS      64(DX)(SI*4), Z17
+	VPBROADCASTD (DI), Z18
+	VPDPBUSD     Z18, Z16, Z0
+	VPDPBUSD     Z18, Z17, Z1
+	VPBROADCASTD (DI)(CX*1), Z18
+	VPDPBUSD     Z18, Z16, Z2
+	VPDPBUSD     Z18, Z17, Z3
+	VPBROADCASTD (DI)(CX*2), Z18
+	VPDPBUSD     Z18, Z16, Z4
+	VPDPBUSD     Z18, Z17, Z5
+	VPBROADCASTD (R8), Z18
+	VPDPBUSD     Z18, Z16, Z6
+	VPDPBUSD     Z18, Z17, Z7
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Z8, Z0, Z0
+	VPADDD  Z9, Z1, Z1
+	VPADDD  Z10, Z2, Z2
+	VPADDD  Z11, Z3, Z3
+	VPADDD  Z12, Z4, Z4
+	VPADDD  Z13, Z5, Z5
+	VPADDD  Z14, Z6, Z6
+	VPADDD  Z15, Z7, Z7
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dots5x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots5x16VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD 4(AX), Z1
+	VPBROADCASTD 8(AX), Z2
+	VPBROADCASTD 12(AX), Z3
+	VPBROADCASTD 16(AX), Z4
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z10
+	VPADDD       Z10, Z0, Z0
+	VPADDD       Z10, Z1, Z1
+	VPADDD       Z10, Z2, Z2
+	VPADDD       Z10, Z3, Z3
+	VPADDD       Z10, Z4, Z4
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+
+begin:
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	SUBQ   $0x02, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z10
+	VPBROADCASTD (DI), Z11
+	VPDPBUSD     Z11, Z10, Z0
+	VPBROADCASTD (DI)(CX*1), Z11
+	VPDPBUSD     Z11, Z10, Z1
+	VPBROADCASTD (DI)(CX*2), Z11
+	VPDPBUSD     Z11, Z10, Z2
+	VPBROADCASTD (R8), Z11
+	VPDPBUSD     Z11, Z10, Z3
+	VPBROADCASTD (R8)(CX*1), Z11
+	VPDPBUSD     Z11, Z10, Z4
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Z10
+	VPBROADCASTD 4(DI), Z11
+	VPDPBUSD     Z11, Z10, Z5
+	VPBROADCASTD 4(DI)(CX*1), Z11
+	VPDPBUSD     Z11, Z10, Z6
+	VPBROADCASTD 4(DI)(CX*2), Z11
+	VPDPBUSD     Z11, Z10, Z7
+	VPBROADCASTD 4(R8), Z11
+	VPDPBUSD     Z11, Z10, Z8
+	VPBROADCASTD 4(R8)(CX*1), Z11
+	VPDPBUSD     Z11, Z10, Z9
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x10, BX
+	SUBQ         $0x02, AX
+	JGE          words
+
+rest:
+	ADDQ $0x02, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z10
+	VPBROADCASTD (DI), Z11
+	VPDPBUSD     Z11, Z10, Z0
+	VPBROADCASTD (DI)(CX*1), Z11
+	VPDPBUSD     Z11, Z10, Z1
+	VPBROADCASTD (DI)(CX*2), Z11
+	VPDPBUSD     Z11, Z10, Z2
+	VPBROADCASTD (R8), Z11
+	VPDPBUSD     Z11, Z10, Z3
+	VPBROADCASTD (R8)(CX*1), Z11
+	VPDPBUSD     Z11, Z10, Z4
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Z5, Z0, Z0
+	VPADDD  Z6, Z1, Z1
+	VPADDD  Z7, Z2, Z2
+	VPADDD  Z8, Z3, Z3
+	VPADDD  Z9, Z4, Z4
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VZEROUPPER
+	RET
+
+// func dots5x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots5x32VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD (AX), Z1
+	VPBROADCASTD 4(AX), Z2
+	VPBROADCASTD 4(AX), Z3
+	VPBROADCASTD 8(AX), Z4
+	VPBROADCASTD 8(AX), Z5
+	VPBROADCASTD 12(AX), Z6
+	VPBROADCASTD 12(AX), Z7
+	VPBROADCASTD 16(AX), Z8
+	VPBROADCASTD 16(AX), Z9
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z10
+	VPADDD       Z10, Z0, Z0
+	VPADDD       Z10, Z2, Z2
+	VPADDD       Z10, Z4, Z4
+	VPADDD       Z10, Z6, Z6
+	VPADDD       Z10, Z8, Z8
+	VMOVUPS      64(AX), Z11
+	VPADDD       Z11, Z1, Z1
+	VPADDD       Z11, Z3, Z3
+	VPADDD       Z11, Z5, Z5
+	VPADDD       Z11, Z7, Z7
+	VPADDD       Z11, Z9, Z9
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z10
+	VMOVUPS      64(DX)(SI*4), Z11
+	VPBROADCASTD (DI), Z12
+	VPDPBUSD     Z12, Z10, Z0
+	VPDPBUSD     Z12, Z11, Z1
+	VPBROADCASTD (DI)(CX*1), Z12
+	VPDPBUSD     Z12, Z10, Z2
+	VPDPBUSD     Z12, Z11, Z3
+	VPBROADCASTD (DI)(CX*2), Z12
+	VPDPBUSD     Z12, Z10, Z4
+	VPDPBUSD     Z12, Z11, Z5
+	VPBROADCASTD (R8), Z12
+	VPDPBUSD     Z12, Z10, Z6
+	VPDPBUSD     Z12, Z11, Z7
+	VPBROADCASTD (R8)(CX*1), Z12
+	VPDPBUSD     Z12, Z10, Z8
+	VPDPBUSD     Z12, Z11, Z9
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dots6x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots6x16VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD 4(AX), Z1
+	VPBROADCASTD 8(AX), Z2
+	VPBROADCASTD 12(AX), Z3
+	VPBROADCASTD 16(AX), Z4
+	VPBROADCASTD 20(AX), Z5
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z12
+	VPADDD       Z12, Z0, Z0
+	VPADDD       Z12, Z1, Z1
+	VPADDD       Z12, Z2, Z2
+	VPADDD       Z12, Z3, Z3
+	VPADDD       Z12, Z4, Z4
+	VPADDD       Z12, Z5, Z5
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z5
+
+begin:
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	SUBQ   $0x02, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z12
+	VPBROADCASTD (DI), Z13
+	VPDPBUSD     Z13, Z12, Z0
+	VPBROADCASTD (DI)(CX*1), Z13
+	VPDPBUSD     Z13, Z12, Z1
+	VPBROADCASTD (DI)(CX*2), Z13
+	VPDPBUSD     Z13, Z12, Z2
+	VPBROADCASTD (R8), Z13
+	VPDPBUSD     Z13, Z12, Z3
+	VPBROADCASTD (R8)(CX*1), Z13
+	VPDPBUSD     Z13, Z12, Z4
+	VPBROADCASTD (R8)(CX*2), Z13
+	VPDPBUSD     Z13, Z12, Z5
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Z12
+	VPBROADCASTD 4(DI), Z13
+	VPDPBUSD     Z13, Z12, Z6
+	VPBROADCASTD 4(DI)(CX*1), Z13
+	VPDPBUSD     Z13, Z12, Z7
+	VPBROADCASTD 4(DI)(CX*2), Z13
+	VPDPBUSD     Z13, Z12, Z8
+	VPBROADCASTD 4(R8), Z13
+	VPDPBUSD     Z13, Z12, Z9
+	VPBROADCASTD 4(R8)(CX*1), Z13
+	VPDPBUSD     Z13, Z12, Z10
+	VPBROADCASTD 4(R8)(CX*2), Z13
+	VPDPBUSD     Z13, Z12, Z11
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x10, BX
+	SUBQ         $0x02, AX
+	JGE          words
+
+rest:
+	ADDQ $0x02, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z12
+	VPBROADCASTD (DI), Z13
+	VPDPBUSD     Z13, Z12, Z0
+	VPBROADCASTD (DI)(CX*1), Z13
+	VPDPBUSD     Z13, Z12, Z1
+	VPBROADCASTD (DI)(CX*2), Z13
+	VPDPBUSD     Z13, Z12, Z2
+	VPBROADCASTD (R8), Z13
+	VPDPBUSD     Z13, Z12, Z3
+	VPBROADCASTD (R8)(CX*1), Z13
+	VPDPBUSD     Z13, Z12, Z4
+	VPBROADCASTD (R8)(CX*2), Z13
+	VPDPBUSD     Z13, Z12, Z5
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Z6, Z0, Z0
+	VPADDD  Z7, Z1, Z1
+	VPADDD  Z8, Z2, Z2
+	VPADDD  Z9, Z3, Z3
+	VPADDD  Z10, Z4, Z4
+	VPADDD  Z11, Z5, Z5
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	VZEROUPPER
+	RET
+
+// func dots6x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots6x32VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD (AX), Z1
+	VPBROADCASTD 4(AX), Z2
+	VPBROADCASTD 4(AX), Z3
+	VPBROADCASTD 8(AX), Z4
+	VPBROADCASTD 8(AX), Z5
+	VPBROADCASTD 12(AX), Z6
+	VPBROADCASTD 12(AX), Z7
+	VPBROADCASTD 16(AX), Z8
+	VPBROADCASTD 16(AX), Z9
+	VPBROADCASTD 20(AX), Z10
+	VPBROADCASTD 20(AX), Z11
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z12
+	VPADDD       Z12, Z0, Z0
+	VPADDD       Z12, Z2, Z2
+	VPADDD       Z12, Z4, Z4
+	VPADDD       Z12, Z6, Z6
+	VPADDD       Z12, Z8, Z8
+	VPADDD       Z12, Z10, Z10
+	VMOVUPS      64(AX), Z13
+	VPADDD       Z13, Z1, Z1
+	VPADDD       Z13, Z3, Z3
+	VPADDD       Z13, Z5, Z5
+	VPADDD       Z13, Z7, Z7
+	VPADDD       Z13, Z9, Z9
+	VPADDD       Z13, Z11, Z11
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z12
+	VMOVUPS      64(DX)(SI*4), Z13
+	VPBROADCASTD (DI), Z14
+	VPDPBUSD     Z14, Z12, Z0
+	VPDPBUSD     Z14, Z13, Z1
+	VPBROADCASTD (DI)(CX*1), Z14
+	VPDPBUSD     Z14, Z12, Z2
+	VPDPBUSD     Z14, Z13, Z3
+	VPBROADCASTD (DI)(CX*2), Z14
+	VPDPBUSD     Z14, Z12, Z4
+	VPDPBUSD     Z14, Z13, Z5
+	VPBROADCASTD (R8), Z14
+	VPDPBUSD     Z14, Z12, Z6
+	VPDPBUSD     Z14, Z13, Z7
+	VPBROADCASTD (R8)(CX*1), Z14
+	VPDPBUSD     Z14, Z12, Z8
+	VPDPBUSD     Z14, Z13, Z9
+	VPBROADCASTD (R8)(CX*2), Z14
+	VPDPBUSD     Z14, Z12, Z10
+	VPDPBUSD     Z14, Z13, Z11
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z10, (AX)
+	VMOVUPS      Z11, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dots7x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots7x16VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD 4(AX), Z1
+	VPBROADCASTD 8(AX), Z2
+	VPBROADCASTD 12(AX), Z3
+	VPBROADCASTD 16(AX), Z4
+	VPBROADCASTD 20(AX), Z5
+	VPBROADCASTD 24(AX), Z6
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z14
+	VPADDD       Z14, Z0, Z0
+	VPADDD       Z14, Z1, Z1
+	VPADDD       Z14, Z2, Z2
+	VPADDD       Z14, Z3, Z3
+	VPADDD       Z14, Z4, Z4
+	VPADDD       Z14, Z5, Z5
+	VPADDD       Z14, Z6, Z6
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z6
+
+begin:
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	LEAQ   (R8)(CX*2), R9
+	ADDQ   CX, R9
+	SUBQ   $0x02, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z14
+	VPBROADCASTD (DI), Z15
+	VPDPBUSD     Z15, Z14, Z0
+	VPBROADCASTD (DI)(CX*1), Z15
+	VPDPBUSD     Z15, Z14, Z1
+	VPBROADCASTD (DI)(CX*2), Z15
+	VPDPBUSD     Z15, Z14, Z2
+	VPBROADCASTD (R8), Z15
+	VPDPBUSD     Z15, Z14, Z3
+	VPBROADCASTD (R8)(CX*1), Z15
+	VPDPBUSD     Z15, Z14, Z4
+	VPBROADCASTD (R8)(CX*2), Z15
+	VPDPBUSD     Z15, Z14, Z5
+	VPBROADCASTD (R9), Z15
+	VPDPBUSD     Z15, Z14, Z6
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Z14
+	VPBROADCASTD 4(DI), Z15
+	VPDPBUSD     Z15, Z14, Z7
+	VPBROADCASTD 4(DI)(CX*1), Z15
+	VPDPBUSD     Z15, Z14, Z8
+	VPBROADCASTD 4(DI)(CX*2), Z15
+	VPDPBUSD     Z15, Z14, Z9
+	VPBROADCASTD 4(R8), Z15
+	VPDPBUSD     Z15, Z14, Z10
+	VPBROADCASTD 4(R8)(CX*1), Z15
+	VPDPBUSD     Z15, Z14, Z11
+	VPBROADCASTD 4(R8)(CX*2), Z15
+	VPDPBUSD     Z15, Z14, Z12
+	VPBROADCASTD 4(R9), Z15
+	VPDPBUSD     Z15, Z14, Z13
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x08, R9
+	ADDQ         $0x10, BX
+	SUBQ         $0x02, AX
+	JGE          words
+
+rest:
+	ADDQ $0x02, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z14
+	VPBROADCASTD (DI), Z15
+	VPDPBUSD     Z15, Z14, Z0
+	VPBROADCASTD (DI)(CX*1), Z15
+	VPDPBUSD     Z15, Z14, Z1
+	VPBROADCASTD (DI)(CX*2), Z15
+	VPDPBUSD     Z15, Z14, Z2
+	VPBROADCASTD (R8), Z15
+	VPDPBUSD     Z15, Z14, Z3
+	VPBROADCASTD (R8)(CX*1), Z15
+	VPDPBUSD     Z15, Z14, Z4
+	VPBROADCASTD (R8)(CX*2), Z15
+	VPDPBUSD     Z15, Z14, Z5
+	VPBROADCASTD (R9), Z15
+	VPDPBUSD     Z15, Z14, Z6
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Z7, Z0, Z0
+	VPADDD  Z8, Z1, Z1
+	VPADDD  Z9, Z2, Z2
+	VPADDD  Z10, Z3, Z3
+	VPADDD  Z11, Z4, Z4
+	VPADDD  Z12, Z5, Z5
+	VPADDD  Z13, Z6, Z6
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VZEROUPPER
+	RET
+
+// func dots7x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots7x32VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD (AX), Z1
+	VPBROADCASTD 4(AX), Z2
+	VPBROADCASTD 4(AX), Z3
+	VPBROADCASTD 8(AX), Z4
+	VPBROADCASTD 8(AX), Z5
+	VPBROADCASTD 12(AX), Z6
+	VPBROADCASTD 12(AX), Z7
+	VPBROADCASTD 16(AX), Z8
+	VPBROADCASTD 16(AX), Z9
+	VPBROADCASTD 20(AX), Z10
+	VPBROADCASTD 20(AX), Z11
+	VPBROADCASTD 24(AX), Z12
+	VPBROADCASTD 24(AX), Z13
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z14
+	VPADDD       Z14, Z0, Z0
+	VPADDD       Z14, Z2, Z2
+	VPADDD       Z14, Z4, Z4
+	VPADDD       Z14, Z6, Z6
+	VPADDD       Z14, Z8, Z8
+	VPADDD       Z14, Z10, Z10
+	VPADDD       Z14, Z12, Z12
+	VMOVUPS      64(AX), Z15
+	VPADDD       Z15, Z1, Z1
+	VPADDD       Z15, Z3, Z3
+	VPADDD       Z15, Z5, Z5
+	VPADDD       Z15, Z7, Z7
+	VPADDD       Z15, Z9, Z9
+	VPADDD       Z15, Z11, Z11
+	VPADDD       Z15, Z13, Z13
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z12
+	VMOVUPS 64(AX), Z13
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+	LEAQ (R8)(CX*2), R9
+	ADDQ CX, R9
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z14
+	VMOVUPS      64(DX)(SI*4), Z15
+	VPBROADCASTD (DI), Z16
+	VPDPBUSD     Z16, Z14, Z0
+	VPDPBUSD     Z16, Z15, Z1
+	VPBROADCASTD (DI)(CX*1), Z16
+	VPDPBUSD     Z16, Z14, Z2
+	VPDPBUSD     Z16, Z15, Z3
+	VPBROADCASTD (DI)(CX*2), Z16
+	VPDPBUSD     Z16, Z14, Z4
+	VPDPBUSD     Z16, Z15, Z5
+	VPBROADCASTD (R8), Z16
+	VPDPBUSD     Z16, Z14, Z6
+	VPDPBUSD     Z16, Z15, Z7
+	VPBROADCASTD (R8)(CX*1), Z16
+	VPDPBUSD     Z16, Z14, Z8
+	VPDPBUSD     Z16, Z15, Z9
+	VPBROADCASTD (R8)(CX*2), Z16
+	VPDPBUSD     Z16, Z14, Z10
+	VPDPBUSD     Z16, Z15, Z11
+	VPBROADCASTD (R9), Z16
+	VPDPBUSD     Z16, Z14, Z12
+	VPDPBUSD     Z16, Z15, Z13
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z10, (AX)
+	VMOVUPS      Z11, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z13, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dots8x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots8x16VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD 4(AX), Z1
+	VPBROADCASTD 8(AX), Z2
+	VPBROADCASTD 12(AX), Z3
+	VPBROADCASTD 16(AX), Z4
+	VPBROADCASTD 20(AX), Z5
+	VPBROADCASTD 24(AX), Z6
+	VPBROADCASTD 28(AX), Z7
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z16
+	VPADDD       Z16, Z0, Z0
+	VPADDD       Z16, Z1, Z1
+	VPADDD       Z16, Z2, Z2
+	VPADDD       Z16, Z3, Z3
+	VPADDD       Z16, Z4, Z4
+	VPADDD       Z16, Z5, Z5
+	VPADDD       Z16, Z6, Z6
+	VPADDD       Z16, Z7, Z7
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z6
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z7
+
+begin:
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	LEAQ   (R8)(CX*2), R9
+	ADDQ   CX, R9
+	SUBQ   $0x02, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z16
+	VPBROADCASTD (DI), Z17
+	VPDPBUSD     Z17, Z16, Z0
+	VPBROADCASTD (DI)(CX*1), Z17
+	VPDPBUSD     Z17, Z16, Z1
+	VPBROADCASTD (DI)(CX*2), Z17
+	VPDPBUSD     Z17, Z16, Z2
+	VPBROADCASTD (R8), Z17
+	VPDPBUSD     Z17, Z16, Z3
+	VPBROADCASTD (R8)(CX*1), Z17
+	VPDPBUSD     Z17, Z16, Z4
+	VPBROADCASTD (R8)(CX*2), Z17
+	VPDPBUSD     Z17, Z16, Z5
+	VPBROADCASTD (R9), Z17
+	VPDPBUSD     Z17, Z16, Z6
+	VPBROADCASTD (R9)(CX*1), Z17
+	VPDPBUSD     Z17, Z16, Z7
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Z16
+	VPBROADCASTD 4(DI), Z17
+	VPDPBUSD     Z17, Z16, Z8
+	VPBROADCASTD 4(DI)(CX*1), Z17
+	VPDPBUSD     Z17, Z16, Z9
+	VPBROADCASTD 4(DI)(CX*2), Z17
+	VPDPBUSD     Z17, Z16, Z10
+	VPBROADCASTD 4(R8), Z17
+	VPDPBUSD     Z17, Z16, Z11
+	VPBROADCASTD 4(R8)(CX*1), Z17
+	VPDPBUSD     Z17, Z16, Z12
+	VPBROADCASTD 4(R8)(CX*2), Z17
+	VPDPBUSD     Z17, Z16, Z13
+	VPBROADCASTD 4(R9), Z17
+	VPDPBUSD     Z17, Z16, Z14
+	VPBROADCASTD 4(R9)(CX*1), Z17
+	VPDPBUSD     Z17, Z16, Z15
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x08, R9
+	ADDQ         $0x10, BX
+	SUBQ         $0x02, AX
+	JGE          words
+
+rest:
+	ADDQ $0x02, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z16
+	VPBROADCASTD (DI), Z17
+	VPDPBUSD     Z17, Z16, Z0
+	VPBROADCASTD (DI)(CX*1), Z17
+	VPDPBUSD     Z17, Z16, Z1
+	VPBROADCASTD (DI)(CX*2), Z17
+	VPDPBUSD     Z17, Z16, Z2
+	VPBROADCASTD (R8), Z17
+	VPDPBUSD     Z17, Z16, Z3
+	VPBROADCASTD (R8)(CX*1), Z17
+	VPDPBUSD     Z17, Z16, Z4
+	VPBROADCASTD (R8)(CX*2), Z17
+	VPDPBUSD     Z17, Z16, Z5
+	VPBROADCASTD (R9), Z17
+	VPDPBUSD     Z17, Z16, Z6
+	VPBROADCASTD (R9)(CX*1), Z17
+	VPDPBUSD     Z17, Z16, Z7
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Z8, Z0, Z0
+	VPADDD  Z9, Z1, Z1
+	VPADDD  Z10, Z2, Z2
+	VPADDD  Z11, Z3, Z3
+	VPADDD  Z12, Z4, Z4
+	VPADDD  Z13, Z5, Z5
+	VPADDD  Z14, Z6, Z6
+	VPADDD  Z15, Z7, Z7
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	VZEROUPPER
+	RET
+
+// func dots8x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots8x32VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD (AX), Z1
+	VPBROADCASTD 4(AX), Z2
+	VPBROADCASTD 4(AX), Z3
+	VPBROADCASTD 8(AX), Z4
+	VPBROADCASTD 8(AX), Z5
+	VPBROADCASTD 12(AX), Z6
+	VPBROADCASTD 12(AX), Z7
+	VPBROADCASTD 16(AX), Z8
+	VPBROADCASTD 16(AX), Z9
+	VPBROADCASTD 20(AX), Z10
+	VPBROADCASTD 20(AX), Z11
+	VPBROADCASTD 24(AX), Z12
+	VPBROADCASTD 24(AX), Z13
+	VPBROADCASTD 28(AX), Z14
+	VPBROADCASTD 28(AX), Z15
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z16
+	VPADDD       Z16, Z0, Z0
+	VPADDD       Z16, Z2, Z2
+	VPADDD       Z16, Z4, Z4
+	VPADDD       Z16, Z6, Z6
+	VPADDD       Z16, Z8, Z8
+	VPADDD       Z16, Z10, Z10
+	VPADDD       Z16, Z12, Z12
+	VPADDD       Z16, Z14, Z14
+	VMOVUPS      64(AX), Z17
+	VPADDD       Z17, Z1, Z1
+	VPADDD       Z17, Z3, Z3
+	VPADDD       Z17, Z5, Z5
+	VPADDD       Z17, Z7, Z7
+	VPADDD       Z17, Z9, Z9
+	VPADDD       Z17, Z11, Z11
+	VPADDD       Z17, Z13, Z13
+	VPADDD       Z17, Z15, Z15
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z12
+	VMOVUPS 64(AX), Z13
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z14
+	VMOVUPS 64(AX), Z15
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+	LEAQ (R8)(CX*2), R9
+	ADDQ CX, R9
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z16
+	VMOVUPS      64(DX)(SI*4), Z17
+	VPBROADCASTD (DI), Z18
+	VPDPBUSD     Z18, Z16, Z0
+	VPDPBUSD     Z18, Z17, Z1
+	VPBROADCASTD (DI)(CX*1), Z18
+	VPDPBUSD     Z18, Z16, Z2
+	VPDPBUSD     Z18, Z17, Z3
+	VPBROADCASTD (DI)(CX*2), Z18
+	VPDPBUSD     Z18, Z16, Z4
+	VPDPBUSD     Z18, Z17, Z5
+	VPBROADCASTD (R8), Z18
+	VPDPBUSD     Z18, Z16, Z6
+	VPDPBUSD     Z18, Z17, Z7
+	VPBROADCASTD (R8)(CX*1), Z18
+	VPDPBUSD     Z18, Z16, Z8
+	VPDPBUSD     Z18, Z17, Z9
+	VPBROADCASTD (R8)(CX*2), Z18
+	VPDPBUSD     Z18, Z16, Z10
+	VPDPBUSD     Z18, Z17, Z11
+	VPBROADCASTD (R9), Z18
+	VPDPBUSD     Z18, Z16, Z12
+	VPDPBUSD     Z18, Z17, Z13
+	VPBROADCASTD (R9)(CX*1), Z18
+	VPDPBUSD     Z18, Z16, Z14
+	VPDPBUSD     Z18, Z17, Z15
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z10, (AX)
+	VMOVUPS      Z11, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z13, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z14, (AX)
+	VMOVUPS      Z15, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dots9x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots9x16VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD 4(AX), Z1
+	VPBROADCASTD 8(AX), Z2
+	VPBROADCASTD 12(AX), Z3
+	VPBROADCASTD 16(AX), Z4
+	VPBROADCASTD 20(AX), Z5
+	VPBROADCASTD 24(AX), Z6
+	VPBROADCASTD 28(AX), Z7
+	VPBROADCASTD 32(AX), Z8
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z9
+	VPADDD       Z9, Z0, Z0
+	VPADDD       Z9, Z1, Z1
+	VPADDD       Z9, Z2, Z2
+	VPADDD       Z9, Z3, Z3
+	VPADDD       Z9, Z4, Z4
+	VPADDD       Z9, Z5, Z5
+	VPADDD       Z9, Z6, Z6
+	VPADDD       Z9, Z7, Z7
+	VPADDD       Z9, Z8, Z8
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z6
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z8
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+	LEAQ (R8)(CX*2), R9
+	ADDQ CX, R9
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z9
+	VPBROADCASTD (DI), Z10
+	VPDPBUSD     Z10, Z9, Z0
+	VPBROADCASTD (DI)(CX*1), Z10
+	VPDPBUSD     Z10, Z9, Z1
+	VPBROADCASTD (DI)(CX*2), Z10
+	VPDPBUSD     Z10, Z9, Z2
+	VPBROADCASTD (R8), Z10
+	VPDPBUSD     Z10, Z9, Z3
+	VPBROADCASTD (R8)(CX*1), Z10
+	VPDPBUSD     Z10, Z9, Z4
+	VPBROADCASTD (R8)(CX*2), Z10
+	VPDPBUSD     Z10, Z9, Z5
+	VPBROADCASTD (R9), Z10
+	VPDPBUSD     Z10, Z9, Z6
+	VPBROADCASTD (R9)(CX*1), Z10
+	VPDPBUSD     Z10, Z9, Z7
+	VPBROADCASTD (R9)(CX*2), Z10
+	VPDPBUSD     Z10, Z9, Z8
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z4, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z5, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z6, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z7, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z8, (AX)
+	VZEROUPPER
+	RET
+
+// func dots9x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots9x32VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD (AX), Z1
+	VPBROADCASTD 4(AX), Z2
+	VPBROADCASTD 4(AX), Z3
+	VPBROADCASTD 8(AX), Z4
+	VPBROADCASTD 8(AX), Z5
+	VPBROADCASTD 12(AX), Z6
+	VPBROADCASTD 12(AX), Z7
+	VPBROADCASTD 16(AX), Z8
+	VPBROADCASTD 16(AX), Z9
+	VPBROADCASTD 20(AX), Z10
+	VPBROADCASTD 20(AX), Z11
+	VPBROADCASTD 24(AX), Z12
+	VPBROADCASTD 24(AX), Z13
+	VPBROADCASTD 28(AX), Z14
+	VPBROADCASTD 28(AX), Z15
+	VPBROADCASTD 32(AX), Z16
+	VPBROADCASTD 32(AX), Z17
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z18
+	VPADDD       Z18, Z0, Z0
+	VPADDD       Z18, Z2, Z2
+	VPADDD       Z18, Z4, Z4
+	VPADDD       Z18, Z6, Z6
+	VPADDD       Z18, Z8, Z8
+	VPADDD       Z18, Z10, Z10
+	VPADDD       Z18, Z12, Z12
+	VPADDD       Z18, Z14, Z14
+	VPADDD       Z18, Z16, Z16
+	VMOVUPS      64(AX), Z19
+	VPADDD       Z19, Z1, Z1
+	VPADDD       Z19, Z3, Z3
+	VPADDD       Z19, Z5, Z5
+	VPADDD       Z19, Z7, Z7
+	VPADDD       Z19, Z9, Z9
+	VPADDD       Z19, Z11, Z11
+	VPADDD       Z19, Z13, Z13
+	VPADDD       Z19, Z15, Z15
+	VPADDD       Z19, Z17, Z17
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z12
+	VMOVUPS 64(AX), Z13
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z14
+	VMOVUPS 64(AX), Z15
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z16
+	VMOVUPS 64(AX), Z17
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+	LEAQ (R8)(CX*2), R9
+	ADDQ CX, R9
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z18
+	VMOVUPS      64(DX)(SI*4), Z19
+	VPBROADCASTD (DI), Z20
+	VPDPBUSD     Z20, Z18, Z0
+	VPDPBUSD     Z20, Z19, Z1
+	VPBROADCASTD (DI)(CX*1), Z20
+	VPDPBUSD     Z20, Z18, Z2
+	VPDPBUSD     Z20, Z19, Z3
+	VPBROADCASTD (DI)(CX*2), Z20
+	VPDPBUSD     Z20, Z18, Z4
+	VPDPBUSD     Z20, Z19, Z5
+	VPBROADCASTD (R8), Z20
+	VPDPBUSD     Z20, Z18, Z6
+	VPDPBUSD     Z20, Z19, Z7
+	VPBROADCASTD (R8)(CX*1), Z20
+	VPDPBUSD     Z20, Z18, Z8
+	VPDPBUSD     Z20, Z19, Z9
+	VPBROADCASTD (R8)(CX*2), Z20
+	VPDPBUSD     Z20, Z18, Z10
+	VPDPBUSD     Z20, Z19, Z11
+	VPBROADCASTD (R9), Z20
+	VPDPBUSD     Z20, Z18, Z12
+	VPDPBUSD     Z20, Z19, Z13
+	VPBROADCASTD (R9)(CX*1), Z20
+	VPDPBUSD     Z20, Z18, Z14
+	VPDPBUSD     Z20, Z19, Z15
+	VPBROADCASTD (R9)(CX*2), Z20
+	VPDPBUSD     Z20, Z18, Z16
+	VPDPBUSD     Z20, Z19, Z17
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z10, (AX)
+	VMOVUPS      Z11, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z13, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z14, (AX)
+	VMOVUPS      Z15, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z16, (AX)
+	VMOVUPS      Z17, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dots10x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots10x16VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD 4(AX), Z1
+	VPBROADCASTD 8(AX), Z2
+	VPBROADCASTD 12(AX), Z3
+	VPBROADCASTD 16(AX), Z4
+	VPBROADCASTD 20(AX), Z5
+	VPBROADCASTD 24(AX), Z6
+	VPBROADCASTD 28(AX), Z7
+	VPBROADCASTD 32(AX), Z8
+	VPBROADCASTD 36(AX), Z9
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z10
+	VPADDD       Z10, Z0, Z0
+	VPADDD       Z10, Z1, Z1
+	VPADDD       Z10, Z2, Z2
+	VPADDD       Z10, Z3, Z3
+	VPADDD       Z10, Z4, Z4
+	VPADDD       Z10, Z5, Z5
+	VPADDD       Z10, Z6, Z6
+	VPADDD       Z10, Z7, Z7
+	VPADDD       Z10, Z8, Z8
+	VPADDD       Z10, Z9, Z9
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z6
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z8
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z9
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+	LEAQ (R8)(CX*2), R9
+	ADDQ CX, R9
+	LEAQ (R9)(CX*2), R10
+	ADDQ CX, R10
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z10
+	VPBROADCASTD (DI), Z11
+	VPDPBUSD     Z11, Z10, Z0
+	VPBROADCASTD (DI)(CX*1), Z11
+	VPDPBUSD     Z11, Z10, Z1
+	VPBROADCASTD (DI)(CX*2), Z11
+	VPDPBUSD     Z11, Z10, Z2
+	VPBROADCASTD (R8), Z11
+	VPDPBUSD     Z11, Z10, Z3
+	VPBROADCASTD (R8)(CX*1), Z11
+	VPDPBUSD     Z11, Z10, Z4
+	VPBROADCASTD (R8)(CX*2), Z11
+	VPDPBUSD     Z11, Z10, Z5
+	VPBROADCASTD (R9), Z11
+	VPDPBUSD     Z11, Z10, Z6
+	VPBROADCASTD (R9)(CX*1), Z11
+	VPDPBUSD     Z11, Z10, Z7
+	VPBROADCASTD (R9)(CX*2), Z11
+	VPDPBUSD     Z11, Z10, Z8
+	VPBROADCASTD (R10), Z11
+	VPDPBUSD     Z11, Z10, Z9
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, R10
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z4, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z5, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z6, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z7, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z8, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z9, (AX)
+	VZEROUPPER
+	RET
+
+// func dots10x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots10x32VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD (AX), Z1
+	VPBROADCASTD 4(AX), Z2
+	VPBROADCASTD 4(AX), Z3
+	VPBROADCASTD 8(AX), Z4
+	VPBROADCASTD 8(AX), Z5
+	VPBROADCASTD 12(AX), Z6
+	VPBROADCASTD 12(AX), Z7
+	VPBROADCASTD 16(AX), Z8
+	VPBROADCASTD 16(AX), Z9
+	VPBROADCASTD 20(AX), Z10
+	VPBROADCASTD 20(AX), Z11
+	VPBROADCASTD 24(AX), Z12
+	VPBROADCASTD 24(AX), Z13
+	VPBROADCASTD 28(AX), Z14
+	VPBROADCASTD 28(AX), Z15
+	VPBROADCASTD 32(AX), Z16
+	VPBROADCASTD 32(AX), Z17
+	VPBROADCASTD 36(AX), Z18
+	VPBROADCASTD 36(AX), Z19
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z20
+	VPADDD       Z20, Z0, Z0
+	VPADDD       Z20, Z2, Z2
+	VPADDD       Z20, Z4, Z4
+	VPADDD       Z20, Z6, Z6
+	VPADDD       Z20, Z8, Z8
+	VPADDD       Z20, Z10, Z10
+	VPADDD       Z20, Z12, Z12
+	VPADDD       Z20, Z14, Z14
+	VPADDD       Z20, Z16, Z16
+	VPADDD       Z20, Z18, Z18
+	VMOVUPS      64(AX), Z21
+	VPADDD       Z21, Z1, Z1
+	VPADDD       Z21, Z3, Z3
+	VPADDD       Z21, Z5, Z5
+	VPADDD       Z21, Z7, Z7
+	VPADDD       Z21, Z9, Z9
+	VPADDD       Z21, Z11, Z11
+	VPADDD       Z21, Z13, Z13
+	VPADDD       Z21, Z15, Z15
+	VPADDD       Z21, Z17, Z17
+	VPADDD       Z21, Z19, Z19
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z12
+	VMOVUPS 64(AX), Z13
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z14
+	VMOVUPS 64(AX), Z15
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z16
+	VMOVUPS 64(AX), Z17
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z18
+	VMOVUPS 64(AX), Z19
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+	LEAQ (R8)(CX*2), R9
+	ADDQ CX, R9
+	LEAQ (R9)(CX*2), R10
+	ADDQ CX, R10
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z20
+	VMOVUPS      64(DX)(SI*4), Z21
+	VPBROADCASTD (DI), Z22
+	VPDPBUSD     Z22, Z20, Z0
+	VPDPBUSD     Z22, Z21, Z1
+	VPBROADCASTD (DI)(CX*1), Z22
+	VPDPBUSD     Z22, Z20, Z2
+	VPDPBUSD     Z22, Z21, Z3
+	VPBROADCASTD (DI)(CX*2), Z22
+	VPDPBUSD     Z22, Z20, Z4
+	VPDPBUSD     Z22, Z21, Z5
+	VPBROADCASTD (R8), Z22
+	VPDPBUSD     Z22, Z20, Z6
+	VPDPBUSD     Z22, Z21, Z7
+	VPBROADCASTD (R8)(CX*1), Z22
+	VPDPBUSD     Z22, Z20, Z8
+	VPDPBUSD     Z22, Z21, Z9
+	VPBROADCASTD (R8)(CX*2), Z22
+	VPDPBUSD     Z22, Z20, Z10
+	VPDPBUSD     Z22, Z21, Z11
+	VPBROADCASTD (R9), Z22
+	VPDPBUSD     Z22, Z20, Z12
+	VPDPBUSD     Z22, Z21, Z13
+	VPBROADCASTD (R9)(CX*1), Z22
+	VPDPBUSD     Z22, Z20, Z14
+	VPDPBUSD     Z22, Z21, Z15
+	VPBROADCASTD (R9)(CX*2), Z22
+	VPDPBUSD     Z22, Z20, Z16
+	VPDPBUSD     Z22, Z21, Z17
+	VPBROADCASTD (R10), Z22
+	VPDPBUSD     Z22, Z20, Z18
+	VPDPBUSD     Z22, Z21, Z19
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, R10
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z10, (AX)
+	VMOVUPS      Z11, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z13, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z14, (AX)
+	VMOVUPS      Z15, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z16, (AX)
+	VMOVUPS      Z17, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z18, (AX)
+	VMOVUPS      Z19, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dots11x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots11x16VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD 4(AX), Z1
+	VPBROADCASTD 8(AX), Z2
+	VPBROADCASTD 12(AX), Z3
+	VPBROADCASTD 16(AX), Z4
+	VPBROADCASTD 20(AX), Z5
+	VPBROADCASTD 24(AX), Z6
+	VPBROADCASTD 28(AX), Z7
+	VPBROADCASTD 32(AX), Z8
+	VPBROADCASTD 36(AX), Z9
+	VPBROADCASTD 40(AX), Z10
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z11
+	VPADDD       Z11, Z0, Z0
+	VPADDD       Z11, Z1, Z1
+	VPADDD       Z11, Z2, Z2
+	VPADDD       Z11, Z3, Z3
+	VPADDD       Z11, Z4, Z4
+	VPADDD       Z11, Z5, Z5
+	VPADDD       Z11, Z6, Z6
+	VPADDD       Z11, Z7, Z7
+	VPADDD       Z11, Z8, Z8
+	VPADDD       Z11, Z9, Z9
+	VPADDD       Z11, Z10, Z10
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z6
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z8
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z9
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z10
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+	LEAQ (R8)(CX*2), R9
+	ADDQ CX, R9
+	LEAQ (R9)(CX*2), R10
+	ADDQ CX, R10
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z11
+	VPBROADCASTD (DI), Z12
+	VPDPBUSD     Z12, Z11, Z0
+	VPBROADCASTD (DI)(CX*1), Z12
+	VPDPBUSD     Z12, Z11, Z1
+	VPBROADCASTD (DI)(CX*2), Z12
+	VPDPBUSD     Z12, Z11, Z2
+	VPBROADCASTD (R8), Z12
+	VPDPBUSD     Z12, Z11, Z3
+	VPBROADCASTD (R8)(CX*1), Z12
+	VPDPBUSD     Z12, Z11, Z4
+	VPBROADCASTD (R8)(CX*2), Z12
+	VPDPBUSD     Z12, Z11, Z5
+	VPBROADCASTD (R9), Z12
+	VPDPBUSD     Z12, Z11, Z6
+	VPBROADCASTD (R9)(CX*1), Z12
+	VPDPBUSD     Z12, Z11, Z7
+	VPBROADCASTD (R9)(CX*2), Z12
+	VPDPBUSD     Z12, Z11, Z8
+	VPBROADCASTD (R10), Z12
+	VPDPBUSD     Z12, Z11, Z9
+	VPBROADCASTD (R10)(CX*1), Z12
+	VPDPBUSD     Z12, Z11, Z10
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, R10
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z4, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z5, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z6, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z7, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z8, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z9, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z10, (AX)
+	VZEROUPPER
+	RET
+
+// func dots11x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots11x32VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD (AX), Z1
+	VPBROADCASTD 4(AX), Z2
+	VPBROADCASTD 4(AX), Z3
+	VPBROADCASTD 8(AX), Z4
+	VPBROADCASTD 8(AX), Z5
+	VPBROADCASTD 12(AX), Z6
+	VPBROADCASTD 12(AX), Z7
+	VPBROADCASTD 16(AX), Z8
+	VPBROADCASTD 16(AX), Z9
+	VPBROADCASTD 20(AX), Z10
+	VPBROADCASTD 20(AX), Z11
+	VPBROADCASTD 24(AX), Z12
+	VPBROADCASTD 24(AX), Z13
+	VPBROADCASTD 28(AX), Z14
+	VPBROADCASTD 28(AX), Z15
+	VPBROADCASTD 32(AX), Z16
+	VPBROADCASTD 32(AX), Z17
+	VPBROADCASTD 36(AX), Z18
+	VPBROADCASTD 36(AX), Z19
+	VPBROADCASTD 40(AX), Z20
+	VPBROADCASTD 40(AX), Z21
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z22
+	VPADDD       Z22, Z0, Z0
+	VPADDD       Z22, Z2, Z2
+	VPADDD       Z22, Z4, Z4
+	VPADDD       Z22, Z6, Z6
+	VPADDD       Z22, Z8, Z8
+	VPADDD       Z22, Z10, Z10
+	VPADDD       Z22, Z12, Z12
+	VPADDD       Z22, Z14, Z14
+	VPADDD       Z22, Z16, Z16
+	VPADDD       Z22, Z18, Z18
+	VPADDD       Z22, Z20, Z20
+	VMOVUPS      64(AX), Z23
+	VPADDD       Z23, Z1, Z1
+	VPADDD       Z23, Z3, Z3
+	VPADDD       Z23, Z5, Z5
+	VPADDD       Z23, Z7, Z7
+	VPADDD       Z23, Z9, Z9
+	VPADDD       Z23, Z11, Z11
+	VPADDD       Z23, Z13, Z13
+	VPADDD       Z23, Z15, Z15
+	VPADDD       Z23, Z17, Z17
+	VPADDD       Z23, Z19, Z19
+	VPADDD       Z23, Z21, Z21
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z12
+	VMOVUPS 64(AX), Z13
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z14
+	VMOVUPS 64(AX), Z15
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z16
+	VMOVUPS 64(AX), Z17
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z18
+	VMOVUPS 64(AX), Z19
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z20
+	VMOVUPS 64(AX), Z21
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+	LEAQ (R8)(CX*2), R9
+	ADDQ CX, R9
+	LEAQ (R9)(CX*2), R10
+	ADDQ CX, R10
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z22
+	VMOVUPS      64(DX)(SI*4), Z23
+	VPBROADCASTD (DI), Z24
+	VPDPBUSD     Z24, Z22, Z0
+	VPDPBUSD     Z24, Z23, Z1
+	VPBROADCASTD (DI)(CX*1), Z24
+	VPDPBUSD     Z24, Z22, Z2
+	VPDPBUSD     Z24, Z23, Z3
+	VPBROADCASTD (DI)(CX*2), Z24
+	VPDPBUSD     Z24, Z22, Z4
+	VPDPBUSD     Z24, Z23, Z5
+	VPBROADCASTD (R8), Z24
+	VPDPBUSD     Z24, Z22, Z6
+	VPDPBUSD     Z24, Z23, Z7
+	VPBROADCASTD (R8)(CX*1), Z24
+	VPDPBUSD     Z24, Z22, Z8
+	VPDPBUSD     Z24, Z23, Z9
+	VPBROADCASTD (R8)(CX*2), Z24
+	VPDPBUSD     Z24, Z22, Z10
+	VPDPBUSD     Z24, Z23, Z11
+	VPBROADCASTD (R9), Z24
+	VPDPBUSD     Z24, Z22, Z12
+	VPDPBUSD     Z24, Z23, Z13
+	VPBROADCASTD (R9)(CX*1), Z24
+	VPDPBUSD     Z24, Z22, Z14
+	VPDPBUSD     Z24, Z23, Z15
+	VPBROADCASTD (R9)(CX*2), Z24
+	VPDPBUSD     Z24, Z22, Z16
+	VPDPBUSD     Z24, Z23, Z17
+	VPBROADCASTD (R10), Z24
+	VPDPBUSD     Z24, Z22, Z18
+	VPDPBUSD     Z24, Z23, Z19
+	VPBROADCASTD (R10)(CX*1), Z24
+	VPDPBUSD     Z24, Z22, Z20
+	VPDPBUSD     Z24, Z23, Z21
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, R10
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z10, (AX)
+	VMOVUPS      Z11, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z13, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z14, (AX)
+	VMOVUPS      Z15, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z16, (AX)
+	VMOVUPS      Z17, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z18, (AX)
+	VMOVUPS      Z19, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z20, (AX)
+	VMOVUPS      Z21, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dots12x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots12x16VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD 4(AX), Z1
+	VPBROADCASTD 8(AX), Z2
+	VPBROADCASTD 12(AX), Z3
+	VPBROADCASTD 16(AX), Z4
+	VPBROADCASTD 20(AX), Z5
+	VPBROADCASTD 24(AX), Z6
+	VPBROADCASTD 28(AX), Z7
+	VPBROADCASTD 32(AX), Z8
+	VPBROADCASTD 36(AX), Z9
+	VPBROADCASTD 40(AX), Z10
+	VPBROADCASTD 44(AX), Z11
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z12
+	VPADDD       Z12, Z0, Z0
+	VPADDD       Z12, Z1, Z1
+	VPADDD       Z12, Z2, Z2
+	VPADDD       Z12, Z3, Z3
+	VPADDD       Z12, Z4, Z4
+	VPADDD       Z12, Z5, Z5
+	VPADDD       Z12, Z6, Z6
+	VPADDD       Z12, Z7, Z7
+	VPADDD       Z12, Z8, Z8
+	VPADDD       Z12, Z9, Z9
+	VPADDD       Z12, Z10, Z10
+	VPADDD       Z12, Z11, Z11
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z6
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z8
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z9
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z10
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z11
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+	LEAQ (R8)(CX*2), R9
+	ADDQ CX, R9
+	LEAQ (R9)(CX*2), R10
+	ADDQ CX, R10
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z12
+	VPBROADCASTD (DI), Z13
+	VPDPBUSD     Z13, Z12, Z0
+	VPBROADCASTD (DI)(CX*1), Z13
+	VPDPBUSD     Z13, Z12, Z1
+	VPBROADCASTD (DI)(CX*2), Z13
+	VPDPBUSD     Z13, Z12, Z2
+	VPBROADCASTD (R8), Z13
+	VPDPBUSD     Z13, Z12, Z3
+	VPBROADCASTD (R8)(CX*1), Z13
+	VPDPBUSD     Z13, Z12, Z4
+	VPBROADCASTD (R8)(CX*2), Z13
+	VPDPBUSD     Z13, Z12, Z5
+	VPBROADCASTD (R9), Z13
+	VPDPBUSD     Z13, Z12, Z6
+	VPBROADCASTD (R9)(CX*1), Z13
+	VPDPBUSD     Z13, Z12, Z7
+	VPBROADCASTD (R9)(CX*2), Z13
+	VPDPBUSD     Z13, Z12, Z8
+	VPBROADCASTD (R10), Z13
+	VPDPBUSD     Z13, Z12, Z9
+	VPBROADCASTD (R10)(CX*1), Z13
+	VPDPBUSD     Z13, Z12, Z10
+	VPBROADCASTD (R10)(CX*2), Z13
+	VPDPBUSD     Z13, Z12, Z11
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, R10
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z4, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z5, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z6, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z7, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z8, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z9, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z10, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z11, (AX)
+	VZEROUPPER
+	RET
+
+// func dots12x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots12x32VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD (AX), Z1
+	VPBROADCASTD 4(AX), Z2
+	VPBROADCASTD 4(AX), Z3
+	VPBROADCASTD 8(AX), Z4
+	VPBROADCASTD 8(AX), Z5
+	VPBROADCASTD 12(AX), Z6
+	VPBROADCASTD 12(AX), Z7
+	VPBROADCASTD 16(AX), Z8
+	VPBROADCASTD 16(AX), Z9
+	VPBROADCASTD 20(AX), Z10
+	VPBROADCASTD 20(AX), Z11
+	VPBROADCASTD 24(AX), Z12
+	VPBROADCASTD 24(AX), Z13
+	VPBROADCASTD 28(AX), Z14
+	VPBROADCASTD 28(AX), Z15
+	VPBROADCASTD 32(AX), Z16
+	VPBROADCASTD 32(AX), Z17
+	VPBROADCASTD 36(AX), Z18
+	VPBROADCASTD 36(AX), Z19
+	VPBROADCASTD 40(AX), Z20
+	VPBROADCASTD 40(AX), Z21
+	VPBROADCASTD 44(AX), Z22
+	VPBROADCASTD 44(AX), Z23
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z24
+	VPADDD       Z24, Z0, Z0
+	VPADDD       Z24, Z2, Z2
+	VPADDD       Z24, Z4, Z4
+	VPADDD       Z24, Z6, Z6
+	VPADDD       Z24, Z8, Z8
+	VPADDD       Z24, Z10, Z10
+	VPADDD       Z24, Z12, Z12
+	VPADDD       Z24, Z14, Z14
+	VPADDD       Z24, Z16, Z16
+	VPADDD       Z24, Z18, Z18
+	VPADDD       Z24, Z20, Z20
+	VPADDD       Z24, Z22, Z22
+	VMOVUPS      64(AX), Z25
+	VPADDD       Z25, Z1, Z1
+	VPADDD       Z25, Z3, Z3
+	VPADDD       Z25, Z5, Z5
+	VPADDD       Z25, Z7, Z7
+	VPADDD       Z25, Z9, Z9
+	VPADDD       Z25, Z11, Z11
+	VPADDD       Z25, Z13, Z13
+	VPADDD       Z25, Z15, Z15
+	VPADDD       Z25, Z17, Z17
+	VPADDD       Z25, Z19, Z19
+	VPADDD       Z25, Z21, Z21
+	VPADDD       Z25, Z23, Z23
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z12
+	VMOVUPS 64(AX), Z13
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z14
+	VMOVUPS 64(AX), Z15
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z16
+	VMOVUPS 64(AX), Z17
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z18
+	VMOVUPS 64(AX), Z19
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z20
+	VMOVUPS 64(AX), Z21
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z22
+	VMOVUPS 64(AX), Z23
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+	LEAQ (R8)(CX*2), R9
+	ADDQ CX, R9
+	LEAQ (R9)(CX*2), R10
+	ADDQ CX, R10
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z24
+	VMOVUPS      64(DX)(SI*4), Z25
+	VPBROADCASTD (DI), Z26
+	VPDPBUSD     Z26, Z24, Z0
+	VPDPBUSD     Z26, Z25, Z1
+	VPBROADCASTD (DI)(CX*1), Z26
+	VPDPBUSD     Z26, Z24, Z2
+	VPDPBUSD     Z26, Z25, Z3
+	VPBROADCASTD (DI)(CX*2), Z26
+	VPDPBUSD     Z26, Z24, Z4
+	VPDPBUSD     Z26, Z25, Z5
+	VPBROADCASTD (R8), Z26
+	VPDPBUSD     Z26, Z24, Z6
+	VPDPBUSD     Z26, Z25, Z7
+	VPBROADCASTD (R8)(CX*1), Z26
+	VPDPBUSD     Z26, Z24, Z8
+	VPDPBUSD     Z26, Z25, Z9
+	VPBROADCASTD (R8)(CX*2), Z26
+	VPDPBUSD     Z26, Z24, Z10
+	VPDPBUSD     Z26, Z25, Z11
+	VPBROADCASTD (R9), Z26
+	VPDPBUSD     Z26, Z24, Z12
+	VPDPBUSD     Z26, Z25, Z13
+	VPBROADCASTD (R9)(CX*1), Z26
+	VPDPBUSD     Z26, Z24, Z14
+	VPDPBUSD     Z26, Z25, Z15
+	VPBROADCASTD (R9)(CX*2), Z26
+	VPDPBUSD     Z26, Z24, Z16
+	VPDPBUSD     Z26, Z25, Z17
+	VPBROADCASTD (R10), Z26
+	VPDPBUSD     Z26, Z24, Z18
+	VPDPBUSD     Z26, Z25, Z19
+	VPBROADCASTD (R10)(CX*1), Z26
+	VPDPBUSD     Z26, Z24, Z20
+	VPDPBUSD     Z26, Z25, Z21
+	VPBROADCASTD (R10)(CX*2), Z26
+	VPDPBUSD     Z26, Z24, Z22
+	VPDPBUSD     Z26, Z25, Z23
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, R10
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z10, (AX)
+	VMOVUPS      Z11, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z13, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z14, (AX)
+	VMOVUPS      Z15, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z16, (AX)
+	VMOVUPS      Z17, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z18, (AX)
+	VMOVUPS      Z19, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z20, (AX)
+	VMOVUPS      Z21, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z22, (AX)
+	VMOVUPS      Z23, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dots13x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots13x16VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD 4(AX), Z1
+	VPBROADCASTD 8(AX), Z2
+	VPBROADCASTD 12(AX), Z3
+	VPBROADCASTD 16(AX), Z4
+	VPBROADCASTD 20(AX), Z5
+	VPBROADCASTD 24(AX), Z6
+	VPBROADCASTD 28(AX), Z7
+	VPBROADCASTD 32(AX), Z8
+	VPBROADCASTD 36(AX), Z9
+	VPBROADCASTD 40(AX), Z10
+	VPBROADCASTD 44(AX), Z11
+	VPBROADCASTD 48(AX), Z12
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z13
+	VPADDD       Z13, Z0, Z0
+	VPADDD       Z13, Z1, Z1
+	VPADDD       Z13, Z2, Z2
+	VPADDD       Z13, Z3, Z3
+	VPADDD       Z13, Z4, Z4
+	VPADDD       Z13, Z5, Z5
+	VPADDD       Z13, Z6, Z6
+	VPADDD       Z13, Z7, Z7
+	VPADDD       Z13, Z8, Z8
+	VPADDD       Z13, Z9, Z9
+	VPADDD       Z13, Z10, Z10
+	VPADDD       Z13, Z11, Z11
+	VPADDD       Z13, Z12, Z12
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z6
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z8
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z9
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z10
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z11
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z12
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+	LEAQ (R8)(CX*2), R9
+	ADDQ CX, R9
+	LEAQ (R9)(CX*2), R10
+	ADDQ CX, R10
+	LEAQ (R10)(CX*2), R11
+	ADDQ CX, R11
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z13
+	VPBROADCASTD (DI), Z14
+	VPDPBUSD     Z14, Z13, Z0
+	VPBROADCASTD (DI)(CX*1), Z14
+	VPDPBUSD     Z14, Z13, Z1
+	VPBROADCASTD (DI)(CX*2), Z14
+	VPDPBUSD     Z14, Z13, Z2
+	VPBROADCASTD (R8), Z14
+	VPDPBUSD     Z14, Z13, Z3
+	VPBROADCASTD (R8)(CX*1), Z14
+	VPDPBUSD     Z14, Z13, Z4
+	VPBROADCASTD (R8)(CX*2), Z14
+	VPDPBUSD     Z14, Z13, Z5
+	VPBROADCASTD (R9), Z14
+	VPDPBUSD     Z14, Z13, Z6
+	VPBROADCASTD (R9)(CX*1), Z14
+	VPDPBUSD     Z14, Z13, Z7
+	VPBROADCASTD (R9)(CX*2), Z14
+	VPDPBUSD     Z14, Z13, Z8
+	VPBROADCASTD (R10), Z14
+	VPDPBUSD     Z14, Z13, Z9
+	VPBROADCASTD (R10)(CX*1), Z14
+	VPDPBUSD     Z14, Z13, Z10
+	VPBROADCASTD (R10)(CX*2), Z14
+	VPDPBUSD     Z14, Z13, Z11
+	VPBROADCASTD (R11), Z14
+	VPDPBUSD     Z14, Z13, Z12
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, R10
+	ADDQ         $0x04, R11
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z4, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z5, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z6, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z7, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z8, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z9, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z10, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z11, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z12, (AX)
+	VZEROUPPER
+	RET
+
+// func dots13x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots13x32VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD (AX), Z1
+	VPBROADCASTD 4(AX), Z2
+	VPBROADCASTD 4(AX), Z3
+	VPBROADCASTD 8(AX), Z4
+	VPBROADCASTD 8(AX), Z5
+	VPBROADCASTD 12(AX), Z6
+	VPBROADCASTD 12(AX), Z7
+	VPBROADCASTD 16(AX), Z8
+	VPBROADCASTD 16(AX), Z9
+	VPBROADCASTD 20(AX), Z10
+	VPBROADCASTD 20(AX), Z11
+	VPBROADCASTD 24(AX), Z12
+	VPBROADCASTD 24(AX), Z13
+	VPBROADCASTD 28(AX), Z14
+	VPBROADCASTD 28(AX), Z15
+	VPBROADCASTD 32(AX), Z16
+	VPBROADCASTD 32(AX), Z17
+	VPBROADCASTD 36(AX), Z18
+	VPBROADCASTD 36(AX), Z19
+	VPBROADCASTD 40(AX), Z20
+	VPBROADCASTD 40(AX), Z21
+	VPBROADCASTD 44(AX), Z22
+	VPBROADCASTD 44(AX), Z23
+	VPBROADCASTD 48(AX), Z24
+	VPBROADCASTD 48(AX), Z25
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z26
+	VPADDD       Z26, Z0, Z0
+	VPADDD       Z26, Z2, Z2
+	VPADDD       Z26, Z4, Z4
+	VPADDD       Z26, Z6, Z6
+	VPADDD       Z26, Z8, Z8
+	VPADDD       Z26, Z10, Z10
+	VPADDD       Z26, Z12, Z12
+	VPADDD       Z26, Z14, Z14
+	VPADDD       Z26, Z16, Z16
+	VPADDD       Z26, Z18, Z18
+	VPADDD       Z26, Z20, Z20
+	VPADDD       Z26, Z22, Z22
+	VPADDD       Z26, Z24, Z24
+	VMOVUPS      64(AX), Z27
+	VPADDD       Z27, Z1, Z1
+	VPADDD       Z27, Z3, Z3
+	VPADDD       Z27, Z5, Z5
+	VPADDD       Z27, Z7, Z7
+	VPADDD       Z27, Z9, Z9
+	VPADDD       Z27, Z11, Z11
+	VPADDD       Z27, Z13, Z13
+	VPADDD       Z27, Z15, Z15
+	VPADDD       Z27, Z17, Z17
+	VPADDD       Z27, Z19, Z19
+	VPADDD       Z27, Z21, Z21
+	VPADDD       Z27, Z23, Z23
+	VPADDD       Z27, Z25, Z25
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z12
+	VMOVUPS 64(AX), Z13
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z14
+	VMOVUPS 64(AX), Z15
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z16
+	VMOVUPS 64(AX), Z17
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z18
+	VMOVUPS 64(AX), Z19
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z20
+	VMOVUPS 64(AX), Z21
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z22
+	VMOVUPS 64(AX), Z23
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z24
+	VMOVUPS 64(AX), Z25
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+	LEAQ (R8)(CX*2), R9
+	ADDQ CX, R9
+	LEAQ (R9)(CX*2), R10
+	ADDQ CX, R10
+	LEAQ (R10)(CX*2), R11
+	ADDQ CX, R11
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z26
+	VMOVUPS      64(DX)(SI*4), Z27
+	VPBROADCASTD (DI), Z28
+	VPDPBUSD     Z28, Z26, Z0
+	VPDPBUSD     Z28, Z27, Z1
+	VPBROADCASTD (DI)(CX*1), Z28
+	VPDPBUSD     Z28, Z26, Z2
+	VPDPBUSD     Z28, Z27, Z3
+	VPBROADCASTD (DI)(CX*2), Z28
+	VPDPBUSD     Z28, Z26, Z4
+	VPDPBUSD     Z28, Z27, Z5
+	VPBROADCASTD (R8), Z28
+	VPDPBUSD     Z28, Z26, Z6
+	VPDPBUSD     Z28, Z27, Z7
+	VPBROADCASTD (R8)(CX*1), Z28
+	VPDPBUSD     Z28, Z26, Z8
+	VPDPBUSD     Z28, Z27, Z9
+	VPBROADCASTD (R8)(CX*2), Z28
+	VPDPBUSD     Z28, Z26, Z10
+	VPDPBUSD     Z28, Z27, Z11
+	VPBROADCASTD (R9), Z28
+	VPDPBUSD     Z28, Z26, Z12
+	VPDPBUSD     Z28, Z27, Z13
+	VPBROADCASTD (R9)(CX*1), Z28
+	VPDPBUSD     Z28, Z26, Z14
+	VPDPBUSD     Z28, Z27, Z15
+	VPBROADCASTD (R9)(CX*2), Z28
+	VPDPBUSD     Z28, Z26, Z16
+	VPDPBUSD     Z28, Z27, Z17
+	VPBROADCASTD (R10), Z28
+	VPDPBUSD     Z28, Z26, Z18
+	VPDPBUSD     Z28, Z27, Z19
+	VPBROADCASTD (R10)(CX*1), Z28
+	VPDPBUSD     Z28, Z26, Z20
+	VPDPBUSD     Z28, Z27, Z21
+	VPBROADCASTD (R10)(CX*2), Z28
+	VPDPBUSD     Z28, Z26, Z22
+	VPDPBUSD     Z28, Z27, Z23
+	VPBROADCASTD (R11), Z28
+	VPDPBUSD     Z28, Z26, Z24
+	VPDPBUSD     Z28, Z27, Z25
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, R10
+	ADDQ         $0x04, R11
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z10, (AX)
+	VMOVUPS      Z11, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z13, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z14, (AX)
+	VMOVUPS      Z15, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z16, (AX)
+	VMOVUPS      Z17, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z18, (AX)
+	VMOVUPS      Z19, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z20, (AX)
+	VMOVUPS      Z21, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z22, (AX)
+	VMOVUPS      Z23, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z24, (AX)
+	VMOVUPS      Z25, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dots14x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots14x16VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD 4(AX), Z1
+	VPBROADCASTD 8(AX), Z2
+	VPBROADCASTD 12(AX), Z3
+	VPBROADCASTD 16(AX), Z4
+	VPBROADCASTD 20(AX), Z5
+	VPBROADCASTD 24(AX), Z6
+	VPBROADCASTD 28(AX), Z7
+	VPBROADCASTD 32(AX), Z8
+	VPBROADCASTD 36(AX), Z9
+	VPBROADCASTD 40(AX), Z10
+	VPBROADCASTD 44(AX), Z11
+	VPBROADCASTD 48(AX), Z12
+	VPBROADCASTD 52(AX), Z13
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z14
+	VPADDD       Z14, Z0, Z0
+	VPADDD       Z14, Z1, Z1
+	VPADDD       Z14, Z2, Z2
+	VPADDD       Z14, Z3, Z3
+	VPADDD       Z14, Z4, Z4
+	VPADDD       Z14, Z5, Z5
+	VPADDD       Z14, Z6, Z6
+	VPADDD       Z14, Z7, Z7
+	VPADDD       Z14, Z8, Z8
+	VPADDD       Z14, Z9, Z9
+	VPADDD       Z14, Z10, Z10
+	VPADDD       Z14, Z11, Z11
+	VPADDD       Z14, Z12, Z12
+	VPADDD       Z14, Z13, Z13
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z6
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z8
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z9
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z10
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z11
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z12
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z13
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+	LEAQ (R8)(CX*2), R9
+	ADDQ CX, R9
+	LEAQ (R9)(CX*2), R10
+	ADDQ CX, R10
+	LEAQ (R10)(CX*2), R11
+	ADDQ CX, R11
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z14
+	VPBROADCASTD (DI), Z15
+	VPDPBUSD     Z15, Z14, Z0
+	VPBROADCASTD (DI)(CX*1), Z15
+	VPDPBUSD     Z15, Z14, Z1
+	VPBROADCASTD (DI)(CX*2), Z15
+	VPDPBUSD     Z15, Z14, Z2
+	VPBROADCASTD (R8), Z15
+	VPDPBUSD     Z15, Z14, Z3
+	VPBROADCASTD (R8)(CX*1), Z15
+	VPDPBUSD     Z15, Z14, Z4
+	VPBROADCASTD (R8)(CX*2), Z15
+	VPDPBUSD     Z15, Z14, Z5
+	VPBROADCASTD (R9), Z15
+	VPDPBUSD     Z15, Z14, Z6
+	VPBROADCASTD (R9)(CX*1), Z15
+	VPDPBUSD     Z15, Z14, Z7
+	VPBROADCASTD (R9)(CX*2), Z15
+	VPDPBUSD     Z15, Z14, Z8
+	VPBROADCASTD (R10), Z15
+	VPDPBUSD     Z15, Z14, Z9
+	VPBROADCASTD (R10)(CX*1), Z15
+	VPDPBUSD     Z15, Z14, Z10
+	VPBROADCASTD (R10)(CX*2), Z15
+	VPDPBUSD     Z15, Z14, Z11
+	VPBROADCASTD (R11), Z15
+	VPDPBUSD     Z15, Z14, Z12
+	VPBROADCASTD (R11)(CX*1), Z15
+	VPDPBUSD     Z15, Z14, Z13
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, R10
+	ADDQ         $0x04, R11
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z4, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z5, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z6, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z7, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z8, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z9, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z10, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z11, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z12, (AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z13, (AX)
+	VZEROUPPER
+	RET
+
+// func dots14x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·dots14x32VNNI512(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Z0
+	VPBROADCASTD (AX), Z1
+	VPBROADCASTD 4(AX), Z2
+	VPBROADCASTD 4(AX), Z3
+	VPBROADCASTD 8(AX), Z4
+	VPBROADCASTD 8(AX), Z5
+	VPBROADCASTD 12(AX), Z6
+	VPBROADCASTD 12(AX), Z7
+	VPBROADCASTD 16(AX), Z8
+	VPBROADCASTD 16(AX), Z9
+	VPBROADCASTD 20(AX), Z10
+	VPBROADCASTD 20(AX), Z11
+	VPBROADCASTD 24(AX), Z12
+	VPBROADCASTD 24(AX), Z13
+	VPBROADCASTD 28(AX), Z14
+	VPBROADCASTD 28(AX), Z15
+	VPBROADCASTD 32(AX), Z16
+	VPBROADCASTD 32(AX), Z17
+	VPBROADCASTD 36(AX), Z18
+	VPBROADCASTD 36(AX), Z19
+	VPBROADCASTD 40(AX), Z20
+	VPBROADCASTD 40(AX), Z21
+	VPBROADCASTD 44(AX), Z22
+	VPBROADCASTD 44(AX), Z23
+	VPBROADCASTD 48(AX), Z24
+	VPBROADCASTD 48(AX), Z25
+	VPBROADCASTD 52(AX), Z26
+	VPBROADCASTD 52(AX), Z27
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z4, Z4
+	VPADDD       Z28, Z6, Z6
+	VPADDD       Z28, Z8, Z8
+	VPADDD       Z28, Z10, Z10
+	VPADDD       Z28, Z12, Z12
+	VPADDD       Z28, Z14, Z14
+	VPADDD       Z28, Z16, Z16
+	VPADDD       Z28, Z18, Z18
+	VPADDD       Z28, Z20, Z20
+	VPADDD       Z28, Z22, Z22
+	VPADDD       Z28, Z24, Z24
+	VPADDD       Z28, Z26, Z26
+	VMOVUPS      64(AX), Z29
+	VPADDD       Z29, Z1, Z1
+	VPADDD       Z29, Z3, Z3
+	VPADDD       Z29, Z5, Z5
+	VPADDD       Z29, Z7, Z7
+	VPADDD       Z29, Z9, Z9
+	VPADDD       Z29, Z11, Z11
+	VPADDD       Z29, Z13, Z13
+	VPADDD       Z29, Z15, Z15
+	VPADDD       Z29, Z17, Z17
+	VPADDD       Z29, Z19, Z19
+	VPADDD       Z29, Z21, Z21
+	VPADDD       Z29, Z23, Z23
+	VPADDD       Z29, Z25, Z25
+	VPADDD       Z29, Z27, Z27
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z12
+	VMOVUPS 64(AX), Z13
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z14
+	VMOVUPS 64(AX), Z15
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z16
+	VMOVUPS 64(AX), Z17
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z18
+	VMOVUPS 64(AX), Z19
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z20
+	VMOVUPS 64(AX), Z21
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z22
+	VMOVUPS 64(AX), Z23
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z24
+	VMOVUPS 64(AX), Z25
+	ADDQ    CX, AX
+	VMOVUPS (AX), Z26
+	VMOVUPS 64(AX), Z27
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+	LEAQ (R8)(CX*2), R9
+	ADDQ CX, R9
+	LEAQ (R9)(CX*2), R10
+	ADDQ CX, R10
+	LEAQ (R10)(CX*2), R11
+	ADDQ CX, R11
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Z28
+	VMOVUPS      64(DX)(SI*4), Z29
+	VPBROADCASTD (DI), Z30
+	VPDPBUSD     Z30, Z28, Z0
+	VPDPBUSD     Z30, Z29, Z1
+	VPBROADCASTD (DI)(CX*1), Z30
+	VPDPBUSD     Z30, Z28, Z2
+	VPDPBUSD     Z30, Z29, Z3
+	VPBROADCASTD (DI)(CX*2), Z30
+	VPDPBUSD     Z30, Z28, Z4
+	VPDPBUSD     Z30, Z29, Z5
+	VPBROADCASTD (R8), Z30
+	VPDPBUSD     Z30, Z28, Z6
+	VPDPBUSD     Z30, Z29, Z7
+	VPBROADCASTD (R8)(CX*1), Z30
+	VPDPBUSD     Z30, Z28, Z8
+	VPDPBUSD     Z30, Z29, Z9
+	VPBROADCASTD (R8)(CX*2), Z30
+	VPDPBUSD     Z30, Z28, Z10
+	VPDPBUSD     Z30, Z29, Z11
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z30, Z28, Z12
+	VPDPBUSD     Z30, Z29, Z13
+	VPBROADCASTD (R9)(CX*1), Z30
+	VPDPBUSD     Z30, Z28, Z14
+	VPDPBUSD     Z30, Z29, Z15
+	VPBROADCASTD (R9)(CX*2), Z30
+	VPDPBUSD     Z30, Z28, Z16
+	VPDPBUSD     Z30, Z29, Z17
+	VPBROADCASTD (R10), Z30
+	VPDPBUSD     Z30, Z28, Z18
+	VPDPBUSD     Z30, Z29, Z19
+	VPBROADCASTD (R10)(CX*1), Z30
+	VPDPBUSD     Z30, Z28, Z20
+	VPDPBUSD     Z30, Z29, Z21
+	VPBROADCASTD (R10)(CX*2), Z30
+	VPDPBUSD     Z30, Z28, Z22
+	VPDPBUSD     Z30, Z29, Z23
+	VPBROADCASTD (R11), Z30
+	VPDPBUSD     Z30, Z28, Z24
+	VPDPBUSD     Z30, Z29, Z25
+	VPBROADCASTD (R11)(CX*1), Z30
+	VPDPBUSD     Z30, Z28, Z26
+	VPDPBUSD     Z30, Z29, Z27
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, R10
+	ADDQ         $0x04, R11
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z10, (AX)
+	VMOVUPS      Z11, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z13, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z14, (AX)
+	VMOVUPS      Z15, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z16, (AX)
+	VMOVUPS      Z17, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z18, (AX)
+	VMOVUPS      Z19, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z20, (AX)
+	VMOVUPS      Z21, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z22, (AX)
+	VMOVUPS      Z23, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z24, (AX)
+	VMOVUPS      Z25, 64(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Z26, (AX)
+	VMOVUPS      Z27, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dots1x8VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots1x8VNNI(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y4
+	VPADDD       Y4, Y0, Y0
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+
+begin:
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), SI
+	SUBQ   $0x04, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), CX
+	VMOVUPS      (DX)(CX*4), Y4
+	VPBROADCASTD (SI), Y5
+
+	// VPDPBUSD Y5, Y4, Y0
+	LONG         $0x505de2c4
+	BYTE         $0xc5
+	MOVQ         8(BX), CX
+	VMOVUPS      (DX)(CX*4), Y4
+	VPBROADCASTD 4(SI), Y5
+
+	// VPDPBUSD Y5, Y4, Y1
+	LONG         $0x505de2c4
+	BYTE         $0xcd
+	MOVQ         16(BX), CX
+	VMOVUPS      (DX)(CX*4), Y4
+	VPBROADCASTD 8(SI), Y5
+
+	// VPDPBUSD Y5, Y4, Y2
+	LONG         $0x505de2c4
+	BYTE         $0xd5
+	MOVQ         24(BX), CX
+	VMOVUPS      (DX)(CX*4), Y4
+	VPBROADCASTD 12(SI), Y5
+
+	// VPDPBUSD Y5, Y4, Y3
+	LONG $0x505de2c4
+	BYTE $0xdd
+	ADDQ $0x10, SI
+	ADDQ $0x20, BX
+	SUBQ $0x04, AX
+	JGE  words
+
+rest:
+	ADDQ $0x04, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), CX
+	VMOVUPS      (DX)(CX*4), Y4
+	VPBROADCASTD (SI), Y5
+
+	// VPDPBUSD Y5, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc5
+	ADDQ $0x04, SI
+	ADDQ $0x08, BX
+	DECQ AX
+	JNZ  word
+
+end:
+	VPADDD  Y1, Y0, Y0
+	VPADDD  Y2, Y0, Y0
+	VPADDD  Y3, Y0, Y0
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VZEROUPPER
+	RET
+
+// func dots1x16VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots1x16VNNI(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD (AX), Y1
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y8
+	VPADDD       Y8, Y0, Y0
+	VMOVUPS      32(AX), Y9
+	VPADDD       Y9, Y1, Y1
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+
+begin:
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), SI
+	SUBQ   $0x04, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), CX
+	VMOVUPS      (DX)(CX*4), Y8
+	VMOVUPS      32(DX)(CX*4), Y9
+	VPBROADCASTD (SI), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	MOVQ         8(BX), CX
+	VMOVUPS      (DX)(CX*4), Y8
+	VMOVUPS      32(DX)(CX*4), Y9
+	VPBROADCASTD 4(SI), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	MOVQ         16(BX), CX
+	VMOVUPS      (DX)(CX*4), Y8
+	VMOVUPS      32(DX)(CX*4), Y9
+	VPBROADCASTD 8(SI), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	MOVQ         24(BX), CX
+	VMOVUPS      (DX)(CX*4), Y8
+	VMOVUPS      32(DX)(CX*4), Y9
+	VPBROADCASTD 12(SI), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG $0x5035c2c4
+	BYTE $0xfa
+	ADDQ $0x10, SI
+	ADDQ $0x20, BX
+	SUBQ $0x04, AX
+	JGE  words
+
+rest:
+	ADDQ $0x04, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), CX
+	VMOVUPS      (DX)(CX*4), Y8
+	VMOVUPS      32(DX)(CX*4), Y9
+	VPBROADCASTD (SI), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG $0x5035c2c4
+	BYTE $0xca
+	ADDQ $0x04, SI
+	ADDQ $0x08, BX
+	DECQ AX
+	JNZ  word
+
+end:
+	VPADDD  Y2, Y0, Y0
+	VPADDD  Y3, Y1, Y1
+	VPADDD  Y4, Y0, Y0
+	VPADDD  Y5, Y1, Y1
+	VPADDD  Y6, Y0, Y0
+	VPADDD  Y7, Y1, Y1
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func dots2x8VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots2x8VNNI(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD 4(AX), Y1
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y8
+	VPADDD       Y8, Y0, Y0
+	VPADDD       Y8, Y1, Y1
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y1
+
+begin:
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	SUBQ   $0x04, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VPBROADCASTD (DI), Y9
+
+	// VPDPBUSD Y9, Y8, Y0
+	LONG         $0x503dc2c4
+	BYTE         $0xc1
+	VPBROADCASTD (DI)(CX*1), Y9
+
+	// VPDPBUSD Y9, Y8, Y1
+	LONG         $0x503dc2c4
+	BYTE         $0xc9
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VPBROADCASTD 4(DI), Y9
+
+	// VPDPBUSD Y9, Y8, Y2
+	LONG         $0x503dc2c4
+	BYTE         $0xd1
+	VPBROADCASTD 4(DI)(CX*1), Y9
+
+	// VPDPBUSD Y9, Y8, Y3
+	LONG         $0x503dc2c4
+	BYTE         $0xd9
+	MOVQ         16(BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VPBROADCASTD 8(DI), Y9
+
+	// VPDPBUSD Y9, Y8, Y4
+	LONG         $0x503dc2c4
+	BYTE         $0xe1
+	VPBROADCASTD 8(DI)(CX*1), Y9
+
+	// VPDPBUSD Y9, Y8, Y5
+	LONG         $0x503dc2c4
+	BYTE         $0xe9
+	MOVQ         24(BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VPBROADCASTD 12(DI), Y9
+
+	// VPDPBUSD Y9, Y8, Y6
+	LONG         $0x503dc2c4
+	BYTE         $0xf1
+	VPBROADCASTD 12(DI)(CX*1), Y9
+
+	// VPDPBUSD Y9, Y8, Y7
+	LONG $0x503dc2c4
+	BYTE $0xf9
+	ADDQ $0x10, DI
+	ADDQ $0x20, BX
+	SUBQ $0x04, AX
+	JGE  words
+
+rest:
+	ADDQ $0x04, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VPBROADCASTD (DI), Y9
+
+	// VPDPBUSD Y9, Y8, Y0
+	LONG         $0x503dc2c4
+	BYTE         $0xc1
+	VPBROADCASTD (DI)(CX*1), Y9
+
+	// VPDPBUSD Y9, Y8, Y1
+	LONG $0x503dc2c4
+	BYTE $0xc9
+	ADDQ $0x04, DI
+	ADDQ $0x08, BX
+	DECQ AX
+	JNZ  word
+
+end:
+	VPADDD  Y2, Y0, Y0
+	VPADDD  Y3, Y1, Y1
+	VPADDD  Y4, Y0, Y0
+	VPADDD  Y5, Y1, Y1
+	VPADDD  Y6, Y0, Y0
+	VPADDD  Y7, Y1, Y1
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	VZEROUPPER
+	RET
+
+// func dots2x16VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots2x16VNNI(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD (AX), Y1
+	VPBROADCASTD 4(AX), Y2
+	VPBROADCASTD 4(AX), Y3
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y8
+	VPADDD       Y8, Y0, Y0
+	VPADDD       Y8, Y2, Y2
+	VMOVUPS      32(AX), Y9
+	VPADDD       Y9, Y1, Y1
+	VPADDD       Y9, Y3, Y3
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+
+begin:
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	SUBQ   $0x02, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VMOVUPS      32(DX)(SI*4), Y9
+	VPBROADCASTD (DI), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD (DI)(CX*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VMOVUPS      32(DX)(SI*4), Y9
+	VPBROADCASTD 4(DI), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 4(DI)(CX*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG $0x5035c2c4
+	BYTE $0xfa
+	ADDQ $0x08, DI
+	ADDQ $0x10, BX
+	SUBQ $0x02, AX
+	JGE  words
+
+rest:
+	ADDQ $0x02, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VMOVUPS      32(DX)(SI*4), Y9
+	VPBROADCASTD (DI), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD (DI)(CX*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG $0x5035c2c4
+	BYTE $0xda
+	ADDQ $0x04, DI
+	ADDQ $0x08, BX
+	DECQ AX
+	JNZ  word
+
+end:
+	VPADDD  Y4, Y0, Y0
+	VPADDD  Y5, Y1, Y1
+	VPADDD  Y6, Y2, Y2
+	VPADDD  Y7, Y3, Y3
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func dots3x8VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots3x8VNNI(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD 4(AX), Y1
+	VPBROADCASTD 8(AX), Y2
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y1, Y1
+	VPADDD       Y12, Y2, Y2
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y2
+
+begin:
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	SUBQ   $0x04, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VPBROADCASTD (DI), Y13
+
+	// VPDPBUSD Y13, Y12, Y0
+	LONG         $0x501dc2c4
+	BYTE         $0xc5
+	VPBROADCASTD (DI)(CX*1), Y13
+
+	// VPDPBUSD Y13, Y12, Y1
+	LONG         $0x501dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD (DI)(CX*2), Y13
+
+	// VPDPBUSD Y13, Y12, Y2
+	LONG         $0x501dc2c4
+	BYTE         $0xd5
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VPBROADCASTD 4(DI), Y13
+
+	// VPDPBUSD Y13, Y12, Y3
+	LONG         $0x501dc2c4
+	BYTE         $0xdd
+	VPBROADCASTD 4(DI)(CX*1), Y13
+
+	// VPDPBUSD Y13, Y12, Y4
+	LONG         $0x501dc2c4
+	BYTE         $0xe5
+	VPBROADCASTD 4(DI)(CX*2), Y13
+
+	// VPDPBUSD Y13, Y12, Y5
+	LONG         $0x501dc2c4
+	BYTE         $0xed
+	MOVQ         16(BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VPBROADCASTD 8(DI), Y13
+
+	// VPDPBUSD Y13, Y12, Y6
+	LONG         $0x501dc2c4
+	BYTE         $0xf5
+	VPBROADCASTD 8(DI)(CX*1), Y13
+
+	// VPDPBUSD Y13, Y12, Y7
+	LONG         $0x501dc2c4
+	BYTE         $0xfd
+	VPBROADCASTD 8(DI)(CX*2), Y13
+
+	// VPDPBUSD Y13, Y12, Y8
+	LONG         $0x501d42c4
+	BYTE         $0xc5
+	MOVQ         24(BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VPBROADCASTD 12(DI), Y13
+
+	// VPDPBUSD Y13, Y12, Y9
+	LONG         $0x501d42c4
+	BYTE         $0xcd
+	VPBROADCASTD 12(DI)(CX*1), Y13
+
+	// VPDPBUSD Y13, Y12, Y10
+	LONG         $0x501d42c4
+	BYTE         $0xd5
+	VPBROADCASTD 12(DI)(CX*2), Y13
+
+	// VPDPBUSD Y13, Y12, Y11
+	LONG $0x501d42c4
+	BYTE $0xdd
+	ADDQ $0x10, DI
+	ADDQ $0x20, BX
+	SUBQ $0x04, AX
+	JGE  words
+
+rest:
+	ADDQ $0x04, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VPBROADCASTD (DI), Y13
+
+	// VPDPBUSD Y13, Y12, Y0
+	LONG         $0x501dc2c4
+	BYTE         $0xc5
+	VPBROADCASTD (DI)(CX*1), Y13
+
+	// VPDPBUSD Y13, Y12, Y1
+	LONG         $0x501dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD (DI)(CX*2), Y13
+
+	// VPDPBUSD Y13, Y12, Y2
+	LONG $0x501dc2c4
+	BYTE $0xd5
+	ADDQ $0x04, DI
+	ADDQ $0x08, BX
+	DECQ AX
+	JNZ  word
+
+end:
+	VPADDD  Y3, Y0, Y0
+	VPADDD  Y4, Y1, Y1
+	VPADDD  Y5, Y2, Y2
+	VPADDD  Y6, Y0, Y0
+	VPADDD  Y7, Y1, Y1
+	VPADDD  Y8, Y2, Y2
+	VPADDD  Y9, Y0, Y0
+	VPADDD  Y10, Y1, Y1
+	VPADDD  Y11, Y2, Y2
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VZEROUPPER
+	RET
+
+// func dots3x16VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots3x16VNNI(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD (AX), Y1
+	VPBROADCASTD 4(AX), Y2
+	VPBROADCASTD 4(AX), Y3
+	VPBROADCASTD 8(AX), Y4
+	VPBROADCASTD 8(AX), Y5
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y2, Y2
+	VPADDD       Y12, Y4, Y4
+	VMOVUPS      32(AX), Y13
+	VPADDD       Y13, Y1, Y1
+	VPADDD       Y13, Y3, Y3
+	VPADDD       Y13, Y5, Y5
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+
+begin:
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	SUBQ   $0x02, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VMOVUPS      32(DX)(SI*4), Y13
+	VPBROADCASTD (DI), Y14
+
+	// VPDPBUSD Y14, Y12, Y0
+	LONG $0x501dc2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y14, Y13, Y1
+	LONG         $0x5015c2c4
+	BYTE         $0xce
+	VPBROADCASTD (DI)(CX*1), Y14
+
+	// VPDPBUSD Y14, Y12, Y2
+	LONG $0x501dc2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y14, Y13, Y3
+	LONG         $0x5015c2c4
+	BYTE         $0xde
+	VPBROADCASTD (DI)(CX*2), Y14
+
+	// VPDPBUSD Y14, Y12, Y4
+	LONG $0x501dc2c4
+	BYTE $0xe6
+
+	// VPDPBUSD Y14, Y13, Y5
+	LONG         $0x5015c2c4
+	BYTE         $0xee
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VMOVUPS      32(DX)(SI*4), Y13
+	VPBROADCASTD 4(DI), Y14
+
+	// VPDPBUSD Y14, Y12, Y6
+	LONG $0x501dc2c4
+	BYTE $0xf6
+
+	// VPDPBUSD Y14, Y13, Y7
+	LONG         $0x5015c2c4
+	BYTE         $0xfe
+	VPBROADCASTD 4(DI)(CX*1), Y14
+
+	// VPDPBUSD Y14, Y12, Y8
+	LONG $0x501d42c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y14, Y13, Y9
+	LONG         $0x501542c4
+	BYTE         $0xce
+	VPBROADCASTD 4(DI)(CX*2), Y14
+
+	// VPDPBUSD Y14, Y12, Y10
+	LONG $0x501d42c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y14, Y13, Y11
+	LONG $0x501542c4
+	BYTE $0xde
+	ADDQ $0x08, DI
+	ADDQ $0x10, BX
+	SUBQ $0x02, AX
+	JGE  words
+
+rest:
+	ADDQ $0x02, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VMOVUPS      32(DX)(SI*4), Y13
+	VPBROADCASTD (DI), Y14
+
+	// VPDPBUSD Y14, Y12, Y0
+	LONG $0x501dc2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y14, Y13, Y1
+	LONG         $0x5015c2c4
+	BYTE         $0xce
+	VPBROADCASTD (DI)(CX*1), Y14
+
+	// VPDPBUSD Y14, Y12, Y2
+	LONG $0x501dc2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y14, Y13, Y3
+	LONG         $0x5015c2c4
+	BYTE         $0xde
+	VPBROADCASTD (DI)(CX*2), Y14
+
+	// VPDPBUSD Y14, Y12, Y4
+	LONG $0x501dc2c4
+	BYTE $0xe6
+
+	// VPDPBUSD Y14, Y13, Y5
+	LONG $0x5015c2c4
+	BYTE $0xee
+	ADDQ $0x04, DI
+	ADDQ $0x08, BX
+	DECQ AX
+	JNZ  word
+
+end:
+	VPADDD  Y6, Y0, Y0
+	VPADDD  Y7, Y1, Y1
+	VPADDD  Y8, Y2, Y2
+	VPADDD  Y9, Y3, Y3
+	VPADDD  Y10, Y4, Y4
+	VPADDD  Y11, Y5, Y5
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	VZEROUPPER
+	RET
+
+// func dots4x8VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots4x8VNNI(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD 4(AX), Y1
+	VPBROADCASTD 8(AX), Y2
+	VPBROADCASTD 12(AX), Y3
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y8
+	VPADDD       Y8, Y0, Y0
+	VPADDD       Y8, Y1, Y1
+	VPADDD       Y8, Y2, Y2
+	VPADDD       Y8, Y3, Y3
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y2
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y3
+
+begin:
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	SUBQ   $0x02, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VPBROADCASTD (DI), Y9
+
+	// VPDPBUSD Y9, Y8, Y0
+	LONG         $0x503dc2c4
+	BYTE         $0xc1
+	VPBROADCASTD (DI)(CX*1), Y9
+
+	// VPDPBUSD Y9, Y8, Y1
+	LONG         $0x503dc2c4
+	BYTE         $0xc9
+	VPBROADCASTD (DI)(CX*2), Y9
+
+	// VPDPBUSD Y9, Y8, Y2
+	LONG         $0x503dc2c4
+	BYTE         $0xd1
+	VPBROADCASTD (R8), Y9
+
+	// VPDPBUSD Y9, Y8, Y3
+	LONG         $0x503dc2c4
+	BYTE         $0xd9
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VPBROADCASTD 4(DI), Y9
+
+	// VPDPBUSD Y9, Y8, Y4
+	LONG         $0x503dc2c4
+	BYTE         $0xe1
+	VPBROADCASTD 4(DI)(CX*1), Y9
+
+	// VPDPBUSD Y9, Y8, Y5
+	LONG         $0x503dc2c4
+	BYTE         $0xe9
+	VPBROADCASTD 4(DI)(CX*2), Y9
+
+	// VPDPBUSD Y9, Y8, Y6
+	LONG         $0x503dc2c4
+	BYTE         $0xf1
+	VPBROADCASTD 4(R8), Y9
+
+	// VPDPBUSD Y9, Y8, Y7
+	LONG $0x503dc2c4
+	BYTE $0xf9
+	ADDQ $0x08, DI
+	ADDQ $0x08, R8
+	ADDQ $0x10, BX
+	SUBQ $0x02, AX
+	JGE  words
+
+rest:
+	ADDQ $0x02, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VPBROADCASTD (DI), Y9
+
+	// VPDPBUSD Y9, Y8, Y0
+	LONG         $0x503dc2c4
+	BYTE         $0xc1
+	VPBROADCASTD (DI)(CX*1), Y9
+
+	// VPDPBUSD Y9, Y8, Y1
+	LONG         $0x503dc2c4
+	BYTE         $0xc9
+	VPBROADCASTD (DI)(CX*2), Y9
+
+	// VPDPBUSD Y9, Y8, Y2
+	LONG         $0x503dc2c4
+	BYTE         $0xd1
+	VPBROADCASTD (R8), Y9
+
+	// VPDPBUSD Y9, Y8, Y3
+	LONG $0x503dc2c4
+	BYTE $0xd9
+	ADDQ $0x04, DI
+	ADDQ $0x04, R8
+	ADDQ $0x08, BX
+	DECQ AX
+	JNZ  word
+
+end:
+	VPADDD  Y4, Y0, Y0
+	VPADDD  Y5, Y1, Y1
+	VPADDD  Y6, Y2, Y2
+	VPADDD  Y7, Y3, Y3
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, (AX)
+	VZEROUPPER
+	RET
+
+// func dots4x16VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots4x16VNNI(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD (AX), Y1
+	VPBROADCASTD 4(AX), Y2
+	VPBROADCASTD 4(AX), Y3
+	VPBROADCASTD 8(AX), Y4
+	VPBROADCASTD 8(AX), Y5
+	VPBROADCASTD 12(AX), Y6
+	VPBROADCASTD 12(AX), Y7
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y8
+	VPADDD       Y8, Y0, Y0
+	VPADDD       Y8, Y2, Y2
+	VPADDD       Y8, Y4, Y4
+	VPADDD       Y8, Y6, Y6
+	VMOVUPS      32(AX), Y9
+	VPADDD       Y9, Y1, Y1
+	VPADDD       Y9, Y3, Y3
+	VPADDD       Y9, Y5, Y5
+	VPADDD       Y9, Y7, Y7
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y6
+	VMOVUPS 32(AX), Y7
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VMOVUPS      32(DX)(SI*4), Y9
+	VPBROADCASTD (DI), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD (DI)(CX*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD (DI)(CX*2), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD (R8), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG    $0x5035c2c4
+	BYTE    $0xfa
+	ADDQ    $0x04, DI
+	ADDQ    $0x04, R8
+	ADDQ    $0x08, BX
+	DECQ    AX
+	JNZ     word
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y7, 32(AX)
+	VZEROUPPER
+	RET
+
+// func dots5x8VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots5x8VNNI(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD 4(AX), Y1
+	VPBROADCASTD 8(AX), Y2
+	VPBROADCASTD 12(AX), Y3
+	VPBROADCASTD 16(AX), Y4
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y10
+	VPADDD       Y10, Y0, Y0
+	VPADDD       Y10, Y1, Y1
+	VPADDD       Y10, Y2, Y2
+	VPADDD       Y10, Y3, Y3
+	VPADDD       Y10, Y4, Y4
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y2
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y4
+
+begin:
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	SUBQ   $0x02, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y10
+	VPBROADCASTD (DI), Y11
+
+	// VPDPBUSD Y11, Y10, Y0
+	LONG         $0x502dc2c4
+	BYTE         $0xc3
+	VPBROADCASTD (DI)(CX*1), Y11
+
+	// VPDPBUSD Y11, Y10, Y1
+	LONG         $0x502dc2c4
+	BYTE         $0xcb
+	VPBROADCASTD (DI)(CX*2), Y11
+
+	// VPDPBUSD Y11, Y10, Y2
+	LONG         $0x502dc2c4
+	BYTE         $0xd3
+	VPBROADCASTD (R8), Y11
+
+	// VPDPBUSD Y11, Y10, Y3
+	LONG         $0x502dc2c4
+	BYTE         $0xdb
+	VPBROADCASTD (R8)(CX*1), Y11
+
+	// VPDPBUSD Y11, Y10, Y4
+	LONG         $0x502dc2c4
+	BYTE         $0xe3
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Y10
+	VPBROADCASTD 4(DI), Y11
+
+	// VPDPBUSD Y11, Y10, Y5
+	LONG         $0x502dc2c4
+	BYTE         $0xeb
+	VPBROADCASTD 4(DI)(CX*1), Y11
+
+	// VPDPBUSD Y11, Y10, Y6
+	LONG         $0x502dc2c4
+	BYTE         $0xf3
+	VPBROADCASTD 4(DI)(CX*2), Y11
+
+	// VPDPBUSD Y11, Y10, Y7
+	LONG         $0x502dc2c4
+	BYTE         $0xfb
+	VPBROADCASTD 4(R8), Y11
+
+	// VPDPBUSD Y11, Y10, Y8
+	LONG         $0x502d42c4
+	BYTE         $0xc3
+	VPBROADCASTD 4(R8)(CX*1), Y11
+
+	// VPDPBUSD Y11, Y10, Y9
+	LONG $0x502d42c4
+	BYTE $0xcb
+	ADDQ $0x08, DI
+	ADDQ $0x08, R8
+	ADDQ $0x10, BX
+	SUBQ $0x02, AX
+	JGE  words
+
+rest:
+	ADDQ $0x02, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y10
+	VPBROADCASTD (DI), Y11
+
+	// VPDPBUSD Y11, Y10, Y0
+	LONG         $0x502dc2c4
+	BYTE         $0xc3
+	VPBROADCASTD (DI)(CX*1), Y11
+
+	// VPDPBUSD Y11, Y10, Y1
+	LONG         $0x502dc2c4
+	BYTE         $0xcb
+	VPBROADCASTD (DI)(CX*2), Y11
+
+	// VPDPBUSD Y11, Y10, Y2
+	LONG         $0x502dc2c4
+	BYTE         $0xd3
+	VPBROADCASTD (R8), Y11
+
+	// VPDPBUSD Y11, Y10, Y3
+	LONG         $0x502dc2c4
+	BYTE         $0xdb
+	VPBROADCASTD (R8)(CX*1), Y11
+
+	// VPDPBUSD Y11, Y10, Y4
+	LONG $0x502dc2c4
+	BYTE $0xe3
+	ADDQ $0x04, DI
+	ADDQ $0x04, R8
+	ADDQ $0x08, BX
+	DECQ AX
+	JNZ  word
+
+end:
+	VPADDD  Y5, Y0, Y0
+	VPADDD  Y6, Y1, Y1
+	VPADDD  Y7, Y2, Y2
+	VPADDD  Y8, Y3, Y3
+	VPADDD  Y9, Y4, Y4
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VZEROUPPER
+	RET
+
+// func dots5x16VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots5x16VNNI(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD (AX), Y1
+	VPBROADCASTD 4(AX), Y2
+	VPBROADCASTD 4(AX), Y3
+	VPBROADCASTD 8(AX), Y4
+	VPBROADCASTD 8(AX), Y5
+	VPBROADCASTD 12(AX), Y6
+	VPBROADCASTD 12(AX), Y7
+	VPBROADCASTD 16(AX), Y8
+	VPBROADCASTD 16(AX), Y9
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y10
+	VPADDD       Y10, Y0, Y0
+	VPADDD       Y10, Y2, Y2
+	VPADDD       Y10, Y4, Y4
+	VPADDD       Y10, Y6, Y6
+	VPADDD       Y10, Y8, Y8
+	VMOVUPS      32(AX), Y11
+	VPADDD       Y11, Y1, Y1
+	VPADDD       Y11, Y3, Y3
+	VPADDD       Y11, Y5, Y5
+	VPADDD       Y11, Y7, Y7
+	VPADDD       Y11, Y9, Y9
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y6
+	VMOVUPS 32(AX), Y7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y8
+	VMOVUPS 32(AX), Y9
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y10
+	VMOVUPS      32(DX)(SI*4), Y11
+	VPBROADCASTD (DI), Y12
+
+	// VPDPBUSD Y12, Y10, Y0
+	LONG $0x502dc2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y12, Y11, Y1
+	LONG         $0x5025c2c4
+	BYTE         $0xcc
+	VPBROADCASTD (DI)(CX*1), Y12
+
+	// VPDPBUSD Y12, Y10, Y2
+	LONG $0x502dc2c4
+	BYTE $0xd4
+
+	// VPDPBUSD Y12, Y11, Y3
+	LONG         $0x5025c2c4
+	BYTE         $0xdc
+	VPBROADCASTD (DI)(CX*2), Y12
+
+	// VPDPBUSD Y12, Y10, Y4
+	LONG $0x502dc2c4
+	BYTE $0xe4
+
+	// VPDPBUSD Y12, Y11, Y5
+	LONG         $0x5025c2c4
+	BYTE         $0xec
+	VPBROADCASTD (R8), Y12
+
+	// VPDPBUSD Y12, Y10, Y6
+	LONG $0x502dc2c4
+	BYTE $0xf4
+
+	// VPDPBUSD Y12, Y11, Y7
+	LONG         $0x5025c2c4
+	BYTE         $0xfc
+	VPBROADCASTD (R8)(CX*1), Y12
+
+	// VPDPBUSD Y12, Y10, Y8
+	LONG $0x502d42c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y12, Y11, Y9
+	LONG    $0x502542c4
+	BYTE    $0xcc
+	ADDQ    $0x04, DI
+	ADDQ    $0x04, R8
+	ADDQ    $0x08, BX
+	DECQ    AX
+	JNZ     word
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y7, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y8, (AX)
+	VMOVUPS Y9, 32(AX)
+	VZEROUPPER
+	RET
+
+// func dots6x8VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots6x8VNNI(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD 4(AX), Y1
+	VPBROADCASTD 8(AX), Y2
+	VPBROADCASTD 12(AX), Y3
+	VPBROADCASTD 16(AX), Y4
+	VPBROADCASTD 20(AX), Y5
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y1, Y1
+	VPADDD       Y12, Y2, Y2
+	VPADDD       Y12, Y3, Y3
+	VPADDD       Y12, Y4, Y4
+	VPADDD       Y12, Y5, Y5
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y2
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y4
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y5
+
+begin:
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	SUBQ   $0x02, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VPBROADCASTD (DI), Y13
+
+	// VPDPBUSD Y13, Y12, Y0
+	LONG         $0x501dc2c4
+	BYTE         $0xc5
+	VPBROADCASTD (DI)(CX*1), Y13
+
+	// VPDPBUSD Y13, Y12, Y1
+	LONG         $0x501dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD (DI)(CX*2), Y13
+
+	// VPDPBUSD Y13, Y12, Y2
+	LONG         $0x501dc2c4
+	BYTE         $0xd5
+	VPBROADCASTD (R8), Y13
+
+	// VPDPBUSD Y13, Y12, Y3
+	LONG         $0x501dc2c4
+	BYTE         $0xdd
+	VPBROADCASTD (R8)(CX*1), Y13
+
+	// VPDPBUSD Y13, Y12, Y4
+	LONG         $0x501dc2c4
+	BYTE         $0xe5
+	VPBROADCASTD (R8)(CX*2), Y13
+
+	// VPDPBUSD Y13, Y12, Y5
+	LONG         $0x501dc2c4
+	BYTE         $0xed
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VPBROADCASTD 4(DI), Y13
+
+	// VPDPBUSD Y13, Y12, Y6
+	LONG         $0x501dc2c4
+	BYTE         $0xf5
+	VPBROADCASTD 4(DI)(CX*1), Y13
+
+	// VPDPBUSD Y13, Y12, Y7
+	LONG         $0x501dc2c4
+	BYTE         $0xfd
+	VPBROADCASTD 4(DI)(CX*2), Y13
+
+	// VPDPBUSD Y13, Y12, Y8
+	LONG         $0x501d42c4
+	BYTE         $0xc5
+	VPBROADCASTD 4(R8), Y13
+
+	// VPDPBUSD Y13, Y12, Y9
+	LONG         $0x501d42c4
+	BYTE         $0xcd
+	VPBROADCASTD 4(R8)(CX*1), Y13
+
+	// VPDPBUSD Y13, Y12, Y10
+	LONG         $0x501d42c4
+	BYTE         $0xd5
+	VPBROADCASTD 4(R8)(CX*2), Y13
+
+	// VPDPBUSD Y13, Y12, Y11
+	LONG $0x501d42c4
+	BYTE $0xdd
+	ADDQ $0x08, DI
+	ADDQ $0x08, R8
+	ADDQ $0x10, BX
+	SUBQ $0x02, AX
+	JGE  words
+
+rest:
+	ADDQ $0x02, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VPBROADCASTD (DI), Y13
+
+	// VPDPBUSD Y13, Y12, Y0
+	LONG         $0x501dc2c4
+	BYTE         $0xc5
+	VPBROADCASTD (DI)(CX*1), Y13
+
+	// VPDPBUSD Y13, Y12, Y1
+	LONG         $0x501dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD (DI)(CX*2), Y13
+
+	// VPDPBUSD Y13, Y12, Y2
+	LONG         $0x501dc2c4
+	BYTE         $0xd5
+	VPBROADCASTD (R8), Y13
+
+	// VPDPBUSD Y13, Y12, Y3
+	LONG         $0x501dc2c4
+	BYTE         $0xdd
+	VPBROADCASTD (R8)(CX*1), Y13
+
+	// VPDPBUSD Y13, Y12, Y4
+	LONG         $0x501dc2c4
+	BYTE         $0xe5
+	VPBROADCASTD (R8)(CX*2), Y13
+
+	// VPDPBUSD Y13, Y12, Y5
+	LONG $0x501dc2c4
+	BYTE $0xed
+	ADDQ $0x04, DI
+	ADDQ $0x04, R8
+	ADDQ $0x08, BX
+	DECQ AX
+	JNZ  word
+
+end:
+	VPADDD  Y6, Y0, Y0
+	VPADDD  Y7, Y1, Y1
+	VPADDD  Y8, Y2, Y2
+	VPADDD  Y9, Y3, Y3
+	VPADDD  Y10, Y4, Y4
+	VPADDD  Y11, Y5, Y5
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y5, (AX)
+	VZEROUPPER
+	RET
+
+// func dots6x16VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots6x16VNNI(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD (AX), Y1
+	VPBROADCASTD 4(AX), Y2
+	VPBROADCASTD 4(AX), Y3
+	VPBROADCASTD 8(AX), Y4
+	VPBROADCASTD 8(AX), Y5
+	VPBROADCASTD 12(AX), Y6
+	VPBROADCASTD 12(AX), Y7
+	VPBROADCASTD 16(AX), Y8
+	VPBROADCASTD 16(AX), Y9
+	VPBROADCASTD 20(AX), Y10
+	VPBROADCASTD 20(AX), Y11
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y2, Y2
+	VPADDD       Y12, Y4, Y4
+	VPADDD       Y12, Y6, Y6
+	VPADDD       Y12, Y8, Y8
+	VPADDD       Y12, Y10, Y10
+	VMOVUPS      32(AX), Y13
+	VPADDD       Y13, Y1, Y1
+	VPADDD       Y13, Y3, Y3
+	VPADDD       Y13, Y5, Y5
+	VPADDD       Y13, Y7, Y7
+	VPADDD       Y13, Y9, Y9
+	VPADDD       Y13, Y11, Y11
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y6
+	VMOVUPS 32(AX), Y7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y8
+	VMOVUPS 32(AX), Y9
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y10
+	VMOVUPS 32(AX), Y11
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VMOVUPS      32(DX)(SI*4), Y13
+	VPBROADCASTD (DI), Y14
+
+	// VPDPBUSD Y14, Y12, Y0
+	LONG $0x501dc2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y14, Y13, Y1
+	LONG         $0x5015c2c4
+	BYTE         $0xce
+	VPBROADCASTD (DI)(CX*1), Y14
+
+	// VPDPBUSD Y14, Y12, Y2
+	LONG $0x501dc2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y14, Y13, Y3
+	LONG         $0x5015c2c4
+	BYTE         $0xde
+	VPBROADCASTD (DI)(CX*2), Y14
+
+	// VPDPBUSD Y14, Y12, Y4
+	LONG $0x501dc2c4
+	BYTE $0xe6
+
+	// VPDPBUSD Y14, Y13, Y5
+	LONG         $0x5015c2c4
+	BYTE         $0xee
+	VPBROADCASTD (R8), Y14
+
+	// VPDPBUSD Y14, Y12, Y6
+	LONG $0x501dc2c4
+	BYTE $0xf6
+
+	// VPDPBUSD Y14, Y13, Y7
+	LONG         $0x5015c2c4
+	BYTE         $0xfe
+	VPBROADCASTD (R8)(CX*1), Y14
+
+	// VPDPBUSD Y14, Y12, Y8
+	LONG $0x501d42c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y14, Y13, Y9
+	LONG         $0x501542c4
+	BYTE         $0xce
+	VPBROADCASTD (R8)(CX*2), Y14
+
+	// VPDPBUSD Y14, Y12, Y10
+	LONG $0x501d42c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y14, Y13, Y11
+	LONG    $0x501542c4
+	BYTE    $0xde
+	ADDQ    $0x04, DI
+	ADDQ    $0x04, R8
+	ADDQ    $0x08, BX
+	DECQ    AX
+	JNZ     word
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y7, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y8, (AX)
+	VMOVUPS Y9, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y10, (AX)
+	VMOVUPS Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+// func dots1x8AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots1x8AVX2(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y4
+	VPADDD       Y4, Y0, Y0
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+
+begin:
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), SI
+	SUBQ   $0x04, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), CX
+	VMOVUPS      (DX)(CX*4), Y4
+	VPBROADCASTD (SI), Y5
+	VPMADDWD     Y5, Y4, Y6
+	VPADDD       Y6, Y0, Y0
+	MOVQ         8(BX), CX
+	VMOVUPS      (DX)(CX*4), Y4
+	VPBROADCASTD 4(SI), Y5
+	VPMADDWD     Y5, Y4, Y6
+	VPADDD       Y6, Y1, Y1
+	MOVQ         16(BX), CX
+	VMOVUPS      (DX)(CX*4), Y4
+	VPBROADCASTD 8(SI), Y5
+	VPMADDWD     Y5, Y4, Y6
+	VPADDD       Y6, Y2, Y2
+	MOVQ         24(BX), CX
+	VMOVUPS      (DX)(CX*4), Y4
+	VPBROADCASTD 12(SI), Y5
+	VPMADDWD     Y5, Y4, Y6
+	VPADDD       Y6, Y3, Y3
+	ADDQ         $0x10, SI
+	ADDQ         $0x20, BX
+	SUBQ         $0x04, AX
+	JGE          words
+
+rest:
+	ADDQ $0x04, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), CX
+	VMOVUPS      (DX)(CX*4), Y4
+	VPBROADCASTD (SI), Y5
+	VPMADDWD     Y5, Y4, Y6
+	VPADDD       Y6, Y0, Y0
+	ADDQ         $0x04, SI
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Y1, Y0, Y0
+	VPADDD  Y2, Y0, Y0
+	VPADDD  Y3, Y0, Y0
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VZEROUPPER
+	RET
+
+// func dots1x16AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots1x16AVX2(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD (AX), Y1
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y8
+	VPADDD       Y8, Y0, Y0
+	VMOVUPS      32(AX), Y9
+	VPADDD       Y9, Y1, Y1
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+
+begin:
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), SI
+	SUBQ   $0x04, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), CX
+	VMOVUPS      (DX)(CX*4), Y8
+	VMOVUPS      32(DX)(CX*4), Y9
+	VPBROADCASTD (SI), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y1, Y1
+	MOVQ         8(BX), CX
+	VMOVUPS      (DX)(CX*4), Y8
+	VMOVUPS      32(DX)(CX*4), Y9
+	VPBROADCASTD 4(SI), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y3, Y3
+	MOVQ         16(BX), CX
+	VMOVUPS      (DX)(CX*4), Y8
+	VMOVUPS      32(DX)(CX*4), Y9
+	VPBROADCASTD 8(SI), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y5, Y5
+	MOVQ         24(BX), CX
+	VMOVUPS      (DX)(CX*4), Y8
+	VMOVUPS      32(DX)(CX*4), Y9
+	VPBROADCASTD 12(SI), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y6, Y6
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y7, Y7
+	ADDQ         $0x10, SI
+	ADDQ         $0x20, BX
+	SUBQ         $0x04, AX
+	JGE          words
+
+rest:
+	ADDQ $0x04, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), CX
+	VMOVUPS      (DX)(CX*4), Y8
+	VMOVUPS      32(DX)(CX*4), Y9
+	VPBROADCASTD (SI), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y1, Y1
+	ADDQ         $0x04, SI
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Y2, Y0, Y0
+	VPADDD  Y3, Y1, Y1
+	VPADDD  Y4, Y0, Y0
+	VPADDD  Y5, Y1, Y1
+	VPADDD  Y6, Y0, Y0
+	VPADDD  Y7, Y1, Y1
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func dots2x8AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots2x8AVX2(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD 4(AX), Y1
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y8
+	VPADDD       Y8, Y0, Y0
+	VPADDD       Y8, Y1, Y1
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y1
+
+begin:
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	SUBQ   $0x04, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VPBROADCASTD (DI), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y0, Y0
+	VPBROADCASTD (DI)(CX*1), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y1, Y1
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VPBROADCASTD 4(DI), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD 4(DI)(CX*1), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y3, Y3
+	MOVQ         16(BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VPBROADCASTD 8(DI), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y4, Y4
+	VPBROADCASTD 8(DI)(CX*1), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y5, Y5
+	MOVQ         24(BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VPBROADCASTD 12(DI), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y6, Y6
+	VPBROADCASTD 12(DI)(CX*1), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y7, Y7
+	ADDQ         $0x10, DI
+	ADDQ         $0x20, BX
+	SUBQ         $0x04, AX
+	JGE          words
+
+rest:
+	ADDQ $0x04, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VPBROADCASTD (DI), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y0, Y0
+	VPBROADCASTD (DI)(CX*1), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y1, Y1
+	ADDQ         $0x04, DI
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Y2, Y0, Y0
+	VPADDD  Y3, Y1, Y1
+	VPADDD  Y4, Y0, Y0
+	VPADDD  Y5, Y1, Y1
+	VPADDD  Y6, Y0, Y0
+	VPADDD  Y7, Y1, Y1
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	VZEROUPPER
+	RET
+
+// func dots2x16AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots2x16AVX2(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD (AX), Y1
+	VPBROADCASTD 4(AX), Y2
+	VPBROADCASTD 4(AX), Y3
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y8
+	VPADDD       Y8, Y0, Y0
+	VPADDD       Y8, Y2, Y2
+	VMOVUPS      32(AX), Y9
+	VPADDD       Y9, Y1, Y1
+	VPADDD       Y9, Y3, Y3
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+
+begin:
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	SUBQ   $0x02, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VMOVUPS      32(DX)(SI*4), Y9
+	VPBROADCASTD (DI), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD (DI)(CX*1), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y3, Y3
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VMOVUPS      32(DX)(SI*4), Y9
+	VPBROADCASTD 4(DI), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD 4(DI)(CX*1), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y6, Y6
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y7, Y7
+	ADDQ         $0x08, DI
+	ADDQ         $0x10, BX
+	SUBQ         $0x02, AX
+	JGE          words
+
+rest:
+	ADDQ $0x02, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VMOVUPS      32(DX)(SI*4), Y9
+	VPBROADCASTD (DI), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD (DI)(CX*1), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y3, Y3
+	ADDQ         $0x04, DI
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Y4, Y0, Y0
+	VPADDD  Y5, Y1, Y1
+	VPADDD  Y6, Y2, Y2
+	VPADDD  Y7, Y3, Y3
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func dots3x8AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots3x8AVX2(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD 4(AX), Y1
+	VPBROADCASTD 8(AX), Y2
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y1, Y1
+	VPADDD       Y12, Y2, Y2
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y2
+
+begin:
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	SUBQ   $0x04, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VPBROADCASTD (DI), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y0, Y0
+	VPBROADCASTD (DI)(CX*1), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD (DI)(CX*2), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y2, Y2
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VPBROADCASTD 4(DI), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 4(DI)(CX*1), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y4, Y4
+	VPBROADCASTD 4(DI)(CX*2), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y5, Y5
+	MOVQ         16(BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VPBROADCASTD 8(DI), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y6, Y6
+	VPBROADCASTD 8(DI)(CX*1), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD 8(DI)(CX*2), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y8, Y8
+	MOVQ         24(BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VPBROADCASTD 12(DI), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD 12(DI)(CX*1), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y10, Y10
+	VPBROADCASTD 12(DI)(CX*2), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y11, Y11
+	ADDQ         $0x10, DI
+	ADDQ         $0x20, BX
+	SUBQ         $0x04, AX
+	JGE          words
+
+rest:
+	ADDQ $0x04, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VPBROADCASTD (DI), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y0, Y0
+	VPBROADCASTD (DI)(CX*1), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD (DI)(CX*2), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y2, Y2
+	ADDQ         $0x04, DI
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Y3, Y0, Y0
+	VPADDD  Y4, Y1, Y1
+	VPADDD  Y5, Y2, Y2
+	VPADDD  Y6, Y0, Y0
+	VPADDD  Y7, Y1, Y1
+	VPADDD  Y8, Y2, Y2
+	VPADDD  Y9, Y0, Y0
+	VPADDD  Y10, Y1, Y1
+	VPADDD  Y11, Y2, Y2
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VZEROUPPER
+	RET
+
+// func dots3x16AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots3x16AVX2(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD (AX), Y1
+	VPBROADCASTD 4(AX), Y2
+	VPBROADCASTD 4(AX), Y3
+	VPBROADCASTD 8(AX), Y4
+	VPBROADCASTD 8(AX), Y5
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y2, Y2
+	VPADDD       Y12, Y4, Y4
+	VMOVUPS      32(AX), Y13
+	VPADDD       Y13, Y1, Y1
+	VPADDD       Y13, Y3, Y3
+	VPADDD       Y13, Y5, Y5
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+
+begin:
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	SUBQ   $0x02, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VMOVUPS      32(DX)(SI*4), Y13
+	VPBROADCASTD (DI), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (DI)(CX*1), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y2, Y2
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y3, Y3
+	VPBROADCASTD (DI)(CX*2), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y5, Y5
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VMOVUPS      32(DX)(SI*4), Y13
+	VPBROADCASTD 4(DI), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y6, Y6
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y7, Y7
+	VPBROADCASTD 4(DI)(CX*1), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y8, Y8
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y9, Y9
+	VPBROADCASTD 4(DI)(CX*2), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y10, Y10
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y11, Y11
+	ADDQ         $0x08, DI
+	ADDQ         $0x10, BX
+	SUBQ         $0x02, AX
+	JGE          words
+
+rest:
+	ADDQ $0x02, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VMOVUPS      32(DX)(SI*4), Y13
+	VPBROADCASTD (DI), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (DI)(CX*1), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y2, Y2
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y3, Y3
+	VPBROADCASTD (DI)(CX*2), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y5, Y5
+	ADDQ         $0x04, DI
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Y6, Y0, Y0
+	VPADDD  Y7, Y1, Y1
+	VPADDD  Y8, Y2, Y2
+	VPADDD  Y9, Y3, Y3
+	VPADDD  Y10, Y4, Y4
+	VPADDD  Y11, Y5, Y5
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	VZEROUPPER
+	RET
+
+// func dots4x8AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots4x8AVX2(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD 4(AX), Y1
+	VPBROADCASTD 8(AX), Y2
+	VPBROADCASTD 12(AX), Y3
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y8
+	VPADDD       Y8, Y0, Y0
+	VPADDD       Y8, Y1, Y1
+	VPADDD       Y8, Y2, Y2
+	VPADDD       Y8, Y3, Y3
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y2
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y3
+
+begin:
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	SUBQ   $0x02, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VPBROADCASTD (DI), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y0, Y0
+	VPBROADCASTD (DI)(CX*1), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD (DI)(CX*2), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD (R8), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y3, Y3
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VPBROADCASTD 4(DI), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y4, Y4
+	VPBROADCASTD 4(DI)(CX*1), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 4(DI)(CX*2), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y6, Y6
+	VPBROADCASTD 4(R8), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y7, Y7
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x10, BX
+	SUBQ         $0x02, AX
+	JGE          words
+
+rest:
+	ADDQ $0x02, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VPBROADCASTD (DI), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y0, Y0
+	VPBROADCASTD (DI)(CX*1), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD (DI)(CX*2), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD (R8), Y9
+	VPMADDWD     Y9, Y8, Y10
+	VPADDD       Y10, Y3, Y3
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Y4, Y0, Y0
+	VPADDD  Y5, Y1, Y1
+	VPADDD  Y6, Y2, Y2
+	VPADDD  Y7, Y3, Y3
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, (AX)
+	VZEROUPPER
+	RET
+
+// func dots4x16AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots4x16AVX2(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD (AX), Y1
+	VPBROADCASTD 4(AX), Y2
+	VPBROADCASTD 4(AX), Y3
+	VPBROADCASTD 8(AX), Y4
+	VPBROADCASTD 8(AX), Y5
+	VPBROADCASTD 12(AX), Y6
+	VPBROADCASTD 12(AX), Y7
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y8
+	VPADDD       Y8, Y0, Y0
+	VPADDD       Y8, Y2, Y2
+	VPADDD       Y8, Y4, Y4
+	VPADDD       Y8, Y6, Y6
+	VMOVUPS      32(AX), Y9
+	VPADDD       Y9, Y1, Y1
+	VPADDD       Y9, Y3, Y3
+	VPADDD       Y9, Y5, Y5
+	VPADDD       Y9, Y7, Y7
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y6
+	VMOVUPS 32(AX), Y7
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y8
+	VMOVUPS      32(DX)(SI*4), Y9
+	VPBROADCASTD (DI), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD (DI)(CX*1), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y3, Y3
+	VPBROADCASTD (DI)(CX*2), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD (R8), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y6, Y6
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y7, Y7
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	VZEROUPPER
+	RET
+
+// func dots5x8AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots5x8AVX2(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD 4(AX), Y1
+	VPBROADCASTD 8(AX), Y2
+	VPBROADCASTD 12(AX), Y3
+	VPBROADCASTD 16(AX), Y4
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y10
+	VPADDD       Y10, Y0, Y0
+	VPADDD       Y10, Y1, Y1
+	VPADDD       Y10, Y2, Y2
+	VPADDD       Y10, Y3, Y3
+	VPADDD       Y10, Y4, Y4
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y2
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y4
+
+begin:
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	SUBQ   $0x02, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y10
+	VPBROADCASTD (DI), Y11
+	VPMADDWD     Y11, Y10, Y12
+	VPADDD       Y12, Y0, Y0
+	VPBROADCASTD (DI)(CX*1), Y11
+	VPMADDWD     Y11, Y10, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD (DI)(CX*2), Y11
+	VPMADDWD     Y11, Y10, Y12
+	VPADDD       Y12, Y2, Y2
+	VPBROADCASTD (R8), Y11
+	VPMADDWD     Y11, Y10, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD (R8)(CX*1), Y11
+	VPMADDWD     Y11, Y10, Y12
+	VPADDD       Y12, Y4, Y4
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Y10
+	VPBROADCASTD 4(DI), Y11
+	VPMADDWD     Y11, Y10, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD 4(DI)(CX*1), Y11
+	VPMADDWD     Y11, Y10, Y12
+	VPADDD       Y12, Y6, Y6
+	VPBROADCASTD 4(DI)(CX*2), Y11
+	VPMADDWD     Y11, Y10, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD 4(R8), Y11
+	VPMADDWD     Y11, Y10, Y12
+	VPADDD       Y12, Y8, Y8
+	VPBROADCASTD 4(R8)(CX*1), Y11
+	VPMADDWD     Y11, Y10, Y12
+	VPADDD       Y12, Y9, Y9
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x10, BX
+	SUBQ         $0x02, AX
+	JGE          words
+
+rest:
+	ADDQ $0x02, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y10
+	VPBROADCASTD (DI), Y11
+	VPMADDWD     Y11, Y10, Y12
+	VPADDD       Y12, Y0, Y0
+	VPBROADCASTD (DI)(CX*1), Y11
+	VPMADDWD     Y11, Y10, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD (DI)(CX*2), Y11
+	VPMADDWD     Y11, Y10, Y12
+	VPADDD       Y12, Y2, Y2
+	VPBROADCASTD (R8), Y11
+	VPMADDWD     Y11, Y10, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD (R8)(CX*1), Y11
+	VPMADDWD     Y11, Y10, Y12
+	VPADDD       Y12, Y4, Y4
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Y5, Y0, Y0
+	VPADDD  Y6, Y1, Y1
+	VPADDD  Y7, Y2, Y2
+	VPADDD  Y8, Y3, Y3
+	VPADDD  Y9, Y4, Y4
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VZEROUPPER
+	RET
+
+// func dots5x16AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots5x16AVX2(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD (AX), Y1
+	VPBROADCASTD 4(AX), Y2
+	VPBROADCASTD 4(AX), Y3
+	VPBROADCASTD 8(AX), Y4
+	VPBROADCASTD 8(AX), Y5
+	VPBROADCASTD 12(AX), Y6
+	VPBROADCASTD 12(AX), Y7
+	VPBROADCASTD 16(AX), Y8
+	VPBROADCASTD 16(AX), Y9
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y10
+	VPADDD       Y10, Y0, Y0
+	VPADDD       Y10, Y2, Y2
+	VPADDD       Y10, Y4, Y4
+	VPADDD       Y10, Y6, Y6
+	VPADDD       Y10, Y8, Y8
+	VMOVUPS      32(AX), Y11
+	VPADDD       Y11, Y1, Y1
+	VPADDD       Y11, Y3, Y3
+	VPADDD       Y11, Y5, Y5
+	VPADDD       Y11, Y7, Y7
+	VPADDD       Y11, Y9, Y9
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y6
+	VMOVUPS 32(AX), Y7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y8
+	VMOVUPS 32(AX), Y9
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y10
+	VMOVUPS      32(DX)(SI*4), Y11
+	VPBROADCASTD (DI), Y12
+	VPMADDWD     Y12, Y10, Y13
+	VPADDD       Y13, Y0, Y0
+	VPMADDWD     Y12, Y11, Y13
+	VPADDD       Y13, Y1, Y1
+	VPBROADCASTD (DI)(CX*1), Y12
+	VPMADDWD     Y12, Y10, Y13
+	VPADDD       Y13, Y2, Y2
+	VPMADDWD     Y12, Y11, Y13
+	VPADDD       Y13, Y3, Y3
+	VPBROADCASTD (DI)(CX*2), Y12
+	VPMADDWD     Y12, Y10, Y13
+	VPADDD       Y13, Y4, Y4
+	VPMADDWD     Y12, Y11, Y13
+	VPADDD       Y13, Y5, Y5
+	VPBROADCASTD (R8), Y12
+	VPMADDWD     Y12, Y10, Y13
+	VPADDD       Y13, Y6, Y6
+	VPMADDWD     Y12, Y11, Y13
+	VPADDD       Y13, Y7, Y7
+	VPBROADCASTD (R8)(CX*1), Y12
+	VPMADDWD     Y12, Y10, Y13
+	VPADDD       Y13, Y8, Y8
+	VPMADDWD     Y12, Y11, Y13
+	VPADDD       Y13, Y9, Y9
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	VZEROUPPER
+	RET
+
+// func dots6x8AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots6x8AVX2(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD 4(AX), Y1
+	VPBROADCASTD 8(AX), Y2
+	VPBROADCASTD 12(AX), Y3
+	VPBROADCASTD 16(AX), Y4
+	VPBROADCASTD 20(AX), Y5
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y1, Y1
+	VPADDD       Y12, Y2, Y2
+	VPADDD       Y12, Y3, Y3
+	VPADDD       Y12, Y4, Y4
+	VPADDD       Y12, Y5, Y5
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y2
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y4
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y5
+
+begin:
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   words+0(FP), AX
+	MOVQ   stride+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   offsets+32(FP), BX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	SUBQ   $0x02, AX
+	JL     rest
+
+words:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VPBROADCASTD (DI), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y0, Y0
+	VPBROADCASTD (DI)(CX*1), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD (DI)(CX*2), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y2, Y2
+	VPBROADCASTD (R8), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD (R8)(CX*1), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y4, Y4
+	VPBROADCASTD (R8)(CX*2), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y5, Y5
+	MOVQ         8(BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VPBROADCASTD 4(DI), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y6, Y6
+	VPBROADCASTD 4(DI)(CX*1), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD 4(DI)(CX*2), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y8, Y8
+	VPBROADCASTD 4(R8), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD 4(R8)(CX*1), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y10, Y10
+	VPBROADCASTD 4(R8)(CX*2), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y11, Y11
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	ADDQ         $0x10, BX
+	SUBQ         $0x02, AX
+	JGE          words
+
+rest:
+	ADDQ $0x02, AX
+	JZ   end
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VPBROADCASTD (DI), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y0, Y0
+	VPBROADCASTD (DI)(CX*1), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD (DI)(CX*2), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y2, Y2
+	VPBROADCASTD (R8), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD (R8)(CX*1), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y4, Y4
+	VPBROADCASTD (R8)(CX*2), Y13
+	VPMADDWD     Y13, Y12, Y14
+	VPADDD       Y14, Y5, Y5
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+
+end:
+	VPADDD  Y6, Y0, Y0
+	VPADDD  Y7, Y1, Y1
+	VPADDD  Y8, Y2, Y2
+	VPADDD  Y9, Y3, Y3
+	VPADDD  Y10, Y4, Y4
+	VPADDD  Y11, Y5, Y5
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y5, (AX)
+	VZEROUPPER
+	RET
+
+// func dots6x16AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+// Requires: AVX, AVX2
+TEXT ·dots6x16AVX2(SB), NOSPLIT, $0-72
+	MOVQ         start+56(FP), AX
+	TESTQ        AX, AX
+	JZ           old
+	VPBROADCASTD (AX), Y0
+	VPBROADCASTD (AX), Y1
+	VPBROADCASTD 4(AX), Y2
+	VPBROADCASTD 4(AX), Y3
+	VPBROADCASTD 8(AX), Y4
+	VPBROADCASTD 8(AX), Y5
+	VPBROADCASTD 12(AX), Y6
+	VPBROADCASTD 12(AX), Y7
+	VPBROADCASTD 16(AX), Y8
+	VPBROADCASTD 16(AX), Y9
+	VPBROADCASTD 20(AX), Y10
+	VPBROADCASTD 20(AX), Y11
+	MOVQ         more+64(FP), AX
+	TESTQ        AX, AX
+	JZ           begin
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y2, Y2
+	VPADDD       Y12, Y4, Y4
+	VPADDD       Y12, Y6, Y6
+	VPADDD       Y12, Y8, Y8
+	VPADDD       Y12, Y10, Y10
+	VMOVUPS      32(AX), Y13
+	VPADDD       Y13, Y1, Y1
+	VPADDD       Y13, Y3, Y3
+	VPADDD       Y13, Y5, Y5
+	VPADDD       Y13, Y7, Y7
+	VPADDD       Y13, Y9, Y9
+	VPADDD       Y13, Y11, Y11
+	JMP          begin
+
+old:
+	MOVQ    c+40(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y6
+	VMOVUPS 32(AX), Y7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y8
+	VMOVUPS 32(AX), Y9
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y10
+	VMOVUPS 32(AX), Y11
+
+begin:
+	MOVQ words+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ offsets+32(FP), BX
+	SHLQ $0x02, CX
+	MOVQ a+8(FP), DI
+	LEAQ (DI)(CX*2), R8
+	ADDQ CX, R8
+
+word:
+	MOVQ         (BX), SI
+	VMOVUPS      (DX)(SI*4), Y12
+	VMOVUPS      32(DX)(SI*4), Y13
+	VPBROADCASTD (DI), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (DI)(CX*1), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y2, Y2
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y3, Y3
+	VPBROADCASTD (DI)(CX*2), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y5, Y5
+	VPBROADCASTD (R8), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y6, Y6
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y7, Y7
+	VPBROADCASTD (R8)(CX*1), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y8, Y8
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y9, Y9
+	VPBROADCASTD (R8)(CX*2), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y10, Y10
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y11, Y11
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x08, BX
+	DECQ         AX
+	JNZ          word
+	MOVQ         c+40(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         CX, AX
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+// func interleave2AVX2(dst *uint32, x *uint8, starts *[4]int, n int, flip uint32)
+// Requires: AVX, AVX2
+TEXT ·interleave2AVX2(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         starts+16(FP), DX
+	MOVQ         (DX), BX
+	ADDQ         CX, BX
+	MOVQ         8(DX), DX
+	ADDQ         CX, DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS flip+32(FP), Y2
+	XORQ         SI, SI
+
+vector:
+	VPMOVZXBD (BX)(SI*1), Y0
+	VPMOVZXBD (DX)(SI*1), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VPXOR     Y1, Y0, Y0
+	VPXOR     Y2, Y0, Y0
+	VMOVUPS   Y0, (AX)(SI*4)
+	ADDQ      $0x08, SI
+	CMPQ      SI, CX
+	JL        vector
+	VZEROUPPER
+	RET
+
+// func flipAVX2(dst *uint8, x *uint8, n int)
+// Requires: AVX, AVX2
+TEXT ·flipAVX2(SB), NOSPLIT, $0-24
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VPBROADCASTD highBits<>+0(SB), Y0
+	XORQ         BX, BX
+
+vector:
+	VPXOR   (CX)(BX*1), Y0, Y1
+	VMOVUPS Y1, (AX)(BX*1)
+	ADDQ    $0x20, BX
+	CMPQ    BX, DX
+	JL      vector
+	VZEROUPPER
+	RET
+
+// func flipWordsAVX2(dst *uint32, x *uint8, n int)
+// Requires: AVX, AVX2
+TEXT ·flipWordsAVX2(SB), NOSPLIT, $0-24
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VPBROADCASTD highBits<>+0(SB), Y0
+	XORQ         BX, BX
+
+vector:
+	VPXOR   (CX)(BX*1), Y0, Y1
+	VMOVUPS Y1, (AX)(BX*1)
+	ADDQ    $0x20, BX
+	CMPQ    BX, DX
+	JL      vector
+	VZEROUPPER
+	RET
+
+// func widenAVX2(dst *uint32, x *uint8, n int, flip uint32)
+// Requires: AVX, AVX2
+TEXT ·widenAVX2(SB), NOSPLIT, $0-28
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS flip+24(FP), X0
+	XORQ         BX, BX
+
+vector:
+	VPXOR     (CX)(BX*1), X0, X1
+	VPMOVSXBW X1, Y1
+	VMOVUPS   Y1, (AX)(BX*2)
+	ADDQ      $0x10, BX
+	CMPQ      BX, DX
+	JL        vector
+	VZEROUPPER
+	RET
+
+// func sumBytesAVX2(x *uint8, n int, flip uint32) int
+// Requires: AVX, AVX2
+TEXT ·sumBytesAVX2(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VBROADCASTSS flip+16(FP), Y3
+	XORQ         DX, DX
+
+vector:
+	VPXOR        (AX)(DX*1), Y3, Y2
+	VPSADBW      Y2, Y0, Y2
+	VPADDQ       Y2, Y1, Y1
+	ADDQ         $0x20, DX
+	CMPQ         DX, CX
+	JL           vector
+	VEXTRACTI128 $0x01, Y1, X2
+	VPADDQ       X2, X1, X1
+	VPSHUFD      $0x4e, X1, X2
+	VPADDQ       X2, X1, X1
+	VMOVQ        X1, AX
+	MOVQ         AX, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func splitAVX2(even *uint8, odd *uint8, x *uint8, n int)
+// Requires: AVX, AVX2
+TEXT ·splitAVX2(SB), NOSPLIT, $0-32
+	MOVQ     even+0(FP), AX
+	MOVQ     odd+8(FP), CX
+	MOVQ     x+16(FP), DX
+	MOVQ     n+24(FP), BX
+	VPCMPEQW Y0, Y0, Y0
+	VPSRLW   $0x08, Y0, Y0
+	XORQ     SI, SI
+
+vector:
+	VMOVUPS   (DX)(SI*2), Y1
+	VPAND     Y0, Y1, Y3
+	VPSRLW    $0x08, Y1, Y1
+	VMOVUPS   32(DX)(SI*2), Y2
+	VPAND     Y0, Y2, Y4
+	VPSRLW    $0x08, Y2, Y2
+	VPACKUSWB Y4, Y3, Y3
+	VPACKUSWB Y2, Y1, Y1
+	VPERMQ    $0xd8, Y3, Y3
+	VPERMQ    $0xd8, Y1, Y1
+	VMOVUPS   Y3, (AX)(SI*1)
+	VMOVUPS   Y1, (CX)(SI*1)
+	ADDQ      $0x20, SI
+	CMPQ      SI, BX
+	JL        vector
 	VZEROUPPER
 	RET

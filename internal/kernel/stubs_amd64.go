@@ -767,6 +767,44 @@ func growAVX512(v *float32, h *float32, sums *float32, n int, keep float32, scal
 //go:noescape
 func productsAVX512(dst *float32, a *float32, b *float32, n int)
 
+// interleave4AVX512 makes n words of 4 integers each, one of each row: row r begins at x[starts[r]].
+// The bits of flip are inverted. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func interleave4AVX512(dst *uint32, x *uint8, starts *[4]int, n int, flip uint32)
+
+// depthwiseVNNI512 computes start + the sum of weights[t]*x[offsets[t]+i] for i < n. n is a positive
+// multiple of the number of lanes of a vector, and the weights fit into 16 bits.
+//
+//go:noescape
+func depthwiseVNNI512(dst *int32, x *uint8, offsets *int, weights *int32, taps int, n int, start int32)
+
+// quantizeAVX512 computes dst[i] = round(x[i]/scale) + zero for i < n, where the quotient is limited to low
+// and high. NaN gives 0. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func quantizeAVX512(dst *uint8, x *float32, n int, scale float32, low float32, high float32, zero int32)
+
+// requantizeAVX512 computes dst[i] = round(x[i]*s) + zero for i < n, where the product is limited to low and
+// high. s is in a vector of scales; the next one is a step further, in bytes. n is a positive
+// multiple of the number of lanes of a vector.
+//
+//go:noescape
+func requantizeAVX512(dst *uint8, x *int32, n int, scales *float32, step int, low float32, high float32, zero int32)
+
+// dequantizeAVX512 computes dst[i] = ((x[i]^flip)-zero)*scale for i < n. n is a positive multiple of the
+// number of lanes of a vector.
+//
+//go:noescape
+func dequantizeAVX512(dst *float32, x *uint8, n int, flip uint32, zero int32, scale float32)
+
+// boundsAVX512 replaces each number of a vector of lows by the least of itself and the numbers of x in
+// its lane, and those of highs by the largest. It ignores NaN. n is a positive multiple of the
+// number of lanes of a vector.
+//
+//go:noescape
+func boundsAVX512(lows *float32, highs *float32, x *float32, n int)
+
 // gemm1x8AVX2 adds k products to each entry of a tile of C. If bias is not nil, it sets each
 // entry to the bias of its row first.
 //
@@ -912,8 +950,495 @@ func growAVX2(v *float32, h *float32, sums *float32, n int, keep float32, scale 
 //go:noescape
 func productsAVX2(dst *float32, a *float32, b *float32, n int)
 
+// interleave4AVX2 makes n words of 4 integers each, one of each row: row r begins at x[starts[r]].
+// The bits of flip are inverted. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func interleave4AVX2(dst *uint32, x *uint8, starts *[4]int, n int, flip uint32)
+
+// depthwiseAVX2 computes start + the sum of weights[t]*x[offsets[t]+i] for i < n. n is a positive
+// multiple of the number of lanes of a vector, and the weights fit into 16 bits.
+//
+//go:noescape
+func depthwiseAVX2(dst *int32, x *uint8, offsets *int, weights *int32, taps int, n int, start int32)
+
+// quantizeAVX2 computes dst[i] = round(x[i]/scale) + zero for i < n, where the quotient is limited to low
+// and high. NaN gives 0. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func quantizeAVX2(dst *uint8, x *float32, n int, scale float32, low float32, high float32, zero int32)
+
+// requantizeAVX2 computes dst[i] = round(x[i]*s) + zero for i < n, where the product is limited to low and
+// high. s is in a vector of scales; the next one is a step further, in bytes. n is a positive
+// multiple of the number of lanes of a vector.
+//
+//go:noescape
+func requantizeAVX2(dst *uint8, x *int32, n int, scales *float32, step int, low float32, high float32, zero int32)
+
+// dequantizeAVX2 computes dst[i] = ((x[i]^flip)-zero)*scale for i < n. n is a positive multiple of the
+// number of lanes of a vector.
+//
+//go:noescape
+func dequantizeAVX2(dst *float32, x *uint8, n int, flip uint32, zero int32, scale float32)
+
+// boundsAVX2 replaces each number of a vector of lows by the least of itself and the numbers of x in
+// its lane, and those of highs by the largest. It ignores NaN. n is a positive multiple of the
+// number of lanes of a vector.
+//
+//go:noescape
+func boundsAVX2(lows *float32, highs *float32, x *float32, n int)
+
 // packAlongAVX2 copies x[columns[l]+i] to dst[i*stride+l] for i < n and l < 8. n is a
 // multiple of 8.
 //
 //go:noescape
 func packAlongAVX2(dst *float32, stride int, x *float32, columns *[8]int, n int)
+
+// dots1x16VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots1x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots1x32VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots1x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots2x16VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots2x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots2x32VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots2x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots3x16VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots3x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots3x32VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots3x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots4x16VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots4x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots4x32VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots4x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots5x16VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots5x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots5x32VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots5x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots6x16VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots6x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots6x32VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots6x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots7x16VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots7x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots7x32VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots7x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots8x16VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots8x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots8x32VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots8x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots9x16VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots9x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots9x32VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots9x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots10x16VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots10x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots10x32VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots10x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots11x16VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots11x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots11x32VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots11x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots12x16VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots12x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots12x32VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots12x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots13x16VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots13x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots13x32VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots13x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots14x16VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots14x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots14x32VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots14x32VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots1x8VNNI adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots1x8VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots1x16VNNI adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots1x16VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots2x8VNNI adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots2x8VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots2x16VNNI adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots2x16VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots3x8VNNI adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots3x8VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots3x16VNNI adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots3x16VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots4x8VNNI adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots4x8VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots4x16VNNI adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots4x16VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots5x8VNNI adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots5x8VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots5x16VNNI adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots5x16VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots6x8VNNI adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots6x8VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots6x16VNNI adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots6x16VNNI(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots1x8AVX2 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots1x8AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots1x16AVX2 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots1x16AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots2x8AVX2 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots2x8AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots2x16AVX2 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots2x16AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots3x8AVX2 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots3x8AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots3x16AVX2 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots3x16AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots4x8AVX2 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots4x8AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots4x16AVX2 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots4x16AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots5x8AVX2 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots5x8AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots5x16AVX2 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots5x16AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots6x8AVX2 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots6x8AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// dots6x16AVX2 adds the products of a tile to each entry of C, or to the start of its row and, if more
+// is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
+// Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the
+// columns of B is at b[offsets[i]].
+//
+//go:noescape
+func dots6x16AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
+
+// interleave2AVX2 makes n words of 2 integers each, one of each row: row r begins at x[starts[r]].
+// The bits of flip are inverted. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func interleave2AVX2(dst *uint32, x *uint8, starts *[4]int, n int, flip uint32)
+
+// flipAVX2 inverts the highest bit of each of n bytes. n is a positive multiple of 32.
+//
+//go:noescape
+func flipAVX2(dst *uint8, x *uint8, n int)
+
+// flipWordsAVX2 inverts the highest bit of each of n bytes. n is a positive multiple of 32.
+//
+//go:noescape
+func flipWordsAVX2(dst *uint32, x *uint8, n int)
+
+// widenAVX2 extends n signed bytes to 16 bits, after inverting the bits of flip in each four of
+// them. n is a positive multiple of 16.
+//
+//go:noescape
+func widenAVX2(dst *uint32, x *uint8, n int, flip uint32)
+
+// sumBytesAVX2 returns the sum of n bytes, after inverting the bits of flip in each four of them.
+// n is a positive multiple of 32.
+//
+//go:noescape
+func sumBytesAVX2(x *uint8, n int, flip uint32) int
+
+// splitAVX2 sets even[i] = x[2*i] and odd[i] = x[2*i+1] for i < n. n is a positive multiple of 32.
+//
+//go:noescape
+func splitAVX2(even *uint8, odd *uint8, x *uint8, n int)

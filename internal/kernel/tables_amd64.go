@@ -90,3 +90,41 @@ var gemmAVX2 = tileTable{
 	pack: [maxGroups + 1]packFunc{
 		packMoreAVX2, pack1AVX2, pack2AVX2, pack3AVX2},
 }
+
+// dotsVNNI512 holds the functions for tiles of 1 row, 2 and so on, and of 1 or 2 vectors of 16 columns.
+var dotsVNNI512 = [][2]dotsFunc{
+	{dots1x16VNNI512, dots1x32VNNI512},
+	{dots2x16VNNI512, dots2x32VNNI512},
+	{dots3x16VNNI512, dots3x32VNNI512},
+	{dots4x16VNNI512, dots4x32VNNI512},
+	{dots5x16VNNI512, dots5x32VNNI512},
+	{dots6x16VNNI512, dots6x32VNNI512},
+	{dots7x16VNNI512, dots7x32VNNI512},
+	{dots8x16VNNI512, dots8x32VNNI512},
+	{dots9x16VNNI512, dots9x32VNNI512},
+	{dots10x16VNNI512, dots10x32VNNI512},
+	{dots11x16VNNI512, dots11x32VNNI512},
+	{dots12x16VNNI512, dots12x32VNNI512},
+	{dots13x16VNNI512, dots13x32VNNI512},
+	{dots14x16VNNI512, dots14x32VNNI512},
+}
+
+// dotsVNNI holds the functions for tiles of 1 row, 2 and so on, and of 1 or 2 vectors of 8 columns.
+var dotsVNNI = [][2]dotsFunc{
+	{dots1x8VNNI, dots1x16VNNI},
+	{dots2x8VNNI, dots2x16VNNI},
+	{dots3x8VNNI, dots3x16VNNI},
+	{dots4x8VNNI, dots4x16VNNI},
+	{dots5x8VNNI, dots5x16VNNI},
+	{dots6x8VNNI, dots6x16VNNI},
+}
+
+// dotsAVX2 holds the functions for tiles of 1 row, 2 and so on, and of 1 or 2 vectors of 8 columns.
+var dotsAVX2 = [][2]dotsFunc{
+	{dots1x8AVX2, dots1x16AVX2},
+	{dots2x8AVX2, dots2x16AVX2},
+	{dots3x8AVX2, dots3x16AVX2},
+	{dots4x8AVX2, dots4x16AVX2},
+	{dots5x8AVX2, dots5x16AVX2},
+	{dots6x8AVX2, dots6x16AVX2},
+}

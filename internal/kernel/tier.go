@@ -14,8 +14,8 @@ type Tier int
 // The tiers, in ascending order of speed.
 const (
 	Portable Tier = iota // Go, for every processor
-	AVX2                 // amd64 with AVX2, FMA and POPCNT
-	AVX512               // amd64 with AVX-512 F, VL and DQ
+	AVX2                 // amd64 with AVX2, FMA and POPCNT; for integers AVX-VNNI too, where it exists
+	AVX512               // amd64 with AVX-512 F, VL and DQ; for integers VNNI too, where it exists
 )
 
 var tierNames = []string{"portable", "avx2", "avx512"}

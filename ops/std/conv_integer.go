@@ -2,8 +2,8 @@ package std
 
 import (
 	"fmt"
-	"math"
 
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -24,16 +24,11 @@ func newConvInteger(n ops.Node) (operation, error) {
 type convInteger struct{ *conv }
 
 func (k convInteger) infer(in []*ops.Input) (ops.Type, error) {
-	if err := checkZeroPoint("x", in, 0, 2, 0); err != nil {
+	if err := checkZero("x", in, 0, 2, perTensor); err != nil {
 		return ops.Type{}, err
 	}
-	if err := checkZeroPoint("w", in, 1, 3, 0); err != nil {
+	if err := checkZero("w", in, 1, 3, perFilter); err != nil {
 		return ops.Type{}, err
-	}
-	if len(in) > 2 && in[2] != nil {
-		if err := checkScalar("x_zero_point", in[2].Type, quantizedTypes...); err != nil {
-			return ops.Type{}, err
-		}
 	}
 	return convType(k.conv, in[0].Type, in[1].Type, nil, ops.Int32)
 }
@@ -52,23 +47,63 @@ func convType(c *conv, x, w ops.Type, bias *ops.Input, result ops.DType) (ops.Ty
 }
 
 func (k convInteger) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	f, err := k.filtering(ctx, in[0], in[1], optionalInput(in, 2), optionalInput(in, 3))
-	if err != nil || out.Len() == 0 {
+	t := temporary{ctx: ctx}
+	zeroX, zerosW := int32sOf(&t, optionalInput(in, 2)), int32sOf(&t, optionalInput(in, 3))
+	if t.err != nil || out.Len() == 0 {
+		return t.err
+	}
+	inputs := integerInputs{x: in[0], w: in[1], zeroX: zeroX[0], zerosW: zerosW, constant: ctx.Constant(1)}
+	j, err := k.prepareIntegers(ctx, &inputs)
+	if err != nil {
 		return err
 	}
-	return f.run(ctx, func(number int, plane []int64) error { return storeAll(ctx, out, number*len(plane), 1, plane) })
+	if j.grid == nil {
+		return k.runWide(ctx, &inputs, func(number int, plane []int64) error { return storeAll(ctx, out, number*len(plane), 1, plane) })
+	}
+	to, _ := ops.Data[int32](out)
+	plane := numElements(out.Shape()[2:])
+	return j.run(ctx, &inputs, func(_ *integerTile, filter, first int, sums []int32) {
+		scatter(j.grid, to[filter*plane:], first, sums)
+	})
 }
 
-func (k convInteger) filtering(ctx *ops.Context, x, w, zeroX, zeroW *ops.Tensor) (*filtering[int64], error) {
-	axes, err := k.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))
+// runWide calls done with every plane of the output and its index. It is for images with so much
+// padding that no grid holds them.
+func (k convInteger) runWide(ctx *ops.Context, in *integerInputs, done func(number int, plane []int64) error) error {
+	axes, err := k.axes(ops.Dims(in.x.Shape()...), ops.Dims(in.w.Shape()...))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	t := temporary{ctx: ctx}
-	return &filtering[int64]{
-		x: subtractZeroPoint(&t, x, zeroX, 0), w: subtractZeroPoint(&t, w, zeroW, 0), axes: axes,
-		images: x.Shape()[0], group: k.group, channels: w.Shape()[1], filters: w.Shape()[0] / k.group,
-	}, t.err
+	x, w := copyOf[int64](&t, in.x), copyOf[int64](&t, in.w)
+	if t.err != nil {
+		return t.err
+	}
+	f := &filtering[int64]{
+		x: x, w: w, axes: axes,
+		images: in.x.Shape()[0], group: k.group, channels: in.w.Shape()[1], filters: in.w.Shape()[0] / k.group,
+	}
+	err = inPieces(ctx, len(x), func(lo, hi int) {
+		for i := range x[lo:hi] {
+			x[lo+i] -= int64(in.zeroX)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	taps := len(w) / (f.group * f.filters)
+	err = inPieces(ctx, len(w), func(lo, hi int) {
+		for i := range w[lo:hi] {
+			w[lo+i] -= int64(in.zerosW[(lo+i)/taps%len(in.zerosW)])
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for _, b := range in.bias {
+		f.bias = append(f.bias, int64(b))
+	}
+	return f.run(ctx, done)
 }
 
 // newQLinearConv returns QLinearConv (opset 10): the convolution of quantized x with w, as
@@ -89,7 +124,7 @@ func newQLinearConv(n ops.Node) (operation, error) {
 type qLinearConv struct{ convInteger }
 
 func (k qLinearConv) infer(in []*ops.Input) (ops.Type, error) {
-	if err := checkQuantized(in, 3, 0); err != nil {
+	if err := checkQuantized(in); err != nil {
 		return ops.Type{}, err
 	}
 	var bias *ops.Input
@@ -102,65 +137,84 @@ func (k qLinearConv) infer(in []*ops.Input) (ops.Type, error) {
 	return convType(k.conv, in[0].Type, in[3].Type, bias, in[7].DType)
 }
 
-// checkQuantized checks the inputs of QLinearConv and QLinearMatMul. The second operand may
-// have a scale and a zero point for each entry along an axis.
-func checkQuantized(in []*ops.Input, second, axis int) error {
-	if err := checkZeroPoint("x", in, 0, 2, 0); err != nil {
-		return err
-	}
-	if err := checkZeroPoint("w", in, second, second+2, axis); err != nil {
-		return err
-	}
-	if err := checkScalar("y_zero_point", in[7].Type, quantizedTypes...); err != nil {
-		return err
-	}
-	for _, i := range []int{1, 6} {
-		if err := checkScalar(fmt.Sprintf("input %d", i), in[i].Type, ops.Float32); err != nil {
+// checkQuantized checks the inputs of QLinearConv apart from the bias.
+func checkQuantized(in []*ops.Input) error {
+	for i, name := range []string{"x", "w"} {
+		check, x := []func(x, z ops.Type) bool{perTensor, perFilter}[i], 3*i
+		if err := checkZero(name, in, x, x+2, check); err != nil {
 			return err
 		}
+		scale, zero := in[x+1].Type, in[x+2].Type
+		if err := checkDType(name+"_scale", scale, ops.Float32); err != nil {
+			return err
+		}
+		if err := checkGranularity("scale", name, in[x].Type, scale, check); err != nil {
+			return err
+		}
+		ok := len(scale.Shape) == len(zero.Shape)
+		for j := 0; ok && j < len(scale.Shape); j++ {
+			_, ok = mergeDims(scale.Shape[j], zero.Shape[j])
+		}
+		if !ok {
+			return fmt.Errorf("%w: %s_scale is %v but %s_zero_point is %v", ops.ErrShape, name, scale, name, zero)
+		}
 	}
-	if err := checkScalar("x_zero_point", in[2].Type, quantizedTypes...); err != nil {
+	if err := checkScalar("y_scale", in[6].Type, ops.Float32); err != nil {
 		return err
 	}
-	scale, zero := in[second+1].Type, in[second+2].Type
-	if err := checkDType("w_scale", scale, ops.Float32); err != nil {
-		return err
-	}
-	ok := len(scale.Shape) == len(zero.Shape)
-	for i := 0; ok && i < len(scale.Shape); i++ {
-		_, ok = mergeDims(scale.Shape[i], zero.Shape[i])
-	}
-	if !ok {
-		return fmt.Errorf("%w: w_scale is %v but w_zero_point is %v", ops.ErrShape, scale, zero)
-	}
-	return nil
+	return checkScalar("y_zero_point", in[7].Type, quantizedTypes...)
 }
 
 func (k qLinearConv) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	f, err := k.filtering(ctx, in[0], in[3], in[2], in[5])
-	if err != nil || out.Len() == 0 {
-		return err
-	}
 	t := temporary{ctx: ctx}
+	inputs := integerInputs{x: in[0], w: in[3], zeroX: int32(firstElement[int64](in[2])), zerosW: int32sOf(&t, in[5]), constant: ctx.Constant(3)}
 	if bias := optionalInput(in, 8); bias != nil {
-		f.bias = elementsOf[int64](&t, bias)
+		inputs.bias = int32sOf(&t, bias)
 	}
-	scales := elementsOf[float64](&t, in[4])
-	if t.err != nil {
+	scaleX, scalesW, scaleY := float32(firstElement[float64](in[1])), float32sOf(&t, in[4]), float32(firstElement[float64](in[6]))
+	if t.err != nil || out.Len() == 0 {
 		return t.err
 	}
-	factor, zero := firstElement[float64](in[1])/firstElement[float64](in[6]), firstElement[float64](in[7])
-	return f.run(ctx, func(number int, plane []int64) error {
-		scale := factor * scales[number%(f.group*f.filters)%len(scales)]
-		return inPieces(ctx, len(plane), func(lo, hi int) {
-			storeQuantized(out, number*len(plane)+lo, plane[lo:hi], scale, zero)
-		})
-	})
-}
-
-// storeQuantized stores sums times a scale as quantized numbers.
-func storeQuantized(out *ops.Tensor, at int, sums []int64, scale, zero float64) {
-	for i, s := range sums {
-		store(out, at+i, 1, []float64{math.RoundToEven(float64(s)*scale) + zero})
+	// As in other runtimes, the factors are rounded to float32 one after the other.
+	factors := bufferOf[float32](&t, len(scalesW))
+	for i, s := range scalesW {
+		factors[i] = float32(scaleX*s) / scaleY
 	}
+	j, err := k.prepareIntegers(ctx, &inputs)
+	if err != nil {
+		return err
+	}
+	quantum, to, plane := quantumOf(in[7]), quantizedData(out), numElements(out.Shape()[2:])
+	factor := func(filter int) []float32 { return factors[filter%len(factors):][:1] }
+	if j.grid == nil {
+		filters := in[3].Shape()[0]
+		return k.runWide(ctx, &inputs, func(number int, sums []int64) error {
+			var v [chunk]int32
+			watching := cancelCheck{ctx: ctx}
+			for first := 0; first < len(sums); first += chunk {
+				part := v[:min(chunk, len(sums)-first)]
+				for i := range part {
+					part[i] = int32(sums[first+i])
+				}
+				kernel.Requantize(to[number*plane+first:][:len(part)], part, factor(number%filters), quantum)
+				if err := watching.after(chunk); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return j.run(ctx, &inputs, func(t *integerTile, filter, first int, sums []int32) {
+		if len(j.grid.runs) == 1 {
+			kernel.Requantize(to[filter*plane+first:][:len(sums)], sums, factor(filter), quantum)
+			return
+		}
+		sums = sums[:roundUp(len(sums), room)] // whole vectors are faster
+		if cap(t.bytes) < len(sums) {
+			t.bytes = make([]uint8, len(sums))
+		}
+		b := t.bytes[:len(sums)]
+		kernel.Requantize(b, sums, factor(filter), quantum)
+		scatter(j.grid, to[filter*plane:], first, b)
+	})
 }

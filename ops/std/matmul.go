@@ -157,26 +157,7 @@ func (matMul) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 // matrixProducts calls done with some rows of a product and the place of the first of them
 // in the output, until all rows are computed.
 func matrixProducts[T summand](ctx *ops.Context, shapeA, shapeB []int, a, b []T, done func(at int, c []T)) error {
-	if len(shapeA) == 1 {
-		shapeA = []int{1, shapeA[0]}
-	}
-	if len(shapeB) == 1 {
-		shapeB = []int{shapeB[0], 1}
-	}
-	p, q := len(shapeA)-2, len(shapeB)-2
-	m, k, n := shapeA[p], shapeA[p+1], shapeB[q+1]
-	rank := max(p, q)
-	batch := make([]int, rank)
-	for i := range batch {
-		batch[i] = 1
-		if j := i - rank + p; j >= 0 {
-			batch[i] = shapeA[j]
-		}
-		if j := i - rank + q; j >= 0 && shapeB[j] != 1 {
-			batch[i] = shapeB[j]
-		}
-	}
-	all := newNest(batch, broadcastStrides(shapeA[:p], rank), broadcastStrides(shapeB[:q], rank))
+	all, m, k, n := matrices(shapeA, shapeB)
 	const rows = 32 // per part
 	parts := (m + rows - 1) / rows
 	if n == 0 || parts == 0 {
@@ -205,6 +186,31 @@ func matrixProducts[T summand](ctx *ops.Context, shapeA, shapeB []int, a, b []T,
 		}
 		return nil
 	})
+}
+
+// matrices returns the matrices that a product of arrays multiplies, and the sizes of their products:
+// A is (m, k), and B is (k, n).
+func matrices(shapeA, shapeB []int) (all nest, m, k, n int) {
+	if len(shapeA) == 1 {
+		shapeA = []int{1, shapeA[0]}
+	}
+	if len(shapeB) == 1 {
+		shapeB = []int{shapeB[0], 1}
+	}
+	p, q := len(shapeA)-2, len(shapeB)-2
+	m, k, n = shapeA[p], shapeA[p+1], shapeB[q+1]
+	rank := max(p, q)
+	batch := make([]int, rank)
+	for i := range batch {
+		batch[i] = 1
+		if j := i - rank + p; j >= 0 {
+			batch[i] = shapeA[j]
+		}
+		if j := i - rank + q; j >= 0 && shapeB[j] != 1 {
+			batch[i] = shapeB[j]
+		}
+	}
+	return newNest(batch, broadcastStrides(shapeA[:p], rank), broadcastStrides(shapeB[:q], rank)), m, k, n
 }
 
 // newGemm returns Gemm (opsets 1, 6, 7, 9, 11, 13): Y = alpha*A'*B' + beta*C, where A' (M, K) is

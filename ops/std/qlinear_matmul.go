@@ -52,18 +52,11 @@ func (k qLinearMatMul) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) 
 	if err := checkValues(k, in, out); err != nil {
 		return err
 	}
-	t := temporary{ctx: ctx}
 	whole := !isFloat(in[0].DType()) && !isFloat(in[3].DType()) && !isFloat(out.DType())
-	if !whole || in[1].Len() != 1 || in[4].Len() != 1 {
-		return k.runScaled(ctx, in, out)
+	if whole && isPerRow(in[0], in[1]) && isPerRow(in[0], in[2]) && isPerColumn(in[3], in[4]) && isPerColumn(in[3], in[5]) {
+		return k.runQuantized(ctx, in, out)
 	}
-	a, b := subtractZeroPoint(&t, in[0], in[2], -2), subtractZeroPoint(&t, in[3], in[5], -1)
-	if t.err != nil {
-		return t.err
-	}
-	scale := firstElement[float64](in[1]) * firstElement[float64](in[4]) / firstElement[float64](in[6])
-	zero := firstElement[float64](in[7])
-	return matrixProducts(ctx, in[0].Shape(), in[3].Shape(), a, b, func(at int, c []int64) { storeQuantized(out, at, c, scale, zero) })
+	return k.runScaled(ctx, in, out)
 }
 
 // runScaled multiplies the elements before the product by their scales.

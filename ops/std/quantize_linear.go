@@ -106,6 +106,9 @@ func (k *quantizeLinear) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor
 	if precision == 0 {
 		precision = in[1].DType()
 	}
+	if precision == ops.Float32 && in[0].DType() == ops.Float32 && l.isUniform() && isQuantized(out) {
+		return l.quantize(ctx, in[0], out)
+	}
 	round, integer := roundingTo(precision), !isFloat(out.DType())
 	return l.run(ctx, in[0], out, func(v, scales, zeros []float64) {
 		for i, x := range v {
@@ -195,6 +198,9 @@ func (k *dequantizeLinear) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tens
 	l, err := k.levelsOf(ctx, in)
 	if err != nil {
 		return err
+	}
+	if out.DType() == ops.Float32 && in[1].DType() == ops.Float32 && l.isUniform() && isQuantized(in[0]) {
+		return l.dequantize(ctx, in[0], out)
 	}
 	return l.run(ctx, in[0], out, func(v, scales, zeros []float64) {
 		for i, x := range v {

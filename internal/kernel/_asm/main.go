@@ -16,7 +16,8 @@ func main() {
 	for _, d := range []func() Mem{laneData, mixData, goldenLanes, stepData, belowFull, units, fullShare, laneBits, levels,
 		func() Mem { return wideMix(0) }, minOverlap, ones,
 		func() Mem { return constant("quarter", 0.25) }, numbers,
-		tiny, func() Mem { return constant("minus", -1) }} {
+		tiny, func() Mem { return constant("minus", -1) }, lowBytes,
+		func() Mem { return longsOnce("highBits", 0x80808080) }} {
 		d() // so that the data comes before the functions in the file
 	}
 	sampleAVX512(false)
@@ -71,8 +72,26 @@ func main() {
 		t.quotients()
 		t.grow()
 		t.products()
+		t.interleave(4)
+		t.depthwise()
+		t.quantize(false)
+		t.quantize(true)
+		t.dequantize()
+		t.bounds()
 	}
 	packAlongAVX2()
+	for _, d := range []*dots{&dotsVNNI512, &dotsVNNI, &dotsAVX2} {
+		for rows := 1; rows <= d.rows; rows++ {
+			for vectors := 1; vectors <= d.vectors; vectors++ {
+				d.tile(rows, vectors)
+			}
+		}
+	}
+	tilingAVX2.interleave(2)
+	flipAVX2()
+	widenAVX2()
+	sumBytesAVX2()
+	splitAVX2()
 	Generate()
 	if err := writeTables("../tables_amd64.go"); err != nil {
 		fmt.Fprintln(os.Stderr, err)

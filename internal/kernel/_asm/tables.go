@@ -75,6 +75,18 @@ const maxGroups = %[4]d
 		}
 		fmt.Fprintln(&b, "},\n}")
 	}
+	for _, d := range []*dots{&dotsVNNI512, &dotsVNNI, &dotsAVX2} {
+		fmt.Fprintf(&b, "\n// dots%[1]s holds the functions for tiles of 1 row, 2 and so on, and of 1 or %[2]d vectors of %[3]d columns.\n", d.suffix, d.vectors, d.lanes)
+		fmt.Fprintf(&b, "var dots%s = [][%d]dotsFunc{\n", d.suffix, d.vectors)
+		for rows := 1; rows <= d.rows; rows++ {
+			fmt.Fprint(&b, "{")
+			for vectors := 1; vectors <= d.vectors; vectors++ {
+				fmt.Fprintf(&b, "%s, ", d.name(rows, vectors))
+			}
+			fmt.Fprintln(&b, "},")
+		}
+		fmt.Fprintln(&b, "}")
+	}
 	source, err := format.Source(b.Bytes())
 	if err != nil {
 		return err
