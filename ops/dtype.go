@@ -53,21 +53,32 @@ const (
 	Map      DType = -3
 )
 
-// The types of elements for which Go has no type. F16 to F4E2M1 hold the bits of a
-// floating-point number, which Float64 returns; I4 to U2 hold an integer.
+// Go has no types for these elements. F16 to F4E2M1 have a method Float64.
 type (
-	F16        uint16 // of Float16: binary16 of IEEE 754
-	BF16       uint16 // of BFloat16
-	F8E4M3FN   uint8  // of Float8E4M3FN
-	F8E4M3FNUZ uint8  // of Float8E4M3FNUZ
-	F8E5M2     uint8  // of Float8E5M2
-	F8E5M2FNUZ uint8  // of Float8E5M2FNUZ
-	F8E8M0     uint8  // of Float8E8M0: a power of two
-	F4E2M1     uint8  // of Float4E2M1
-	I4         int8   // of Int4: -8 to 7
-	U4         uint8  // of Uint4: 0 to 15
-	I2         int8   // of Int2: -2 to 1
-	U2         uint8  // of Uint2: 0 to 3
+	// F16 is an element of Float16: the bits of a binary16 number of IEEE 754.
+	F16 uint16
+	// BF16 is an element of BFloat16: the bits of the number.
+	BF16 uint16
+	// F8E4M3FN is an element of Float8E4M3FN: the bits of the number.
+	F8E4M3FN uint8
+	// F8E4M3FNUZ is an element of Float8E4M3FNUZ: the bits of the number.
+	F8E4M3FNUZ uint8
+	// F8E5M2 is an element of Float8E5M2: the bits of the number.
+	F8E5M2 uint8
+	// F8E5M2FNUZ is an element of Float8E5M2FNUZ: the bits of the number.
+	F8E5M2FNUZ uint8
+	// F8E8M0 is an element of Float8E8M0: the bits of a power of two.
+	F8E8M0 uint8
+	// F4E2M1 is an element of Float4E2M1: the bits of the number.
+	F4E2M1 uint8
+	// I4 is an element of Int4: -8 to 7.
+	I4 int8
+	// U4 is an element of Uint4: 0 to 15.
+	U4 uint8
+	// I2 is an element of Int2: -2 to 1.
+	I2 int8
+	// U2 is an element of Uint2: 0 to 3.
+	U2 uint8
 )
 
 // Float64 returns the number.

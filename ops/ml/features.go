@@ -7,7 +7,7 @@ import (
 )
 
 // real is the set of types in which operators compute.
-type real interface{ float32 | float64 }
+type realNumber interface{ float32 | float64 }
 
 // grain is the number of simple steps that make one call from a parallel loop worthwhile, and
 // that may pass between two checks of the context.
@@ -40,7 +40,7 @@ func sizesOf(x *ops.Tensor) (rows, columns int) {
 
 // numbers returns all elements of a tensor as T. They may be the memory of the tensor itself,
 // and must not be modified.
-func numbers[T real](ctx *ops.Context, x *ops.Tensor) ([]T, error) {
+func numbers[T realNumber](ctx *ops.Context, x *ops.Tensor) ([]T, error) {
 	if v, ok := ops.Data[T](x); ok {
 		return v, nil
 	}
@@ -79,7 +79,7 @@ func converted[T, F float32 | float64 | int32 | int64](ctx *ops.Context, out []T
 
 // outputs returns the memory of a float32 output for results of the type T, and a function that
 // stores them there.
-func outputs[T real](ctx *ops.Context, out *ops.Tensor) (results []T, store func() error, err error) {
+func outputs[T realNumber](ctx *ops.Context, out *ops.Tensor) (results []T, store func() error, err error) {
 	if v, ok := ops.Data[T](out); ok {
 		return v, func() error { return nil }, nil
 	}
@@ -107,10 +107,10 @@ func eachRow(ctx *ops.Context, rows, steps int, f func(lo, hi int) error) error 
 }
 
 // sum returns the sum of products of two vectors, in one order.
-func dot[T real](a, b []T) T {
+func dot[T realNumber](a, b []T) T {
 	var s T
 	for i, v := range a {
-		s += T(v * b[i])
+		s += T(v * b[i]) //nolint:unconvert // the conversion rounds
 	}
 	return s
 }
@@ -157,7 +157,7 @@ func floatsOf(a *attributes, name string, t *ops.Tensor) []float64 {
 }
 
 // vectorOf converts a list.
-func vectorOf[T real, F float32 | float64](list []F) []T {
+func vectorOf[T realNumber, F float32 | float64](list []F) []T {
 	out := make([]T, len(list))
 	for i, v := range list {
 		out[i] = T(v)

@@ -47,7 +47,7 @@ func (l *labels) put(out *ops.Tensor, i, class int) {
 }
 
 // argmax returns the index of the first one of the largest numbers.
-func argmax[T real](scores []T) int {
+func argmax[T realNumber](scores []T) int {
 	best := 0
 	for i, v := range scores {
 		if v > scores[best] {

@@ -42,7 +42,7 @@ func (l *linear) check(x *ops.Tensor) error {
 }
 
 // scores computes the product for rows lo to hi-1.
-func scores[T real](ctx *ops.Context, l *linear, x []T, y []T, lo, hi int) error {
+func scores[T realNumber](ctx *ops.Context, l *linear, x []T, y []T, lo, hi int) error {
 	x, y = x[lo*l.features:hi*l.features], y[lo*l.targets:hi*l.targets]
 	if single, ok := any(x).([]float32); ok {
 		err := kernel.Gemm(ctx, false, true, hi-lo, l.targets, l.features, single, l.features, l.coefficients, l.features, any(y).([]float32), l.targets, false)
@@ -55,7 +55,7 @@ func scores[T real](ctx *ops.Context, l *linear, x []T, y []T, lo, hi int) error
 			for t := range l.targets {
 				var s T
 				for i, w := range l.coefficients[t*l.features : (t+1)*l.features] {
-					s += T(row[i] * T(w))
+					s += T(row[i] * T(w)) //nolint:unconvert // the conversion rounds
 				}
 				y[r*l.targets+t] = s
 			}
@@ -102,7 +102,7 @@ func (k *linearRegressor) run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	return regress[float32](ctx, k, in[0], out[0])
 }
 
-func regress[T real](ctx *ops.Context, k *linearRegressor, in, out *ops.Tensor) error {
+func regress[T realNumber](ctx *ops.Context, k *linearRegressor, in, out *ops.Tensor) error {
 	if err := k.check(in); err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func (k *linearClassifier) run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	return classify[float32](ctx, k, in[0], out)
 }
 
-func classify[T real](ctx *ops.Context, k *linearClassifier, in *ops.Tensor, out []*ops.Tensor) error {
+func classify[T realNumber](ctx *ops.Context, k *linearClassifier, in *ops.Tensor, out []*ops.Tensor) error {
 	if err := k.check(in); err != nil {
 		return err
 	}
@@ -221,7 +221,7 @@ func classify[T real](ctx *ops.Context, k *linearClassifier, in *ops.Tensor, out
 
 // second sets the scores of two classes from that of the second one and its complement. As in
 // onnxruntime, only LOGISTIC and PROBIT transform them: LOGISTIC the score and the negative one.
-func second[T real](post string, row []T, complement, score T) {
+func second[T realNumber](post string, row []T, complement, score T) {
 	switch row[0], row[1] = complement, score; post {
 	case "LOGISTIC":
 		row[0], row[1] = logistic(-score), logistic(score)
@@ -231,7 +231,7 @@ func second[T real](post string, row []T, complement, score T) {
 }
 
 // storeRow stores the scores of a row in the second output, which the node may lack.
-func storeRow[T real](out []*ops.Tensor, row int, scores []T) {
+func storeRow[T realNumber](out []*ops.Tensor, row int, scores []T) {
 	if len(out) < 2 {
 		return
 	}

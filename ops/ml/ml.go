@@ -147,12 +147,6 @@ func attr[T int64 | float32 | string | []int64 | []float32 | []string | *ops.Ten
 	return v
 }
 
-// has reports whether an attribute is given.
-func (a *attributes) has(name string) bool {
-	_, ok := a.values[name]
-	return ok
-}
-
 func (a *attributes) fail(err error) {
 	if a.err == nil {
 		a.err = err

@@ -10,7 +10,7 @@ import (
 var transforms = []string{"NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"}
 
 // transform applies a post_transform to the scores of one row.
-func transform[T real](name string, scores []T) {
+func transform[T realNumber](name string, scores []T) {
 	switch name {
 	case "SOFTMAX":
 		softmax(scores, false)
@@ -29,13 +29,13 @@ func transform[T real](name string, scores []T) {
 
 // regressed applies a post_transform to the targets of a regression. As in onnxruntime, a single
 // target is transformed by PROBIT alone: the others compare targets with each other.
-func regressed[T real](name string, targets []T) {
+func regressed[T realNumber](name string, targets []T) {
 	if len(targets) > 1 || name == "PROBIT" {
 		transform(name, targets)
 	}
 }
 
-func logistic[T real](x T) T {
+func logistic[T realNumber](x T) T {
 	v := 1 / (1 + portmath.Exp(-math.Abs(float64(x))))
 	if x < 0 {
 		v = 1 - v
@@ -45,7 +45,7 @@ func logistic[T real](x T) T {
 
 // softmax divides exponentials by their sum. With zeros, scores that are almost 0 are multiplied
 // instead by the factor that turns exp(x) into exp(x-largest), and remain almost 0.
-func softmax[T real](scores []T, zeros bool) {
+func softmax[T realNumber](scores []T, zeros bool) {
 	largest := math.Inf(-1)
 	for _, v := range scores {
 		largest = max(largest, float64(v))
@@ -70,7 +70,7 @@ func softmax[T real](scores []T, zeros bool) {
 
 // probit is an approximation of the inverse of the distribution function of the normal
 // distribution.
-func probit[T real](x T) T {
+func probit[T realNumber](x T) T {
 	const a = 0.147
 	y := float64(2*float64(x)) - 1
 	log := portmath.Log((1 - y) * (1 + y))

@@ -97,7 +97,7 @@ func (k scaler) run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	return scale[float32](ctx, k, in[0], out[0])
 }
 
-func scale[T real](ctx *ops.Context, k scaler, in, out *ops.Tensor) error {
+func scale[T realNumber](ctx *ops.Context, k scaler, in, out *ops.Tensor) error {
 	x, err := numbers[T](ctx, in)
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func scale[T real](ctx *ops.Context, k scaler, in, out *ops.Tensor) error {
 	return ctx.For(len(x), grain, func(lo, hi int) error {
 		c := lo % columns
 		for i := lo; i < hi; i++ {
-			y[i] = float32(T((x[i] - offset[c]) * factor[c]))
+			y[i] = float32(T((x[i] - offset[c]) * factor[c])) //nolint:unconvert // the conversion rounds
 			if c++; c == columns {
 				c = 0
 			}
@@ -121,7 +121,7 @@ func scale[T real](ctx *ops.Context, k scaler, in, out *ops.Tensor) error {
 }
 
 // perFeature returns one entry per feature of an attribute.
-func perFeature[T real](list []float32, standard T, features int) []T {
+func perFeature[T realNumber](list []float32, standard T, features int) []T {
 	switch len(list) {
 	case features:
 		return vectorOf[T](list)
@@ -159,7 +159,7 @@ func (k normalizer) run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	return normalize[float32](ctx, k.norm, in[0], out[0])
 }
 
-func normalize[T real](ctx *ops.Context, norm string, in, out *ops.Tensor) error {
+func normalize[T realNumber](ctx *ops.Context, norm string, in, out *ops.Tensor) error {
 	x, err := numbers[T](ctx, in)
 	if err != nil {
 		return err
@@ -184,7 +184,7 @@ func normalize[T real](ctx *ops.Context, norm string, in, out *ops.Tensor) error
 	})
 }
 
-func normOf[T real](norm string, row []T) T {
+func normOf[T realNumber](norm string, row []T) T {
 	var n T
 	switch norm {
 	case "MAX":

@@ -300,14 +300,12 @@ func (k *svmClassifier) decide(ctx *ops.Context, row, values, votes, scores []fl
 
 // finish stores the label and the scores of a row.
 func (k *svmClassifier) finish(out []*ops.Tensor, row int, scores, votes []float32) error {
-	best, weight := 0, float32(0)
+	deciding := scores
 	if k.number > 0 {
-		best = argmax(votes)
-		weight = votes[best]
-	} else {
-		best = argmax(scores)
-		weight = scores[best]
+		deciding = votes
 	}
+	best := argmax(deciding)
+	weight := deciding[best]
 	if k.number == 0 && k.classes == 1 {
 		class := 0
 		if weight > 0 {

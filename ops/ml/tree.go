@@ -139,14 +139,14 @@ func (f *forest) infer(x ops.Type, types ...ops.DType) (rows ops.Dim, err error)
 
 // node is a split or a leaf in the order in which trees are walked through. A leaf is its own
 // successor. The comparison is x <= threshold.
-type node[T real] struct {
+type node[T realNumber] struct {
 	threshold T
 	feature   int32
 	next      [2]int32 // if the comparison is false, if it is true
 }
 
 // trees is a forest that is ready to run: leaf i is node len(special)+i.
-type trees[T real] struct {
+type trees[T realNumber] struct {
 	nodes   []node[T]
 	roots   []int32
 	special []special[T] // by split; nil if NaN is never less and all comparisons are x <= threshold
@@ -158,14 +158,14 @@ type trees[T real] struct {
 }
 
 // special is what a comparison does in addition.
-type special[T real] struct {
+type special[T realNumber] struct {
 	missing bool // NaN counts as less
 	mode    mode // eq, neq, member, or leq for the comparison of the node
 	members []T  // sorted
 }
 
 // treesOf returns the trees of a forest with thresholds of the type T.
-func treesOf[T real](f *forest) *trees[T] {
+func treesOf[T realNumber](f *forest) *trees[T] {
 	switch any(T(0)).(type) {
 	case float32:
 		f.single.Do(func() { f.trees32 = newTrees[float32](f) })
@@ -176,7 +176,7 @@ func treesOf[T real](f *forest) *trees[T] {
 	}
 }
 
-func newTrees[T real](f *forest) *trees[T] {
+func newTrees[T realNumber](f *forest) *trees[T] {
 	n := len(f.splits)
 	t := &trees[T]{splits: int32(n), deep: f.depth > grain, nodes: make([]node[T], n+len(f.leaves))}
 	at := func(i int) int32 {
@@ -214,7 +214,7 @@ func newTrees[T real](f *forest) *trees[T] {
 
 // newNode turns the comparison of a split into x <= threshold if it is one with an order:
 // x < threshold is x <= the number before it, and the others swap the branches.
-func newNode[T real](s split, next [2]int32) (node[T], special[T]) {
+func newNode[T realNumber](s split, next [2]int32) (node[T], special[T]) {
 	n := node[T]{threshold: T(s.threshold), feature: int32(s.feature), next: next}
 	more := special[T]{missing: s.missing}
 	switch s.mode {
@@ -238,7 +238,7 @@ func newNode[T real](s split, next [2]int32) (node[T], special[T]) {
 }
 
 // before returns the largest number that is less than x, and NaN if there is none.
-func before[T real](x T) T {
+func before[T realNumber](x T) T {
 	if math.IsInf(float64(x), -1) {
 		return T(math.NaN())
 	}

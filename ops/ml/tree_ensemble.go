@@ -23,7 +23,7 @@ func (k *treeEnsemble) run(ctx *ops.Context, in, out []*ops.Tensor) error {
 }
 
 // sumTrees computes the output of a regression. base holds a number per target, or is nil.
-func sumTrees[T real](ctx *ops.Context, f *forest, how aggregation, post string, base []float64, in, out *ops.Tensor) error {
+func sumTrees[T realNumber](ctx *ops.Context, f *forest, how aggregation, post string, base []float64, in, out *ops.Tensor) error {
 	y, store, err := outputs[T](ctx, out)
 	if err != nil {
 		return err
@@ -140,7 +140,7 @@ func (k *treeClassifier) run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	return classifyTrees[float32](ctx, k, in[0], out)
 }
 
-func classifyTrees[T real](ctx *ops.Context, k *treeClassifier, in *ops.Tensor, out []*ops.Tensor) error {
+func classifyTrees[T realNumber](ctx *ops.Context, k *treeClassifier, in *ops.Tensor, out []*ops.Tensor) error {
 	return eachBlock(ctx, k.forest, total, in, k.classes, func(row int, totals []T, has []bool) error {
 		var class int
 		if k.voted >= 0 {
@@ -157,7 +157,7 @@ func classifyTrees[T real](ctx *ops.Context, k *treeClassifier, in *ops.Tensor, 
 
 // finishClasses adds the base values, and returns the class with the largest score among those
 // with a vote or base value.
-func finishClasses[T real](k *treeClassifier, totals []T, has []bool) int {
+func finishClasses[T realNumber](k *treeClassifier, totals []T, has []bool) int {
 	for i, b := range k.base {
 		totals[i] += T(b)
 		has[i] = true
@@ -174,7 +174,7 @@ func finishClasses[T real](k *treeClassifier, totals []T, has []bool) int {
 // finishTwo computes the scores of two classes of which all votes are for one, and returns the
 // class. If they are for the second class, the score of the first one is 0. If they are for the
 // first one, the only score is that of the second class.
-func finishTwo[T real](k *treeClassifier, totals []T) int {
+func finishTwo[T realNumber](k *treeClassifier, totals []T) int {
 	if len(k.base) == 2 {
 		totals[k.voted] += T(k.base[k.voted])
 	} else if len(k.base) == 1 && k.voted == 0 {

@@ -17,13 +17,13 @@ const (
 const blockRows = 64
 
 // block is the state of some rows.
-type block[T real] struct {
+type block[T realNumber] struct {
 	found  []int32 // by row: the leaf in the last tree
 	totals []T     // by row and target
 	has    []bool  // by row and target: whether there is a vote
 }
 
-func newBlock[T real](targets int) *block[T] {
+func newBlock[T realNumber](targets int) *block[T] {
 	return &block[T]{make([]int32, blockRows), make([]T, blockRows*targets), make([]bool, blockRows*targets)}
 }
 
@@ -64,7 +64,7 @@ func (t *trees[T]) vote(ctx *ops.Context, b *block[T], how aggregation, rows []T
 }
 
 // eachBlock calls f for blocks of rows after all trees have voted on them.
-func eachBlock[T real](ctx *ops.Context, f *forest, how aggregation, in *ops.Tensor, targets int, finish func(row int, totals []T, has []bool) error) error {
+func eachBlock[T realNumber](ctx *ops.Context, f *forest, how aggregation, in *ops.Tensor, targets int, finish func(row int, totals []T, has []bool) error) error {
 	rows, columns := sizesOf(in)
 	if _, err := f.infer(ops.TypeOf(in), in.DType()); err != nil {
 		return err

@@ -151,9 +151,9 @@ func (s *sampling) place(position, axis int) float64 {
 // pixelOf converts a coordinate between -1 and 1 to pixels.
 func pixelOf[T float32 | float64](v, size T, align bool) T {
 	if align {
-		return T((v + 1) / 2 * (size - 1))
+		return T((v + 1) / 2 * (size - 1)) //nolint:unconvert // the conversion rounds
 	}
-	return (T((v+1)*size) - 1) / 2
+	return (T((v+1)*size) - 1) / 2 //nolint:unconvert // the conversion rounds
 }
 
 // inside maps a place outside the image to a place inside, unless places outside count as

@@ -286,7 +286,7 @@ func applyPlan[T float32 | float64](ctx *ops.Context, p *axisPlan, dst, src []T,
 				for first := at; first < at+p.taps; first += stepsPerCheck {
 					last := min(first+stepsPerCheck, at+p.taps)
 					for j := first; j < last; j++ {
-						sum += T(T(p.weight[j]) * row[p.index[j]])
+						sum += T(T(p.weight[j]) * row[p.index[j]]) //nolint:unconvert // the conversion rounds
 					}
 					if err := watching.after(last - first); err != nil {
 						return err
@@ -321,11 +321,11 @@ func addWeighted[T float32 | float64](dst, src []T, w T, first bool) {
 	src = src[:len(dst)]
 	if first {
 		for i, v := range src {
-			dst[i] = T(w * v)
+			dst[i] = T(w * v) //nolint:unconvert // the conversion rounds
 		}
 		return
 	}
 	for i, v := range src {
-		dst[i] += T(w * v)
+		dst[i] += T(w * v) //nolint:unconvert // the conversion rounds
 	}
 }

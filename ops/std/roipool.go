@@ -102,10 +102,10 @@ func poolRegions[T float32 | float64](ctx *ops.Context, k *maxRoiPool, shape []i
 // pooledPart returns the pixels along an axis of an element of the output: the first one, and
 // the one after the last. It computes in the type of the regions, as the rounding decides.
 func pooledPart[T float32 | float64](from, to T, scale float64, element, elements, size int) (int, int) {
-	start, end := math.Round(float64(T(from*T(scale)))), math.Round(float64(T(to*T(scale))))
+	start, end := math.Round(float64(T(from*T(scale)))), math.Round(float64(T(to*T(scale)))) //nolint:unconvert // the conversion rounds
 	step := T(max(end-start+1, 1)) / T(elements)
-	low := math.Floor(float64(T(T(element) * step)))
-	high := math.Ceil(float64(T(T(element+1) * step)))
+	low := math.Floor(float64(T(T(element) * step)))   //nolint:unconvert // the conversion rounds
+	high := math.Ceil(float64(T(T(element+1) * step))) //nolint:unconvert // the conversion rounds
 	inside := func(v float64) int {
 		if v != v {
 			return 0
