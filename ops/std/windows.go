@@ -83,8 +83,8 @@ func (k cosineWindow) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) er
 		for i := lo; i < hi; i++ {
 			v[0] = 1
 			if out.Len() > 1 {
-				angle := 2 * math.Pi * (float64(i) / float64(period))
-				v[0] = k.a[0] - float64(k.a[1]*portmath.Cos(angle)) + float64(k.a[2]*portmath.Cos(2*angle))
+				angle := float64(2 * math.Pi * (float64(i) / float64(period)))
+				v[0] = k.a[0] - float64(k.a[1]*portmath.Cos(angle)) + float64(k.a[2]*portmath.Cos(float64(2*angle)))
 			}
 			store(out, i, 1, v[:])
 		}
@@ -150,7 +150,7 @@ func (k melWeightMatrix) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor
 	if err != nil {
 		return err
 	}
-	mel := func(hertz float64) float64 { return 2595 / math.Ln10 * portmath.Log(1+hertz/700) }
+	mel := func(hertz float64) float64 { return float64(2595 / math.Ln10 * portmath.Log(1+hertz/700)) }
 	low, high := mel(firstElement[float64](in[3])), mel(firstElement[float64](in[4]))
 	step := (high - low) / float64(bins+2)
 	// edge returns the row of the left edge of a triangle, which is the peak of the one before.
