@@ -36,12 +36,13 @@ type operation interface {
 	run(ctx *ops.Context, in, out []*ops.Tensor) error
 }
 
-// operator returns an operator with the given number of outputs that exists since a version.
-func operator(name string, since, minInputs, maxInputs, outputs int, newOperation func(n ops.Node, a *attributes) operation) ops.Operator {
+// operator returns an operator with the given number of outputs. versions are those of the
+// domain in which it was added or changed.
+func operator(name string, versions []int, minInputs, maxInputs, outputs int, newOperation func(n ops.Node, a *attributes) operation) ops.Operator {
 	return ops.Operator{
-		Domain: Domain, Name: name, MinInputs: minInputs, MaxInputs: maxInputs, MinOutputs: 1, MaxOutputs: outputs,
+		Domain: Domain, Name: name, MinInputs: minInputs, MaxInputs: maxInputs, MinOutputs: 1, MaxOutputs: outputs, Versions: versions,
 		New: func(n ops.Node) (ops.Op, error) {
-			if n.Opset < since {
+			if since := versions[0]; n.Opset < since {
 				return nil, fmt.Errorf("version %d of the operators of %s has no %s: it exists since version %d", n.Opset, Domain, name, since)
 			}
 			a := &attributes{values: n.Attributes}

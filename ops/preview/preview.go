@@ -29,7 +29,7 @@ func Operators() []ops.Operator {
 // kind. The outputs are the new tensors, and their new states of each kind.
 func optimizer(name string, states []string, newRule func(a ops.Attributes) (rule, error)) ops.Operator {
 	return ops.Operator{
-		Domain: TrainingDomain, Name: name, MinInputs: 4 + len(states), MaxInputs: ops.Variadic, MinOutputs: 1, MaxOutputs: ops.Variadic,
+		Domain: TrainingDomain, Name: name, MinInputs: 4 + len(states), MaxInputs: ops.Variadic, MinOutputs: 1, MaxOutputs: ops.Variadic, Versions: []int{1},
 		New: func(n ops.Node) (ops.Op, error) {
 			kinds := append([]string{"X", "gradient"}, states...)
 			if n.Opset < 1 {
