@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -107,4 +108,29 @@ func TestCheck_AcceptsModelsThatRun(t *testing.T) {
 	}
 	_, err := runtime.Check("missing.onnx")
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// TestCheck_TriesFewAttributes checks a node with more attributes than any operator has.
+func TestCheck_TriesFewAttributes(t *testing.T) {
+	attrs := []*onnxpb.AttributeProto{intsAttr("z", 1)}
+	for i := range 1000 {
+		attrs = append(attrs, intAttr(fmt.Sprintf("a%d", i), 1))
+	}
+	data, err := onnx.Marshal(network([]*onnxpb.ValueInfoProto{info("x", 2)}, "y", nodes{op("y = f.Custom(x)", attrs...)}))
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	calls := 0
+	r, err := runtime.Check(path, runtime.WithOperators(ops.Operator{
+		Domain: "f", Name: "Custom", MinInputs: 1, MaxInputs: 1, MinOutputs: 1, MaxOutputs: 1,
+		New: func(n ops.Node) (ops.Op, error) {
+			calls++
+			_, err := ops.Attr(n.Attributes, "z", int64(0))
+			return nil, err
+		},
+	}))
+	require.NoError(t, err)
+	require.Len(t, r.Problems, 1)
+	require.ErrorContains(t, r.Problems[0], "z has type INTS, want INT")
+	require.Less(t, calls, 100)
 }

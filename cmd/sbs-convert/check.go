@@ -107,15 +107,16 @@ type problemGroup struct {
 
 func grouped(list []*runtime.Problem) []*problemGroup {
 	var groups []*problemGroup
+	byText := map[string]*problemGroup{}
 	for _, p := range list {
 		text := describeProblem(p)
-		i := slices.IndexFunc(groups, func(g *problemGroup) bool { return g.text == text })
-		if i < 0 {
-			i = len(groups)
-			groups = append(groups, &problemGroup{text: text})
+		g := byText[text]
+		if g == nil {
+			g = &problemGroup{text: text}
+			groups, byText[text] = append(groups, g), g
 		}
 		if p.Node != "" {
-			groups[i].nodes = append(groups[i].nodes, p.Node)
+			g.nodes = append(g.nodes, p.Node)
 		}
 	}
 	return groups

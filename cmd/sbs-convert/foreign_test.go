@@ -56,11 +56,15 @@ func foreign(t *testing.T) string {
 		Graph: &onnxpb.GraphProto{
 			Input: []*onnxpb.ValueInfoProto{
 				{Name: "w", Type: tensor(ops.Float32, 3)}, {Name: "x", Type: tensor(ops.Float32, -3, -2, -1, 0, 3)}, {Name: "cond", Type: tensor(ops.Bool)},
+				{Name: "sparse", Type: tensor(ops.Float32, 2)},
 			},
 			Output: []*onnxpb.ValueInfoProto{
 				{Name: "y", Type: withoutRank}, {Name: "z", Type: sequence}, {Name: "s"},
 			},
 			Initializer: []*onnxpb.TensorProto{onnx.Float32Tensor("w", []int{3}, []float32{1, 2, 3})},
+			SparseInitializer: []*onnxpb.SparseTensorProto{
+				{Values: onnx.Float32Tensor("sparse", []int{1}, []float32{1}), Indices: onnx.Int64Tensor("", 1), Dims: []int64{2}},
+			},
 			Node: []*onnxpb.NodeProto{
 				{OpType: "If", Name: "choice", Input: []string{"cond"}, Output: []string{"y"}, Attribute: []*onnxpb.AttributeProto{
 					branch("then_branch", "Fancy", "a", branch("inner", "Deep", "b")), branch("else_branch", "Fancy", "c"),
@@ -88,10 +92,11 @@ operators: com.example version 2
 input: x float32(batch, ?, ?, 0, 3)
 input: cond bool()
 input with a default value: w float32(3)
+input with a default value: sparse float32(2)
 output: y float16 of unknown rank
 output: z sequence(int64(?))
 output: s of unknown type
-initializers: 1
+initializers: 2
 4 nodes, 3 more in subgraphs:
   If 1
   Not 1
