@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -36,10 +37,14 @@ func (f *flags) checkModel(ctx context.Context, out, stderr io.Writer, path stri
 	if len(r.Problems) > 0 {
 		verdict = "cannot run"
 	}
-	fmt.Fprintf(out, "%s: %s (%s)\n", filepath.ToSlash(path), verdict, nodeCount(r.Nodes, r.Inner))
-	printProblems(out, r.Problems)
+	buffer := bufio.NewWriter(out) // keeps the first error
+	fmt.Fprintf(buffer, "%s: %s (%s)\n", filepath.ToSlash(path), verdict, nodeCount(r.Nodes, r.Inner))
+	printProblems(buffer, r.Problems)
 	if r.Unchecked > 0 {
-		fmt.Fprintf(out, "\nnot checked for element types and shapes, which depend on %s: %d nodes\n", dependsOn(r), r.Unchecked)
+		fmt.Fprintf(buffer, "\nnot checked for element types and shapes, which depend on %s: %d nodes\n", dependsOn(r), r.Unchecked)
+	}
+	if err := buffer.Flush(); err != nil {
+		return err
 	}
 	if len(r.Problems) > 0 {
 		return fmt.Errorf("%s: %w", path, errCannotRun)

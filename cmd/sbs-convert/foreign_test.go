@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
@@ -166,4 +169,16 @@ func TestCheck_AcceptsAModelThatRuns(t *testing.T) {
 	}
 	_, _, err = command(t, "--check", filepath.Join(weights, "Weight_L0_S0.npy"))
 	require.ErrorContains(t, err, "not a valid ONNX model")
+}
+
+// full fails to write, as a full disk does.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+func TestDescriptions_ReportAFullOutput(t *testing.T) {
+	path := foreign(t)
+	for _, flag := range []string{"--info", "--check", "--dot"} {
+		require.ErrorContains(t, cli.Run(t.Context(), newCommand(nil), []string{flag, path}, full{}, io.Discard), "no space left", flag)
+	}
 }
