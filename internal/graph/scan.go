@@ -9,7 +9,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// scan is Scan (opsets 9 to 25). The inputs of the body are the values carried from
+// scan is Scan (opsets 9 to 25; see batchScan for opset 8). The inputs of the body are the values carried from
 // iteration to iteration, and a slice of each of the other inputs of the node. Its outputs
 // are the carried values, and the scan outputs, which the node stacks.
 type scan struct {
