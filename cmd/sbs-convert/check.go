@@ -77,8 +77,8 @@ var kinds = []struct {
 	is      error // nil for all others
 }{
 	{"missing operators", runtime.ErrUnknownOperator},
-	{"missing attributes", ops.ErrAttribute},
-	{"missing element types", ops.ErrDType},
+	{"unsupported attributes", ops.ErrAttribute},
+	{"unsupported element types", ops.ErrDType},
 	{"other problems", nil},
 }
 

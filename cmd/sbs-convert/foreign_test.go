@@ -140,11 +140,11 @@ missing operators:
   Deep (com.example version 2)
     node: b
 
-missing attributes:
+unsupported attributes:
   Softmax (ai.onnx version 17): bad attribute: unknown axs (known: axis)
     node: soft
 
-missing element types:
+unsupported element types:
   Not (ai.onnx version 17): unsupported element type: X is float32(batch, 3), want bool
     node: not
 `, out)
