@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -133,4 +134,26 @@ func TestCheck_TriesFewAttributes(t *testing.T) {
 	require.Len(t, r.Problems, 1)
 	require.ErrorContains(t, r.Problems[0], "z has type INTS, want INT")
 	require.Less(t, calls, 100)
+}
+
+// TestCheck_ReadsDeclaredTypesOnce checks a small file whose function is called often. Its
+// subgraph declares many types.
+func TestCheck_ReadsDeclaredTypesOnce(t *testing.T) {
+	const many = 8000
+	branch := subgraph("then_branch", "", "a", nodes{op("a = Abs(p)")})
+	for i := range many {
+		branch.G.ValueInfo = append(branch.G.ValueInfo, info(fmt.Sprint("v", i), 1, 2, 3))
+	}
+	m := network([]*onnxpb.ValueInfoProto{info("x", 2)}, "y", nodes{op("y = Abs(x)")})
+	for i := range many {
+		m.Graph.Node = append(m.Graph.Node, op(fmt.Sprintf("y%d = f.Choose(x)", i)))
+	}
+	m.Functions = []*onnxpb.FunctionProto{{
+		Name: "Choose", Domain: "f", Input: []string{"p"}, Output: []string{"q"}, OpsetImport: m.OpsetImport,
+		Node: nodes{op("yes = Constant()", intAttr("value_int", 1)), op("c = Cast(yes)", intAttr("to", int64(ops.Bool))), op("q = If(c)", branch, subgraph("else_branch", "", "b", nodes{op("b = Neg(p)")}))},
+	}}
+	start := time.Now()
+	texts, _ := check(t, m)
+	require.Empty(t, texts)
+	require.Less(t, time.Since(start), 5*time.Second, "quadratic time takes 13 s")
 }

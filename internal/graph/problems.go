@@ -20,10 +20,15 @@ func (s *scope) expect(g *onnxpb.GraphProto) {
 	if s.k.Problem == nil {
 		return
 	}
-	s.declared, s.g.declared = map[string]*onnxpb.ValueInfoProto{}, map[int]*ops.Input{}
-	for _, v := range slices.Concat(g.GetValueInfo(), g.GetOutput()) {
-		s.declared[v.GetName()] = v
+	s.declared, s.g.declared = s.k.declared[g], map[int]*ops.Input{}
+	if s.declared != nil {
+		return
 	}
+	s.declared = map[string]*ops.Input{}
+	for _, v := range slices.Concat(g.GetValueInfo(), g.GetOutput()) {
+		s.declared[v.GetName()] = roughType(v)
+	}
+	s.k.declared[g] = s.declared
 }
 
 // tolerateNode returns the error of a node that cannot be bound. With Options.Problem, it
