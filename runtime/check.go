@@ -60,7 +60,7 @@ func Check(path string, opts ...Option) (*CheckResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	pb, _, err := onnx.ReadFile(o.Context, path)
+	pb, err := onnx.ReadModel(o.Context, path)
 	if done := o.Context.Err(); done != nil {
 		return nil, fmt.Errorf("runtime: %w", done)
 	}

@@ -1,9 +1,11 @@
 package runtime_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -107,4 +109,51 @@ func TestCheck_AcceptsModelsThatRun(t *testing.T) {
 	}
 	_, err := runtime.Check("missing.onnx")
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// TestCheck_TriesFewAttributes checks a node with more attributes than any operator has.
+func TestCheck_TriesFewAttributes(t *testing.T) {
+	attrs := []*onnxpb.AttributeProto{intsAttr("z", 1)}
+	for i := range 1000 {
+		attrs = append(attrs, intAttr(fmt.Sprintf("a%d", i), 1))
+	}
+	data, err := onnx.Marshal(network([]*onnxpb.ValueInfoProto{info("x", 2)}, "y", nodes{op("y = f.Custom(x)", attrs...)}))
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	calls := 0
+	r, err := runtime.Check(path, runtime.WithOperators(ops.Operator{
+		Domain: "f", Name: "Custom", MinInputs: 1, MaxInputs: 1, MinOutputs: 1, MaxOutputs: 1,
+		New: func(n ops.Node) (ops.Op, error) {
+			calls++
+			_, err := ops.Attr(n.Attributes, "z", int64(0))
+			return nil, err
+		},
+	}))
+	require.NoError(t, err)
+	require.Len(t, r.Problems, 1)
+	require.ErrorContains(t, r.Problems[0], "z has type INTS, want INT")
+	require.Less(t, calls, 100)
+}
+
+// TestCheck_ReadsDeclaredTypesOnce checks a small file whose function is called often. Its
+// subgraph declares many types.
+func TestCheck_ReadsDeclaredTypesOnce(t *testing.T) {
+	const many = 8000
+	branch := subgraph("then_branch", "", "a", nodes{op("a = Abs(p)")})
+	for i := range many {
+		branch.G.ValueInfo = append(branch.G.ValueInfo, info(fmt.Sprint("v", i), 1, 2, 3))
+	}
+	m := network([]*onnxpb.ValueInfoProto{info("x", 2)}, "y", nodes{op("y = Abs(x)")})
+	for i := range many {
+		m.Graph.Node = append(m.Graph.Node, op(fmt.Sprintf("y%d = f.Choose(x)", i)))
+	}
+	m.Functions = []*onnxpb.FunctionProto{{
+		Name: "Choose", Domain: "f", Input: []string{"p"}, Output: []string{"q"}, OpsetImport: m.OpsetImport,
+		Node: nodes{op("yes = Constant()", intAttr("value_int", 1)), op("c = Cast(yes)", intAttr("to", int64(ops.Bool))), op("q = If(c)", branch, subgraph("else_branch", "", "b", nodes{op("b = Neg(p)")}))},
+	}}
+	start := time.Now()
+	texts, _ := check(t, m)
+	require.Empty(t, texts)
+	require.Less(t, time.Since(start), 5*time.Second, "quadratic time takes 13 s")
 }

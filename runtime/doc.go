@@ -22,9 +22,9 @@
 // and shapes. A dimension without a fixed size, such as the batch, takes its size from the
 // inputs of each run.
 //
-// The built-in operators are the Spike-By-Spike operator, SbS of the domain ai.sbs, and
-// most standard operators of opsets 1 to 27, and those of ai.onnx.ml, which exporters write
-// for the models of scikit-learn. [WithOperators] adds others. The model itself can define more
+// The built-in operators are the standard operators of opsets 1 to 27, those of ai.onnx.ml,
+// which exporters write for the models of scikit-learn, and the operators of Spike-By-Spike
+// networks, such as SbS of the domain ai.sbs. [WithOperators] adds others. The model itself can define more
 // operators, as ONNX functions.
 //
 // [Check] lists everything in a file that keeps it from being loaded.

@@ -229,3 +229,19 @@ func TestRun_TakesOptionalInputs(t *testing.T) {
 	r = load(t, m)
 	require.Equal(t, []string{`input "pair" is declared as float32(3), but the initializer of this name is float32(2): the declared shape is ignored`}, r.Warnings())
 }
+
+// TestRun_PassesOptionalInputsToEveryImage runs a model whose random numbers are drawn image by
+// image: an optional input is not divided with the batch.
+func TestRun_PassesOptionalInputsToEveryImage(t *testing.T) {
+	m := network([]*onnxpb.ValueInfoProto{info("x", -1, 2), info("pair", -1)}, "y", nodes{
+		op("across = Transpose(x)"), op("drawn = RandomUniformLike(across)"), op("z = Transpose(drawn)"), op("y = Add(z, pair)"),
+	})
+	m.MetadataProps = []*onnxpb.StringStringEntryProto{{Key: "ai.sbs.dialect", Value: "1"}}
+	r := load(t, m)
+	x := f32([]int{3, 2}, 0, 0, 0, 0, 0, 0)
+	want, err := r.Run(t.Context(), values{"x": x})
+	require.NoError(t, err)
+	got, err := r.Run(t.Context(), values{"x": x, "pair": f32([]int{2}, 1, 2)})
+	require.NoError(t, err)
+	requireSame(t, want["y"], got["y"], "the value is the default")
+}

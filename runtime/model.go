@@ -176,10 +176,10 @@ var errNoModel = errors.New("runtime: the Model was not loaded: get one from Ope
 func (m *Model) loaded() bool { return m != nil && m.program != nil }
 
 // Run computes the outputs of the model. Inputs and outputs are maps from name to value;
-// all inputs are required apart from the OptionalInputs, and all outputs are returned. In a model with stages, every image
-// goes through the stages until it leaves: see Stage. When ctx is done, Run ends soon
-// with an error that wraps the error of ctx. An error at a node of the model wraps a
-// *NodeError.
+// all inputs are required apart from the OptionalInputs, and all outputs are returned. In a
+// model with stages, every image goes through the stages until it leaves: see Stage. When ctx
+// is done, Run ends soon with an error that wraps the error of ctx. An error at a node of the
+// model wraps a *NodeError.
 //
 // Run does not compare the values of its inputs with those that the model was trained with.
 // Models that sbs-convert and sbs-train write take pixels from 0 to 1. A Spike-By-Spike layer

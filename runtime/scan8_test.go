@@ -1,7 +1,9 @@
 package runtime_test
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -51,6 +53,13 @@ func TestScan_OfOpset8RunsEachSequence(t *testing.T) {
 	got, err := m.Run(t.Context(), values{"s": f32([]int{0, 2}), "x": f32([]int{0, 3, 2}), "n": opstest.I64([]int{0})})
 	require.NoError(t, err)
 	requireSame(t, f32([]int{0, 3, 2}), got["z"])
+	// Many empty sequences end with the context, too.
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	_, err = load(t, batchSums("y, z = Scan(, s, x)")).Run(ctx, values{"s": f32([]int{1 << 22, 2}, make([]float32, 1<<23)...), "x": f32([]int{1 << 22, 0, 2}), "n": in["n"]})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Less(t, time.Since(start), 500*time.Millisecond)
 	for want, bad := range map[string]values{
 		"sequence 1 has the length 4, want 0 to 3":                                {"s": in["s"], "x": in["x"], "n": opstest.I64([]int{2}, 3, 4)},
 		"there are 1 lengths for 2 sequences":                                     {"s": in["s"], "x": in["x"], "n": opstest.I64([]int{1}, 3)},

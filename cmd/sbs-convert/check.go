@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -36,10 +37,14 @@ func (f *flags) checkModel(ctx context.Context, out, stderr io.Writer, path stri
 	if len(r.Problems) > 0 {
 		verdict = "cannot run"
 	}
-	fmt.Fprintf(out, "%s: %s (%s)\n", filepath.ToSlash(path), verdict, nodeCount(r.Nodes, r.Inner))
-	printProblems(out, r.Problems)
+	buffer := bufio.NewWriter(out) // keeps the first error
+	fmt.Fprintf(buffer, "%s: %s (%s)\n", filepath.ToSlash(path), verdict, nodeCount(r.Nodes, r.Inner))
+	printProblems(buffer, r.Problems)
 	if r.Unchecked > 0 {
-		fmt.Fprintf(out, "\nnot checked for element types and shapes, which depend on %s: %d nodes\n", dependsOn(r), r.Unchecked)
+		fmt.Fprintf(buffer, "\nnot checked for element types and shapes, which depend on %s: %d nodes\n", dependsOn(r), r.Unchecked)
+	}
+	if err := buffer.Flush(); err != nil {
+		return err
 	}
 	if len(r.Problems) > 0 {
 		return fmt.Errorf("%s: %w", path, errCannotRun)
@@ -72,8 +77,8 @@ var kinds = []struct {
 	is      error // nil for all others
 }{
 	{"missing operators", runtime.ErrUnknownOperator},
-	{"missing attributes", ops.ErrAttribute},
-	{"missing element types", ops.ErrDType},
+	{"unsupported attributes", ops.ErrAttribute},
+	{"unsupported element types", ops.ErrDType},
 	{"other problems", nil},
 }
 
@@ -107,15 +112,16 @@ type problemGroup struct {
 
 func grouped(list []*runtime.Problem) []*problemGroup {
 	var groups []*problemGroup
+	byText := map[string]*problemGroup{}
 	for _, p := range list {
 		text := describeProblem(p)
-		i := slices.IndexFunc(groups, func(g *problemGroup) bool { return g.text == text })
-		if i < 0 {
-			i = len(groups)
-			groups = append(groups, &problemGroup{text: text})
+		g := byText[text]
+		if g == nil {
+			g = &problemGroup{text: text}
+			groups, byText[text] = append(groups, g), g
 		}
 		if p.Node != "" {
-			groups[i].nodes = append(groups[i].nodes, p.Node)
+			g.nodes = append(g.nodes, p.Node)
 		}
 	}
 	return groups

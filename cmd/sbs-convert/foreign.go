@@ -28,6 +28,9 @@ func describeForeign(out io.Writer, path string, m *onnxpb.ModelProto, size int)
 	for _, t := range g.GetInitializer() {
 		initial[t.GetName()] = true
 	}
+	for _, t := range g.GetSparseInitializer() {
+		initial[t.GetValues().GetName()] = true
+	}
 	for _, v := range g.GetInput() {
 		if !initial[v.GetName()] {
 			fmt.Fprintf(out, "input: %s\n", valueName(v))
@@ -41,7 +44,7 @@ func describeForeign(out io.Writer, path string, m *onnxpb.ModelProto, size int)
 	for _, v := range g.GetOutput() {
 		fmt.Fprintf(out, "output: %s\n", valueName(v))
 	}
-	if n := len(g.GetInitializer()); n > 0 {
+	if n := len(g.GetInitializer()) + len(g.GetSparseInitializer()); n > 0 {
 		fmt.Fprintf(out, "initializers: %d\n", n)
 	}
 	inner := 0

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
@@ -56,11 +59,15 @@ func foreign(t *testing.T) string {
 		Graph: &onnxpb.GraphProto{
 			Input: []*onnxpb.ValueInfoProto{
 				{Name: "w", Type: tensor(ops.Float32, 3)}, {Name: "x", Type: tensor(ops.Float32, -3, -2, -1, 0, 3)}, {Name: "cond", Type: tensor(ops.Bool)},
+				{Name: "sparse", Type: tensor(ops.Float32, 2)},
 			},
 			Output: []*onnxpb.ValueInfoProto{
 				{Name: "y", Type: withoutRank}, {Name: "z", Type: sequence}, {Name: "s"},
 			},
 			Initializer: []*onnxpb.TensorProto{onnx.Float32Tensor("w", []int{3}, []float32{1, 2, 3})},
+			SparseInitializer: []*onnxpb.SparseTensorProto{
+				{Values: onnx.Float32Tensor("sparse", []int{1}, []float32{1}), Indices: onnx.Int64Tensor("", 1), Dims: []int64{2}},
+			},
 			Node: []*onnxpb.NodeProto{
 				{OpType: "If", Name: "choice", Input: []string{"cond"}, Output: []string{"y"}, Attribute: []*onnxpb.AttributeProto{
 					branch("then_branch", "Fancy", "a", branch("inner", "Deep", "b")), branch("else_branch", "Fancy", "c"),
@@ -88,10 +95,11 @@ operators: com.example version 2
 input: x float32(batch, ?, ?, 0, 3)
 input: cond bool()
 input with a default value: w float32(3)
+input with a default value: sparse float32(2)
 output: y float16 of unknown rank
 output: z sequence(int64(?))
 output: s of unknown type
-initializers: 1
+initializers: 2
 4 nodes, 3 more in subgraphs:
   If 1
   Not 1
@@ -132,11 +140,11 @@ missing operators:
   Deep (com.example version 2)
     node: b
 
-missing attributes:
+unsupported attributes:
   Softmax (ai.onnx version 17): bad attribute: unknown axs (known: axis)
     node: soft
 
-missing element types:
+unsupported element types:
   Not (ai.onnx version 17): unsupported element type: X is float32(batch, 3), want bool
     node: not
 `, out)
@@ -161,4 +169,16 @@ func TestCheck_AcceptsAModelThatRuns(t *testing.T) {
 	}
 	_, _, err = command(t, "--check", filepath.Join(weights, "Weight_L0_S0.npy"))
 	require.ErrorContains(t, err, "not a valid ONNX model")
+}
+
+// full fails to write, as a full disk does.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+func TestDescriptions_ReportAFullOutput(t *testing.T) {
+	path := foreign(t)
+	for _, flag := range []string{"--info", "--check", "--dot"} {
+		require.ErrorContains(t, cli.Run(t.Context(), newCommand(nil), []string{flag, path}, full{}, io.Discard), "no space left", flag)
+	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -217,7 +218,8 @@ func (f *flags) describe(ctx context.Context, out io.Writer, path string, stage 
 	if err != nil {
 		return err
 	}
-	if err := describe(out, path, stage, m, data); err != nil || f.ignoreChecksum {
+	buffer := bufio.NewWriter(out) // keeps the first error
+	if err := errors.Join(describe(buffer, path, stage, m, data), buffer.Flush()); err != nil || f.ignoreChecksum {
 		return err
 	}
 	if err := onnx.Verify(ctx, m); err != nil {

@@ -116,11 +116,12 @@ func (p *Program) runEach(ctx context.Context, inputs map[string]*ops.Tensor, o 
 	rows := map[string][]*ops.Tensor{}
 	var memory int64 // of the rows
 	for i := range batch {
-		one := map[string]*ops.Tensor{}
-		for name, t := range inputs {
+		one := maps.Clone(inputs) // an optional input has no entry per image
+		for _, in := range p.Inputs {
+			t := inputs[in.Name]
 			row, err := t.Take(0, i)
 			if err == nil {
-				one[name], err = row.Reshaped(append([]int{1}, t.Shape()[1:]...))
+				one[in.Name], err = row.Reshaped(append([]int{1}, t.Shape()[1:]...))
 			}
 			if err != nil {
 				return nil, false, err

@@ -44,6 +44,7 @@ func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
 	k := &compiler{
 		Options: o, p: p, irVersion: pb.GetIrVersion(), functions: map[functionKey]*onnxpb.FunctionProto{},
 		tensors: o.Shared.tensors, layers: map[string]bool{}, newest: map[string]bool{}, problems: map[string]bool{}, checked: map[*Step]bool{},
+		declared: map[*onnxpb.GraphProto]map[string]*ops.Input{},
 	}
 	for _, phase := range []func(*onnxpb.ModelProto) error{k.readOperators, k.readModel, k.infer} {
 		if err := phase(pb); err != nil {

@@ -28,6 +28,10 @@ type compiler struct {
 
 	problems map[string]bool // reported so far, to report each once
 	checked  map[*Step]bool  // the steps whose types were inferred, with Options.Problem
+
+	// With Options.Problem, the types of values that a graph declares, which all calls of a
+	// function share.
+	declared map[*onnxpb.GraphProto]map[string]*ops.Input
 }
 
 // functionKey identifies a function.

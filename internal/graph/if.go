@@ -8,7 +8,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// ifControl is If (opsets 1, 11, 13, 16). It runs one of two subgraphs, which have captured
+// ifControl is If (opsets 1 to 25). It runs one of two subgraphs, which have captured
 // values only.
 type ifControl struct{ then, otherwise *Graph }
 

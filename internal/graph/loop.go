@@ -11,7 +11,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// loop is Loop (opsets 1, 11, 13, 16). The inputs of the body are the number of the
+// loop is Loop (opsets 1 to 25). The inputs of the body are the number of the
 // iteration, the condition, and the values carried from iteration to iteration. Its outputs
 // are the condition, the carried values, and the scan outputs, which the node stacks along a
 // new first axis.

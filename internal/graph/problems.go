@@ -20,10 +20,15 @@ func (s *scope) expect(g *onnxpb.GraphProto) {
 	if s.k.Problem == nil {
 		return
 	}
-	s.declared, s.g.declared = map[string]*onnxpb.ValueInfoProto{}, map[int]*ops.Input{}
-	for _, v := range slices.Concat(g.GetValueInfo(), g.GetOutput()) {
-		s.declared[v.GetName()] = v
+	s.declared, s.g.declared = s.k.declared[g], map[int]*ops.Input{}
+	if s.declared != nil {
+		return
 	}
+	s.declared = map[string]*ops.Input{}
+	for _, v := range slices.Concat(g.GetValueInfo(), g.GetOutput()) {
+		s.declared[v.GetName()] = roughType(v)
+	}
+	s.k.declared[g] = s.declared
 }
 
 // tolerateNode returns the error of a node that cannot be bound. With Options.Problem, it
@@ -66,7 +71,7 @@ func (s *scope) defineFailed(name string) error {
 // attributeProblems returns an error of the constructor of an operator. With Options.Problem,
 // it first reports the errors about other attributes: a constructor returns only one.
 func (k *compiler) attributeProblems(st *Step, o ops.Operator, n ops.Node, err error) error {
-	for k.Problem != nil && errors.Is(err, ops.ErrAttribute) {
+	for k.Problem != nil && errors.Is(err, ops.ErrAttribute) && k.Context.Err() == nil {
 		rest, next := without(o, n, err)
 		if next == nil {
 			break
@@ -79,13 +84,17 @@ func (k *compiler) attributeProblems(st *Step, o ops.Operator, n ops.Node, err e
 	return err
 }
 
+// maxTried is more than the attributes of any operator. Each attribute costs a call of the
+// constructor for each error.
+const maxTried = 64
+
 // without returns a node without the attributes that an error of its constructor is about, and
 // the next error about attributes, or nil if there is none.
 func without(o ops.Operator, n ops.Node, err error) (ops.Node, error) {
 	culprits := [][]string{}
 	if unknown, ok := errors.AsType[*ops.UnknownAttributesError](err); ok {
 		culprits = append(culprits, unknown.Unknown)
-	} else {
+	} else if len(n.Attributes) <= maxTried {
 		for _, name := range slices.Sorted(maps.Keys(n.Attributes)) {
 			culprits = append(culprits, []string{name})
 		}

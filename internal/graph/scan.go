@@ -3,14 +3,13 @@ package graph
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// scan is Scan (opsets 9 to 25). The inputs of the body are the values carried from
+// scan is Scan (opsets 9 to 25; see batchScan for opset 8). The inputs of the body are the values carried from
 // iteration to iteration, and a slice of each of the other inputs of the node. Its outputs
 // are the carried values, and the scan outputs, which the node stacks.
 type scan struct {
@@ -136,12 +135,6 @@ func (s *scan) axis(i, axis, rank int) (int, error) {
 }
 
 func (s *scan) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
-	return s.runPart(c, in, math.MaxInt, 0)
-}
-
-// runPart runs at most limit iterations. Calls with different numbers for the first one draw
-// different random numbers.
-func (s *scan) runPart(c *caller, in []*ops.Tensor, limit int, first uint64) ([]*ops.Tensor, error) {
 	inputs, captured := in[s.carried:s.carried+s.sliced], in[s.carried+s.sliced:]
 	length := -1
 	along := make([]int, s.sliced)
@@ -160,8 +153,7 @@ func (s *scan) runPart(c *caller, in []*ops.Tensor, limit int, first uint64) ([]
 		return nil, errors.New("the node has no input to slice")
 	}
 	it := newIterations(c, s.body, in[:s.carried], s.scanned)
-	it.count = first
-	for i := range min(length, limit) {
+	for i := range length {
 		parts := make([]*ops.Tensor, s.sliced)
 		for j, x := range inputs {
 			at := i

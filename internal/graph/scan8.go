@@ -133,6 +133,9 @@ func (s *batchScan) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
 	out := make([]*ops.Tensor, s.carried+s.scanned)
 	own := *c
 	for b := range batch {
+		if err := c.ctx.Err(); err != nil {
+			return nil, err // also when no sequence has an element
+		}
 		it, err := s.sequence(&own, in, b, int(lengths[b]))
 		if err != nil {
 			return nil, fmt.Errorf("sequence %d: %w", b, err)

@@ -21,7 +21,7 @@ type scope struct {
 	prefix string         // of the names of steps and values: "call/" in a function
 	depth  int            // the number of enclosing subgraphs
 
-	declared map[string]*onnxpb.ValueInfoProto // the types of values that the graph declares, only with Options.Problem
+	declared map[string]*ops.Input // the types of values that the graph declares, only with Options.Problem
 }
 
 // define returns a slot for a new value.
@@ -31,8 +31,8 @@ func (s *scope) define(name string) (int, error) {
 	}
 	slot := s.g.add(s.prefix + name)
 	s.slots[name] = slot
-	if v := s.declared[name]; v != nil {
-		s.g.declared[slot] = roughType(v)
+	if t := s.declared[name]; t != nil {
+		s.g.declared[slot] = t
 	}
 	return slot, nil
 }

@@ -34,7 +34,7 @@ var allowed = map[string][]string{
 	"internal/metadata":         nil,
 	"internal/pickle":           nil,
 	"internal/sniff":            nil,
-	"internal/npy":              {"internal/sniff"},
+	"internal/npy":              {"internal/minifloat", "internal/sniff"},
 	"internal/onnx/onnxpb":      nil,
 	"internal/parallel":         nil,
 	"internal/portmath":         nil,

@@ -352,16 +352,6 @@ func TestRead_ReadsLargeArrays(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
-func TestFromHalf_ConvertsBinary16(t *testing.T) {
-	for h, want := range map[uint16]float64{
-		0x0000: 0, 0x3c00: 1, 0xc000: -2, 0x7bff: 65504, 0x0400: 0x1p-14, 0x03ff: 1023 * 0x1p-24, 0x8001: -0x1p-24,
-		0x7c00: math.Inf(1), 0xfc00: math.Inf(-1), 0x3555: 0.333251953125,
-	} {
-		require.Equal(t, float32(want), fromHalf(h), "%#x", h)
-	}
-	require.True(t, math.IsNaN(float64(fromHalf(0x7e00))))
-}
-
 func TestWrite_RefusesInvalidArrays(t *testing.T) {
 	for text, a := range map[string]*Array{
 		"has 4 elements, the data has 3":         {Shape: []int{2, 2}, Data: make([]int8, 3)},

@@ -9,6 +9,8 @@ import (
 	"io"
 	"math"
 	"slices"
+
+	"github.com/spike-by-spike/sbs/internal/minifloat"
 )
 
 const unknownSize = -1
@@ -146,7 +148,7 @@ var codecs = map[string]codec{
 	"u8": reader(8, decode8[uint64]),
 	"f2": reader(2, func(dst []float32, src []byte) {
 		for i := range dst {
-			dst[i] = fromHalf(binary.LittleEndian.Uint16(src[2*i : 2*i+2]))
+			dst[i] = float32(minifloat.DecodeFloat16(binary.LittleEndian.Uint16(src[2*i : 2*i+2])))
 		}
 	}),
 	"f4": reader(4, func(dst []float32, src []byte) {
@@ -177,19 +179,6 @@ func decode8[T int64 | uint64](dst []T, src []byte) {
 	for i := range dst {
 		dst[i] = T(binary.LittleEndian.Uint64(src[8*i : 8*i+8]))
 	}
-}
-
-// fromHalf converts an IEEE 754 binary16 number.
-func fromHalf(h uint16) float32 {
-	sign := uint32(h>>15) << 31
-	exponent, fraction := uint32(h>>10&31), uint32(h&1023)
-	switch exponent {
-	case 0: // zero or subnormal: fraction * 2^-24
-		return math.Float32frombits(sign | math.Float32bits(float32(fraction)/(1<<24)))
-	case 31: // infinite or not a number
-		return math.Float32frombits(sign | 255<<23 | fraction<<13)
-	}
-	return math.Float32frombits(sign | (exponent+127-15)<<23 | fraction<<13)
 }
 
 // readData reads the elements in the order of the file. The slice grows with the data that

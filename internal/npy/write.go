@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,11 +46,12 @@ func Write(w io.Writer, a *Array) error {
 
 // WriteArchive writes an .npz file, as numpy.savez does.
 func WriteArchive(w io.Writer, names []string, arrays []*Array) error {
-	z := zip.NewWriter(w)
+	z, used := zip.NewWriter(w), map[string]bool{}
 	for i, name := range names {
-		if slices.Contains(names[:i], name) {
+		if used[name] {
 			return fmt.Errorf("two arrays are named %q", name)
 		}
+		used[name] = true
 		f, err := z.CreateHeader(&zip.FileHeader{Name: name + ".npy", Method: zip.Store, Modified: epoch})
 		if err == nil {
 			err = Write(f, arrays[i])

@@ -93,8 +93,8 @@ func (m *measurement) median() time.Duration {
 // perRun returns the mean of a time per run.
 func (m *measurement) perRun(t time.Duration) time.Duration { return t / time.Duration(len(m.runs)) }
 
-// nodeTimes adds up the times of nodes, in the order in which they first end. Nodes of
-// subgraphs may have the same name as others, but then another operator or output.
+// nodeTimes adds up the times of nodes, in the order in which they first end. Nodes of different
+// subgraphs with the same name and operator count as one.
 type nodeTimes struct {
 	list  []nodeTime
 	index map[[2]string]int // by the name and the operator

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -30,17 +29,27 @@ type result struct {
 // NAME are NAME.0, NAME.1 and so on, and a map is NAME.keys and NAME.values.
 func resultsOf(m *runtime.Model, out map[string]*runtime.Tensor) ([]result, error) {
 	var list []result
-	for i, v := range m.Outputs() {
-		if slices.ContainsFunc(m.Outputs()[:i], func(w runtime.ValueInfo) bool { return w.Name == v.Name }) {
-			continue // some files list an output twice
-		}
-		parts, err := flatten(v.Name, out[v.Name])
+	for _, name := range outputNames(m) {
+		parts, err := flatten(name, out[name])
 		if err != nil {
-			return nil, fmt.Errorf("output %q: %w", v.Name, err)
+			return nil, fmt.Errorf("output %q: %w", name, err)
 		}
 		list = append(list, parts...)
 	}
 	return list, nil
+}
+
+// outputNames returns the names of the outputs of a model, each once: some files list an output
+// twice.
+func outputNames(m *runtime.Model) []string {
+	var names []string
+	used := map[string]bool{}
+	for _, v := range m.Outputs() {
+		if !used[v.Name] {
+			names, used[v.Name] = append(names, v.Name), true
+		}
+	}
+	return names
 }
 
 func flatten(name string, t *runtime.Tensor) ([]result, error) {
@@ -138,8 +147,8 @@ func (o *output) checkEarly(m *runtime.Model) error {
 		if exists && info.IsDir() {
 			return fmt.Errorf("%s is a folder: rename it, or give another --output", o.path)
 		}
-		if o.isFile() && len(m.Outputs()) > 1 {
-			return cli.Usage(fmt.Errorf("--output %s is one array, but the model has %d outputs: give a folder or an .npz file", o.path, len(m.Outputs())))
+		if n := len(outputNames(m)); o.isFile() && n > 1 {
+			return cli.Usage(fmt.Errorf("--output %s is one array, but the model has %d outputs: give a folder or an .npz file", o.path, n))
 		}
 		return cli.CheckOutput(o.path, o.reads, o.force)
 	}
@@ -147,14 +156,17 @@ func (o *output) checkEarly(m *runtime.Model) error {
 		return cli.Usage(fmt.Errorf("--output %s is a file: give a folder for .npy files, or a file that ends with .npz or .npy", o.path))
 	}
 	var expected []result
-	for _, v := range m.Outputs() {
-		expected = append(expected, result{name: v.Name, array: &npy.Array{}})
+	for _, name := range outputNames(m) {
+		expected = append(expected, result{name: name, array: &npy.Array{}})
 	}
 	return o.name(expected)
 }
 
 // name sets the files of results in a folder, and checks that they may be written.
 func (o *output) name(list []result) error {
+	if n := len(arraysOf(list)); n > maxFiles {
+		return fmt.Errorf("the outputs are %d arrays, at most %d are written as files of their own: give an .npz file as --output", n, maxFiles)
+	}
 	used := map[string]bool{}
 	for i := range list {
 		r := &list[i]
@@ -234,11 +246,8 @@ func arraysOf(list []result) []*result {
 // maxFiles bounds the files that are open at the same time. Systems allow as few as 256.
 const maxFiles = 200
 
-// commit writes one file per array, and then renames all of them.
+// commit writes one file per array, at most maxFiles, and then renames all of them.
 func commit(arrays []*result) (err error) {
-	if len(arrays) > maxFiles {
-		return fmt.Errorf("the outputs are %d arrays, at most %d are written as files of their own: give an .npz file as --output", len(arrays), maxFiles)
-	}
 	var files []*atomicfile.File
 	defer func() {
 		for _, f := range files {

@@ -1,6 +1,7 @@
 package tensors
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -29,6 +30,14 @@ const maxListed = 25
 
 // print prints the report as text.
 func (r *report) print(out io.Writer) error {
+	buffer := bufio.NewWriter(out) // keeps the first error
+	if err := r.printText(buffer); err != nil {
+		return err
+	}
+	return buffer.Flush()
+}
+
+func (r *report) printText(out io.Writer) error {
 	for _, v := range r.all {
 		if s := r.in[v.Name]; s.file == "" {
 			fmt.Fprintf(out, "input %s %v, random\n", v.Name, s.value)

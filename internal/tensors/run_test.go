@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -281,9 +283,22 @@ func TestRun_ReplacesFilesOnlyWithForce(t *testing.T) {
 	require.ErrorContains(t, err, "is a file: give a folder")
 	_, err = run(t, twoInputs(t), Settings{Output: y}, "--random")
 	require.ErrorContains(t, err, "the model has 2 outputs: give a folder or an .npz file")
+	z := filepath.Join(folder, "z.npy")
+	y1 := value("y", ops.Float32, 2)
+	twice := save(t, []*onnxpb.ValueInfoProto{value("x", ops.Float32, 2)}, []*onnxpb.ValueInfoProto{y1, y1}, node("Identity", "y", "x"))
+	_, err = run(t, twice, Settings{Output: z}, "--input", x)
+	require.NoError(t, err, "one output that the file lists twice")
+	var many []*onnxpb.ValueInfoProto
+	var nodes []*onnxpb.NodeProto
+	for i := range maxFiles + 1 {
+		many = append(many, value(fmt.Sprint("y", i), ops.Float32, 2))
+		nodes = append(nodes, node("Identity", fmt.Sprint("y", i), "x"))
+	}
+	_, err = run(t, save(t, []*onnxpb.ValueInfoProto{value("x", ops.Float32, 2)}, many, nodes...), Settings{Output: folder}, "--input", x)
+	require.ErrorContains(t, err, "the outputs are 201 arrays, at most 200 are written as files of their own: give an .npz file")
 	entries, err := os.ReadDir(folder)
 	require.NoError(t, err)
-	require.Len(t, entries, 2, "no temporary file is left")
+	require.Len(t, entries, 3, "no temporary file is left")
 }
 
 func TestRun_ProfilesAModel(t *testing.T) {
@@ -329,6 +344,17 @@ func TestRun_ReportsAnInterruption(t *testing.T) {
 	cancel()
 	f := Flags{random: true}
 	require.ErrorIs(t, f.Run(ctx, twoInputs(t), "model.onnx", Settings{}, &bytes.Buffer{}, &bytes.Buffer{}), cli.ErrInterrupted)
+}
+
+// full fails to write, as a full disk does.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+func TestRun_ReportsAFullOutput(t *testing.T) {
+	for _, f := range []Flags{{random: true}, {random: true, profile: true}} {
+		require.ErrorContains(t, f.Run(t.Context(), twoInputs(t), "model.onnx", Settings{}, full{}, &bytes.Buffer{}), "no space left")
+	}
 }
 
 func TestFlatten_NamesThePartsOfContainers(t *testing.T) {
