@@ -110,7 +110,7 @@ func (s *scope) nodesFor(y string, given map[string]int) ([]*onnxpb.NodeProto, e
 	}
 	needed := make([]bool, len(s.nodes))
 	names := []string{y}
-	used := usedNames{ctx: s.k.Context, found: func(name string) { names = append(names, name) }}
+	used := usedNames{k: s.k, found: func(name string) { names = append(names, name) }}
 	for len(names) > 0 {
 		name := names[len(names)-1]
 		names = names[:len(names)-1]
