@@ -1,7 +1,9 @@
 package runtime_test
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -104,4 +106,15 @@ func TestGradient_ReportsWhatItCannotDo(t *testing.T) {
 	require.NoError(t, err)
 	_, err = load(t, m, runtime.MemoryLimit(1<<18)).Run(t.Context(), values{"a": x})
 	require.ErrorIs(t, err, runtime.ErrMemory)
+}
+
+// TestGradient_LoadsManyNodes has as many gradients as other nodes.
+func TestGradient_LoadsManyNodes(t *testing.T) {
+	list := nodes{op("y = Neg(a)")}
+	for i := range 4000 {
+		list = append(list, op(fmt.Sprintf("b%d = Abs(a)", i)), gradientOp(fmt.Sprintf("d%d = (a)", i), "a", "", "y"))
+	}
+	start := time.Now()
+	load(t, gradientNetwork([]*onnxpb.ValueInfoProto{info("a", 2)}, "y", list))
+	require.Less(t, time.Since(start), 5*time.Second, "quadratic time takes 12 s")
 }

@@ -23,6 +23,7 @@ func (s *scope) executionOrder(nodes []*onnxpb.NodeProto) ([]int, error) {
 			}
 		}
 	}
+	s.producers = o.producers
 	for i, n := range nodes {
 		used := usedNames{k: s.k, found: func(name string) {
 			if p, ok := o.producers[name]; ok {
