@@ -1,7 +1,9 @@
 package runtime_test
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -104,4 +106,19 @@ func TestGradient_ReportsWhatItCannotDo(t *testing.T) {
 	require.NoError(t, err)
 	_, err = load(t, m, runtime.MemoryLimit(1<<18)).Run(t.Context(), values{"a": x})
 	require.ErrorIs(t, err, runtime.ErrMemory)
+}
+
+// TestGradient_LoadsManyNodes has as many gradients as other nodes.
+func TestGradient_LoadsManyNodes(t *testing.T) {
+	list := nodes{op("y = Neg(a)")}
+	for i := range 3000 {
+		list = append(list, op(fmt.Sprintf("b%d = Abs(a)", i)), gradientOp(fmt.Sprintf("d%d = (a)", i), "a", "", "y"))
+	}
+	a := []*onnxpb.ValueInfoProto{info("a", 2)}
+	start := time.Now()
+	load(t, gradientNetwork(a, "y", list[:len(list)/10]))
+	tenth := time.Since(start)
+	start = time.Now()
+	load(t, gradientNetwork(a, "y", list))
+	require.Less(t, time.Since(start), 40*tenth+time.Second, "each gradient looks at all nodes")
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -143,4 +144,26 @@ func TestNew_RefusesMalformedSubgraphsAndFunctions(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNew_SkipsGraphsThatNoOperatorRuns loads a small file whose function is called often. An
+// attribute in it has a number and, without use, a graph.
+func TestNew_SkipsGraphsThatNoOperatorRuns(t *testing.T) {
+	const many = 6000
+	axis, unused := intAttr("axis", 0), subgraph("", "", "a", nil)
+	m := network([]*onnxpb.ValueInfoProto{info("x", 2)}, "y", nodes{op("y = Abs(x)")})
+	for i := range many {
+		unused.G.Node = append(unused.G.Node, op("a = Abs(p)"))
+		m.Graph.Node = append(m.Graph.Node, op(fmt.Sprintf("y%d = f.Soft(x)", i)))
+	}
+	m.Functions = []*onnxpb.FunctionProto{{
+		Name: "Soft", Domain: "f", Input: []string{"p"}, Output: []string{"q"}, OpsetImport: m.OpsetImport, Node: nodes{op("q = Softmax(p)", axis)},
+	}}
+	start := time.Now()
+	load(t, m)
+	without := time.Since(start)
+	axis.G = unused.G
+	start = time.Now()
+	load(t, m)
+	require.Less(t, time.Since(start), 10*without+time.Second, "each call reads the graph")
 }

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
@@ -102,19 +103,13 @@ func (s *scope) differentiated(inputs []string, y string) (*Graph, error) {
 // nodesFor returns the nodes of the scope, in their order, that a value depends on, apart from
 // those that compute only given values.
 func (s *scope) nodesFor(y string, given map[string]int) ([]*onnxpb.NodeProto, error) {
-	producers := map[string]int{}
-	for i, n := range s.nodes {
-		for _, name := range n.GetOutput() {
-			producers[name] = i
-		}
-	}
-	needed := make([]bool, len(s.nodes))
+	needed := map[int]bool{}
 	names := []string{y}
-	used := usedNames{ctx: s.k.Context, found: func(name string) { names = append(names, name) }}
+	used := usedNames{k: s.k, found: func(name string) { names = append(names, name) }}
 	for len(names) > 0 {
 		name := names[len(names)-1]
 		names = names[:len(names)-1]
-		i, ok := producers[name]
+		i, ok := s.producers[name]
 		if _, stop := given[name]; stop || !ok || needed[i] {
 			continue
 		}
@@ -124,10 +119,8 @@ func (s *scope) nodesFor(y string, given map[string]int) ([]*onnxpb.NodeProto, e
 		}
 	}
 	var list []*onnxpb.NodeProto
-	for i, n := range s.nodes {
-		if needed[i] {
-			list = append(list, n)
-		}
+	for _, i := range slices.Sorted(maps.Keys(needed)) {
+		list = append(list, s.nodes[i])
 	}
 	return list, nil
 }

@@ -1,11 +1,11 @@
 package graph
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 )
 
@@ -23,8 +23,9 @@ func (s *scope) executionOrder(nodes []*onnxpb.NodeProto) ([]int, error) {
 			}
 		}
 	}
+	s.producers = o.producers
 	for i, n := range nodes {
-		used := usedNames{ctx: s.k.Context, found: func(name string) {
+		used := usedNames{k: s.k, found: func(name string) {
 			if p, ok := o.producers[name]; ok {
 				o.uses[i] = append(o.uses[i], p)
 			}
@@ -106,7 +107,7 @@ func (o *ordering) cycle(path []int) error {
 // usedNames finds the names of the values that a node uses, including those that its subgraphs
 // capture. A name that a subgraph defines itself is not captured.
 type usedNames struct {
-	ctx   context.Context
+	k     *compiler
 	found func(name string)
 	inner []map[string]bool // the names that the enclosing subgraphs define
 }
@@ -122,8 +123,12 @@ func (u *usedNames) node(n *onnxpb.NodeProto, depth int) error {
 	for _, name := range n.GetInput() {
 		u.name(name)
 	}
+	if !u.k.mayRunSubgraphs(n) {
+		return nil
+	}
 	for _, a := range n.GetAttribute() {
-		if g := a.GetG(); g != nil {
+		v, _ := onnx.Attribute(a) // adding the node reports the error
+		if g, ok := v.(*onnxpb.GraphProto); ok {
 			if err := u.graph(g, depth+1); err != nil {
 				return err
 			}
@@ -132,11 +137,20 @@ func (u *usedNames) node(n *onnxpb.NodeProto, depth int) error {
 	return nil
 }
 
+// mayRunSubgraphs reports whether the subgraphs of a node count: those of operators that run them,
+// and of unknown ones. Others must not cost time in each call of a function, since nothing else
+// reads them.
+func (k *compiler) mayRunSubgraphs(n *onnxpb.NodeProto) bool {
+	domain := domainOf(n.GetDomain())
+	_, native := k.operators[opKey{domain, n.GetOpType()}]
+	return !native || controlOf(domain, n.GetOpType()) != nil
+}
+
 func (u *usedNames) graph(g *onnxpb.GraphProto, depth int) error {
 	if depth > maxSubgraphs {
 		return nil // an error when the node is added
 	}
-	if err := u.ctx.Err(); err != nil {
+	if err := u.k.Context.Err(); err != nil {
 		return err
 	}
 	defined := map[string]bool{}

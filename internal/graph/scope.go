@@ -11,15 +11,16 @@ import (
 // scope resolves the names of values in a graph, in a subgraph or in one call of a
 // function, whose nodes become steps of the graph of the call.
 type scope struct {
-	k      *compiler
-	g      *Graph         // the graph that the nodes are added to
-	slots  map[string]int // by the name of a value; -1 for an omitted input of a function
-	nodes  []*onnxpb.NodeProto
-	outer  *scope         // for a subgraph: the scope of the enclosing graph
-	opsets map[string]int // the versions of the operators, by domain
-	call   *call          // the innermost call of a function, nil outside of functions
-	prefix string         // of the names of steps and values: "call/" in a function
-	depth  int            // the number of enclosing subgraphs
+	k         *compiler
+	g         *Graph         // the graph that the nodes are added to
+	slots     map[string]int // by the name of a value; -1 for an omitted input of a function
+	nodes     []*onnxpb.NodeProto
+	producers map[string]int // by the name of a value: the index of the node that computes it
+	outer     *scope         // for a subgraph: the scope of the enclosing graph
+	opsets    map[string]int // the versions of the operators, by domain
+	call      *call          // the innermost call of a function, nil outside of functions
+	prefix    string         // of the names of steps and values: "call/" in a function
+	depth     int            // the number of enclosing subgraphs
 
 	declared map[string]*ops.Input // the types of values that the graph declares, only with Options.Problem
 }

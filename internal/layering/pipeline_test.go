@@ -33,7 +33,7 @@ var pipeline = []string{
 // graphs: operators with subgraphs go through all phases, behind the interface control.
 var knots = []string{
 	"bind.go -> function.go", "bind.go -> subgraph.go",
-	"problems.go -> subgraph.go",
+	"order.go -> subgraph.go", "problems.go -> subgraph.go",
 	"control.go -> frame.go", "control.go -> graph.go", "control.go -> infer.go",
 	"subgraph.go -> flexattention.go", "subgraph.go -> gradient.go", "subgraph.go -> if.go", "subgraph.go -> loop.go", "subgraph.go -> scan.go", "subgraph.go -> sequencemap.go", "scan.go -> scan8.go",
 }
