@@ -63,21 +63,6 @@ func words(n int) *ops.Tensor {
 	return opstest.Tensor([]int{n}, slices.Repeat([]string{"aab abba c", "x", "Abc"}, n/3+1)[:n]...)
 }
 
-// typed converts a tensor to another element type, times a factor.
-func typed(dtype ops.DType, factor float64, x *ops.Tensor) *ops.Tensor {
-	y, err := ops.Zeros(dtype, x.Shape())
-	if err != nil {
-		panic(err)
-	}
-	v := make([]float64, x.Len())
-	load(v, x, 0, 1)
-	for i := range v {
-		v[i] *= factor
-	}
-	store(y, 0, 1, v)
-	return y
-}
-
 // longNodes returns at least one node of every operator that computes something. Where an
 // operator works along axes, one axis is as long as possible: the loop over it is inside one
 // part of a parallel loop.

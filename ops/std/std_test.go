@@ -135,3 +135,18 @@ func TestNew_SeedErrorNamesNoGoType(t *testing.T) {
 		require.ErrorContains(t, err, "seed is not a number", name)
 	}
 }
+
+// typed converts a tensor to another element type, times a factor.
+func typed(dtype ops.DType, factor float64, x *ops.Tensor) *ops.Tensor {
+	y, err := ops.Zeros(dtype, x.Shape())
+	if err != nil {
+		panic(err)
+	}
+	v := make([]float64, x.Len())
+	load(v, x, 0, 1)
+	for i := range v {
+		v[i] *= factor
+	}
+	store(y, 0, 1, v)
+	return y
+}
