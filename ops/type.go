@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -119,4 +120,42 @@ func TypeOf(x *Tensor) Type {
 		return Type{DType: x.dtype, Elem: &elem, Key: x.key}
 	}
 	return Type{DType: x.DType(), Shape: Dims(x.Shape()...)}
+}
+
+// MaxRank is the maximum number of dimensions. Without a limit, a few nodes in a file could
+// ask for gigabytes of them. It is the limit of numpy, too.
+const MaxRank = 64
+
+// CheckSizes bounds the known sizes of the type of a tensor, so that an operator can multiply
+// and add them without overflow. The error wraps ErrDType or ErrShape.
+func (t Type) CheckSizes() error {
+	if t.DType.Size() == 0 {
+		return fmt.Errorf("%w: %v", ErrDType, t.DType)
+	}
+	if len(t.Shape) > MaxRank {
+		return fmt.Errorf("%w: the rank is %d, want at most %d", ErrShape, len(t.Shape), MaxRank)
+	}
+	known := make([]int, 0, len(t.Shape))
+	for _, d := range t.Shape {
+		if d.Known() {
+			known = append(known, d.Size)
+		}
+	}
+	if _, err := Len(known); err != nil {
+		return fmt.Errorf("%v: %w", t, err)
+	}
+	return nil
+}
+
+// CheckDType returns an error that wraps ErrDType unless the DType is one of the supported
+// ones. name is that of the value in the error.
+func (t Type) CheckDType(name string, supported ...DType) error {
+	if slices.Contains(supported, t.DType) {
+		return nil
+	}
+	names := make([]string, len(supported))
+	for i, d := range supported {
+		names[i] = d.String()
+	}
+	return fmt.Errorf("%w: %s is %v, want %s", ErrDType, name, t, strings.Join(names, " or "))
 }

@@ -219,7 +219,7 @@ func (k *encoder) infer(in []*ops.Input) ([]ops.Type, error) {
 			from, _ := t.types()
 			types = append(types, from)
 		}
-		return nil, checkDType("X", in[0].Type, types...)
+		return nil, in[0].Type.CheckDType("X", types...)
 	}
 	_, to := t.types()
 	return []ops.Type{{DType: to, Shape: in[0].Shape}}, nil
@@ -260,7 +260,7 @@ func (k *oneHotEncoder) infer(in []*ops.Input) ([]ops.Type, error) {
 		types = []ops.DType{ops.String}
 	}
 	shape := append(slices.Clone(in[0].Shape), ops.Dim{Size: k.l.len()})
-	return []ops.Type{{DType: ops.Float32, Shape: shape}}, checkDType("X", in[0].Type, types...)
+	return []ops.Type{{DType: ops.Float32, Shape: shape}}, in[0].Type.CheckDType("X", types...)
 }
 
 func (k *oneHotEncoder) run(ctx *ops.Context, in, out []*ops.Tensor) error {

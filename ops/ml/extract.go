@@ -16,10 +16,10 @@ type extractor struct{}
 
 func (extractor) infer(in []*ops.Input) ([]ops.Type, error) {
 	x, y := in[0].Type, in[1].Type
-	if err := checkDType("X", x, append(slices.Clone(numeric), ops.String)...); err != nil {
+	if err := x.CheckDType("X", append(slices.Clone(numeric), ops.String)...); err != nil {
 		return nil, err
 	}
-	if err := checkDType("Y", y, ops.Int64); err != nil {
+	if err := y.CheckDType("Y", ops.Int64); err != nil {
 		return nil, err
 	}
 	if len(x.Shape) == 0 {

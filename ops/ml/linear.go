@@ -28,7 +28,7 @@ func newLinear(a *attributes, coefficients, intercepts []float32, targets int) l
 }
 
 func (l *linear) infer(x ops.Type) (rows ops.Dim, err error) {
-	if err := checkDType("X", x, numeric...); err != nil {
+	if err := x.CheckDType("X", numeric...); err != nil {
 		return rows, err
 	}
 	rows, _, err = rowsOf(x, l.features)

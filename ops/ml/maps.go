@@ -25,7 +25,7 @@ func (k *zipMap) elem() *ops.Type {
 }
 
 func (k *zipMap) infer(in []*ops.Input) ([]ops.Type, error) {
-	if err := checkDType("X", in[0].Type, ops.Float32); err != nil {
+	if err := in[0].Type.CheckDType("X", ops.Float32); err != nil {
 		return nil, err
 	}
 	_, _, err := rowsOf(in[0].Type, k.l.len())
@@ -87,7 +87,7 @@ func (k *dictVectorizer) infer(in []*ops.Input) ([]ops.Type, error) {
 	if x.DType != ops.Map || x.Key != k.l.dtype() {
 		return nil, fmt.Errorf("%w: X is %v, want a map with keys of type %v", ops.ErrDType, x, k.l.dtype())
 	}
-	if err := checkDType("the values of X", *x.Elem, ops.Int64, ops.Float32, ops.Float64, ops.String); err != nil {
+	if err := x.Elem.CheckDType("the values of X", ops.Int64, ops.Float32, ops.Float64, ops.String); err != nil {
 		return nil, err
 	}
 	return []ops.Type{{DType: x.Elem.DType, Shape: ops.Dims(1, k.l.len())}}, nil
@@ -179,7 +179,7 @@ func (k *castMap) infer(in []*ops.Input) ([]ops.Type, error) {
 	if x.DType != ops.Map || x.Key != ops.Int64 {
 		return nil, fmt.Errorf("%w: X is %v, want a map with keys of type int64", ops.ErrDType, x)
 	}
-	if err := checkDType("the values of X", *x.Elem, ops.String, ops.Float32); err != nil {
+	if err := x.Elem.CheckDType("the values of X", ops.String, ops.Float32); err != nil {
 		return nil, err
 	}
 	size := -1

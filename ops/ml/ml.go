@@ -92,46 +92,16 @@ func (o *op) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	return o.run(ctx, in, out)
 }
 
-// maxRank is the maximum number of dimensions.
-const maxRank = 64
-
-// checkSizes bounds the sizes of a tensor, so that they can be multiplied without overflow.
+// checkSizes bounds the sizes of a tensor; other values have none.
 func checkSizes(t ops.Type) error {
 	if t.DType.IsContainer() {
 		return nil
 	}
-	if t.DType.Size() == 0 {
-		return fmt.Errorf("%w: %v", ops.ErrDType, t.DType)
-	}
-	if len(t.Shape) > maxRank {
-		return fmt.Errorf("%w: the rank is %d, want at most %d", ops.ErrShape, len(t.Shape), maxRank)
-	}
-	known := make([]int, 0, len(t.Shape))
-	for _, d := range t.Shape {
-		if d.Known() {
-			known = append(known, d.Size)
-		}
-	}
-	if _, err := ops.Len(known); err != nil {
-		return fmt.Errorf("%v: %w", t, err)
-	}
-	return nil
+	return t.CheckSizes()
 }
 
 // numeric are the types that most operators take.
 var numeric = []ops.DType{ops.Float32, ops.Float64, ops.Int32, ops.Int64}
-
-// checkDType returns an error unless an input is a tensor of one of the supported types.
-func checkDType(name string, t ops.Type, supported ...ops.DType) error {
-	if slices.Contains(supported, t.DType) {
-		return nil
-	}
-	names := make([]string, len(supported))
-	for i, d := range supported {
-		names[i] = d.String()
-	}
-	return fmt.Errorf("%w: %s is %v, want %s", ops.ErrDType, name, t, strings.Join(names, " or "))
-}
 
 // attributes reads the attributes of a node. It remembers the names, and the first error.
 type attributes struct {

@@ -19,7 +19,7 @@ func newBinarizer(_ ops.Node, a *attributes) operation {
 type binarizer struct{ threshold float32 }
 
 func (binarizer) infer(in []*ops.Input) ([]ops.Type, error) {
-	return []ops.Type{in[0].Type}, checkDType("X", in[0].Type, numeric...)
+	return []ops.Type{in[0].Type}, in[0].Type.CheckDType("X", numeric...)
 }
 
 func (k binarizer) run(ctx *ops.Context, in, out []*ops.Tensor) error {
@@ -63,7 +63,7 @@ type scaler struct{ offset, scale []float32 }
 
 func (k scaler) infer(in []*ops.Input) ([]ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, numeric...); err != nil {
+	if err := x.CheckDType("X", numeric...); err != nil {
 		return nil, err
 	}
 	if err := checkPerFeature("offset", len(k.offset), x); err != nil {
@@ -143,7 +143,7 @@ func newNormalizer(_ ops.Node, a *attributes) operation {
 type normalizer struct{ norm string }
 
 func (normalizer) infer(in []*ops.Input) ([]ops.Type, error) {
-	if err := checkDType("X", in[0].Type, numeric...); err != nil {
+	if err := in[0].Type.CheckDType("X", numeric...); err != nil {
 		return nil, err
 	}
 	if _, _, err := rowsOf(in[0].Type, 0); err != nil {
@@ -233,7 +233,7 @@ func (k *imputer) infer(in []*ops.Input) ([]ops.Type, error) {
 	if len(k.integers) > 0 {
 		types = []ops.DType{ops.Int32, ops.Int64}
 	}
-	if err := checkDType("X", in[0].Type, types...); err != nil {
+	if err := in[0].Type.CheckDType("X", types...); err != nil {
 		return nil, err
 	}
 	return []ops.Type{in[0].Type}, checkPerFeature("the imputed value", max(len(k.floats), len(k.integers)), in[0].Type)
@@ -310,7 +310,7 @@ type featureVectorizer struct{ features []int64 }
 func (k featureVectorizer) infer(in []*ops.Input) ([]ops.Type, error) {
 	var rows, total ops.Dim
 	for i, x := range in {
-		if err := checkDType(fmt.Sprintf("input %d", i), x.Type, numeric...); err != nil {
+		if err := x.Type.CheckDType(fmt.Sprintf("input %d", i), numeric...); err != nil {
 			return nil, err
 		}
 		r, c, err := rowsOf(x.Type, 0)

@@ -69,7 +69,7 @@ func (s *svm) kernel(x, v []float32) float32 {
 }
 
 func (s *svm) infer(x ops.Type) (rows ops.Dim, err error) {
-	if err := checkDType("X", x, numeric...); err != nil {
+	if err := x.CheckDType("X", numeric...); err != nil {
 		return rows, err
 	}
 	rows, _, err = rowsOf(x, s.features)

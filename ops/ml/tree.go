@@ -127,7 +127,7 @@ func (f *forest) depthOf(root int, depths []int) (int, bool) {
 
 // infer returns the number of rows of X, which must have enough features.
 func (f *forest) infer(x ops.Type, types ...ops.DType) (rows ops.Dim, err error) {
-	if err := checkDType("X", x, types...); err != nil {
+	if err := x.CheckDType("X", types...); err != nil {
 		return rows, err
 	}
 	rows, columns, err := rowsOf(x, 0)

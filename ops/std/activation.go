@@ -225,7 +225,7 @@ type clip struct{ bounds []float64 }
 
 func (k *clip) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("input", x, numericTypes...); err != nil {
+	if err := x.CheckDType("input", numericTypes...); err != nil {
 		return x, err
 	}
 	for i, name := range []string{"min", "max"} {

@@ -24,7 +24,7 @@ type affineGrid struct{ align bool }
 
 func (k affineGrid) infer(in []*ops.Input) (ops.Type, error) {
 	theta := in[0].Type
-	if err := checkDType("theta", theta, floatTypes...); err != nil {
+	if err := theta.CheckDType("theta", floatTypes...); err != nil {
 		return theta, err
 	}
 	list, number, err := sizeVector("size", in[1])

@@ -11,14 +11,14 @@ import (
 // an axis.
 func checkZeroPoint(name string, in []*ops.Input, x, zero, axis int) error {
 	t := in[x].Type
-	if err := checkDType(name, t, quantizedTypes...); err != nil {
+	if err := t.CheckDType(name, quantizedTypes...); err != nil {
 		return err
 	}
 	if zero >= len(in) || in[zero] == nil {
 		return nil
 	}
 	z := in[zero].Type
-	if err := checkDType("the zero point of "+name, z, t.DType); err != nil {
+	if err := z.CheckDType("the zero point of "+name, t.DType); err != nil {
 		return err
 	}
 	if !fitsAlong(t.Shape, z.Shape, axis) {

@@ -78,7 +78,7 @@ func newArithmetic(n ops.Node, k arithmetic) (operation, error) {
 
 func (k arithmetic) infer(in []*ops.Input) (ops.Type, error) {
 	a, b := in[0].Type, in[1].Type
-	if err := checkDType("A", a, sortedTypes(k)...); err != nil {
+	if err := a.CheckDType("A", sortedTypes(k)...); err != nil {
 		return ops.Type{}, err
 	}
 	if a.DType != b.DType {

@@ -26,7 +26,7 @@ type oneHot struct{ axis int64 }
 
 func (k oneHot) infer(in []*ops.Input) (ops.Type, error) {
 	x, values := in[0].Type, in[2].Type
-	if err := checkDType("indices", x, numericTypes...); err != nil {
+	if err := x.CheckDType("indices", numericTypes...); err != nil {
 		return x, err
 	}
 	if err := checkScalar("depth", in[1].Type, numericTypes...); err != nil {
@@ -155,7 +155,7 @@ func (k eyeLike) infer(in []*ops.Input) (ops.Type, error) {
 	if k.dtype != 0 {
 		t.DType = k.dtype
 	}
-	return t, checkDType("output", t, slices.Concat(allTypes, halfTypes)...)
+	return t, t.CheckDType("output", slices.Concat(allTypes, halfTypes)...)
 }
 
 func (k eyeLike) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error {

@@ -156,9 +156,9 @@ func (k *attention) checkTypes(in []*ops.Input) error {
 				err = fmt.Errorf("%w: attn_mask is %v, want bool or numbers", ops.ErrDType, x.Type)
 			}
 		case lengthsInput:
-			err = checkDType(attentionInputs[i], x.Type, ops.Int64)
+			err = x.Type.CheckDType(attentionInputs[i], ops.Int64)
 		default:
-			err = checkDType(attentionInputs[i], x.Type, floatTypes...)
+			err = x.Type.CheckDType(attentionInputs[i], floatTypes...)
 		}
 		if err != nil {
 			return err

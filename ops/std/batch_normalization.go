@@ -84,7 +84,7 @@ func (k *batchNormalization) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	}
 	for i, name := range names {
 		t := in[i+1].Type
-		if err := checkDType(name, t, floatTypes...); err != nil {
+		if err := t.CheckDType(name, floatTypes...); err != nil {
 			return nil, err
 		}
 		if !mayBeEqual(t.Shape, in[0].Shape[1:]) {

@@ -28,7 +28,7 @@ func (causalConv) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	names := []string{"input", "weight", "bias", "past_state"}
 	for i, other := range in {
 		if other != nil {
-			if err := checkDType(names[i], other.Type, ops.Float32); err != nil {
+			if err := other.Type.CheckDType(names[i], ops.Float32); err != nil {
 				return nil, err
 			}
 		}

@@ -24,7 +24,7 @@ type col2Im struct{ window window }
 
 func (k *col2Im) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("input", x, numericTypes...); err != nil {
+	if err := x.CheckDType("input", numericTypes...); err != nil {
 		return x, err
 	}
 	image, axes, err := shapeVector("image_shape", in[1])

@@ -35,7 +35,7 @@ func (c *conv) infer(in []*ops.Input) (ops.Type, error) {
 		if in[i] == nil {
 			continue
 		}
-		if err := checkDType(name, in[i].Type, floatTypes...); err != nil {
+		if err := in[i].Type.CheckDType(name, floatTypes...); err != nil {
 			return ops.Type{}, err
 		}
 		if in[i].DType != x.DType {

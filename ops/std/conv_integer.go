@@ -130,7 +130,7 @@ func (k qLinearConv) infer(in []*ops.Input) (ops.Type, error) {
 	var bias *ops.Input
 	if len(in) > 8 && in[8] != nil {
 		bias = in[8]
-		if err := checkDType("B", bias.Type, ops.Int32); err != nil {
+		if err := bias.Type.CheckDType("B", ops.Int32); err != nil {
 			return ops.Type{}, err
 		}
 	}
@@ -145,7 +145,7 @@ func checkQuantized(in []*ops.Input) error {
 			return err
 		}
 		scale, zero := in[x+1].Type, in[x+2].Type
-		if err := checkDType(name+"_scale", scale, ops.Float32); err != nil {
+		if err := scale.CheckDType(name+"_scale", ops.Float32); err != nil {
 			return err
 		}
 		if err := checkGranularity("scale", name, in[x].Type, scale, check); err != nil {

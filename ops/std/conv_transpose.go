@@ -37,7 +37,7 @@ type convTranspose struct {
 
 func (k *convTranspose) infer(in []*ops.Input) (ops.Type, error) {
 	x, w := in[0].Type, in[1].Type
-	if err := checkDType("X", x, floatTypes...); err != nil {
+	if err := x.CheckDType("X", floatTypes...); err != nil {
 		return x, err
 	}
 	for _, other := range in[1:] {

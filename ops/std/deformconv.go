@@ -55,12 +55,12 @@ const maxDeformAxes = 3
 
 func (k *deformConv) infer(in []*ops.Input) (ops.Type, error) {
 	x, w, offset := in[0].Type, in[1].Type, in[2].Type
-	if err := checkDType("X", x, floatTypes...); err != nil {
+	if err := x.CheckDType("X", floatTypes...); err != nil {
 		return x, err
 	}
 	for i, name := range []string{"X", "W", "offset", "B", "mask"} {
 		if i < len(in) && in[i] != nil {
-			if err := checkDType(name, in[i].Type, x.DType); err != nil {
+			if err := in[i].Type.CheckDType(name, x.DType); err != nil {
 				return x, err
 			}
 		}

@@ -53,7 +53,7 @@ func (*dft) onlyInRuns() {}
 
 func (k *dft) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("input", x, floatTypes...); err != nil {
+	if err := x.CheckDType("input", floatTypes...); err != nil {
 		return x, err
 	}
 	last := len(x.Shape) - 1
@@ -276,7 +276,7 @@ func (stft) onlyInRuns() {}
 
 func (k stft) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("signal", x, floatTypes...); err != nil {
+	if err := x.CheckDType("signal", floatTypes...); err != nil {
 		return x, err
 	}
 	complexParts := len(x.Shape) == 3 && x.Shape[2].Size == 2

@@ -62,7 +62,7 @@ var errNotYet = errors.New("the rank of the output is not known yet")
 // checkVector returns the length of an input that must be a vector of one of the given types. A
 // scalar counts as a vector of one element, as some exporters write axes and sizes.
 func checkVector(name string, in *ops.Input, types ...ops.DType) (ops.Dim, error) {
-	if err := checkDType(name, in.Type, types...); err != nil {
+	if err := in.Type.CheckDType(name, types...); err != nil {
 		return unknown, err
 	}
 	switch len(in.Shape) {
@@ -104,7 +104,7 @@ func sortedTypes[V any](m map[ops.DType]V) []ops.DType { return slices.Sorted(ma
 // checkScalar returns an error unless a tensor has one of the given types and a single
 // element.
 func checkScalar(name string, t ops.Type, supported ...ops.DType) error {
-	if err := checkDType(name, t, supported...); err != nil {
+	if err := t.CheckDType(name, supported...); err != nil {
 		return err
 	}
 	for _, d := range t.Shape {

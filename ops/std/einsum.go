@@ -127,7 +127,7 @@ func (k *einsum) plan(shapes [][]ops.Dim) (terms [][]string, output []string, si
 
 func (k *einsum) infer(in []*ops.Input) (ops.Type, error) {
 	t := in[0].Type
-	if err := checkDType("input 0", t, numericTypes...); err != nil {
+	if err := t.CheckDType("input 0", numericTypes...); err != nil {
 		return t, err
 	}
 	shapes := make([][]ops.Dim, len(in))

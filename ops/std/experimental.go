@@ -64,7 +64,7 @@ type imageScaler struct {
 
 func (k imageScaler) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, floatTypes...); err != nil {
+	if err := x.CheckDType("X", floatTypes...); err != nil {
 		return x, err
 	}
 	if len(x.Shape) != 4 || k.bias != nil && x.Shape[1].Known() && x.Shape[1].Size != len(k.bias) {

@@ -35,7 +35,7 @@ type gather struct{ axis int64 }
 
 func (k gather) infer(in []*ops.Input) (ops.Type, error) {
 	data := in[0].Type
-	if err := checkDType("indices", in[1].Type, indexTypes...); err != nil {
+	if err := in[1].Type.CheckDType("indices", indexTypes...); err != nil {
 		return data, err
 	}
 	axis, err := axisOf(k.axis, len(data.Shape))
@@ -90,7 +90,7 @@ func (k gatherElements) infer(in []*ops.Input) (ops.Type, error) {
 // checkElements checks the data and the indices of GatherElements and ScatterElements.
 func checkElements(axis int64, in []*ops.Input) error {
 	data, list := in[0].Type, in[1].Type
-	if err := checkDType("indices", list, indexTypes...); err != nil {
+	if err := list.CheckDType("indices", indexTypes...); err != nil {
 		return err
 	}
 	a, err := axisOf(axis, len(data.Shape))
@@ -165,7 +165,7 @@ type gatherND struct{ batch int }
 
 func (k gatherND) infer(in []*ops.Input) (ops.Type, error) {
 	data, list := in[0].Type, in[1].Type
-	if err := checkDType("indices", list, ops.Int64); err != nil {
+	if err := list.CheckDType("indices", ops.Int64); err != nil {
 		return data, err
 	}
 	length, err := rowLength(list, len(data.Shape)-k.batch)

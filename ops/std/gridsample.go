@@ -54,11 +54,11 @@ type gridSample struct {
 func (k *gridSample) infer(in []*ops.Input) (ops.Type, error) {
 	x, grid := in[0].Type, in[1].Type
 	if !k.nearest {
-		if err := checkDType("X", x, numericTypes...); err != nil {
+		if err := x.CheckDType("X", numericTypes...); err != nil {
 			return x, err
 		}
 	}
-	if err := checkDType("grid", grid, floatTypes...); err != nil {
+	if err := grid.CheckDType("grid", floatTypes...); err != nil {
 		return x, err
 	}
 	axes := len(x.Shape) - 2

@@ -63,13 +63,13 @@ func optionalInput[T any](in []*T, i int) *T {
 // as check allows.
 func checkZero(name string, in []*ops.Input, x, zero int, check func(x, z ops.Type) bool) error {
 	t := in[x].Type
-	if err := checkDType(name, t, quantizedTypes...); err != nil {
+	if err := t.CheckDType(name, quantizedTypes...); err != nil {
 		return err
 	}
 	if zero >= len(in) || in[zero] == nil {
 		return nil
 	}
-	if err := checkDType("the zero point of "+name, in[zero].Type, t.DType); err != nil {
+	if err := in[zero].Type.CheckDType("the zero point of "+name, t.DType); err != nil {
 		return err
 	}
 	return checkGranularity("zero point", name, t, in[zero].Type, check)

@@ -77,7 +77,7 @@ func precisionAttr(a ops.Attributes, name string, standard ops.DType) (ops.DType
 // check checks X and the inputs after it, which must broadcast to X, and returns the axis.
 func (k rowNormalization) check(in []*ops.Input) (int, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, floatTypes...); err != nil {
+	if err := x.CheckDType("X", floatTypes...); err != nil {
 		return 0, err
 	}
 	axis, err := axisOf(k.axis, len(x.Shape))
@@ -134,7 +134,7 @@ func (k *layerNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 type rmsNormalization struct{ rowNormalization }
 
 func (k *rmsNormalization) infer(in []*ops.Input) (ops.Type, error) {
-	if err := checkDType("scale", in[1].Type, floatTypes...); err != nil {
+	if err := in[1].Type.CheckDType("scale", floatTypes...); err != nil {
 		return ops.Type{}, err
 	}
 	_, err := k.check(in)

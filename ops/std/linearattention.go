@@ -80,7 +80,7 @@ func (k *linearAttention) inferAll(in []*ops.Input) ([]ops.Type, error) {
 		if x == nil {
 			continue
 		}
-		if err := checkDType(linearAttentionInputs[i], x.Type, ops.Float32, ops.Float16, ops.BFloat16); err != nil {
+		if err := x.Type.CheckDType(linearAttentionInputs[i], ops.Float32, ops.Float16, ops.BFloat16); err != nil {
 			return nil, err
 		}
 		if i != 3 && x.DType != q.DType {

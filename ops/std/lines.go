@@ -86,7 +86,7 @@ type arg struct {
 
 func (k *arg) infer(in []*ops.Input) (ops.Type, error) {
 	data := in[0].Type
-	if err := checkDType("data", data, numericTypes...); err != nil {
+	if err := data.CheckDType("data", numericTypes...); err != nil {
 		return data, err
 	}
 	axis, err := axisOf(k.axis, len(data.Shape))
@@ -170,7 +170,7 @@ type cumulation struct {
 
 func (k cumulation) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("x", x, numericTypes...); err != nil {
+	if err := x.CheckDType("x", numericTypes...); err != nil {
 		return x, err
 	}
 	if err := checkScalar("axis", in[1].Type, indexTypes...); err != nil {
@@ -243,7 +243,7 @@ type lpNormalization struct{ axis, p int64 }
 
 func (k lpNormalization) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("input", x, floatTypes...); err != nil {
+	if err := x.CheckDType("input", floatTypes...); err != nil {
 		return x, err
 	}
 	if _, err := axisOf(k.axis, len(x.Shape)); err != nil {

@@ -38,10 +38,10 @@ func newLoss(n ops.Node) (loss, error) {
 // (C), and returns the type of the loss.
 func (k loss) check(in []*ops.Input) (ops.Type, error) {
 	x, target := in[0].Type, in[1].Type
-	if err := checkDType("scores", x, floatTypes...); err != nil {
+	if err := x.CheckDType("scores", floatTypes...); err != nil {
 		return x, err
 	}
-	if err := checkDType("target", target, indexTypes...); err != nil {
+	if err := target.CheckDType("target", indexTypes...); err != nil {
 		return x, err
 	}
 	ok := len(x.Shape) >= 2 && len(target.Shape) == len(x.Shape)-1

@@ -94,7 +94,7 @@ type matMul struct{}
 
 func (matMul) infer(in []*ops.Input) (ops.Type, error) {
 	a, b := in[0].Type, in[1].Type
-	if err := checkDType("A", a, numericTypes...); err != nil {
+	if err := a.CheckDType("A", numericTypes...); err != nil {
 		return a, err
 	}
 	if a.DType != b.DType {
@@ -254,7 +254,7 @@ type gemm struct {
 
 func (k *gemm) infer(in []*ops.Input) (ops.Type, error) {
 	a, b := in[0].Type, in[1].Type
-	if err := checkDType("A", a, numericTypes...); err != nil {
+	if err := a.CheckDType("A", numericTypes...); err != nil {
 		return a, err
 	}
 	if len(a.Shape) != 2 || len(b.Shape) != 2 {

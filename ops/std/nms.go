@@ -31,7 +31,7 @@ type nonMaxSuppression struct{ centered bool }
 func (k nonMaxSuppression) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	boxes, scores := in[0].Type, in[1].Type
 	for i, name := range []string{"boxes", "scores"} {
-		if err := checkDType(name, in[i].Type, ops.Float32); err != nil {
+		if err := in[i].Type.CheckDType(name, ops.Float32); err != nil {
 			return nil, err
 		}
 	}

@@ -63,7 +63,7 @@ func sumOfSquares[T floating](v []T, center float64) float64 {
 // number per channel of X.
 func checkPerChannel(in []*ops.Input, names ...string) error {
 	x := in[0].Type
-	if err := checkDType("X", x, floatTypes...); err != nil {
+	if err := x.CheckDType("X", floatTypes...); err != nil {
 		return err
 	}
 	if len(x.Shape) < 2 {
@@ -72,7 +72,7 @@ func checkPerChannel(in []*ops.Input, names ...string) error {
 	channels := x.Shape[1]
 	for i, name := range names {
 		t := in[i+1].Type
-		if err := checkDType(name, t, floatTypes...); err != nil {
+		if err := t.CheckDType(name, floatTypes...); err != nil {
 			return err
 		}
 		ok := len(t.Shape) == 1
@@ -253,7 +253,7 @@ type meanVarianceNormalization struct {
 
 func (k meanVarianceNormalization) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, floatTypes...); err != nil {
+	if err := x.CheckDType("X", floatTypes...); err != nil {
 		return x, err
 	}
 	_, err := axisSet(k.axes, len(x.Shape))

@@ -99,7 +99,7 @@ type pow struct{}
 
 func (pow) infer(in []*ops.Input) (ops.Type, error) {
 	for i, name := range []string{"X", "Y"} {
-		if err := checkDType(name, in[i].Type, numericTypes...); err != nil {
+		if err := in[i].Type.CheckDType(name, numericTypes...); err != nil {
 			return ops.Type{}, err
 		}
 	}

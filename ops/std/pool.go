@@ -114,7 +114,7 @@ func newPool(n ops.Node, more added) (*pool, error) {
 
 func (p *pool) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, sortedTypes(p.compute)...); err != nil {
+	if err := x.CheckDType("X", sortedTypes(p.compute)...); err != nil {
 		return ops.Type{}, err
 	}
 	if err := checkImages(x); err != nil {

@@ -234,7 +234,7 @@ type globalPool struct {
 
 func (k globalPool) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, floatTypes...); err != nil {
+	if err := x.CheckDType("X", floatTypes...); err != nil {
 		return x, err
 	}
 	if err := checkImages(x); err != nil {

@@ -26,13 +26,13 @@ func (qLinearMatMul) infer(in []*ops.Input) (ops.Type, error) {
 		at, axis int
 	}{{"a", 0, -2}, {"b", 3, -1}} {
 		x, scale, zero := in[m.at].Type, in[m.at+1].Type, in[m.at+2].Type
-		if err := checkDType(m.name, x, types...); err != nil {
+		if err := x.CheckDType(m.name, types...); err != nil {
 			return x, err
 		}
-		if err := checkDType(m.name+"_scale", scale, ops.Float32); err != nil {
+		if err := scale.CheckDType(m.name+"_scale", ops.Float32); err != nil {
 			return x, err
 		}
-		if err := checkDType(m.name+"_zero_point", zero, x.DType); err != nil {
+		if err := zero.CheckDType(m.name+"_zero_point", x.DType); err != nil {
 			return x, err
 		}
 		if !fitsAlong(x.Shape, scale.Shape, m.axis) || !fitsAlong(x.Shape, zero.Shape, m.axis) {

@@ -18,7 +18,7 @@ type dynamicQuantizeLinear struct{}
 
 func (dynamicQuantizeLinear) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	x := in[0].Type
-	return []ops.Type{{DType: ops.Uint8, Shape: x.Shape}, {DType: ops.Float32}, {DType: ops.Uint8}}, checkDType("x", x, ops.Float32)
+	return []ops.Type{{DType: ops.Uint8, Shape: x.Shape}, {DType: ops.Float32}, {DType: ops.Uint8}}, x.CheckDType("x", ops.Float32)
 }
 
 func (dynamicQuantizeLinear) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {

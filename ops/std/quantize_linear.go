@@ -75,17 +75,17 @@ type quantizeLinear struct {
 
 func (k *quantizeLinear) infer(in []*ops.Input) (ops.Type, error) {
 	t, scale := in[0].Type, in[1].Type
-	if err := checkDType("x", t, ops.Float32, ops.Float16, ops.BFloat16, ops.Int32); err != nil {
+	if err := t.CheckDType("x", ops.Float32, ops.Float16, ops.BFloat16, ops.Int32); err != nil {
 		return t, err
 	}
-	if err := checkDType("y_scale", scale, ops.Float32, ops.Float16, ops.BFloat16, ops.Int32, ops.Float8E8M0); err != nil {
+	if err := scale.CheckDType("y_scale", ops.Float32, ops.Float16, ops.BFloat16, ops.Int32, ops.Float8E8M0); err != nil {
 		return t, err
 	}
 	if t.DType = k.output; t.DType == 0 {
 		t.DType = ops.Uint8
 	}
 	if zero := optionalInput(in, 2); zero != nil {
-		if err := checkDType("y_zero_point", zero.Type, levelTypes...); err != nil {
+		if err := zero.Type.CheckDType("y_zero_point", levelTypes...); err != nil {
 			return t, err
 		}
 		if k.output != 0 && k.output != zero.DType {
@@ -174,14 +174,14 @@ type dequantizeLinear struct {
 
 func (k *dequantizeLinear) infer(in []*ops.Input) (ops.Type, error) {
 	t, scale := in[0].Type, in[1].Type
-	if err := checkDType("x", t, append(slices.Clone(levelTypes), ops.Int32)...); err != nil {
+	if err := t.CheckDType("x", append(slices.Clone(levelTypes), ops.Int32)...); err != nil {
 		return t, err
 	}
-	if err := checkDType("x_scale", scale, ops.Float32, ops.Float16, ops.BFloat16, ops.Float8E8M0); err != nil {
+	if err := scale.CheckDType("x_scale", ops.Float32, ops.Float16, ops.BFloat16, ops.Float8E8M0); err != nil {
 		return t, err
 	}
 	if zero := optionalInput(in, 2); zero != nil {
-		if err := checkDType("x_zero_point", zero.Type, t.DType); err != nil {
+		if err := zero.Type.CheckDType("x_zero_point", t.DType); err != nil {
 			return t, err
 		}
 	}

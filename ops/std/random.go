@@ -127,7 +127,7 @@ func (k *random) infer(in []*ops.Input) (ops.Type, error) {
 			t.DType = in[0].DType
 		}
 	}
-	return t, checkDType("the output", t, slices.Concat(floatTypes, halfTypes)...)
+	return t, t.CheckDType("the output", slices.Concat(floatTypes, halfTypes)...)
 }
 
 func (k *random) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error {
@@ -171,13 +171,13 @@ type bernoulli struct {
 
 func (k *bernoulli) infer(in []*ops.Input) (ops.Type, error) {
 	t := in[0].Type
-	if err := checkDType("input", t, floatTypes...); err != nil {
+	if err := t.CheckDType("input", floatTypes...); err != nil {
 		return t, err
 	}
 	if k.dtype != 0 {
 		t.DType = k.dtype
 	}
-	return t, checkDType("the output", t, slices.Concat(allTypes, halfTypes)...)
+	return t, t.CheckDType("the output", slices.Concat(allTypes, halfTypes)...)
 }
 
 func (k *bernoulli) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
@@ -226,14 +226,14 @@ type multinomial struct {
 func (k *multinomial) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
 	t := ops.Type{DType: k.dtype, Shape: ops.Dims(-1, k.samples)}
-	if err := checkDType("input", x, floatTypes...); err != nil {
+	if err := x.CheckDType("input", floatTypes...); err != nil {
 		return t, err
 	}
 	if len(x.Shape) != 2 || x.Shape[1].Size == 0 {
 		return t, fmt.Errorf("%w: input is %v, want a batch of rows", ops.ErrShape, x)
 	}
 	t.Shape[0] = x.Shape[0]
-	return t, checkDType("the output", t, indexTypes...)
+	return t, t.CheckDType("the output", indexTypes...)
 }
 
 func (k *multinomial) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
@@ -313,7 +313,7 @@ type dropout struct {
 func (k *dropout) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	x := in[0].Type
 	types := slices.Concat(floatTypes, halfTypes, float8Types)
-	if err := checkDType("data", x, types...); err != nil {
+	if err := x.CheckDType("data", types...); err != nil {
 		return nil, err
 	}
 	if len(in) > 1 && in[1] != nil {

@@ -183,7 +183,7 @@ func activationOf(name string, alpha, beta func(standard float64) float64) (func
 
 func (k *recurrent) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, floatTypes...); err != nil {
+	if err := x.CheckDType("X", floatTypes...); err != nil {
 		return nil, err
 	}
 	if len(x.Shape) != 3 || len(in[2].Shape) != 3 {

@@ -70,7 +70,7 @@ type reduction struct {
 
 func (k *reduction) infer(in []*ops.Input) (ops.Type, error) {
 	data := in[0].Type
-	if err := checkDType("data", data, k.types...); err != nil {
+	if err := data.CheckDType("data", k.types...); err != nil {
 		return ops.Type{}, err
 	}
 	axes := k.axes

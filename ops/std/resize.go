@@ -150,7 +150,7 @@ func (k *resize) readMode(a ops.Attributes, modes []string, known ...string) (er
 func (k *resize) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
 	if k.mode != "nearest" {
-		if err := checkDType("X", x, numericTypes...); err != nil {
+		if err := x.CheckDType("X", numericTypes...); err != nil {
 			return x, err
 		}
 	}

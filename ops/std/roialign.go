@@ -71,10 +71,10 @@ func (*roiAlign) onlyInRuns() {}
 
 func (k *roiAlign) infer(in []*ops.Input) (ops.Type, error) {
 	x, rois := in[0].Type, in[1].Type
-	if err := checkDType("X", x, floatTypes...); err != nil {
+	if err := x.CheckDType("X", floatTypes...); err != nil {
 		return x, err
 	}
-	if err := checkDType("rois", rois, x.DType); err != nil {
+	if err := rois.CheckDType("rois", x.DType); err != nil {
 		return x, err
 	}
 	number, err := checkVector("batch_indices", in[2], ops.Int64)

@@ -40,10 +40,10 @@ func (*maxRoiPool) onlyInRuns() {}
 
 func (k *maxRoiPool) infer(in []*ops.Input) (ops.Type, error) {
 	x, rois := in[0].Type, in[1].Type
-	if err := checkDType("X", x, floatTypes...); err != nil {
+	if err := x.CheckDType("X", floatTypes...); err != nil {
 		return x, err
 	}
-	if err := checkDType("rois", rois, x.DType); err != nil {
+	if err := rois.CheckDType("rois", x.DType); err != nil {
 		return x, err
 	}
 	if len(x.Shape) != 4 || len(rois.Shape) != 2 || rois.Shape[1].Known() && rois.Shape[1].Size != 5 {

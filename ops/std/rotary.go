@@ -98,7 +98,7 @@ func headSizes(name, attribute string, x ops.Type, heads int) (s [4]ops.Dim, err
 func (k *rotaryEmbedding) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
 	for i, name := range []string{"X", "cos_cache", "sin_cache"} {
-		if err := checkDType(name, in[i].Type, ops.Float32); err != nil {
+		if err := in[i].Type.CheckDType(name, ops.Float32); err != nil {
 			return x, err
 		}
 	}
@@ -116,7 +116,7 @@ func (k *rotaryEmbedding) infer(in []*ops.Input) (ops.Type, error) {
 	want := []ops.Dim{s[0], s[2], pairs}
 	if len(in) > 3 && in[3] != nil {
 		positions := in[3].Type
-		if err := checkDType("position_ids", positions, ops.Int64); err != nil {
+		if err := positions.CheckDType("position_ids", ops.Int64); err != nil {
 			return x, err
 		}
 		if !fitsDims(positions.Shape, []ops.Dim{s[0], s[2]}) {

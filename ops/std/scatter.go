@@ -28,7 +28,7 @@ func (k scatterUpdates) check(data, updates ops.Type) error {
 		return fmt.Errorf("%w: data is %v but updates is %v", ops.ErrDType, data, updates)
 	}
 	if k.reduction != "none" {
-		return checkDType("data", data, allTypes...)
+		return data.CheckDType("data", allTypes...)
 	}
 	return nil
 }
@@ -177,7 +177,7 @@ type scatterND struct{ scatterUpdates }
 
 func (k scatterND) infer(in []*ops.Input) (ops.Type, error) {
 	data, list, updates := in[0].Type, in[1].Type, in[2].Type
-	if err := checkDType("indices", list, ops.Int64); err != nil {
+	if err := list.CheckDType("indices", ops.Int64); err != nil {
 		return data, err
 	}
 	if err := k.check(data, updates); err != nil {

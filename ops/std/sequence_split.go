@@ -37,7 +37,7 @@ func (k *splitToSequence) inferAll(in []*ops.Input) ([]ops.Type, error) {
 		return nil, fmt.Errorf("%w: the input is %v", err, x)
 	}
 	if len(in) > 1 && in[1] != nil {
-		if err := checkDType("split", in[1].Type, indexTypes...); err != nil {
+		if err := in[1].Type.CheckDType("split", indexTypes...); err != nil {
 			return nil, err
 		}
 		if len(in[1].Shape) > 1 {
@@ -157,7 +157,7 @@ func (k *concatFromSequence) inferAll(in []*ops.Input) ([]ops.Type, error) {
 		return nil, err
 	}
 	t := ops.Type{DType: elem.DType, Shape: ops.Dims(shape...)}
-	return []ops.Type{t}, checkSizes(t)
+	return []ops.Type{t}, t.CheckSizes()
 }
 
 // shape returns the shape of the output, and the axis.

@@ -54,7 +54,7 @@ type softmax struct {
 
 func (k *softmax) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("input", x, ops.Float32, ops.Float64); err != nil {
+	if err := x.CheckDType("input", ops.Float32, ops.Float64); err != nil {
 		return ops.Type{}, err
 	}
 	if _, err := axisOf(k.axis, len(x.Shape)); err != nil {

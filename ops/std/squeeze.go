@@ -128,8 +128,8 @@ func (k unsqueeze) infer(in []*ops.Input) (ops.Type, error) {
 	if !number.Known() {
 		return data, errNotYet
 	}
-	if number.Size > maxRank {
-		return data, fmt.Errorf("%w: data is %v with %v new axes, want at most %d", ops.ErrShape, data, number, maxRank)
+	if number.Size > ops.MaxRank {
+		return data, fmt.Errorf("%w: data is %v with %v new axes, want at most %d", ops.ErrShape, data, number, ops.MaxRank)
 	}
 	rank := len(data.Shape) + number.Size
 	if axes == nil && number.Size > 0 {

@@ -16,8 +16,6 @@ package std
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -147,7 +145,7 @@ func (o *op) Infer(in []*ops.Input) ([]ops.Type, error) {
 		return nil, err
 	}
 	for _, t := range types {
-		if err := checkSizes(t); err != nil {
+		if err := t.CheckSizes(); err != nil {
 			return nil, fmt.Errorf("output: %w", err)
 		}
 	}
@@ -285,7 +283,7 @@ func (o *op) check(in []*ops.Input) error {
 			continue
 		}
 		if !o.containers || !x.DType.IsContainer() {
-			if err := checkSizes(x.Type); err != nil {
+			if err := x.Type.CheckSizes(); err != nil {
 				return fmt.Errorf("input %d: %w", i, err)
 			}
 		}
@@ -311,50 +309,13 @@ func checkNumber(what string, n, least, most int) error {
 	return fmt.Errorf("the number of %s is %d, want %d to %d", what, n, least, most)
 }
 
-// maxRank is the maximum number of dimensions. Without a limit, a few nodes in a file could
-// ask for gigabytes of them. It is the limit of numpy, too.
-const maxRank = 64
-
-// checkSizes bounds the known sizes of a type, so that they can be multiplied and added
-// without overflow.
-func checkSizes(t ops.Type) error {
-	if t.DType.Size() == 0 {
-		return fmt.Errorf("%w: %v", ops.ErrDType, t.DType)
-	}
-	if err := checkRank(len(t.Shape)); err != nil {
-		return err
-	}
-	known := make([]int, 0, len(t.Shape))
-	for _, d := range t.Shape {
-		if d.Known() {
-			known = append(known, d.Size)
-		}
-	}
-	if _, err := ops.Len(known); err != nil {
-		return fmt.Errorf("%v: %w", t, err)
-	}
-	return nil
-}
-
 // checkRank returns an error if there are too many dimensions. It is needed where
-// dimensions are created before checkSizes sees them.
+// dimensions are created before Type.CheckSizes sees them.
 func checkRank(rank int) error {
-	if rank > maxRank {
-		return fmt.Errorf("%w: the rank is %d, want at most %d", ops.ErrShape, rank, maxRank)
+	if rank > ops.MaxRank {
+		return fmt.Errorf("%w: the rank is %d, want at most %d", ops.ErrShape, rank, ops.MaxRank)
 	}
 	return nil
-}
-
-// checkDType returns an error unless the element type is one of the supported ones.
-func checkDType(name string, t ops.Type, supported ...ops.DType) error {
-	if slices.Contains(supported, t.DType) {
-		return nil
-	}
-	names := make([]string, len(supported))
-	for i, d := range supported {
-		names[i] = d.String()
-	}
-	return fmt.Errorf("%w: %s is %v, want %s", ops.ErrDType, name, t, strings.Join(names, " or "))
 }
 
 // flagAttr returns an attribute that is a boolean in the form of an integer. The default is

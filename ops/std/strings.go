@@ -23,7 +23,7 @@ type stringConcat struct{}
 
 func (stringConcat) infer(in []*ops.Input) (ops.Type, error) {
 	for i, x := range in {
-		if err := checkDType(fmt.Sprintf("input %d", i), x.Type, ops.String); err != nil {
+		if err := x.Type.CheckDType(fmt.Sprintf("input %d", i), ops.String); err != nil {
 			return ops.Type{}, err
 		}
 	}
@@ -80,7 +80,7 @@ func newRegexFullMatch(n ops.Node) (operation, error) {
 type regexFullMatch struct{ whole *regexp.Regexp }
 
 func (regexFullMatch) infer(in []*ops.Input) (ops.Type, error) {
-	return ops.Type{DType: ops.Bool, Shape: in[0].Shape}, checkDType("X", in[0].Type, ops.String)
+	return ops.Type{DType: ops.Bool, Shape: in[0].Shape}, in[0].Type.CheckDType("X", ops.String)
 }
 
 func (k regexFullMatch) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
@@ -148,7 +148,7 @@ type stringNormalizer struct {
 
 func (k *stringNormalizer) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, ops.String); err != nil {
+	if err := x.CheckDType("X", ops.String); err != nil {
 		return nil, err
 	}
 	if r := len(x.Shape); r != 1 && (r != 2 || x.Shape[0].Known() && x.Shape[0].Size != 1) {
@@ -215,7 +215,7 @@ type stringSplit struct {
 
 func (k *stringSplit) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, ops.String); err != nil {
+	if err := x.CheckDType("X", ops.String); err != nil {
 		return nil, err
 	}
 	parts := append(append([]ops.Dim{}, x.Shape...), unknown)

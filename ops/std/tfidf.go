@@ -183,7 +183,7 @@ func (k *tfIdf) infer(in []*ops.Input) (ops.Type, error) {
 	if k.words != nil {
 		types = []ops.DType{ops.String}
 	}
-	if err := checkDType("X", x, types...); err != nil {
+	if err := x.CheckDType("X", types...); err != nil {
 		return x, err
 	}
 	if len(x.Shape) > 2 {

@@ -53,7 +53,7 @@ type topK struct {
 
 func (k *topK) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, numericTypes...); err != nil {
+	if err := x.CheckDType("X", numericTypes...); err != nil {
 		return nil, err
 	}
 	axis, err := axisOf(k.axis, len(x.Shape))

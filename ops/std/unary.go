@@ -81,7 +81,7 @@ func reciprocal(x float64) float64 { return 1 / x }
 type unary map[ops.DType]func(lo, hi int, out, x *ops.Tensor)
 
 func (k unary) infer(in []*ops.Input) (ops.Type, error) {
-	return in[0].Type, checkDType("X", in[0].Type, sortedTypes(k)...)
+	return in[0].Type, in[0].Type.CheckDType("X", sortedTypes(k)...)
 }
 
 func (k unary) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {

@@ -42,10 +42,10 @@ func (k *maxUnpool) natural(x []ops.Dim) ([]ops.Dim, error) {
 
 func (k *maxUnpool) infer(in []*ops.Input) (ops.Type, error) {
 	x, places := in[0].Type, in[1].Type
-	if err := checkDType("X", x, floatTypes...); err != nil {
+	if err := x.CheckDType("X", floatTypes...); err != nil {
 		return x, err
 	}
-	if err := checkDType("I", places, ops.Int64); err != nil {
+	if err := places.CheckDType("I", ops.Int64); err != nil {
 		return x, err
 	}
 	if err := checkImages(x); err != nil {

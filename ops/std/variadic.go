@@ -50,7 +50,7 @@ type variadic struct {
 
 func (k variadic) infer(in []*ops.Input) (ops.Type, error) {
 	t := in[0].Type
-	if err := checkDType("input 0", t, sortedTypes(k.step)...); err != nil {
+	if err := t.CheckDType("input 0", sortedTypes(k.step)...); err != nil {
 		return t, err
 	}
 	for i, x := range in[1:] {

@@ -15,7 +15,7 @@ type where struct{}
 
 func (where) infer(in []*ops.Input) (ops.Type, error) {
 	c, x, y := in[0].Type, in[1].Type, in[2].Type
-	if err := checkDType("condition", c, ops.Bool); err != nil {
+	if err := c.CheckDType("condition", ops.Bool); err != nil {
 		return x, err
 	}
 	if x.DType != y.DType {

@@ -38,7 +38,7 @@ func newCosineWindow(a [3]float64) func(ops.Node) (operation, error) {
 func numericAttr(a ops.Attributes, name string) (ops.DType, error) {
 	d, err := dtypeAttr(a, name, ops.Float32)
 	if err == nil && !isHalf(d) {
-		err = checkDType(name, ops.Type{DType: d}, numericTypes...)
+		err = ops.Type{DType: d}.CheckDType(name, numericTypes...)
 	}
 	return d, err
 }
