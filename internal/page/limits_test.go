@@ -209,7 +209,7 @@ func TestRequest_HasPixelsInBase64(t *testing.T) {
 	require.Contains(t, string(data), `"pixels":"`+base64.StdEncoding.EncodeToString([]byte{0, 255})+`"`)
 }
 
-// slowWriter is a client that takes its answer when it is told to.
+// slowWriter is a client that reads its answer only when the test lets it.
 type slowWriter struct {
 	*httptest.ResponseRecorder
 	take chan struct{}
