@@ -21,7 +21,7 @@ FUZZTIME      ?= 60s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test check check-long format vet lint race modules purego tiers cross fused generated vuln fuzz emulated bench interop clients bench-onnxruntime conformance conformance-full release-check clean
+.PHONY: build test check check-long format vet lint race modules purego tiers cross cross-all fused generated vuln fuzz emulated bench interop clients bench-onnxruntime conformance conformance-full release-check clean
 
 # -buildvcs=auto lets --version name the revision, whatever the Go settings say.
 build:
@@ -33,7 +33,10 @@ test:
 
 check: format vet lint test race modules purego tiers cross fused generated vuln
 
-check-long: conformance-full
+check-long: conformance-full cross-all
+	CGO_ENABLED=1 go test -race ./...
+	go test -tags purego ./...
+	SBS_KERNEL=portable go test -count 1 ./...
 	$(MAKE) fuzz FUZZTIME=60s
 
 $(TOOLS)/golangci-lint-$(GOLANGCI_LINT):
@@ -60,9 +63,14 @@ lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)
 	$< run ./...
 	cd cluster && $< run ./...
 
-# The commands of cluster compute in processes of their own, which the detector makes slow.
+# The packages that start goroutines or share memory between them. make check-long has all, apart from
+# the commands of cluster: they compute in processes of their own, which the detector makes slow.
+CONCURRENT := ./classify ./cmd/sbs-serve ./internal/classification ./internal/cli ./internal/dataset ./internal/graph \
+	./internal/kernel ./internal/measure ./internal/page ./internal/parallel ./internal/serve/... ./internal/training \
+	./ops/... ./runtime ./train
+
 race:
-	CGO_ENABLED=1 go test -race ./...
+	CGO_ENABLED=1 go test -race $(CONCURRENT)
 	cd cluster && CGO_ENABLED=1 go test -race ./engine ./jobs
 
 # The separate modules, apart from the generator of the assembly.
@@ -74,23 +82,36 @@ modules:
 		(cd $$m && go mod tidy -diff && go vet ./... && go test ./...) || exit 1; \
 	done
 
+# The packages whose tests compute with kernels: the portable code takes several times the time.
+# make check-long runs all tests with it.
+PUREGO := ./internal/kernel ./internal/portmath ./internal/poisson ./internal/noise ./ops/... ./runtime/... ./classify ./train ./convert
+
 purego:
-	go test -tags purego ./...
+	go vet -tags purego ./...
+	go test -tags purego $(PUREGO)
 
 # The slower instruction sets, in all packages that use them. purego runs the portable code in
-# all tests: here it is only chosen at run time.
+# all tests of numbers: here it is only chosen at run time.
 tiers:
-	SBS_KERNEL=portable go test -count 1 ./ops/sbs ./runtime ./classify
+	SBS_KERNEL=portable go test -count 1 ./ops/sbs ./classify
 	SBS_KERNEL=avx2 go test -count 1 ./ops/sbs ./ops/std ./runtime ./classify ./train ./cmd/...
 
+# Windows differs most in its files and processes. darwin differs from linux in few files, 386 in the
+# size of int; make cross-all, the workflows and make fused build the rest.
+PORTABLE := ./cmd/sbs-convert ./cmd/sbs-run ./cmd/sbs-train ./runtime ./ops/... ./internal/atomicfile ./internal/lock
+
 cross:
-	GOOS=linux GOARCH=arm64 go build ./...
-	GOOS=darwin GOARCH=arm64 go build ./...
-	GOOS=windows GOARCH=amd64 go build ./...
-	GOOS=linux GOARCH=386 go build ./...
 	GOOS=windows GOARCH=amd64 go vet ./...
-	cd cluster && GOOS=darwin GOARCH=arm64 go build ./... && GOOS=windows GOARCH=amd64 go vet ./...
+	GOOS=darwin GOARCH=arm64 go build $(PORTABLE)
+	GOOS=linux GOARCH=386 go build $(PORTABLE)
 	$(MAKE) build
+
+cross-all:
+	for target in linux/arm64 darwin/arm64 windows/amd64 linux/386; do \
+		export GOOS=$${target%/*} GOARCH=$${target#*/}; \
+		go build ./... && (cd cluster && go build ./...) || exit 1; \
+	done
+	cd cluster && GOOS=windows GOARCH=amd64 go vet ./...
 
 # The compiler must not fuse operations, so that results are the same on every processor.
 fused:
