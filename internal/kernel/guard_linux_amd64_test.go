@@ -86,6 +86,10 @@ func TestProducts_StayWithinTheirBuffers(t *testing.T) {
 					guarded(t, v)
 				}
 				g.run(g.c, 0, g.m, 0, g.n)
+				b, err := NewRight(context.Background(), g.transB, g.k, g.n, g.b, g.ldb)
+				require.NoError(t, err)
+				guarded(t, &b.packed)
+				require.NoError(t, b.Multiply(context.Background(), g.transA, g.m, g.a, g.lda, 0, g.n, g.c, g.ldc, g.accumulate))
 				c := randomProduct(r)
 				for _, v := range []*[]float32{&c.filters, &c.x, &c.bias, &c.out} {
 					guarded(t, v)

@@ -39695,6 +39695,151 @@ product:
 	VZEROUPPER
 	RET
 
+// func row1xAVX512(k int, a *float32, b *float32, step int, panel int, c *float32)
+// Requires: AVX, AVX512F
+TEXT ·row1xAVX512(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    step+24(FP), BX
+	MOVQ    panel+32(FP), SI
+	MOVQ    c+40(FP), DI
+	SHLQ    $0x02, BX
+	SHLQ    $0x02, SI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+
+tap:
+	VBROADCASTSS (CX), Z2
+	VFMADD231PS  (DX), Z2, Z0
+	VFMADD231PS  64(DX), Z2, Z1
+	ADDQ         $0x04, CX
+	ADDQ         BX, DX
+	DECQ         AX
+	JNZ          tap
+	VMOVUPS      Z0, (DI)
+	VMOVUPS      Z1, 64(DI)
+	VZEROUPPER
+	RET
+
+// func row2xAVX512(k int, a *float32, b *float32, step int, panel int, c *float32)
+// Requires: AVX, AVX512F
+TEXT ·row2xAVX512(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    step+24(FP), BX
+	MOVQ    panel+32(FP), SI
+	MOVQ    c+40(FP), DI
+	SHLQ    $0x02, BX
+	SHLQ    $0x02, SI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+
+tap:
+	VBROADCASTSS (CX), Z4
+	VFMADD231PS  (DX), Z4, Z0
+	VFMADD231PS  64(DX), Z4, Z1
+	VFMADD231PS  (DX)(SI*1), Z4, Z2
+	VFMADD231PS  64(DX)(SI*1), Z4, Z3
+	ADDQ         $0x04, CX
+	ADDQ         BX, DX
+	DECQ         AX
+	JNZ          tap
+	VMOVUPS      Z0, (DI)
+	VMOVUPS      Z1, 64(DI)
+	VMOVUPS      Z2, 128(DI)
+	VMOVUPS      Z3, 192(DI)
+	VZEROUPPER
+	RET
+
+// func row3xAVX512(k int, a *float32, b *float32, step int, panel int, c *float32)
+// Requires: AVX, AVX512F
+TEXT ·row3xAVX512(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    step+24(FP), BX
+	MOVQ    panel+32(FP), SI
+	MOVQ    c+40(FP), DI
+	SHLQ    $0x02, BX
+	SHLQ    $0x02, SI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	VMOVUPS 256(DI), Z4
+	VMOVUPS 320(DI), Z5
+
+tap:
+	VBROADCASTSS (CX), Z6
+	VFMADD231PS  (DX), Z6, Z0
+	VFMADD231PS  64(DX), Z6, Z1
+	VFMADD231PS  (DX)(SI*1), Z6, Z2
+	VFMADD231PS  64(DX)(SI*1), Z6, Z3
+	VFMADD231PS  (DX)(SI*2), Z6, Z4
+	VFMADD231PS  64(DX)(SI*2), Z6, Z5
+	ADDQ         $0x04, CX
+	ADDQ         BX, DX
+	DECQ         AX
+	JNZ          tap
+	VMOVUPS      Z0, (DI)
+	VMOVUPS      Z1, 64(DI)
+	VMOVUPS      Z2, 128(DI)
+	VMOVUPS      Z3, 192(DI)
+	VMOVUPS      Z4, 256(DI)
+	VMOVUPS      Z5, 320(DI)
+	VZEROUPPER
+	RET
+
+// func row4xAVX512(k int, a *float32, b *float32, step int, panel int, c *float32)
+// Requires: AVX, AVX512F
+TEXT ·row4xAVX512(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    step+24(FP), BX
+	MOVQ    panel+32(FP), SI
+	MOVQ    c+40(FP), DI
+	SHLQ    $0x02, BX
+	SHLQ    $0x02, SI
+	LEAQ    (SI)(SI*2), R8
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	VMOVUPS 256(DI), Z4
+	VMOVUPS 320(DI), Z5
+	VMOVUPS 384(DI), Z6
+	VMOVUPS 448(DI), Z7
+
+tap:
+	VBROADCASTSS (CX), Z8
+	VFMADD231PS  (DX), Z8, Z0
+	VFMADD231PS  64(DX), Z8, Z1
+	VFMADD231PS  (DX)(SI*1), Z8, Z2
+	VFMADD231PS  64(DX)(SI*1), Z8, Z3
+	VFMADD231PS  (DX)(SI*2), Z8, Z4
+	VFMADD231PS  64(DX)(SI*2), Z8, Z5
+	VFMADD231PS  (DX)(R8*1), Z8, Z6
+	VFMADD231PS  64(DX)(R8*1), Z8, Z7
+	ADDQ         $0x04, CX
+	ADDQ         BX, DX
+	DECQ         AX
+	JNZ          tap
+	VMOVUPS      Z0, (DI)
+	VMOVUPS      Z1, 64(DI)
+	VMOVUPS      Z2, 128(DI)
+	VMOVUPS      Z3, 192(DI)
+	VMOVUPS      Z4, 256(DI)
+	VMOVUPS      Z5, 320(DI)
+	VMOVUPS      Z6, 384(DI)
+	VMOVUPS      Z7, 448(DI)
+	VZEROUPPER
+	RET
+
 // func pack1AVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·pack1AVX512(SB), NOSPLIT, $0-56
@@ -41034,6 +41179,151 @@ product:
 	ADDQ         SI, AX
 	VMOVUPS      Y10, (AX)
 	VMOVUPS      Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+// func row1xAVX2(k int, a *float32, b *float32, step int, panel int, c *float32)
+// Requires: AVX, FMA3
+TEXT ·row1xAVX2(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    step+24(FP), BX
+	MOVQ    panel+32(FP), SI
+	MOVQ    c+40(FP), DI
+	SHLQ    $0x02, BX
+	SHLQ    $0x02, SI
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+
+tap:
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  (DX), Y2, Y0
+	VFMADD231PS  32(DX), Y2, Y1
+	ADDQ         $0x04, CX
+	ADDQ         BX, DX
+	DECQ         AX
+	JNZ          tap
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      Y1, 32(DI)
+	VZEROUPPER
+	RET
+
+// func row2xAVX2(k int, a *float32, b *float32, step int, panel int, c *float32)
+// Requires: AVX, FMA3
+TEXT ·row2xAVX2(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    step+24(FP), BX
+	MOVQ    panel+32(FP), SI
+	MOVQ    c+40(FP), DI
+	SHLQ    $0x02, BX
+	SHLQ    $0x02, SI
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+
+tap:
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  (DX), Y4, Y0
+	VFMADD231PS  32(DX), Y4, Y1
+	VFMADD231PS  (DX)(SI*1), Y4, Y2
+	VFMADD231PS  32(DX)(SI*1), Y4, Y3
+	ADDQ         $0x04, CX
+	ADDQ         BX, DX
+	DECQ         AX
+	JNZ          tap
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      Y1, 32(DI)
+	VMOVUPS      Y2, 64(DI)
+	VMOVUPS      Y3, 96(DI)
+	VZEROUPPER
+	RET
+
+// func row3xAVX2(k int, a *float32, b *float32, step int, panel int, c *float32)
+// Requires: AVX, FMA3
+TEXT ·row3xAVX2(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    step+24(FP), BX
+	MOVQ    panel+32(FP), SI
+	MOVQ    c+40(FP), DI
+	SHLQ    $0x02, BX
+	SHLQ    $0x02, SI
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+
+tap:
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  (DX), Y6, Y0
+	VFMADD231PS  32(DX), Y6, Y1
+	VFMADD231PS  (DX)(SI*1), Y6, Y2
+	VFMADD231PS  32(DX)(SI*1), Y6, Y3
+	VFMADD231PS  (DX)(SI*2), Y6, Y4
+	VFMADD231PS  32(DX)(SI*2), Y6, Y5
+	ADDQ         $0x04, CX
+	ADDQ         BX, DX
+	DECQ         AX
+	JNZ          tap
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      Y1, 32(DI)
+	VMOVUPS      Y2, 64(DI)
+	VMOVUPS      Y3, 96(DI)
+	VMOVUPS      Y4, 128(DI)
+	VMOVUPS      Y5, 160(DI)
+	VZEROUPPER
+	RET
+
+// func row4xAVX2(k int, a *float32, b *float32, step int, panel int, c *float32)
+// Requires: AVX, FMA3
+TEXT ·row4xAVX2(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    step+24(FP), BX
+	MOVQ    panel+32(FP), SI
+	MOVQ    c+40(FP), DI
+	SHLQ    $0x02, BX
+	SHLQ    $0x02, SI
+	LEAQ    (SI)(SI*2), R8
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	VMOVUPS 192(DI), Y6
+	VMOVUPS 224(DI), Y7
+
+tap:
+	VBROADCASTSS (CX), Y8
+	VFMADD231PS  (DX), Y8, Y0
+	VFMADD231PS  32(DX), Y8, Y1
+	VFMADD231PS  (DX)(SI*1), Y8, Y2
+	VFMADD231PS  32(DX)(SI*1), Y8, Y3
+	VFMADD231PS  (DX)(SI*2), Y8, Y4
+	VFMADD231PS  32(DX)(SI*2), Y8, Y5
+	VFMADD231PS  (DX)(R8*1), Y8, Y6
+	VFMADD231PS  32(DX)(R8*1), Y8, Y7
+	ADDQ         $0x04, CX
+	ADDQ         BX, DX
+	DECQ         AX
+	JNZ          tap
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      Y1, 32(DI)
+	VMOVUPS      Y2, 64(DI)
+	VMOVUPS      Y3, 96(DI)
+	VMOVUPS      Y4, 128(DI)
+	VMOVUPS      Y5, 160(DI)
+	VMOVUPS      Y6, 192(DI)
+	VMOVUPS      Y7, 224(DI)
 	VZEROUPPER
 	RET
 

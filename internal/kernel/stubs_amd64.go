@@ -694,6 +694,34 @@ func gemm14x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *f
 //go:noescape
 func gemm14x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
+// row1xAVX512 adds k products to each of the entries of a row of C. The numbers of a row of A are
+// adjacent. Panel i of B begins at b[i*panel], and has the columns of a tile; from tap to tap,
+// the distance is step.
+//
+//go:noescape
+func row1xAVX512(k int, a *float32, b *float32, step int, panel int, c *float32)
+
+// row2xAVX512 adds k products to each of the entries of a row of C. The numbers of a row of A are
+// adjacent. Panel i of B begins at b[i*panel], and has the columns of a tile; from tap to tap,
+// the distance is step.
+//
+//go:noescape
+func row2xAVX512(k int, a *float32, b *float32, step int, panel int, c *float32)
+
+// row3xAVX512 adds k products to each of the entries of a row of C. The numbers of a row of A are
+// adjacent. Panel i of B begins at b[i*panel], and has the columns of a tile; from tap to tap,
+// the distance is step.
+//
+//go:noescape
+func row3xAVX512(k int, a *float32, b *float32, step int, panel int, c *float32)
+
+// row4xAVX512 adds k products to each of the entries of a row of C. The numbers of a row of A are
+// adjacent. Panel i of B begins at b[i*panel], and has the columns of a tile; from tap to tap,
+// the distance is step.
+//
+//go:noescape
+func row4xAVX512(k int, a *float32, b *float32, step int, panel int, c *float32)
+
 // pack1AVX512 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i < n and the lanes l of
 // each group. Other lanes are set to 0.
 //
@@ -876,6 +904,34 @@ func gemm6x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float
 //
 //go:noescape
 func gemm6x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// row1xAVX2 adds k products to each of the entries of a row of C. The numbers of a row of A are
+// adjacent. Panel i of B begins at b[i*panel], and has the columns of a tile; from tap to tap,
+// the distance is step.
+//
+//go:noescape
+func row1xAVX2(k int, a *float32, b *float32, step int, panel int, c *float32)
+
+// row2xAVX2 adds k products to each of the entries of a row of C. The numbers of a row of A are
+// adjacent. Panel i of B begins at b[i*panel], and has the columns of a tile; from tap to tap,
+// the distance is step.
+//
+//go:noescape
+func row2xAVX2(k int, a *float32, b *float32, step int, panel int, c *float32)
+
+// row3xAVX2 adds k products to each of the entries of a row of C. The numbers of a row of A are
+// adjacent. Panel i of B begins at b[i*panel], and has the columns of a tile; from tap to tap,
+// the distance is step.
+//
+//go:noescape
+func row3xAVX2(k int, a *float32, b *float32, step int, panel int, c *float32)
+
+// row4xAVX2 adds k products to each of the entries of a row of C. The numbers of a row of A are
+// adjacent. Panel i of B begins at b[i*panel], and has the columns of a tile; from tap to tap,
+// the distance is step.
+//
+//go:noescape
+func row4xAVX2(k int, a *float32, b *float32, step int, panel int, c *float32)
 
 // pack1AVX2 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i < n and the lanes l of
 // each group. Other lanes are set to 0.

@@ -199,6 +199,13 @@ func (o *op) runTypes(ctx *ops.Context, in, out []*ops.Tensor) error {
 // depends on the seed of the run, or small inputs can mean a lot of work.
 type runOnly interface{ onlyInRuns() }
 
+// Pure implements ops.Pure.
+func (o *op) Pure() bool {
+	_, single := o.single.(runOnly)
+	_, multi := o.multi.(runOnly)
+	return !single && !multi
+}
+
 // typeFolder is an operation whose output may be known from the types of its inputs alone.
 type typeFolder interface {
 	// fold returns the output, or nil if the types do not determine it.

@@ -60,6 +60,9 @@ func main() {
 				t.tile(rows, vectors)
 			}
 		}
+		for panels := 1; panels <= maxPanels; panels++ {
+			t.rowProducts(panels)
+		}
 		for groups := 1; groups <= maxGroups; groups++ {
 			t.pack(groups, false)
 		}
