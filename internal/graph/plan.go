@@ -270,10 +270,11 @@ func (f *frame) outputTypes(s *Step, w *work) ([]ops.Type, error) {
 	}
 	w.ctx, w.seen, w.found = ops.Context{}, nil, nil // its scratch may be for other types
 	in := make([]*ops.Input, len(w.in))
-	seen := make([]ops.Type, len(w.in))
+	seen, open := make([]ops.Type, len(w.in)), false
 	for i, t := range w.in {
 		if t != nil {
 			seen[i] = ops.TypeOf(t)
+			open = open || openType(seen[i])
 			in[i] = &ops.Input{Type: seen[i]}
 			if w.consts[i] {
 				in[i].Const = t
@@ -281,7 +282,7 @@ func (f *frame) outputTypes(s *Step, w *work) ([]ops.Type, error) {
 		}
 	}
 	// Most types do not depend on the values of the inputs, and are the same in the next run.
-	if found, err := s.infer(in); err == nil && !slices.ContainsFunc(seen, openType) && !slices.ContainsFunc(found, openType) {
+	if found, err := s.infer(in); err == nil && !open && !slices.ContainsFunc(found, openType) {
 		w.seen, w.found = seen, found
 		return found, nil
 	}

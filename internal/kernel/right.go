@@ -52,6 +52,12 @@ func RightBytes(k, n int) int64 {
 	return 4 * int64(roundUp(n, tilingOf(active()).columns)) * int64(k)
 }
 
+// Rows returns k, the number of rows of B.
+func (r *Right) Rows() int { return r.k }
+
+// Columns returns n, the number of columns of B.
+func (r *Right) Columns() int { return r.n }
+
 // panel returns taps lo to hi-1, one of the parts of k, of the panel of columns that begins at j.
 func (r *Right) panel(j, lo, hi int) []float32 {
 	return r.packed[lo*roundUp(r.n, r.t.columns)+j*(hi-lo):][:r.t.columns*(hi-lo)]
