@@ -134,10 +134,40 @@ func (k *batchNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 			}
 		}
 	}
+	if x.DType() == ops.Float32 && x.Len() > 0 {
+		return normalizeBatch(ctx, x, y, scale, bias, mean, variance, k.epsilon)
+	}
 	return forEachPlane(ctx, x, y, func(c int, plane []float64) error {
 		factor := scale[c] / math.Sqrt(variance[c]+k.epsilon)
 		return shiftAndScale(ctx, plane, mean[c], factor, bias[c])
 	})
+}
+
+// normalizeBatch computes the output in float32, as X times a factor plus a summand of its channel.
+func normalizeBatch(ctx *ops.Context, x, out *ops.Tensor, scale, bias, mean, variance []float64, epsilon float64) error {
+	shape := x.Shape()
+	size, channels := numElements(shape[2:]), shape[1]
+	from, to := x.Float32s(), out.Float32s()
+	const piece = 1 << 11
+	pieces := (size + piece - 1) / piece
+	return ctx.For(shape[0]*channels*pieces, max(1, grain/min(size, piece)), func(lo, hi int) error {
+		for ; lo < hi; lo++ {
+			plane, first := lo/pieces, lo%pieces*piece
+			last := min(first+piece, size)
+			c := plane % channels
+			factor := scale[c] / math.Sqrt(variance[c]+epsilon)
+			multiplyAndAdd(to[plane*size:][first:last], from[plane*size:][first:last], float32(factor), float32(bias[c]-float64(mean[c]*factor)))
+		}
+		return nil
+	})
+}
+
+// multiplyAndAdd sets out to the elements of x times a factor, plus a summand.
+func multiplyAndAdd(out, x []float32, factor, summand float32) {
+	x = x[:len(out)]
+	for i, v := range x {
+		out[i] = float32(v*factor) + summand
+	}
 }
 
 // measure returns the mean and variance of each channel of a batch.

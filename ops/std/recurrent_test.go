@@ -70,6 +70,22 @@ func randomRecurrent(r *rand.Rand, name string, steps, batch, size, hidden int) 
 	return a, in
 }
 
+// toFloat32 returns tensors whose float64 elements are converted to float32.
+func toFloat32(in []*ops.Tensor) []*ops.Tensor {
+	out := make([]*ops.Tensor, len(in))
+	for i, x := range in {
+		out[i] = x
+		if v, ok := ops.Data[float64](x); ok {
+			f := make([]float32, len(v))
+			for j := range v {
+				f[j] = float32(v[j])
+			}
+			out[i] = tensor(x.Shape(), f)
+		}
+	}
+	return out
+}
+
 func asStrings(v any) []string {
 	s, _ := v.([]string)
 	return s
@@ -98,17 +114,7 @@ func TestRecurrent_InFloat32IsThatInFloat64(t *testing.T) {
 		text := fmt.Sprintf("seed %d: %s, %d steps, batch %d, size %d, hidden %d, %v", seed, name, steps, batch, size, hidden, attributes)
 		op, err := find(t, name).New(ops.Node{Opset: 14, Attributes: attributes, NumInputs: len(in), NumOutputs: 2})
 		require.NoError(t, err, text)
-		single := make([]*ops.Tensor, len(in))
-		for i, x := range in {
-			single[i] = x
-			if v, ok := ops.Data[float64](x); ok {
-				f := make([]float32, len(v))
-				for j := range v {
-					f[j] = float32(v[j])
-				}
-				single[i] = tensor(x.Shape(), f)
-			}
-		}
+		single := toFloat32(in)
 		want, err := ops.Run(op, ops.NewContext(t.Context(), 1), in)
 		require.NoError(t, err, text)
 		ctx := ops.NewContext(t.Context(), 2)
