@@ -38,7 +38,7 @@ func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
 	}
 	p := &Program{
 		Main: newGraph(), Metadata: map[string]string{}, Pool: o.Shared.pool, MemoryLimit: o.MemoryLimit,
-		inputSlots: map[string]int{}, injectable: map[string]bool{}, weights: map[*ops.Tensor]bool{},
+		fixed: o.FixWeights, inputSlots: map[string]int{}, injectable: map[string]bool{}, weights: map[*ops.Tensor]bool{},
 	}
 	p.frames.New = func() any { return new(frame) }
 	k := &compiler{

@@ -77,7 +77,7 @@ func (f *frame) build() error {
 		s, w := &g.Steps[i], &f.work[i]
 		w.in, w.out = make([]*ops.Tensor, len(s.Inputs)), make([]*ops.Tensor, len(s.Outputs))
 		for _, slot := range s.Inputs {
-			w.consts = append(w.consts, slot >= 0 && g.Consts[slot] != nil && !f.p.IsWeight(g.Consts[slot]))
+			w.consts = append(w.consts, slot >= 0 && g.Consts[slot] != nil && (f.p.fixed || !f.p.IsWeight(g.Consts[slot])))
 		}
 		if err := p.step(f, s, w, types); err != nil {
 			return &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: err}

@@ -21,12 +21,13 @@ func newConv(n ops.Node) (operation, error) {
 		return nil, err
 	}
 	group, err := groupAttr(n.Attributes)
-	return &conv{w, group}, err
+	return &conv{window: w, group: group}, err
 }
 
 type conv struct {
-	window window
-	group  int
+	window  window
+	group   int
+	weights keptWeights
 }
 
 func (c *conv) infer(in []*ops.Input) (ops.Type, error) {

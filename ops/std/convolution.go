@@ -29,6 +29,9 @@ type convolution struct {
 	memory  int64             // of the columns
 	ordinal []int             // 0, 1, 2 and so on: the offsets of gathered taps
 	product *kernel.Filters
+	kept    bool // product serves later runs, too
+
+	windows *windowBlocks // nil if the pixels are copied to columns instead
 }
 
 // pixelSource says where a convolution reads its pixels from.
@@ -87,6 +90,10 @@ func (c *convolution) prepare(ctx *ops.Context) error {
 			c.inner[i] = spatialAxis{in: a.before + a.in + a.after, out: a.out, kernel: a.kernel, stride: a.stride, dilation: a.dilation}
 		}
 	}
+	if c.suitsWindows() {
+		c.windows = c.divideWindows()
+		return nil
+	}
 	b := c.divide()
 	c.blocks = b
 	// The blocks of all images have the same columns, except for the place where
@@ -125,11 +132,7 @@ const maxColumnBytes = 400
 // run computes the output. Each element is the bias plus one tap after the other, so that
 // it depends neither on the blocks nor on the number of workers.
 func (c *convolution) run(ctx *ops.Context) error {
-	var err error
-	if err = ctx.Reserve(kernel.FiltersBytes(c.group, c.filters, c.taps())); err != nil {
-		return err
-	}
-	if c.product, err = kernel.NewFilters(ctx, c.group, c.filters, c.taps(), c.w); err != nil {
+	if err := c.layOut(ctx); err != nil {
 		return err
 	}
 	c.ctx = ctx
@@ -154,6 +157,9 @@ func (c *convolution) run(ctx *ops.Context) error {
 		}
 		c.x = c.padded
 	}
+	if c.windows != nil {
+		return ctx.Do(c.windows.count(), 1, (*windowLoop)(c))
+	}
 	return ctx.Do(n, 1, c)
 }
 
@@ -163,8 +169,13 @@ var paddedImages = sync.Pool{New: func() any { return new([]float32) }}
 
 // forget releases everything that belongs to one run only.
 func (c *convolution) forget() {
-	c.product.Release()
+	if c.product != nil && !c.kept {
+		c.product.Release()
+	}
 	c.ctx, c.x, c.w, c.bias, c.out, c.padded, c.product = nil, nil, nil, nil, nil, nil, nil
+	if c.windows != nil {
+		c.windows.filters = nil
+	}
 }
 
 // Part implements parallel.Loop over the blocks of all groups.
