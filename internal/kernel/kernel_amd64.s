@@ -41440,112 +41440,6 @@ end1:
 	VZEROUPPER
 	RET
 
-// func addTapsAVX512(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
-// Requires: AVX, AVX512F
-TEXT ·addTapsAVX512(SB), NOSPLIT, $0-52
-	MOVQ         k+0(FP), AX
-	MOVQ         taps+8(FP), CX
-	MOVQ         x+24(FP), DX
-	MOVQ         out+32(FP), BX
-	MOVQ         n+40(FP), SI
-	VBROADCASTSS start+48(FP), Z8
-
-by8:
-	CMPQ    SI, $0x00000080
-	JL      end8
-	VMOVAPS Z8, Z0
-	VMOVAPS Z8, Z1
-	VMOVAPS Z8, Z2
-	VMOVAPS Z8, Z3
-	VMOVAPS Z8, Z4
-	VMOVAPS Z8, Z5
-	VMOVAPS Z8, Z6
-	VMOVAPS Z8, Z7
-	MOVQ    AX, R8
-	MOVQ    CX, DI
-
-tapby8:
-	MOVQ    (DI), R9
-	LEAQ    (DX)(R9*4), R9
-	VADDPS  (R9), Z0, Z0
-	VADDPS  64(R9), Z1, Z1
-	VADDPS  128(R9), Z2, Z2
-	VADDPS  192(R9), Z3, Z3
-	VADDPS  256(R9), Z4, Z4
-	VADDPS  320(R9), Z5, Z5
-	VADDPS  384(R9), Z6, Z6
-	VADDPS  448(R9), Z7, Z7
-	ADDQ    $0x08, DI
-	DECQ    R8
-	JNZ     tapby8
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	ADDQ    $+512, DX
-	ADDQ    $+512, BX
-	SUBQ    $+128, SI
-	JMP     by8
-
-end8:
-by4:
-	CMPQ    SI, $0x00000040
-	JL      end4
-	VMOVAPS Z8, Z0
-	VMOVAPS Z8, Z1
-	VMOVAPS Z8, Z2
-	VMOVAPS Z8, Z3
-	MOVQ    AX, R8
-	MOVQ    CX, DI
-
-tapby4:
-	MOVQ    (DI), R9
-	LEAQ    (DX)(R9*4), R9
-	VADDPS  (R9), Z0, Z0
-	VADDPS  64(R9), Z1, Z1
-	VADDPS  128(R9), Z2, Z2
-	VADDPS  192(R9), Z3, Z3
-	ADDQ    $0x08, DI
-	DECQ    R8
-	JNZ     tapby4
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	ADDQ    $+256, DX
-	ADDQ    $+256, BX
-	SUBQ    $+64, SI
-	JMP     by4
-
-end4:
-by1:
-	CMPQ    SI, $0x00000010
-	JL      end1
-	VMOVAPS Z8, Z0
-	MOVQ    AX, R8
-	MOVQ    CX, DI
-
-tapby1:
-	MOVQ    (DI), R9
-	LEAQ    (DX)(R9*4), R9
-	VADDPS  (R9), Z0, Z0
-	ADDQ    $0x08, DI
-	DECQ    R8
-	JNZ     tapby1
-	VMOVUPS Z0, (BX)
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	SUBQ    $+16, SI
-	JMP     by1
-
-end1:
-	VZEROUPPER
-	RET
-
 // func maxTapsAVX512(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
 // Requires: AVX, AVX512F
 TEXT ·maxTapsAVX512(SB), NOSPLIT, $0-52
@@ -41686,6 +41580,87 @@ tapby1:
 	ADDQ    $+64, BX
 	SUBQ    $+16, SI
 	JMP     by1
+
+end1:
+	VZEROUPPER
+	RET
+
+// func meanTapsAVX512(k int, taps *int, x *float32, out *float32, counts *float64, n int)
+// Requires: AVX, AVX512F
+TEXT ·meanTapsAVX512(SB), NOSPLIT, $0-48
+	MOVQ k+0(FP), AX
+	MOVQ taps+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ out+24(FP), BX
+	MOVQ counts+32(FP), SI
+	MOVQ n+40(FP), DI
+
+by4:
+	CMPQ  DI, $0x00000020
+	JL    end4
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	MOVQ  AX, R9
+	MOVQ  CX, R8
+
+tapby4:
+	MOVQ      (R8), R10
+	LEAQ      (DX)(R10*4), R10
+	VCVTPS2PD (R10), Z4
+	VADDPD    Z4, Z0, Z0
+	VCVTPS2PD 32(R10), Z4
+	VADDPD    Z4, Z1, Z1
+	VCVTPS2PD 64(R10), Z4
+	VADDPD    Z4, Z2, Z2
+	VCVTPS2PD 96(R10), Z4
+	VADDPD    Z4, Z3, Z3
+	ADDQ      $0x08, R8
+	DECQ      R9
+	JNZ       tapby4
+	VDIVPD    (SI), Z0, Z0
+	VCVTPD2PS Z0, Y0
+	VMOVUPS   Y0, (BX)
+	VDIVPD    64(SI), Z1, Z1
+	VCVTPD2PS Z1, Y1
+	VMOVUPS   Y1, 32(BX)
+	VDIVPD    128(SI), Z2, Z2
+	VCVTPD2PS Z2, Y2
+	VMOVUPS   Y2, 64(BX)
+	VDIVPD    192(SI), Z3, Z3
+	VCVTPD2PS Z3, Y3
+	VMOVUPS   Y3, 96(BX)
+	ADDQ      $+128, DX
+	ADDQ      $+128, BX
+	ADDQ      $+256, SI
+	SUBQ      $+32, DI
+	JMP       by4
+
+end4:
+by1:
+	CMPQ  DI, $0x00000008
+	JL    end1
+	VPXOR X0, X0, X0
+	MOVQ  AX, R9
+	MOVQ  CX, R8
+
+tapby1:
+	MOVQ      (R8), R10
+	LEAQ      (DX)(R10*4), R10
+	VCVTPS2PD (R10), Z4
+	VADDPD    Z4, Z0, Z0
+	ADDQ      $0x08, R8
+	DECQ      R9
+	JNZ       tapby1
+	VDIVPD    (SI), Z0, Z0
+	VCVTPD2PS Z0, Y0
+	VMOVUPS   Y0, (BX)
+	ADDQ      $+32, DX
+	ADDQ      $+32, BX
+	ADDQ      $+64, SI
+	SUBQ      $+8, DI
+	JMP       by1
 
 end1:
 	VZEROUPPER
@@ -43507,112 +43482,6 @@ end1:
 	VZEROUPPER
 	RET
 
-// func addTapsAVX2(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
-// Requires: AVX
-TEXT ·addTapsAVX2(SB), NOSPLIT, $0-52
-	MOVQ         k+0(FP), AX
-	MOVQ         taps+8(FP), CX
-	MOVQ         x+24(FP), DX
-	MOVQ         out+32(FP), BX
-	MOVQ         n+40(FP), SI
-	VBROADCASTSS start+48(FP), Y8
-
-by8:
-	CMPQ    SI, $0x00000040
-	JL      end8
-	VMOVAPS Y8, Y0
-	VMOVAPS Y8, Y1
-	VMOVAPS Y8, Y2
-	VMOVAPS Y8, Y3
-	VMOVAPS Y8, Y4
-	VMOVAPS Y8, Y5
-	VMOVAPS Y8, Y6
-	VMOVAPS Y8, Y7
-	MOVQ    AX, R8
-	MOVQ    CX, DI
-
-tapby8:
-	MOVQ    (DI), R9
-	LEAQ    (DX)(R9*4), R9
-	VADDPS  (R9), Y0, Y0
-	VADDPS  32(R9), Y1, Y1
-	VADDPS  64(R9), Y2, Y2
-	VADDPS  96(R9), Y3, Y3
-	VADDPS  128(R9), Y4, Y4
-	VADDPS  160(R9), Y5, Y5
-	VADDPS  192(R9), Y6, Y6
-	VADDPS  224(R9), Y7, Y7
-	ADDQ    $0x08, DI
-	DECQ    R8
-	JNZ     tapby8
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	VMOVUPS Y4, 128(BX)
-	VMOVUPS Y5, 160(BX)
-	VMOVUPS Y6, 192(BX)
-	VMOVUPS Y7, 224(BX)
-	ADDQ    $+256, DX
-	ADDQ    $+256, BX
-	SUBQ    $+64, SI
-	JMP     by8
-
-end8:
-by4:
-	CMPQ    SI, $0x00000020
-	JL      end4
-	VMOVAPS Y8, Y0
-	VMOVAPS Y8, Y1
-	VMOVAPS Y8, Y2
-	VMOVAPS Y8, Y3
-	MOVQ    AX, R8
-	MOVQ    CX, DI
-
-tapby4:
-	MOVQ    (DI), R9
-	LEAQ    (DX)(R9*4), R9
-	VADDPS  (R9), Y0, Y0
-	VADDPS  32(R9), Y1, Y1
-	VADDPS  64(R9), Y2, Y2
-	VADDPS  96(R9), Y3, Y3
-	ADDQ    $0x08, DI
-	DECQ    R8
-	JNZ     tapby4
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	ADDQ    $+128, DX
-	ADDQ    $+128, BX
-	SUBQ    $+32, SI
-	JMP     by4
-
-end4:
-by1:
-	CMPQ    SI, $0x00000008
-	JL      end1
-	VMOVAPS Y8, Y0
-	MOVQ    AX, R8
-	MOVQ    CX, DI
-
-tapby1:
-	MOVQ    (DI), R9
-	LEAQ    (DX)(R9*4), R9
-	VADDPS  (R9), Y0, Y0
-	ADDQ    $0x08, DI
-	DECQ    R8
-	JNZ     tapby1
-	VMOVUPS Y0, (BX)
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	SUBQ    $+8, SI
-	JMP     by1
-
-end1:
-	VZEROUPPER
-	RET
-
 // func maxTapsAVX2(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
 // Requires: AVX
 TEXT ·maxTapsAVX2(SB), NOSPLIT, $0-52
@@ -43753,6 +43622,87 @@ tapby1:
 	ADDQ      $+32, BX
 	SUBQ      $+8, SI
 	JMP       by1
+
+end1:
+	VZEROUPPER
+	RET
+
+// func meanTapsAVX2(k int, taps *int, x *float32, out *float32, counts *float64, n int)
+// Requires: AVX
+TEXT ·meanTapsAVX2(SB), NOSPLIT, $0-48
+	MOVQ k+0(FP), AX
+	MOVQ taps+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ out+24(FP), BX
+	MOVQ counts+32(FP), SI
+	MOVQ n+40(FP), DI
+
+by4:
+	CMPQ  DI, $0x00000010
+	JL    end4
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	MOVQ  AX, R9
+	MOVQ  CX, R8
+
+tapby4:
+	MOVQ       (R8), R10
+	LEAQ       (DX)(R10*4), R10
+	VCVTPS2PD  (R10), Y4
+	VADDPD     Y4, Y0, Y0
+	VCVTPS2PD  16(R10), Y4
+	VADDPD     Y4, Y1, Y1
+	VCVTPS2PD  32(R10), Y4
+	VADDPD     Y4, Y2, Y2
+	VCVTPS2PD  48(R10), Y4
+	VADDPD     Y4, Y3, Y3
+	ADDQ       $0x08, R8
+	DECQ       R9
+	JNZ        tapby4
+	VDIVPD     (SI), Y0, Y0
+	VCVTPD2PSY Y0, X0
+	VMOVUPS    X0, (BX)
+	VDIVPD     32(SI), Y1, Y1
+	VCVTPD2PSY Y1, X1
+	VMOVUPS    X1, 16(BX)
+	VDIVPD     64(SI), Y2, Y2
+	VCVTPD2PSY Y2, X2
+	VMOVUPS    X2, 32(BX)
+	VDIVPD     96(SI), Y3, Y3
+	VCVTPD2PSY Y3, X3
+	VMOVUPS    X3, 48(BX)
+	ADDQ       $+64, DX
+	ADDQ       $+64, BX
+	ADDQ       $+128, SI
+	SUBQ       $+16, DI
+	JMP        by4
+
+end4:
+by1:
+	CMPQ  DI, $0x00000004
+	JL    end1
+	VPXOR X0, X0, X0
+	MOVQ  AX, R9
+	MOVQ  CX, R8
+
+tapby1:
+	MOVQ       (R8), R10
+	LEAQ       (DX)(R10*4), R10
+	VCVTPS2PD  (R10), Y4
+	VADDPD     Y4, Y0, Y0
+	ADDQ       $0x08, R8
+	DECQ       R9
+	JNZ        tapby1
+	VDIVPD     (SI), Y0, Y0
+	VCVTPD2PSY Y0, X0
+	VMOVUPS    X0, (BX)
+	ADDQ       $+16, DX
+	ADDQ       $+16, BX
+	ADDQ       $+32, SI
+	SUBQ       $+4, DI
+	JMP        by1
 
 end1:
 	VZEROUPPER

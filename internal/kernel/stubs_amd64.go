@@ -910,19 +910,18 @@ func windows7x32AVX512(k int, taps *int, x *float32, step int, second int, w *fl
 //go:noescape
 func weightTapsAVX512(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
 
-// addTapsAVX512 sets out[i] for i < n to
-// x[taps[0]+i] + x[taps[1]+i] + ..., added to start one after the other.
-// n is a multiple of the number of lanes of a vector.
-//
-//go:noescape
-func addTapsAVX512(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
-
 // maxTapsAVX512 sets out[i] for i < n to
 // the maximum of start and all x[taps[t]+i]; NaN counts as larger than all numbers.
 // n is a multiple of the number of lanes of a vector.
 //
 //go:noescape
 func maxTapsAVX512(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
+
+// meanTapsAVX512 sets out[i] to (x[taps[0]+i] + x[taps[1]+i] + ...) / counts[i] for i < n, computed in
+// float64. n is a multiple of half the number of lanes of a vector.
+//
+//go:noescape
+func meanTapsAVX512(k int, taps *int, x *float32, out *float32, counts *float64, n int)
 
 // dealAVX512 copies x[2*i] to even[i] and x[2*i+1] to odd[i] for i < n. n is a positive multiple of
 // the number of lanes of a vector.
@@ -1168,19 +1167,18 @@ func windows3x16AVX2(k int, taps *int, x *float32, step int, second int, w *floa
 //go:noescape
 func weightTapsAVX2(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
 
-// addTapsAVX2 sets out[i] for i < n to
-// x[taps[0]+i] + x[taps[1]+i] + ..., added to start one after the other.
-// n is a multiple of the number of lanes of a vector.
-//
-//go:noescape
-func addTapsAVX2(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
-
 // maxTapsAVX2 sets out[i] for i < n to
 // the maximum of start and all x[taps[t]+i]; NaN counts as larger than all numbers.
 // n is a multiple of the number of lanes of a vector.
 //
 //go:noescape
 func maxTapsAVX2(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
+
+// meanTapsAVX2 sets out[i] to (x[taps[0]+i] + x[taps[1]+i] + ...) / counts[i] for i < n, computed in
+// float64. n is a multiple of half the number of lanes of a vector.
+//
+//go:noescape
+func meanTapsAVX2(k int, taps *int, x *float32, out *float32, counts *float64, n int)
 
 // dealAVX2 copies x[2*i] to even[i] and x[2*i+1] to odd[i] for i < n. n is a positive multiple of
 // the number of lanes of a vector.

@@ -22,16 +22,18 @@ func WeightTaps(out, x []float32, taps []int, weights []float32, start float32) 
 	}
 }
 
-// AddTaps is WeightTaps with weights of 1.
-func AddTaps(out, x []float32, taps []int, start float32) {
+// MeanTaps sets out[i] to the sum of all x[taps[t]+i], which are added in ascending order of t,
+// divided by counts[i], all in float64. It panics if x or counts is too short.
+func MeanTaps(out, x []float32, taps []int, counts []float64) {
 	checkTaps(out, x, taps)
-	done := addVectors(out, x, taps, start)
+	counts = counts[:len(out)]
+	done := meanVectors(out, x, taps, counts)
 	for i := done; i < len(out); i++ {
-		sum := start
+		sum := 0.0
 		for _, tap := range taps {
-			sum += x[tap+i]
+			sum += float64(x[tap+i])
 		}
-		out[i] = sum
+		out[i] = float32(sum / counts[i])
 	}
 }
 

@@ -52,7 +52,7 @@ func transposeOf(Tier) func(dst []float32, dstStride int, src []float32, srcStri
 
 func weightVectors(_, _ []float32, _ []int, _ []float32, _ float32) int { return 0 }
 
-func addVectors(_, _ []float32, _ []int, _ float32) int { return 0 }
+func meanVectors(_, _ []float32, _ []int, _ []float64) int { return 0 }
 
 func maxVectors(_, _ []float32, _ []int, _ float32) int { return 0 }
 

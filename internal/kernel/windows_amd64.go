@@ -40,7 +40,7 @@ func transposeOf(t Tier) func(dst []float32, dstStride int, src []float32, srcSt
 	return transposeAVXAll
 }
 
-// weightVectors, addVectors and maxVectorsOf compute WeightTaps, AddTaps and MaxTaps for as many
+// weightVectors, meanVectors and maxVectors compute WeightTaps, MeanTaps and MaxTaps for as many
 // numbers as fill whole vectors, and return how many these are.
 func weightVectors(out, x []float32, taps []int, weights []float32, start float32) int {
 	tier, n := wholeVectors(len(out))
@@ -54,14 +54,15 @@ func weightVectors(out, x []float32, taps []int, weights []float32, start float3
 	return n
 }
 
-func addVectors(out, x []float32, taps []int, start float32) int {
-	tier, n := wholeVectors(len(out))
+func meanVectors(out, x []float32, taps []int, counts []float64) int {
+	tier, n := active(), len(out)&^7
 	switch {
-	case n == 0:
+	case n == 0 || tier == Portable:
+		return 0
 	case tier == AVX512:
-		addTapsAVX512(len(taps), &taps[0], nil, &x[0], &out[0], n, start)
+		meanTapsAVX512(len(taps), &taps[0], &x[0], &out[0], &counts[0], n)
 	default:
-		addTapsAVX2(len(taps), &taps[0], nil, &x[0], &out[0], n, start)
+		meanTapsAVX2(len(taps), &taps[0], &x[0], &out[0], &counts[0], n)
 	}
 	return n
 }

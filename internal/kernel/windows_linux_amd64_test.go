@@ -22,8 +22,9 @@ func TestWindows_StayWithinTheirBuffers(t *testing.T) {
 			for _, v := range []*[]float32{&d.x, &d.weights, &out} {
 				guarded(t, v)
 			}
+			guarded(t, &d.counts)
 			WeightTaps(out, d.x, d.taps, d.weights, d.start)
-			AddTaps(out, d.x, d.taps, d.start)
+			MeanTaps(out, d.x, d.taps, d.counts)
 			MaxTaps(out, d.x, d.taps, d.start)
 			Normalize(out, 1, 2, 3)
 			even, odd := make([]float32, (d.n+1)/2), make([]float32, d.n/2)

@@ -147,10 +147,11 @@ func TestWindowFilters_StopWithTheContext(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// tapsTask is a task for WeightTaps, AddTaps and MaxTaps.
+// tapsTask is a task for WeightTaps, MeanTaps and MaxTaps.
 type tapsTask struct {
 	taps       []int
 	x, weights []float32
+	counts     []float64
 	start      float32
 	n          int
 }
@@ -159,6 +160,9 @@ func randomTaps(r *rand.Rand) tapsTask {
 	c := tapsTask{n: r.IntN(300), start: r.Float32()}
 	for range 1 + r.IntN(12) {
 		c.taps = append(c.taps, r.IntN(100))
+	}
+	for range c.n {
+		c.counts = append(c.counts, float64(1+r.IntN(9)))
 	}
 	c.x, c.weights = randomPixels(r, slices.Max(c.taps)+c.n), randomNumbers(r, len(c.taps))
 	return c
@@ -174,7 +178,7 @@ func TestTaps_EqualTheDefinition(t *testing.T) {
 				got[i] = make([]float32, c.n)
 			}
 			WeightTaps(got[0], c.x, c.taps, c.weights, c.start)
-			AddTaps(got[1], c.x, c.taps, c.start)
+			MeanTaps(got[1], c.x, c.taps, c.counts)
 			MaxTaps(got[2], c.x, c.taps, c.start)
 			undo()
 			if tier == Portable {
@@ -195,14 +199,14 @@ func TestTaps_EqualTheDefinition(t *testing.T) {
 
 // requireWindow compares the results of window i with float64.
 func requireWindow(t *testing.T, c tapsTask, i int, got [3]float32) {
-	weighted, added, top := float64(c.start), float64(c.start), float64(c.start)
+	weighted, mean, top := float64(c.start), 0.0, float64(c.start)
 	size := 1.0
 	for tap, at := range c.taps {
 		v := float64(c.x[at+i])
-		weighted, added, top = weighted+v*float64(c.weights[tap]), added+v, max(top, v)
+		weighted, mean, top = weighted+v*float64(c.weights[tap]), mean+v/c.counts[i], max(top, v)
 		size += math.Abs(v)
 	}
-	for j, want := range []float64{weighted, added, top} {
+	for j, want := range []float64{weighted, mean, top} {
 		if math.IsInf(want, 0) || want != want {
 			require.True(t, want == float64(got[j]) || want != want && got[j] != got[j], "%d: want %v, got %v", j, want, got[j])
 		} else {
@@ -253,7 +257,8 @@ func TestNormalize_EqualsTheDefinition(t *testing.T) {
 func TestTaps_PanicIfASliceIsTooShort(t *testing.T) {
 	v := make([]float32, 10)
 	require.PanicsWithValue(t, "kernel: 2 taps of 8 windows do not fit into an input of 10 numbers", func() { MaxTaps(v[:8], v, []int{0, 3}, 0) })
-	require.PanicsWithValue(t, "kernel: tap -1 is negative", func() { AddTaps(v[:8], v, []int{-1}, 0) })
-	require.Panics(t, func() { AddTaps(v[:8], v, nil, 0) })
+	require.PanicsWithValue(t, "kernel: tap -1 is negative", func() { MaxTaps(v[:8], v, []int{-1}, 0) })
+	require.Panics(t, func() { MaxTaps(v[:8], v, nil, 0) })
+	require.Panics(t, func() { MeanTaps(v[:2], v, []int{0}, make([]float64, 1)) })
 	require.Panics(t, func() { WeightTaps(v[:8], v, []int{0, 1}, v[:1:1], 0) })
 }

@@ -31,6 +31,7 @@ type convolution struct {
 	product *kernel.Filters
 	kept    bool // product serves later runs, too
 
+	planes  *planeWindows // nil unless each channel has filters of its own
 	windows *windowBlocks // nil if the pixels are copied to columns instead
 }
 
@@ -75,6 +76,11 @@ func (c *convolution) divide() blocks {
 
 // prepare computes everything that is the same for every run.
 func (c *convolution) prepare(ctx *ops.Context) error {
+	if c.channels == 1 && c.group > 1 && c.filters < minWindowFilters {
+		if c.planes = newPlaneWindows(c.rows, c.cols); c.planes != nil {
+			return nil
+		}
+	}
 	c.inner = [2]spatialAxis{c.rows, c.cols}
 	if c.rows.before+c.rows.after+c.cols.before+c.cols.after > 0 {
 		if !c.padsLittle() {
@@ -132,11 +138,15 @@ const maxColumnBytes = 400
 // run computes the output. Each element is the bias plus one tap after the other, so that
 // it depends neither on the blocks nor on the number of workers.
 func (c *convolution) run(ctx *ops.Context) error {
+	c.ctx = ctx
+	defer c.forget()
+	if p := c.planes; p != nil {
+		work := p.band * p.width * len(p.taps) / 8
+		return ctx.Do(c.images*c.group*p.bands, max(1, grain/max(1, work)), (*depthwiseLoop)(c))
+	}
 	if err := c.layOut(ctx); err != nil {
 		return err
 	}
-	c.ctx = ctx
-	defer c.forget()
 	n := c.blocks.count * c.group
 	switch c.source {
 	case fromGathered:

@@ -83,9 +83,9 @@ func main() {
 				t.windowTile(pixels, vectors)
 			}
 		}
-		for _, k := range []tapsKind{weighted, added, maximum} {
-			t.alongTaps(k)
-		}
+		t.alongTaps(weighted)
+		t.alongTaps(maximum)
+		t.meanTaps()
 		t.deal()
 		t.normalize()
 	}

@@ -96,16 +96,14 @@ type tapsKind int
 
 const (
 	weighted tapsKind = iota
-	added
 	maximum
 )
 
 // alongTaps computes windows of neighboring positions, whose pixels are neighbors, too.
 func (t *tiling) alongTaps(kind tapsKind) {
-	name := []string{"weightTaps", "addTaps", "maxTaps"}[kind] + t.suffix
+	name := []string{"weightTaps", "maxTaps"}[kind] + t.suffix
 	what := []string{
 		"start plus w[0]*x[taps[0]+i], then plus w[1]*x[taps[1]+i] and so on, in fused multiply-adds",
-		"x[taps[0]+i] + x[taps[1]+i] + ..., added to start one after the other",
 		"the maximum of start and all x[taps[t]+i]; NaN counts as larger than all numbers",
 	}[kind]
 	TEXT(name, NOSPLIT, "func(k int, taps *int, w, x, out *float32, n int, start float32)")
@@ -148,8 +146,6 @@ func (t *tiling) alongTaps(kind tapsKind) {
 			switch kind {
 			case weighted:
 				VFMADD231PS(from, entry, sum)
-			case added:
-				VADDPS(from, sum, sum)
 			default: // if one operand is NaN or both are zeros, the maximum is the old one
 				VMOVUPS(from, v)
 				if t.lanes == 16 {
@@ -177,6 +173,69 @@ func (t *tiling) alongTaps(kind tapsKind) {
 	}
 	VZEROUPPER()
 	RET()
+}
+
+// meanTaps is alongTaps for means, which are computed in float64.
+func (t *tiling) meanTaps() {
+	name := "meanTaps" + t.suffix
+	TEXT(name, NOSPLIT, "func(k int, taps *int, x, out *float32, counts *float64, n int)")
+	Doc(name+" sets out[i] to (x[taps[0]+i] + x[taps[1]+i] + ...) / counts[i] for i < n, computed in",
+		"float64. n is a multiple of half the number of lanes of a vector.")
+	Pragma("noescape")
+	k, taps, x := Load(Param("k"), GP64()), Load(Param("taps"), GP64()), Load(Param("x"), GP64())
+	out, counts, n := Load(Param("out"), GP64()), Load(Param("counts"), GP64()), Load(Param("n"), GP64())
+	tap, tapsLeft, at := GP64(), GP64(), GP64()
+	for _, vectors := range []int{4, 1} {
+		label := fmt.Sprintf("by%d", vectors)
+		Label(label)
+		CMPQ(n, U32(uint32(vectors*t.lanes/2)))
+		JL(LabelRef(fmt.Sprintf("end%d", vectors)))
+		for i := range vectors {
+			VPXOR(allY[i].AsX(), allY[i].AsX(), allY[i].AsX())
+		}
+		MOVQ(k, tapsLeft)
+		MOVQ(taps, tap)
+		Label("tap" + label)
+		MOVQ(Mem{Base: tap}, at)
+		LEAQ(Mem{Base: x, Index: at, Scale: 4}, at)
+		for i := range vectors {
+			VCVTPS2PD(Mem{Base: at, Disp: 2 * t.lanes * i}, t.register(4))
+			VADDPD(t.register(4), t.register(i), t.register(i))
+		}
+		ADDQ(Imm(8), tap)
+		DECQ(tapsLeft)
+		JNZ(LabelRef("tap" + label))
+		for i := range vectors {
+			VDIVPD(Mem{Base: counts, Disp: 4 * t.lanes * i}, t.register(i), t.register(i))
+			t.narrow(i)
+			VMOVUPS(t.half(i), Mem{Base: out, Disp: 2 * t.lanes * i})
+		}
+		ADDQ(I32(int32(2*t.lanes*vectors)), x)
+		ADDQ(I32(int32(2*t.lanes*vectors)), out)
+		ADDQ(I32(int32(4*t.lanes*vectors)), counts)
+		SUBQ(I32(int32(vectors*t.lanes/2)), n)
+		JMP(LabelRef(label))
+		Label(fmt.Sprintf("end%d", vectors))
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// half returns the lower half of a register.
+func (t *tiling) half(i int) reg.Register {
+	if t.lanes == 16 {
+		return allY[i]
+	}
+	return allY[i].AsX()
+}
+
+// narrow converts the float64 numbers of a register to float32 in its lower half.
+func (t *tiling) narrow(i int) {
+	if t.lanes == 16 {
+		VCVTPD2PS(t.register(i), t.half(i))
+	} else {
+		VCVTPD2PSY(t.register(i), t.half(i))
+	}
 }
 
 // deal separates the numbers in even places from those in odd places.
@@ -231,28 +290,16 @@ func (t *tiling) normalize() {
 	VBROADCASTSD(address("mean"), mean)
 	VBROADCASTSD(address("factor"), factor)
 	VBROADCASTSD(address("bias"), bias)
-	half := func(i int) reg.Register {
-		if t.lanes == 16 {
-			return allY[i]
-		}
-		return allX[i]
-	}
 	Label("vector")
 	VCVTPS2PD(Mem{Base: v}, x)
 	VSUBPD(mean, x, x)
 	VMULPD(factor, x, x)
 	VADDPD(bias, x, x)
-	if t.lanes == 16 {
-		VCVTPD2PS(x, half(3))
-	} else {
-		VCVTPD2PSY(x, half(3))
-	}
-	VMOVUPS(half(3), Mem{Base: v})
+	t.narrow(3)
+	VMOVUPS(t.half(3), Mem{Base: v})
 	ADDQ(I32(int32(2*t.lanes)), v)
 	SUBQ(I32(int32(t.lanes/2)), n)
 	JNZ(LabelRef("vector"))
 	VZEROUPPER()
 	RET()
 }
-
-var allX = []reg.VecPhysical{reg.X0, reg.X1, reg.X2, reg.X3}
