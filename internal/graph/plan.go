@@ -80,7 +80,7 @@ func (f *frame) build() error {
 			w.consts = append(w.consts, slot >= 0 && g.Consts[slot] != nil && (f.p.fixed || !f.p.IsWeight(g.Consts[slot])))
 		}
 		if err := p.step(f, s, w, types); err != nil {
-			return &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: err}
+			return s.named(err)
 		}
 	}
 	f.planned = p.budget.used

@@ -29,7 +29,14 @@ func (l *depthwiseLoop) Part(lo, hi int) error {
 				bias = c.bias[filter]
 			}
 			kernel.WeightTaps(b.results[:n], b.phases, p.taps, c.w[filter*taps:][:taps], bias)
-			p.store(c.out[(plane*c.filters+f)*positions:][:positions], b, band)
+			at := (plane*c.filters + f) * positions
+			p.store(c.out[at:][:positions], b, band)
+			if c.stages != nil {
+				first, last := p.rowsOf(band)
+				if err := apply(c.stages, at+first*c.cols.out, at+last*c.cols.out); err != nil {
+					return err
+				}
+			}
 			if err := watching.after(n * (1 + taps/8)); err != nil {
 				return err
 			}

@@ -26,20 +26,19 @@ const (
 	// A tile of windows has as many filters as a vector has lanes, or more, and all of its
 	// products run without a check of the context.
 	minWindowFilters = 8
+	minWindowTaps    = 16
 	maxWindowTaps    = 1 << 16
 
 	// The sums of a block stay in the first-level cache, or nearly.
 	blockWindows = 256
 )
 
-// suitsWindows reports whether the convolution reads its pixels from the images, with the
-// filters in the lanes of vectors. It needs no copies of the pixels, but its sums have to be
+// suitsTiles reports whether a convolution reads its pixels from the images, with the filters of a
+// group in the lanes of vectors. It needs no copies of the pixels, but its sums have to be
 // transposed: with few taps or few filters, that would take longer.
-func (c *convolution) suitsWindows() bool {
-	return c.filters >= minWindowFilters && c.taps() >= minWindowTaps && c.taps() <= maxWindowTaps
+func suitsTiles(filters, taps int) bool {
+	return filters >= minWindowFilters && taps >= minWindowTaps && taps <= maxWindowTaps
 }
-
-var minWindowTaps = 16
 
 // divideWindows returns the blocks of the convolution.
 func (c *convolution) divideWindows() *windowBlocks {
@@ -76,7 +75,7 @@ type windowLoop convolution
 
 // windowSums holds the sums of a block.
 type windowSums struct {
-	sums [blockWindows * kernel.MaxWidth]float32
+	sums, spare [blockWindows * kernel.MaxWidth]float32
 }
 
 var windowSumsPool = sync.Pool{New: func() any { return new(windowSums) }}
@@ -124,18 +123,42 @@ func (c *convolution) windowBlock(i int, s *windowSums) error {
 	n := last - first
 	if c.single() {
 		for j := range g.Cols {
-			copy(c.out[((col+j)*c.group+group)*c.filters+first:][:n], sums[j*width:])
+			at := ((col+j)*c.group+group)*c.filters + first
+			copy(c.out[at:][:n], sums[j*width:])
+			if err := apply(c.stages, at, at+n); err != nil {
+				return err
+			}
 		}
 		return nil
 	}
-	positions := c.rows.out * c.cols.out
-	out := c.out[((image*c.group+group)*c.filters+first)*positions:]
-	if g.Cols == c.cols.out {
-		kernel.Transpose(out[row*c.cols.out:], positions, sums, width, g.Rows*g.Cols, n)
+	if c.pools {
+		positions := (c.rows.out / 2) * (c.cols.out / 2)
+		c.poolBlock(c.out[((image*c.group+group)*c.filters+first)*positions:], positions, sums, s.spare[:], g, width, n, row, col)
 		return nil
 	}
-	for r := range g.Rows {
-		kernel.Transpose(out[(row+r)*c.cols.out+col:], positions, sums[r*g.Cols*width:], width, g.Cols, n)
+	positions := c.rows.out * c.cols.out
+	at := ((image*c.group+group)*c.filters + first) * positions
+	if g.Cols == c.cols.out { // the rows are adjacent
+		kernel.Transpose(c.out[at+row*c.cols.out:], positions, sums, width, g.Rows*g.Cols, n)
+	} else {
+		for r := range g.Rows {
+			kernel.Transpose(c.out[at+(row+r)*c.cols.out+col:], positions, sums[r*g.Cols*width:], width, g.Cols, n)
+		}
+	}
+	if c.stages == nil {
+		return nil
+	}
+	for f := range n {
+		for r := 0; r < g.Rows; r++ {
+			lo := at + f*positions + (row+r)*c.cols.out + col
+			hi := lo + g.Cols
+			if g.Cols == c.cols.out {
+				hi, r = lo+g.Rows*g.Cols, g.Rows
+			}
+			if err := apply(c.stages, lo, hi); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
