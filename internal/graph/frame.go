@@ -55,13 +55,16 @@ func (p *Program) newFrame(o RunOptions, changed map[*Step]*changedOp) *frame {
 		f = p.frames.Get().(*frame)
 	}
 	f.p, f.g, f.options, f.changedOps = p, p.Main, o, changed
+	if p.fused != nil && o.Observe == nil {
+		f.g = p.fused
+	}
 	return f
 }
 
 // isDefault reports whether an input of the run has its default value.
 func (f *frame) isDefault(input int) bool {
 	i := input - len(f.p.Inputs)
-	return f.g == f.p.Main && i >= 0 && f.inputs[input] == f.p.Optional[i].Default
+	return (f.g == f.p.Main || f.g == f.p.fused) && i >= 0 && f.inputs[input] == f.p.Optional[i].Default
 }
 
 // release keeps the frame for the next run, without the tensors that belong to the

@@ -81,7 +81,7 @@ func (f *frame) build() error {
 		values: make([]placement, len(g.Names)), constant: make([]bool, len(g.Names)),
 	}
 	for slot := range p.constant {
-		p.constant[slot] = types[slot] != nil && types[slot].Const != nil
+		p.constant[slot] = types[slot] != nil && types[slot].Const != nil && (f.p.fixed || !f.p.IsWeight(types[slot].Const))
 	}
 	for i := range g.Steps {
 		s, w := &g.Steps[i], &f.work[i]
@@ -90,7 +90,7 @@ func (f *frame) build() error {
 			w.consts = append(w.consts, slot >= 0 && p.constant[slot])
 		}
 		if err := p.step(f, s, w, types); err != nil {
-			return &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: err}
+			return s.named(err)
 		}
 	}
 	f.planned = p.budget.used

@@ -86,7 +86,7 @@ func StepError(ctx context.Context, s *Step, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
-	return &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: err}
+	return s.named(err)
 }
 
 // runStep computes the outputs of a step, and drops the values that no later step needs.

@@ -137,6 +137,9 @@ func FiltersBytes(count, m, k int) int64 {
 	return 4*int64(count)*int64((m+t.rows-1)/t.rows)*int64(k)*int64(t.left) + 8*int64(m+k)
 }
 
+// Active reports whether the filters have the layout of the active tier.
+func (f *Filters) Active() bool { return f.t == tilingOf(active()) }
+
 // Release allows later Filters to use the memory of f. f must not be used after it.
 func (f *Filters) Release() { filterPool.Put(f) }
 

@@ -14,7 +14,7 @@ import (
 
 // guarded moves a slice to memory that is surrounded by inaccessible pages. The
 // second one begins immediately after the last element.
-func guarded[T float32 | uint32 | int32 | uint8](t testing.TB, v *[]T) {
+func guarded[T float32 | float64 | uint32 | int32 | uint8](t testing.TB, v *[]T) {
 	t.Helper()
 	if len(*v) == 0 {
 		return

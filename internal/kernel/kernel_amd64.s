@@ -40498,6 +40498,1367 @@ vector:
 	VZEROUPPER
 	RET
 
+// func windows1x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows1x16AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVAPS Z0, Z1
+
+tap:
+	MOVQ             (CX), SI
+	LEAQ             (DX)(SI*4), SI
+	LEAQ             (SI)(DI*1), R8
+	VMOVUPS          (BX), Z2
+	VFMADD231PS.BCST (SI), Z2, Z0
+	VFMADD231PS.BCST (R8), Z2, Z1
+	ADDQ             $0x08, CX
+	ADDQ             $+64, BX
+	DECQ             AX
+	JNZ              tap
+	MOVQ             out+56(FP), AX
+	MOVQ             next+64(FP), CX
+	VMOVUPS          Z0, (AX)
+	LEAQ             (AX)(CX*4), AX
+	VMOVUPS          Z1, (AX)
+	VZEROUPPER
+	RET
+
+// func windows1x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows1x32AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+
+tap:
+	MOVQ         (CX), SI
+	LEAQ         (DX)(SI*4), SI
+	LEAQ         (SI)(DI*1), R8
+	VMOVUPS      (BX), Z4
+	VMOVUPS      64(BX), Z5
+	VBROADCASTSS (SI), Z6
+	VFMADD231PS  Z6, Z4, Z0
+	VFMADD231PS  Z6, Z5, Z1
+	VBROADCASTSS (R8), Z6
+	VFMADD231PS  Z6, Z4, Z2
+	VFMADD231PS  Z6, Z5, Z3
+	ADDQ         $0x08, CX
+	ADDQ         $+128, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z3, 64(AX)
+	VZEROUPPER
+	RET
+
+// func windows2x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows2x16AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+
+tap:
+	MOVQ             (CX), R8
+	LEAQ             (DX)(R8*4), R8
+	LEAQ             (R8)(DI*1), R9
+	VMOVUPS          (BX), Z4
+	VFMADD231PS.BCST (R8), Z4, Z0
+	VFMADD231PS.BCST (R8)(SI*1), Z4, Z1
+	VFMADD231PS.BCST (R9), Z4, Z2
+	VFMADD231PS.BCST (R9)(SI*1), Z4, Z3
+	ADDQ             $0x08, CX
+	ADDQ             $+64, BX
+	DECQ             AX
+	JNZ              tap
+	MOVQ             out+56(FP), AX
+	MOVQ             next+64(FP), CX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	LEAQ             (AX)(CX*4), AX
+	VMOVUPS          Z2, (AX)
+	VMOVUPS          Z3, 64(AX)
+	VZEROUPPER
+	RET
+
+// func windows2x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows2x32AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+
+tap:
+	MOVQ         (CX), R8
+	LEAQ         (DX)(R8*4), R8
+	LEAQ         (R8)(DI*1), R9
+	VMOVUPS      (BX), Z8
+	VMOVUPS      64(BX), Z9
+	VBROADCASTSS (R8), Z10
+	VFMADD231PS  Z10, Z8, Z0
+	VFMADD231PS  Z10, Z9, Z1
+	VBROADCASTSS (R8)(SI*1), Z10
+	VFMADD231PS  Z10, Z8, Z2
+	VFMADD231PS  Z10, Z9, Z3
+	VBROADCASTSS (R9), Z10
+	VFMADD231PS  Z10, Z8, Z4
+	VFMADD231PS  Z10, Z9, Z5
+	VBROADCASTSS (R9)(SI*1), Z10
+	VFMADD231PS  Z10, Z8, Z6
+	VFMADD231PS  Z10, Z9, Z7
+	ADDQ         $0x08, CX
+	ADDQ         $+128, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	VMOVUPS      Z6, 128(AX)
+	VMOVUPS      Z7, 192(AX)
+	VZEROUPPER
+	RET
+
+// func windows3x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows3x16AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+
+tap:
+	MOVQ             (CX), R8
+	LEAQ             (DX)(R8*4), R8
+	LEAQ             (R8)(DI*1), R9
+	VMOVUPS          (BX), Z6
+	VFMADD231PS.BCST (R8), Z6, Z0
+	VFMADD231PS.BCST (R8)(SI*1), Z6, Z1
+	VFMADD231PS.BCST (R8)(SI*2), Z6, Z2
+	VFMADD231PS.BCST (R9), Z6, Z3
+	VFMADD231PS.BCST (R9)(SI*1), Z6, Z4
+	VFMADD231PS.BCST (R9)(SI*2), Z6, Z5
+	ADDQ             $0x08, CX
+	ADDQ             $+64, BX
+	DECQ             AX
+	JNZ              tap
+	MOVQ             out+56(FP), AX
+	MOVQ             next+64(FP), CX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	VMOVUPS          Z2, 128(AX)
+	LEAQ             (AX)(CX*4), AX
+	VMOVUPS          Z3, (AX)
+	VMOVUPS          Z4, 64(AX)
+	VMOVUPS          Z5, 128(AX)
+	VZEROUPPER
+	RET
+
+// func windows3x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows3x32AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+
+tap:
+	MOVQ         (CX), R8
+	LEAQ         (DX)(R8*4), R8
+	LEAQ         (R8)(DI*1), R9
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VBROADCASTSS (R8), Z14
+	VFMADD231PS  Z14, Z12, Z0
+	VFMADD231PS  Z14, Z13, Z1
+	VBROADCASTSS (R8)(SI*1), Z14
+	VFMADD231PS  Z14, Z12, Z2
+	VFMADD231PS  Z14, Z13, Z3
+	VBROADCASTSS (R8)(SI*2), Z14
+	VFMADD231PS  Z14, Z12, Z4
+	VFMADD231PS  Z14, Z13, Z5
+	VBROADCASTSS (R9), Z14
+	VFMADD231PS  Z14, Z12, Z6
+	VFMADD231PS  Z14, Z13, Z7
+	VBROADCASTSS (R9)(SI*1), Z14
+	VFMADD231PS  Z14, Z12, Z8
+	VFMADD231PS  Z14, Z13, Z9
+	VBROADCASTSS (R9)(SI*2), Z14
+	VFMADD231PS  Z14, Z12, Z10
+	VFMADD231PS  Z14, Z13, Z11
+	ADDQ         $0x08, CX
+	ADDQ         $+128, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z4, 256(AX)
+	VMOVUPS      Z5, 320(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z7, 64(AX)
+	VMOVUPS      Z8, 128(AX)
+	VMOVUPS      Z9, 192(AX)
+	VMOVUPS      Z10, 256(AX)
+	VMOVUPS      Z11, 320(AX)
+	VZEROUPPER
+	RET
+
+// func windows4x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows4x16AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	LEAQ    (SI)(SI*2), R8
+
+tap:
+	MOVQ             (CX), R9
+	LEAQ             (DX)(R9*4), R9
+	LEAQ             (R9)(DI*1), R10
+	VMOVUPS          (BX), Z8
+	VFMADD231PS.BCST (R9), Z8, Z0
+	VFMADD231PS.BCST (R9)(SI*1), Z8, Z1
+	VFMADD231PS.BCST (R9)(SI*2), Z8, Z2
+	VFMADD231PS.BCST (R9)(R8*1), Z8, Z3
+	VFMADD231PS.BCST (R10), Z8, Z4
+	VFMADD231PS.BCST (R10)(SI*1), Z8, Z5
+	VFMADD231PS.BCST (R10)(SI*2), Z8, Z6
+	VFMADD231PS.BCST (R10)(R8*1), Z8, Z7
+	ADDQ             $0x08, CX
+	ADDQ             $+64, BX
+	DECQ             AX
+	JNZ              tap
+	MOVQ             out+56(FP), AX
+	MOVQ             next+64(FP), CX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	VMOVUPS          Z2, 128(AX)
+	VMOVUPS          Z3, 192(AX)
+	LEAQ             (AX)(CX*4), AX
+	VMOVUPS          Z4, (AX)
+	VMOVUPS          Z5, 64(AX)
+	VMOVUPS          Z6, 128(AX)
+	VMOVUPS          Z7, 192(AX)
+	VZEROUPPER
+	RET
+
+// func windows4x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows4x32AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	LEAQ    (SI)(SI*2), R8
+
+tap:
+	MOVQ         (CX), R9
+	LEAQ         (DX)(R9*4), R9
+	LEAQ         (R9)(DI*1), R10
+	VMOVUPS      (BX), Z16
+	VMOVUPS      64(BX), Z17
+	VBROADCASTSS (R9), Z18
+	VFMADD231PS  Z18, Z16, Z0
+	VFMADD231PS  Z18, Z17, Z1
+	VBROADCASTSS (R9)(SI*1), Z18
+	VFMADD231PS  Z18, Z16, Z2
+	VFMADD231PS  Z18, Z17, Z3
+	VBROADCASTSS (R9)(SI*2), Z18
+	VFMADD231PS  Z18, Z16, Z4
+	VFMADD231PS  Z18, Z17, Z5
+	VBROADCASTSS (R9)(R8*1), Z18
+	VFMADD231PS  Z18, Z16, Z6
+	VFMADD231PS  Z18, Z17, Z7
+	VBROADCASTSS (R10), Z18
+	VFMADD231PS  Z18, Z16, Z8
+	VFMADD231PS  Z18, Z17, Z9
+	VBROADCASTSS (R10)(SI*1), Z18
+	VFMADD231PS  Z18, Z16, Z10
+	VFMADD231PS  Z18, Z17, Z11
+	VBROADCASTSS (R10)(SI*2), Z18
+	VFMADD231PS  Z18, Z16, Z12
+	VFMADD231PS  Z18, Z17, Z13
+	VBROADCASTSS (R10)(R8*1), Z18
+	VFMADD231PS  Z18, Z16, Z14
+	VFMADD231PS  Z18, Z17, Z15
+	ADDQ         $0x08, CX
+	ADDQ         $+128, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z4, 256(AX)
+	VMOVUPS      Z5, 320(AX)
+	VMOVUPS      Z6, 384(AX)
+	VMOVUPS      Z7, 448(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      Z11, 192(AX)
+	VMOVUPS      Z12, 256(AX)
+	VMOVUPS      Z13, 320(AX)
+	VMOVUPS      Z14, 384(AX)
+	VMOVUPS      Z15, 448(AX)
+	VZEROUPPER
+	RET
+
+// func windows5x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows5x16AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	LEAQ    (SI)(SI*2), R8
+
+tap:
+	MOVQ             (CX), R9
+	LEAQ             (DX)(R9*4), R9
+	LEAQ             (R9)(DI*1), R10
+	VMOVUPS          (BX), Z10
+	VFMADD231PS.BCST (R9), Z10, Z0
+	VFMADD231PS.BCST (R9)(SI*1), Z10, Z1
+	VFMADD231PS.BCST (R9)(SI*2), Z10, Z2
+	VFMADD231PS.BCST (R9)(R8*1), Z10, Z3
+	VFMADD231PS.BCST (R9)(SI*4), Z10, Z4
+	VFMADD231PS.BCST (R10), Z10, Z5
+	VFMADD231PS.BCST (R10)(SI*1), Z10, Z6
+	VFMADD231PS.BCST (R10)(SI*2), Z10, Z7
+	VFMADD231PS.BCST (R10)(R8*1), Z10, Z8
+	VFMADD231PS.BCST (R10)(SI*4), Z10, Z9
+	ADDQ             $0x08, CX
+	ADDQ             $+64, BX
+	DECQ             AX
+	JNZ              tap
+	MOVQ             out+56(FP), AX
+	MOVQ             next+64(FP), CX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	VMOVUPS          Z2, 128(AX)
+	VMOVUPS          Z3, 192(AX)
+	VMOVUPS          Z4, 256(AX)
+	LEAQ             (AX)(CX*4), AX
+	VMOVUPS          Z5, (AX)
+	VMOVUPS          Z6, 64(AX)
+	VMOVUPS          Z7, 128(AX)
+	VMOVUPS          Z8, 192(AX)
+	VMOVUPS          Z9, 256(AX)
+	VZEROUPPER
+	RET
+
+// func windows5x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows5x32AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	LEAQ    (SI)(SI*2), R8
+
+tap:
+	MOVQ         (CX), R9
+	LEAQ         (DX)(R9*4), R9
+	LEAQ         (R9)(DI*1), R10
+	VMOVUPS      (BX), Z20
+	VMOVUPS      64(BX), Z21
+	VBROADCASTSS (R9), Z22
+	VFMADD231PS  Z22, Z20, Z0
+	VFMADD231PS  Z22, Z21, Z1
+	VBROADCASTSS (R9)(SI*1), Z22
+	VFMADD231PS  Z22, Z20, Z2
+	VFMADD231PS  Z22, Z21, Z3
+	VBROADCASTSS (R9)(SI*2), Z22
+	VFMADD231PS  Z22, Z20, Z4
+	VFMADD231PS  Z22, Z21, Z5
+	VBROADCASTSS (R9)(R8*1), Z22
+	VFMADD231PS  Z22, Z20, Z6
+	VFMADD231PS  Z22, Z21, Z7
+	VBROADCASTSS (R9)(SI*4), Z22
+	VFMADD231PS  Z22, Z20, Z8
+	VFMADD231PS  Z22, Z21, Z9
+	VBROADCASTSS (R10), Z22
+	VFMADD231PS  Z22, Z20, Z10
+	VFMADD231PS  Z22, Z21, Z11
+	VBROADCASTSS (R10)(SI*1), Z22
+	VFMADD231PS  Z22, Z20, Z12
+	VFMADD231PS  Z22, Z21, Z13
+	VBROADCASTSS (R10)(SI*2), Z22
+	VFMADD231PS  Z22, Z20, Z14
+	VFMADD231PS  Z22, Z21, Z15
+	VBROADCASTSS (R10)(R8*1), Z22
+	VFMADD231PS  Z22, Z20, Z16
+	VFMADD231PS  Z22, Z21, Z17
+	VBROADCASTSS (R10)(SI*4), Z22
+	VFMADD231PS  Z22, Z20, Z18
+	VFMADD231PS  Z22, Z21, Z19
+	ADDQ         $0x08, CX
+	ADDQ         $+128, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z4, 256(AX)
+	VMOVUPS      Z5, 320(AX)
+	VMOVUPS      Z6, 384(AX)
+	VMOVUPS      Z7, 448(AX)
+	VMOVUPS      Z8, 512(AX)
+	VMOVUPS      Z9, 576(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Z10, (AX)
+	VMOVUPS      Z11, 64(AX)
+	VMOVUPS      Z12, 128(AX)
+	VMOVUPS      Z13, 192(AX)
+	VMOVUPS      Z14, 256(AX)
+	VMOVUPS      Z15, 320(AX)
+	VMOVUPS      Z16, 384(AX)
+	VMOVUPS      Z17, 448(AX)
+	VMOVUPS      Z18, 512(AX)
+	VMOVUPS      Z19, 576(AX)
+	VZEROUPPER
+	RET
+
+// func windows6x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows6x16AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	LEAQ    (SI)(SI*2), R8
+	LEAQ    (R8)(SI*2), R9
+
+tap:
+	MOVQ             (CX), R10
+	LEAQ             (DX)(R10*4), R10
+	LEAQ             (R10)(DI*1), R11
+	VMOVUPS          (BX), Z12
+	VFMADD231PS.BCST (R10), Z12, Z0
+	VFMADD231PS.BCST (R10)(SI*1), Z12, Z1
+	VFMADD231PS.BCST (R10)(SI*2), Z12, Z2
+	VFMADD231PS.BCST (R10)(R8*1), Z12, Z3
+	VFMADD231PS.BCST (R10)(SI*4), Z12, Z4
+	VFMADD231PS.BCST (R10)(R9*1), Z12, Z5
+	VFMADD231PS.BCST (R11), Z12, Z6
+	VFMADD231PS.BCST (R11)(SI*1), Z12, Z7
+	VFMADD231PS.BCST (R11)(SI*2), Z12, Z8
+	VFMADD231PS.BCST (R11)(R8*1), Z12, Z9
+	VFMADD231PS.BCST (R11)(SI*4), Z12, Z10
+	VFMADD231PS.BCST (R11)(R9*1), Z12, Z11
+	ADDQ             $0x08, CX
+	ADDQ             $+64, BX
+	DECQ             AX
+	JNZ              tap
+	MOVQ             out+56(FP), AX
+	MOVQ             next+64(FP), CX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	VMOVUPS          Z2, 128(AX)
+	VMOVUPS          Z3, 192(AX)
+	VMOVUPS          Z4, 256(AX)
+	VMOVUPS          Z5, 320(AX)
+	LEAQ             (AX)(CX*4), AX
+	VMOVUPS          Z6, (AX)
+	VMOVUPS          Z7, 64(AX)
+	VMOVUPS          Z8, 128(AX)
+	VMOVUPS          Z9, 192(AX)
+	VMOVUPS          Z10, 256(AX)
+	VMOVUPS          Z11, 320(AX)
+	VZEROUPPER
+	RET
+
+// func windows6x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows6x32AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
+	LEAQ    (SI)(SI*2), R8
+	LEAQ    (R8)(SI*2), R9
+
+tap:
+	MOVQ         (CX), R10
+	LEAQ         (DX)(R10*4), R10
+	LEAQ         (R10)(DI*1), R11
+	VMOVUPS      (BX), Z24
+	VMOVUPS      64(BX), Z25
+	VBROADCASTSS (R10), Z26
+	VFMADD231PS  Z26, Z24, Z0
+	VFMADD231PS  Z26, Z25, Z1
+	VBROADCASTSS (R10)(SI*1), Z26
+	VFMADD231PS  Z26, Z24, Z2
+	VFMADD231PS  Z26, Z25, Z3
+	VBROADCASTSS (R10)(SI*2), Z26
+	VFMADD231PS  Z26, Z24, Z4
+	VFMADD231PS  Z26, Z25, Z5
+	VBROADCASTSS (R10)(R8*1), Z26
+	VFMADD231PS  Z26, Z24, Z6
+	VFMADD231PS  Z26, Z25, Z7
+	VBROADCASTSS (R10)(SI*4), Z26
+	VFMADD231PS  Z26, Z24, Z8
+	VFMADD231PS  Z26, Z25, Z9
+	VBROADCASTSS (R10)(R9*1), Z26
+	VFMADD231PS  Z26, Z24, Z10
+	VFMADD231PS  Z26, Z25, Z11
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z26, Z24, Z12
+	VFMADD231PS  Z26, Z25, Z13
+	VBROADCASTSS (R11)(SI*1), Z26
+	VFMADD231PS  Z26, Z24, Z14
+	VFMADD231PS  Z26, Z25, Z15
+	VBROADCASTSS (R11)(SI*2), Z26
+	VFMADD231PS  Z26, Z24, Z16
+	VFMADD231PS  Z26, Z25, Z17
+	VBROADCASTSS (R11)(R8*1), Z26
+	VFMADD231PS  Z26, Z24, Z18
+	VFMADD231PS  Z26, Z25, Z19
+	VBROADCASTSS (R11)(SI*4), Z26
+	VFMADD231PS  Z26, Z24, Z20
+	VFMADD231PS  Z26, Z25, Z21
+	VBROADCASTSS (R11)(R9*1), Z26
+	VFMADD231PS  Z26, Z24, Z22
+	VFMADD231PS  Z26, Z25, Z23
+	ADDQ         $0x08, CX
+	ADDQ         $+128, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z4, 256(AX)
+	VMOVUPS      Z5, 320(AX)
+	VMOVUPS      Z6, 384(AX)
+	VMOVUPS      Z7, 448(AX)
+	VMOVUPS      Z8, 512(AX)
+	VMOVUPS      Z9, 576(AX)
+	VMOVUPS      Z10, 640(AX)
+	VMOVUPS      Z11, 704(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z13, 64(AX)
+	VMOVUPS      Z14, 128(AX)
+	VMOVUPS      Z15, 192(AX)
+	VMOVUPS      Z16, 256(AX)
+	VMOVUPS      Z17, 320(AX)
+	VMOVUPS      Z18, 384(AX)
+	VMOVUPS      Z19, 448(AX)
+	VMOVUPS      Z20, 512(AX)
+	VMOVUPS      Z21, 576(AX)
+	VMOVUPS      Z22, 640(AX)
+	VMOVUPS      Z23, 704(AX)
+	VZEROUPPER
+	RET
+
+// func windows7x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows7x16AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	LEAQ    (SI)(SI*2), R8
+	LEAQ    (R8)(SI*2), R9
+
+tap:
+	MOVQ             (CX), R10
+	LEAQ             (DX)(R10*4), R10
+	LEAQ             (R10)(DI*1), R11
+	VMOVUPS          (BX), Z14
+	VFMADD231PS.BCST (R10), Z14, Z0
+	VFMADD231PS.BCST (R10)(SI*1), Z14, Z1
+	VFMADD231PS.BCST (R10)(SI*2), Z14, Z2
+	VFMADD231PS.BCST (R10)(R8*1), Z14, Z3
+	VFMADD231PS.BCST (R10)(SI*4), Z14, Z4
+	VFMADD231PS.BCST (R10)(R9*1), Z14, Z5
+	VFMADD231PS.BCST (R10)(R8*2), Z14, Z6
+	VFMADD231PS.BCST (R11), Z14, Z7
+	VFMADD231PS.BCST (R11)(SI*1), Z14, Z8
+	VFMADD231PS.BCST (R11)(SI*2), Z14, Z9
+	VFMADD231PS.BCST (R11)(R8*1), Z14, Z10
+	VFMADD231PS.BCST (R11)(SI*4), Z14, Z11
+	VFMADD231PS.BCST (R11)(R9*1), Z14, Z12
+	VFMADD231PS.BCST (R11)(R8*2), Z14, Z13
+	ADDQ             $0x08, CX
+	ADDQ             $+64, BX
+	DECQ             AX
+	JNZ              tap
+	MOVQ             out+56(FP), AX
+	MOVQ             next+64(FP), CX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	VMOVUPS          Z2, 128(AX)
+	VMOVUPS          Z3, 192(AX)
+	VMOVUPS          Z4, 256(AX)
+	VMOVUPS          Z5, 320(AX)
+	VMOVUPS          Z6, 384(AX)
+	LEAQ             (AX)(CX*4), AX
+	VMOVUPS          Z7, (AX)
+	VMOVUPS          Z8, 64(AX)
+	VMOVUPS          Z9, 128(AX)
+	VMOVUPS          Z10, 192(AX)
+	VMOVUPS          Z11, 256(AX)
+	VMOVUPS          Z12, 320(AX)
+	VMOVUPS          Z13, 384(AX)
+	VZEROUPPER
+	RET
+
+// func windows7x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows7x32AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
+	VMOVAPS Z0, Z24
+	VMOVAPS Z1, Z25
+	VMOVAPS Z0, Z26
+	VMOVAPS Z1, Z27
+	LEAQ    (SI)(SI*2), R8
+	LEAQ    (R8)(SI*2), R9
+
+tap:
+	MOVQ         (CX), R10
+	LEAQ         (DX)(R10*4), R10
+	LEAQ         (R10)(DI*1), R11
+	VMOVUPS      (BX), Z28
+	VMOVUPS      64(BX), Z29
+	VBROADCASTSS (R10), Z30
+	VFMADD231PS  Z30, Z28, Z0
+	VFMADD231PS  Z30, Z29, Z1
+	VBROADCASTSS (R10)(SI*1), Z30
+	VFMADD231PS  Z30, Z28, Z2
+	VFMADD231PS  Z30, Z29, Z3
+	VBROADCASTSS (R10)(SI*2), Z30
+	VFMADD231PS  Z30, Z28, Z4
+	VFMADD231PS  Z30, Z29, Z5
+	VBROADCASTSS (R10)(R8*1), Z30
+	VFMADD231PS  Z30, Z28, Z6
+	VFMADD231PS  Z30, Z29, Z7
+	VBROADCASTSS (R10)(SI*4), Z30
+	VFMADD231PS  Z30, Z28, Z8
+	VFMADD231PS  Z30, Z29, Z9
+	VBROADCASTSS (R10)(R9*1), Z30
+	VFMADD231PS  Z30, Z28, Z10
+	VFMADD231PS  Z30, Z29, Z11
+	VBROADCASTSS (R10)(R8*2), Z30
+	VFMADD231PS  Z30, Z28, Z12
+	VFMADD231PS  Z30, Z29, Z13
+	VBROADCASTSS (R11), Z30
+	VFMADD231PS  Z30, Z28, Z14
+	VFMADD231PS  Z30, Z29, Z15
+	VBROADCASTSS (R11)(SI*1), Z30
+	VFMADD231PS  Z30, Z28, Z16
+	VFMADD231PS  Z30, Z29, Z17
+	VBROADCASTSS (R11)(SI*2), Z30
+	VFMADD231PS  Z30, Z28, Z18
+	VFMADD231PS  Z30, Z29, Z19
+	VBROADCASTSS (R11)(R8*1), Z30
+	VFMADD231PS  Z30, Z28, Z20
+	VFMADD231PS  Z30, Z29, Z21
+	VBROADCASTSS (R11)(SI*4), Z30
+	VFMADD231PS  Z30, Z28, Z22
+	VFMADD231PS  Z30, Z29, Z23
+	VBROADCASTSS (R11)(R9*1), Z30
+	VFMADD231PS  Z30, Z28, Z24
+	VFMADD231PS  Z30, Z29, Z25
+	VBROADCASTSS (R11)(R8*2), Z30
+	VFMADD231PS  Z30, Z28, Z26
+	VFMADD231PS  Z30, Z29, Z27
+	ADDQ         $0x08, CX
+	ADDQ         $+128, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z4, 256(AX)
+	VMOVUPS      Z5, 320(AX)
+	VMOVUPS      Z6, 384(AX)
+	VMOVUPS      Z7, 448(AX)
+	VMOVUPS      Z8, 512(AX)
+	VMOVUPS      Z9, 576(AX)
+	VMOVUPS      Z10, 640(AX)
+	VMOVUPS      Z11, 704(AX)
+	VMOVUPS      Z12, 768(AX)
+	VMOVUPS      Z13, 832(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Z14, (AX)
+	VMOVUPS      Z15, 64(AX)
+	VMOVUPS      Z16, 128(AX)
+	VMOVUPS      Z17, 192(AX)
+	VMOVUPS      Z18, 256(AX)
+	VMOVUPS      Z19, 320(AX)
+	VMOVUPS      Z20, 384(AX)
+	VMOVUPS      Z21, 448(AX)
+	VMOVUPS      Z22, 512(AX)
+	VMOVUPS      Z23, 576(AX)
+	VMOVUPS      Z24, 640(AX)
+	VMOVUPS      Z25, 704(AX)
+	VMOVUPS      Z26, 768(AX)
+	VMOVUPS      Z27, 832(AX)
+	VZEROUPPER
+	RET
+
+// func weightTapsAVX512(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
+// Requires: AVX, AVX512F
+TEXT ·weightTapsAVX512(SB), NOSPLIT, $0-52
+	MOVQ         k+0(FP), AX
+	MOVQ         taps+8(FP), CX
+	MOVQ         x+24(FP), DX
+	MOVQ         out+32(FP), BX
+	MOVQ         n+40(FP), SI
+	MOVQ         w+16(FP), DI
+	VBROADCASTSS start+48(FP), Z8
+
+by8:
+	CMPQ    SI, $0x00000080
+	JL      end8
+	VMOVAPS Z8, Z0
+	VMOVAPS Z8, Z1
+	VMOVAPS Z8, Z2
+	VMOVAPS Z8, Z3
+	VMOVAPS Z8, Z4
+	VMOVAPS Z8, Z5
+	VMOVAPS Z8, Z6
+	VMOVAPS Z8, Z7
+	MOVQ    AX, R9
+	MOVQ    CX, R8
+	MOVQ    DI, R10
+
+tapby8:
+	MOVQ         (R8), R11
+	LEAQ         (DX)(R11*4), R11
+	VBROADCASTSS (R10), Z9
+	ADDQ         $0x04, R10
+	VFMADD231PS  (R11), Z9, Z0
+	VFMADD231PS  64(R11), Z9, Z1
+	VFMADD231PS  128(R11), Z9, Z2
+	VFMADD231PS  192(R11), Z9, Z3
+	VFMADD231PS  256(R11), Z9, Z4
+	VFMADD231PS  320(R11), Z9, Z5
+	VFMADD231PS  384(R11), Z9, Z6
+	VFMADD231PS  448(R11), Z9, Z7
+	ADDQ         $0x08, R8
+	DECQ         R9
+	JNZ          tapby8
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, 64(BX)
+	VMOVUPS      Z2, 128(BX)
+	VMOVUPS      Z3, 192(BX)
+	VMOVUPS      Z4, 256(BX)
+	VMOVUPS      Z5, 320(BX)
+	VMOVUPS      Z6, 384(BX)
+	VMOVUPS      Z7, 448(BX)
+	ADDQ         $+512, DX
+	ADDQ         $+512, BX
+	SUBQ         $+128, SI
+	JMP          by8
+
+end8:
+by4:
+	CMPQ    SI, $0x00000040
+	JL      end4
+	VMOVAPS Z8, Z0
+	VMOVAPS Z8, Z1
+	VMOVAPS Z8, Z2
+	VMOVAPS Z8, Z3
+	MOVQ    AX, R9
+	MOVQ    CX, R8
+	MOVQ    DI, R10
+
+tapby4:
+	MOVQ         (R8), R11
+	LEAQ         (DX)(R11*4), R11
+	VBROADCASTSS (R10), Z9
+	ADDQ         $0x04, R10
+	VFMADD231PS  (R11), Z9, Z0
+	VFMADD231PS  64(R11), Z9, Z1
+	VFMADD231PS  128(R11), Z9, Z2
+	VFMADD231PS  192(R11), Z9, Z3
+	ADDQ         $0x08, R8
+	DECQ         R9
+	JNZ          tapby4
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, 64(BX)
+	VMOVUPS      Z2, 128(BX)
+	VMOVUPS      Z3, 192(BX)
+	ADDQ         $+256, DX
+	ADDQ         $+256, BX
+	SUBQ         $+64, SI
+	JMP          by4
+
+end4:
+by1:
+	CMPQ    SI, $0x00000010
+	JL      end1
+	VMOVAPS Z8, Z0
+	MOVQ    AX, R9
+	MOVQ    CX, R8
+	MOVQ    DI, R10
+
+tapby1:
+	MOVQ         (R8), R11
+	LEAQ         (DX)(R11*4), R11
+	VBROADCASTSS (R10), Z9
+	ADDQ         $0x04, R10
+	VFMADD231PS  (R11), Z9, Z0
+	ADDQ         $0x08, R8
+	DECQ         R9
+	JNZ          tapby1
+	VMOVUPS      Z0, (BX)
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	SUBQ         $+16, SI
+	JMP          by1
+
+end1:
+	VZEROUPPER
+	RET
+
+// func maxTapsAVX512(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
+// Requires: AVX, AVX512F
+TEXT ·maxTapsAVX512(SB), NOSPLIT, $0-52
+	MOVQ         k+0(FP), AX
+	MOVQ         taps+8(FP), CX
+	MOVQ         x+24(FP), DX
+	MOVQ         out+32(FP), BX
+	MOVQ         n+40(FP), SI
+	VBROADCASTSS start+48(FP), Z8
+
+by8:
+	CMPQ    SI, $0x00000080
+	JL      end8
+	VMOVAPS Z8, Z0
+	VMOVAPS Z8, Z1
+	VMOVAPS Z8, Z2
+	VMOVAPS Z8, Z3
+	VMOVAPS Z8, Z4
+	VMOVAPS Z8, Z5
+	VMOVAPS Z8, Z6
+	VMOVAPS Z8, Z7
+	MOVQ    AX, R8
+	MOVQ    CX, DI
+
+tapby8:
+	MOVQ    (DI), R9
+	LEAQ    (DX)(R9*4), R9
+	VMOVUPS (R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z0, Z10, Z0
+	VMOVAPS Z10, K1, Z0
+	VMOVUPS 64(R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z1, Z10, Z1
+	VMOVAPS Z10, K1, Z1
+	VMOVUPS 128(R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z2, Z10, Z2
+	VMOVAPS Z10, K1, Z2
+	VMOVUPS 192(R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z3, Z10, Z3
+	VMOVAPS Z10, K1, Z3
+	VMOVUPS 256(R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z4, Z10, Z4
+	VMOVAPS Z10, K1, Z4
+	VMOVUPS 320(R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z5, Z10, Z5
+	VMOVAPS Z10, K1, Z5
+	VMOVUPS 384(R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z6, Z10, Z6
+	VMOVAPS Z10, K1, Z6
+	VMOVUPS 448(R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z7, Z10, Z7
+	VMOVAPS Z10, K1, Z7
+	ADDQ    $0x08, DI
+	DECQ    R8
+	JNZ     tapby8
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	ADDQ    $+512, DX
+	ADDQ    $+512, BX
+	SUBQ    $+128, SI
+	JMP     by8
+
+end8:
+by4:
+	CMPQ    SI, $0x00000040
+	JL      end4
+	VMOVAPS Z8, Z0
+	VMOVAPS Z8, Z1
+	VMOVAPS Z8, Z2
+	VMOVAPS Z8, Z3
+	MOVQ    AX, R8
+	MOVQ    CX, DI
+
+tapby4:
+	MOVQ    (DI), R9
+	LEAQ    (DX)(R9*4), R9
+	VMOVUPS (R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z0, Z10, Z0
+	VMOVAPS Z10, K1, Z0
+	VMOVUPS 64(R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z1, Z10, Z1
+	VMOVAPS Z10, K1, Z1
+	VMOVUPS 128(R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z2, Z10, Z2
+	VMOVAPS Z10, K1, Z2
+	VMOVUPS 192(R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z3, Z10, Z3
+	VMOVAPS Z10, K1, Z3
+	ADDQ    $0x08, DI
+	DECQ    R8
+	JNZ     tapby4
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+64, SI
+	JMP     by4
+
+end4:
+by1:
+	CMPQ    SI, $0x00000010
+	JL      end1
+	VMOVAPS Z8, Z0
+	MOVQ    AX, R8
+	MOVQ    CX, DI
+
+tapby1:
+	MOVQ    (DI), R9
+	LEAQ    (DX)(R9*4), R9
+	VMOVUPS (R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z0, Z10, Z0
+	VMOVAPS Z10, K1, Z0
+	ADDQ    $0x08, DI
+	DECQ    R8
+	JNZ     tapby1
+	VMOVUPS Z0, (BX)
+	ADDQ    $+64, DX
+	ADDQ    $+64, BX
+	SUBQ    $+16, SI
+	JMP     by1
+
+end1:
+	VZEROUPPER
+	RET
+
+// func meanTapsAVX512(k int, taps *int, x *float32, out *float32, counts *float64, n int)
+// Requires: AVX, AVX512F
+TEXT ·meanTapsAVX512(SB), NOSPLIT, $0-48
+	MOVQ k+0(FP), AX
+	MOVQ taps+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ out+24(FP), BX
+	MOVQ counts+32(FP), SI
+	MOVQ n+40(FP), DI
+
+by4:
+	CMPQ  DI, $0x00000020
+	JL    end4
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	MOVQ  AX, R9
+	MOVQ  CX, R8
+
+tapby4:
+	MOVQ      (R8), R10
+	LEAQ      (DX)(R10*4), R10
+	VCVTPS2PD (R10), Z4
+	VADDPD    Z4, Z0, Z0
+	VCVTPS2PD 32(R10), Z4
+	VADDPD    Z4, Z1, Z1
+	VCVTPS2PD 64(R10), Z4
+	VADDPD    Z4, Z2, Z2
+	VCVTPS2PD 96(R10), Z4
+	VADDPD    Z4, Z3, Z3
+	ADDQ      $0x08, R8
+	DECQ      R9
+	JNZ       tapby4
+	VDIVPD    (SI), Z0, Z0
+	VCVTPD2PS Z0, Y0
+	VMOVUPS   Y0, (BX)
+	VDIVPD    64(SI), Z1, Z1
+	VCVTPD2PS Z1, Y1
+	VMOVUPS   Y1, 32(BX)
+	VDIVPD    128(SI), Z2, Z2
+	VCVTPD2PS Z2, Y2
+	VMOVUPS   Y2, 64(BX)
+	VDIVPD    192(SI), Z3, Z3
+	VCVTPD2PS Z3, Y3
+	VMOVUPS   Y3, 96(BX)
+	ADDQ      $+128, DX
+	ADDQ      $+128, BX
+	ADDQ      $+256, SI
+	SUBQ      $+32, DI
+	JMP       by4
+
+end4:
+by1:
+	CMPQ  DI, $0x00000008
+	JL    end1
+	VPXOR X0, X0, X0
+	MOVQ  AX, R9
+	MOVQ  CX, R8
+
+tapby1:
+	MOVQ      (R8), R10
+	LEAQ      (DX)(R10*4), R10
+	VCVTPS2PD (R10), Z4
+	VADDPD    Z4, Z0, Z0
+	ADDQ      $0x08, R8
+	DECQ      R9
+	JNZ       tapby1
+	VDIVPD    (SI), Z0, Z0
+	VCVTPD2PS Z0, Y0
+	VMOVUPS   Y0, (BX)
+	ADDQ      $+32, DX
+	ADDQ      $+32, BX
+	ADDQ      $+64, SI
+	SUBQ      $+8, DI
+	JMP       by1
+
+end1:
+	VZEROUPPER
+	RET
+
+// func dealAVX512(even *float32, odd *float32, x *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·dealAVX512(SB), NOSPLIT, $0-32
+	MOVQ    even+0(FP), AX
+	MOVQ    odd+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), BX
+	VMOVUPS numbers<>+128(SB), Z3
+	VMOVUPS numbers<>+256(SB), Z4
+
+vector:
+	VMOVUPS   (DX), Z0
+	VMOVUPS   64(DX), Z1
+	VMOVAPS   Z0, Z2
+	VPERMT2PS Z1, Z3, Z2
+	VPERMT2PS Z1, Z4, Z0
+	VMOVUPS   Z2, (AX)
+	VMOVUPS   Z0, (CX)
+	ADDQ      $+128, DX
+	ADDQ      $+64, AX
+	ADDQ      $+64, CX
+	SUBQ      $+16, BX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func normalizeAVX512(v *float32, n int, mean float64, factor float64, bias float64)
+// Requires: AVX, AVX512F
+TEXT ·normalizeAVX512(SB), NOSPLIT, $0-40
+	MOVQ         v+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSD mean+16(FP), Z0
+	VBROADCASTSD factor+24(FP), Z1
+	VBROADCASTSD bias+32(FP), Z2
+
+vector:
+	VCVTPS2PD (AX), Z3
+	VSUBPD    Z0, Z3, Z3
+	VMULPD    Z1, Z3, Z3
+	VADDPD    Z2, Z3, Z3
+	VCVTPD2PS Z3, Y3
+	VMOVUPS   Y3, (AX)
+	ADDQ      $+32, AX
+	SUBQ      $+8, CX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
 // func gemm1x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·gemm1x8AVX2(SB), NOSPLIT, $0-48
@@ -41989,6 +43350,698 @@ vector:
 	JL      vector
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, (CX)
+	VZEROUPPER
+	RET
+
+// func windows1x8AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, FMA3
+TEXT ·windows1x8AVX2(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), SI
+	VMOVUPS (SI), Y0
+	VMOVAPS Y0, Y1
+
+tap:
+	MOVQ         (CX), SI
+	LEAQ         (DX)(SI*4), SI
+	LEAQ         (SI)(DI*1), R8
+	VMOVUPS      (BX), Y2
+	VBROADCASTSS (SI), Y3
+	VFMADD231PS  Y3, Y2, Y0
+	VBROADCASTSS (R8), Y3
+	VFMADD231PS  Y3, Y2, Y1
+	ADDQ         $0x08, CX
+	ADDQ         $+32, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Y0, (AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Y1, (AX)
+	VZEROUPPER
+	RET
+
+// func windows1x16AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, FMA3
+TEXT ·windows1x16AVX2(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), SI
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+
+tap:
+	MOVQ         (CX), SI
+	LEAQ         (DX)(SI*4), SI
+	LEAQ         (SI)(DI*1), R8
+	VMOVUPS      (BX), Y4
+	VMOVUPS      32(BX), Y5
+	VBROADCASTSS (SI), Y6
+	VFMADD231PS  Y6, Y4, Y0
+	VFMADD231PS  Y6, Y5, Y1
+	VBROADCASTSS (R8), Y6
+	VFMADD231PS  Y6, Y4, Y2
+	VFMADD231PS  Y6, Y5, Y3
+	ADDQ         $0x08, CX
+	ADDQ         $+64, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func windows2x8AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, FMA3
+TEXT ·windows2x8AVX2(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+
+tap:
+	MOVQ         (CX), R8
+	LEAQ         (DX)(R8*4), R8
+	LEAQ         (R8)(DI*1), R9
+	VMOVUPS      (BX), Y4
+	VBROADCASTSS (R8), Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VBROADCASTSS (R8)(SI*1), Y5
+	VFMADD231PS  Y5, Y4, Y1
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y5, Y4, Y2
+	VBROADCASTSS (R9)(SI*1), Y5
+	VFMADD231PS  Y5, Y4, Y3
+	ADDQ         $0x08, CX
+	ADDQ         $+32, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func windows2x16AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, FMA3
+TEXT ·windows2x16AVX2(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Y0
+	VMOVUPS 32(R8), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+
+tap:
+	MOVQ         (CX), R8
+	LEAQ         (DX)(R8*4), R8
+	LEAQ         (R8)(DI*1), R9
+	VMOVUPS      (BX), Y8
+	VMOVUPS      32(BX), Y9
+	VBROADCASTSS (R8), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS (R8)(SI*1), Y10
+	VFMADD231PS  Y10, Y8, Y2
+	VFMADD231PS  Y10, Y9, Y3
+	VBROADCASTSS (R9), Y10
+	VFMADD231PS  Y10, Y8, Y4
+	VFMADD231PS  Y10, Y9, Y5
+	VBROADCASTSS (R9)(SI*1), Y10
+	VFMADD231PS  Y10, Y8, Y6
+	VFMADD231PS  Y10, Y9, Y7
+	ADDQ         $0x08, CX
+	ADDQ         $+64, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	VMOVUPS      Y6, 64(AX)
+	VMOVUPS      Y7, 96(AX)
+	VZEROUPPER
+	RET
+
+// func windows3x8AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, FMA3
+TEXT ·windows3x8AVX2(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+
+tap:
+	MOVQ         (CX), R8
+	LEAQ         (DX)(R8*4), R8
+	LEAQ         (R8)(DI*1), R9
+	VMOVUPS      (BX), Y6
+	VBROADCASTSS (R8), Y7
+	VFMADD231PS  Y7, Y6, Y0
+	VBROADCASTSS (R8)(SI*1), Y7
+	VFMADD231PS  Y7, Y6, Y1
+	VBROADCASTSS (R8)(SI*2), Y7
+	VFMADD231PS  Y7, Y6, Y2
+	VBROADCASTSS (R9), Y7
+	VFMADD231PS  Y7, Y6, Y3
+	VBROADCASTSS (R9)(SI*1), Y7
+	VFMADD231PS  Y7, Y6, Y4
+	VBROADCASTSS (R9)(SI*2), Y7
+	VFMADD231PS  Y7, Y6, Y5
+	ADDQ         $0x08, CX
+	ADDQ         $+32, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Y3, (AX)
+	VMOVUPS      Y4, 32(AX)
+	VMOVUPS      Y5, 64(AX)
+	VZEROUPPER
+	RET
+
+// func windows3x16AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, FMA3
+TEXT ·windows3x16AVX2(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Y0
+	VMOVUPS 32(R8), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y1, Y11
+
+tap:
+	MOVQ         (CX), R8
+	LEAQ         (DX)(R8*4), R8
+	LEAQ         (R8)(DI*1), R9
+	VMOVUPS      (BX), Y12
+	VMOVUPS      32(BX), Y13
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (R8)(SI*1), Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VFMADD231PS  Y14, Y13, Y3
+	VBROADCASTSS (R8)(SI*2), Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (R9), Y14
+	VFMADD231PS  Y14, Y12, Y6
+	VFMADD231PS  Y14, Y13, Y7
+	VBROADCASTSS (R9)(SI*1), Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VBROADCASTSS (R9)(SI*2), Y14
+	VFMADD231PS  Y14, Y12, Y10
+	VFMADD231PS  Y14, Y13, Y11
+	ADDQ         $0x08, CX
+	ADDQ         $+64, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      Y9, 96(AX)
+	VMOVUPS      Y10, 128(AX)
+	VMOVUPS      Y11, 160(AX)
+	VZEROUPPER
+	RET
+
+// func weightTapsAVX2(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
+// Requires: AVX, FMA3
+TEXT ·weightTapsAVX2(SB), NOSPLIT, $0-52
+	MOVQ         k+0(FP), AX
+	MOVQ         taps+8(FP), CX
+	MOVQ         x+24(FP), DX
+	MOVQ         out+32(FP), BX
+	MOVQ         n+40(FP), SI
+	MOVQ         w+16(FP), DI
+	VBROADCASTSS start+48(FP), Y8
+
+by8:
+	CMPQ    SI, $0x00000040
+	JL      end8
+	VMOVAPS Y8, Y0
+	VMOVAPS Y8, Y1
+	VMOVAPS Y8, Y2
+	VMOVAPS Y8, Y3
+	VMOVAPS Y8, Y4
+	VMOVAPS Y8, Y5
+	VMOVAPS Y8, Y6
+	VMOVAPS Y8, Y7
+	MOVQ    AX, R9
+	MOVQ    CX, R8
+	MOVQ    DI, R10
+
+tapby8:
+	MOVQ         (R8), R11
+	LEAQ         (DX)(R11*4), R11
+	VBROADCASTSS (R10), Y9
+	ADDQ         $0x04, R10
+	VFMADD231PS  (R11), Y9, Y0
+	VFMADD231PS  32(R11), Y9, Y1
+	VFMADD231PS  64(R11), Y9, Y2
+	VFMADD231PS  96(R11), Y9, Y3
+	VFMADD231PS  128(R11), Y9, Y4
+	VFMADD231PS  160(R11), Y9, Y5
+	VFMADD231PS  192(R11), Y9, Y6
+	VFMADD231PS  224(R11), Y9, Y7
+	ADDQ         $0x08, R8
+	DECQ         R9
+	JNZ          tapby8
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, 32(BX)
+	VMOVUPS      Y2, 64(BX)
+	VMOVUPS      Y3, 96(BX)
+	VMOVUPS      Y4, 128(BX)
+	VMOVUPS      Y5, 160(BX)
+	VMOVUPS      Y6, 192(BX)
+	VMOVUPS      Y7, 224(BX)
+	ADDQ         $+256, DX
+	ADDQ         $+256, BX
+	SUBQ         $+64, SI
+	JMP          by8
+
+end8:
+by4:
+	CMPQ    SI, $0x00000020
+	JL      end4
+	VMOVAPS Y8, Y0
+	VMOVAPS Y8, Y1
+	VMOVAPS Y8, Y2
+	VMOVAPS Y8, Y3
+	MOVQ    AX, R9
+	MOVQ    CX, R8
+	MOVQ    DI, R10
+
+tapby4:
+	MOVQ         (R8), R11
+	LEAQ         (DX)(R11*4), R11
+	VBROADCASTSS (R10), Y9
+	ADDQ         $0x04, R10
+	VFMADD231PS  (R11), Y9, Y0
+	VFMADD231PS  32(R11), Y9, Y1
+	VFMADD231PS  64(R11), Y9, Y2
+	VFMADD231PS  96(R11), Y9, Y3
+	ADDQ         $0x08, R8
+	DECQ         R9
+	JNZ          tapby4
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, 32(BX)
+	VMOVUPS      Y2, 64(BX)
+	VMOVUPS      Y3, 96(BX)
+	ADDQ         $+128, DX
+	ADDQ         $+128, BX
+	SUBQ         $+32, SI
+	JMP          by4
+
+end4:
+by1:
+	CMPQ    SI, $0x00000008
+	JL      end1
+	VMOVAPS Y8, Y0
+	MOVQ    AX, R9
+	MOVQ    CX, R8
+	MOVQ    DI, R10
+
+tapby1:
+	MOVQ         (R8), R11
+	LEAQ         (DX)(R11*4), R11
+	VBROADCASTSS (R10), Y9
+	ADDQ         $0x04, R10
+	VFMADD231PS  (R11), Y9, Y0
+	ADDQ         $0x08, R8
+	DECQ         R9
+	JNZ          tapby1
+	VMOVUPS      Y0, (BX)
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	SUBQ         $+8, SI
+	JMP          by1
+
+end1:
+	VZEROUPPER
+	RET
+
+// func maxTapsAVX2(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
+// Requires: AVX
+TEXT ·maxTapsAVX2(SB), NOSPLIT, $0-52
+	MOVQ         k+0(FP), AX
+	MOVQ         taps+8(FP), CX
+	MOVQ         x+24(FP), DX
+	MOVQ         out+32(FP), BX
+	MOVQ         n+40(FP), SI
+	VBROADCASTSS start+48(FP), Y8
+
+by8:
+	CMPQ    SI, $0x00000040
+	JL      end8
+	VMOVAPS Y8, Y0
+	VMOVAPS Y8, Y1
+	VMOVAPS Y8, Y2
+	VMOVAPS Y8, Y3
+	VMOVAPS Y8, Y4
+	VMOVAPS Y8, Y5
+	VMOVAPS Y8, Y6
+	VMOVAPS Y8, Y7
+	MOVQ    AX, R8
+	MOVQ    CX, DI
+
+tapby8:
+	MOVQ      (DI), R9
+	LEAQ      (DX)(R9*4), R9
+	VMOVUPS   (R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y0, Y10, Y0
+	VBLENDVPS Y11, Y10, Y0, Y0
+	VMOVUPS   32(R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y1, Y10, Y1
+	VBLENDVPS Y11, Y10, Y1, Y1
+	VMOVUPS   64(R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y2, Y10, Y2
+	VBLENDVPS Y11, Y10, Y2, Y2
+	VMOVUPS   96(R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y3, Y10, Y3
+	VBLENDVPS Y11, Y10, Y3, Y3
+	VMOVUPS   128(R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y4, Y10, Y4
+	VBLENDVPS Y11, Y10, Y4, Y4
+	VMOVUPS   160(R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y5, Y10, Y5
+	VBLENDVPS Y11, Y10, Y5, Y5
+	VMOVUPS   192(R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y6, Y10, Y6
+	VBLENDVPS Y11, Y10, Y6, Y6
+	VMOVUPS   224(R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y7, Y10, Y7
+	VBLENDVPS Y11, Y10, Y7, Y7
+	ADDQ      $0x08, DI
+	DECQ      R8
+	JNZ       tapby8
+	VMOVUPS   Y0, (BX)
+	VMOVUPS   Y1, 32(BX)
+	VMOVUPS   Y2, 64(BX)
+	VMOVUPS   Y3, 96(BX)
+	VMOVUPS   Y4, 128(BX)
+	VMOVUPS   Y5, 160(BX)
+	VMOVUPS   Y6, 192(BX)
+	VMOVUPS   Y7, 224(BX)
+	ADDQ      $+256, DX
+	ADDQ      $+256, BX
+	SUBQ      $+64, SI
+	JMP       by8
+
+end8:
+by4:
+	CMPQ    SI, $0x00000020
+	JL      end4
+	VMOVAPS Y8, Y0
+	VMOVAPS Y8, Y1
+	VMOVAPS Y8, Y2
+	VMOVAPS Y8, Y3
+	MOVQ    AX, R8
+	MOVQ    CX, DI
+
+tapby4:
+	MOVQ      (DI), R9
+	LEAQ      (DX)(R9*4), R9
+	VMOVUPS   (R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y0, Y10, Y0
+	VBLENDVPS Y11, Y10, Y0, Y0
+	VMOVUPS   32(R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y1, Y10, Y1
+	VBLENDVPS Y11, Y10, Y1, Y1
+	VMOVUPS   64(R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y2, Y10, Y2
+	VBLENDVPS Y11, Y10, Y2, Y2
+	VMOVUPS   96(R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y3, Y10, Y3
+	VBLENDVPS Y11, Y10, Y3, Y3
+	ADDQ      $0x08, DI
+	DECQ      R8
+	JNZ       tapby4
+	VMOVUPS   Y0, (BX)
+	VMOVUPS   Y1, 32(BX)
+	VMOVUPS   Y2, 64(BX)
+	VMOVUPS   Y3, 96(BX)
+	ADDQ      $+128, DX
+	ADDQ      $+128, BX
+	SUBQ      $+32, SI
+	JMP       by4
+
+end4:
+by1:
+	CMPQ    SI, $0x00000008
+	JL      end1
+	VMOVAPS Y8, Y0
+	MOVQ    AX, R8
+	MOVQ    CX, DI
+
+tapby1:
+	MOVQ      (DI), R9
+	LEAQ      (DX)(R9*4), R9
+	VMOVUPS   (R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y0, Y10, Y0
+	VBLENDVPS Y11, Y10, Y0, Y0
+	ADDQ      $0x08, DI
+	DECQ      R8
+	JNZ       tapby1
+	VMOVUPS   Y0, (BX)
+	ADDQ      $+32, DX
+	ADDQ      $+32, BX
+	SUBQ      $+8, SI
+	JMP       by1
+
+end1:
+	VZEROUPPER
+	RET
+
+// func meanTapsAVX2(k int, taps *int, x *float32, out *float32, counts *float64, n int)
+// Requires: AVX
+TEXT ·meanTapsAVX2(SB), NOSPLIT, $0-48
+	MOVQ k+0(FP), AX
+	MOVQ taps+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ out+24(FP), BX
+	MOVQ counts+32(FP), SI
+	MOVQ n+40(FP), DI
+
+by4:
+	CMPQ  DI, $0x00000010
+	JL    end4
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	MOVQ  AX, R9
+	MOVQ  CX, R8
+
+tapby4:
+	MOVQ       (R8), R10
+	LEAQ       (DX)(R10*4), R10
+	VCVTPS2PD  (R10), Y4
+	VADDPD     Y4, Y0, Y0
+	VCVTPS2PD  16(R10), Y4
+	VADDPD     Y4, Y1, Y1
+	VCVTPS2PD  32(R10), Y4
+	VADDPD     Y4, Y2, Y2
+	VCVTPS2PD  48(R10), Y4
+	VADDPD     Y4, Y3, Y3
+	ADDQ       $0x08, R8
+	DECQ       R9
+	JNZ        tapby4
+	VDIVPD     (SI), Y0, Y0
+	VCVTPD2PSY Y0, X0
+	VMOVUPS    X0, (BX)
+	VDIVPD     32(SI), Y1, Y1
+	VCVTPD2PSY Y1, X1
+	VMOVUPS    X1, 16(BX)
+	VDIVPD     64(SI), Y2, Y2
+	VCVTPD2PSY Y2, X2
+	VMOVUPS    X2, 32(BX)
+	VDIVPD     96(SI), Y3, Y3
+	VCVTPD2PSY Y3, X3
+	VMOVUPS    X3, 48(BX)
+	ADDQ       $+64, DX
+	ADDQ       $+64, BX
+	ADDQ       $+128, SI
+	SUBQ       $+16, DI
+	JMP        by4
+
+end4:
+by1:
+	CMPQ  DI, $0x00000004
+	JL    end1
+	VPXOR X0, X0, X0
+	MOVQ  AX, R9
+	MOVQ  CX, R8
+
+tapby1:
+	MOVQ       (R8), R10
+	LEAQ       (DX)(R10*4), R10
+	VCVTPS2PD  (R10), Y4
+	VADDPD     Y4, Y0, Y0
+	ADDQ       $0x08, R8
+	DECQ       R9
+	JNZ        tapby1
+	VDIVPD     (SI), Y0, Y0
+	VCVTPD2PSY Y0, X0
+	VMOVUPS    X0, (BX)
+	ADDQ       $+16, DX
+	ADDQ       $+16, BX
+	ADDQ       $+32, SI
+	SUBQ       $+4, DI
+	JMP        by1
+
+end1:
+	VZEROUPPER
+	RET
+
+// func dealAVX2(even *float32, odd *float32, x *float32, n int)
+// Requires: AVX, AVX2
+TEXT ·dealAVX2(SB), NOSPLIT, $0-32
+	MOVQ even+0(FP), AX
+	MOVQ odd+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ n+24(FP), BX
+
+vector:
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VSHUFPS $0x88, Y1, Y0, Y2
+	VSHUFPS $0xdd, Y1, Y0, Y0
+	VPERMPD $0xd8, Y2, Y2
+	VPERMPD $0xd8, Y0, Y0
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y0, (CX)
+	ADDQ    $+64, DX
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	SUBQ    $+8, BX
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func normalizeAVX2(v *float32, n int, mean float64, factor float64, bias float64)
+// Requires: AVX
+TEXT ·normalizeAVX2(SB), NOSPLIT, $0-40
+	MOVQ         v+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSD mean+16(FP), Y0
+	VBROADCASTSD factor+24(FP), Y1
+	VBROADCASTSD bias+32(FP), Y2
+
+vector:
+	VCVTPS2PD  (AX), Y3
+	VSUBPD     Y0, Y3, Y3
+	VMULPD     Y1, Y3, Y3
+	VADDPD     Y2, Y3, Y3
+	VCVTPD2PSY Y3, X3
+	VMOVUPS    X3, (AX)
+	ADDQ       $+16, AX
+	SUBQ       $+4, CX
+	JNZ        vector
 	VZEROUPPER
 	RET
 

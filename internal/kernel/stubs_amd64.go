@@ -833,6 +833,136 @@ func dequantizeAVX512(dst *float32, x *uint8, n int, flip uint32, zero int32, sc
 //go:noescape
 func boundsAVX512(lows *float32, highs *float32, x *float32, n int)
 
+// windows1x16AVX512 computes the sums of two halves of 1 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows1x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows1x32AVX512 computes the sums of two halves of 1 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows1x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows2x16AVX512 computes the sums of two halves of 2 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows2x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows2x32AVX512 computes the sums of two halves of 2 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows2x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows3x16AVX512 computes the sums of two halves of 3 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows3x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows3x32AVX512 computes the sums of two halves of 3 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows3x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows4x16AVX512 computes the sums of two halves of 4 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows4x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows4x32AVX512 computes the sums of two halves of 4 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows4x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows5x16AVX512 computes the sums of two halves of 5 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows5x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows5x32AVX512 computes the sums of two halves of 5 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows5x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows6x16AVX512 computes the sums of two halves of 6 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows6x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows6x32AVX512 computes the sums of two halves of 6 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows6x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows7x16AVX512 computes the sums of two halves of 7 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows7x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows7x32AVX512 computes the sums of two halves of 7 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows7x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// weightTapsAVX512 sets out[i] for i < n to
+// start plus w[0]*x[taps[0]+i], then plus w[1]*x[taps[1]+i] and so on, in fused multiply-adds.
+// n is a multiple of the number of lanes of a vector.
+//
+//go:noescape
+func weightTapsAVX512(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
+
+// maxTapsAVX512 sets out[i] for i < n to
+// the maximum of start and all x[taps[t]+i]; NaN counts as larger than all numbers.
+// n is a multiple of the number of lanes of a vector.
+//
+//go:noescape
+func maxTapsAVX512(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
+
+// meanTapsAVX512 sets out[i] to (x[taps[0]+i] + x[taps[1]+i] + ...) / counts[i] for i < n, computed in
+// float64. n is a multiple of half the number of lanes of a vector.
+//
+//go:noescape
+func meanTapsAVX512(k int, taps *int, x *float32, out *float32, counts *float64, n int)
+
+// dealAVX512 copies x[2*i] to even[i] and x[2*i+1] to odd[i] for i < n. n is a positive multiple of
+// the number of lanes of a vector.
+//
+//go:noescape
+func dealAVX512(even *float32, odd *float32, x *float32, n int)
+
+// normalizeAVX512 replaces v[i] by (v[i]-mean)*factor + bias, computed in float64, for i < n. n is a
+// positive multiple of half the number of lanes of a vector.
+//
+//go:noescape
+func normalizeAVX512(v *float32, n int, mean float64, factor float64, bias float64)
+
 // gemm1x8AVX2 adds k products to each entry of a tile of C. If bias is not nil, it sets each
 // entry to the bias of its row first.
 //
@@ -1043,6 +1173,80 @@ func dequantizeAVX2(dst *float32, x *uint8, n int, flip uint32, zero int32, scal
 //
 //go:noescape
 func boundsAVX2(lows *float32, highs *float32, x *float32, n int)
+
+// windows1x8AVX2 computes the sums of two halves of 1 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows1x8AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows1x16AVX2 computes the sums of two halves of 1 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows1x16AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows2x8AVX2 computes the sums of two halves of 2 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows2x8AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows2x16AVX2 computes the sums of two halves of 2 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows2x16AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows3x8AVX2 computes the sums of two halves of 3 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows3x8AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows3x16AVX2 computes the sums of two halves of 3 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows3x16AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// weightTapsAVX2 sets out[i] for i < n to
+// start plus w[0]*x[taps[0]+i], then plus w[1]*x[taps[1]+i] and so on, in fused multiply-adds.
+// n is a multiple of the number of lanes of a vector.
+//
+//go:noescape
+func weightTapsAVX2(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
+
+// maxTapsAVX2 sets out[i] for i < n to
+// the maximum of start and all x[taps[t]+i]; NaN counts as larger than all numbers.
+// n is a multiple of the number of lanes of a vector.
+//
+//go:noescape
+func maxTapsAVX2(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
+
+// meanTapsAVX2 sets out[i] to (x[taps[0]+i] + x[taps[1]+i] + ...) / counts[i] for i < n, computed in
+// float64. n is a multiple of half the number of lanes of a vector.
+//
+//go:noescape
+func meanTapsAVX2(k int, taps *int, x *float32, out *float32, counts *float64, n int)
+
+// dealAVX2 copies x[2*i] to even[i] and x[2*i+1] to odd[i] for i < n. n is a positive multiple of
+// the number of lanes of a vector.
+//
+//go:noescape
+func dealAVX2(even *float32, odd *float32, x *float32, n int)
+
+// normalizeAVX2 replaces v[i] by (v[i]-mean)*factor + bias, computed in float64, for i < n. n is a
+// positive multiple of half the number of lanes of a vector.
+//
+//go:noescape
+func normalizeAVX2(v *float32, n int, mean float64, factor float64, bias float64)
 
 // packAlongAVX2 copies x[columns[l]+i] to dst[i*stride+l] for i < n and l < 8. n is a
 // multiple of 8.

@@ -43,3 +43,19 @@ func boundsVectors(_ []float32, low, high float32) (n int, least, largest float3
 }
 
 func splitVectors(_, _, _ []uint8) int { return 0 }
+
+func windowsOf(Tier) *windowTiling { return &portableWindows }
+
+func transposeOf(Tier) func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	return transpose
+}
+
+func weightVectors(_, _ []float32, _ []int, _ []float32, _ float32) int { return 0 }
+
+func meanVectors(_, _ []float32, _ []int, _ []float64) int { return 0 }
+
+func maxVectors(_, _ []float32, _ []int, _ float32) int { return 0 }
+
+func dealVectors(_, _, _ []float32) int { return 0 }
+
+func normalizeVectors([]float32, float64, float64, float64) int { return 0 }

@@ -239,18 +239,21 @@ func (k *clip) infer(in []*ops.Input) (ops.Type, error) {
 }
 
 func (k *clip) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	var compute func(lo, hi int, out, x *ops.Tensor)
-	switch d := out.DType(); {
+	return unary{out.DType(): k.compute(out.DType(), in)}.run(ctx, in, out)
+}
+
+// compute returns the function that computes elements of a type.
+func (k *clip) compute(d ops.DType, in []*ops.Tensor) func(lo, hi int, out, x *ops.Tensor) {
+	switch {
 	case k.bounds != nil:
-		compute = eachWide(func(x float64) float64 { return min(max(x, k.bounds[0]), k.bounds[1]) })
+		return eachWide(func(x float64) float64 { return min(max(x, k.bounds[0]), k.bounds[1]) })
 	case isFloat(d):
-		compute = clipTo[float64](in)
+		return clipTo[float64](in)
 	case d == ops.Uint64:
-		compute = clipTo[uint64](in)
+		return clipTo[uint64](in)
 	default:
-		compute = clipTo[int64](in)
+		return clipTo[int64](in)
 	}
-	return unary{out.DType(): compute}.run(ctx, in, out)
 }
 
 func clipTo[W wide](in []*ops.Tensor) func(lo, hi int, out, x *ops.Tensor) {

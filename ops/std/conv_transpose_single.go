@@ -96,7 +96,7 @@ func (c *transposedConv) part(group, lo, hi, first, last int) error {
 		}
 	}
 	watching := cancelCheck{ctx: c.ctx}
-	sum := windowSums{watching: &watching, axes: c.axes, from: from, to: to, first: first, last: last}
+	sum := transposedSums{watching: &watching, axes: c.axes, from: from, to: to, first: first, last: last}
 	step := c.places / a.in // places per step of the first axis
 	for f := lo; f < hi; f++ {
 		plane := c.out[(group*c.filters+f)*c.places:][:c.places]
@@ -137,22 +137,22 @@ func ceilDiv(a, b int) int {
 	return (a + b - 1) / b
 }
 
-// windowSums adds what input positions add to a place of their windows. Along the first axis, the
+// transposedSums adds what input positions add to a place of their windows. Along the first axis, the
 // input positions are from to to-1, and the places of the output first to last-1.
-type windowSums struct {
+type transposedSums struct {
 	watching    *cancelCheck
 	axes        []spatialAxis
 	from, to    int
 	first, last int
 }
 
-func (s *windowSums) add(plane, values []float32, tap []int) error {
+func (s *transposedSums) add(plane, values []float32, tap []int) error {
 	return s.axis(0, plane, values, tap, 0, 0)
 }
 
 // axis goes through the positions along an axis and the axes after it. place and value are the
 // indices so far.
-func (s *windowSums) axis(axis int, plane, values []float32, tap []int, place, value int) error {
+func (s *transposedSums) axis(axis int, plane, values []float32, tap []int, place, value int) error {
 	a := &s.axes[axis]
 	from, to, first, last := 0, a.out, 0, a.in
 	if axis == 0 {

@@ -12,12 +12,15 @@ import (
 // newRelu returns Relu (opsets 1, 6, 13, 14): max(x, 0) for each element. NaN stays NaN. X
 // has any type but bool. There are no attributes.
 func newRelu(n ops.Node) (operation, error) {
-	return unary{
+	return rectifier{unary{
 		ops.Float32: eachNative(kernel.Relu),
 		ops.Float64: eachNative(relu[float64]),
 		ops.Int32:   eachNative(relu[int32]),
-	}.integers(func(x int64) int64 { return max(x, 0) }, func(x uint64) uint64 { return x }), n.Attributes.Only()
+	}.integers(func(x int64) int64 { return max(x, 0) }, func(x uint64) uint64 { return x })}, n.Attributes.Only()
 }
+
+// rectifier is the operation of Relu, which Fuse has to know.
+type rectifier struct{ unary }
 
 // newNeg returns Neg (opsets 6, 13): -x for each element. X has any type but bool; integers
 // wrap around. There are no attributes.

@@ -81,6 +81,16 @@ func main() {
 		t.quantize(true)
 		t.dequantize()
 		t.bounds()
+		for pixels := 1; pixels <= t.halfPixels(); pixels++ {
+			for vectors := 1; vectors <= t.vectors; vectors++ {
+				t.windowTile(pixels, vectors)
+			}
+		}
+		t.alongTaps(weighted)
+		t.alongTaps(maximum)
+		t.meanTaps()
+		t.deal()
+		t.normalize()
 	}
 	packAlongAVX2()
 	for _, d := range []*dots{&dotsVNNI512, &dotsVNNI, &dotsAVX2} {
