@@ -88,6 +88,9 @@ func main() {
 		}
 	}
 	tilingAVX2.interleave(2)
+	for _, l := range []lanes{16, 8} {
+		l.generate()
+	}
 	flipAVX2()
 	widenAVX2()
 	sumBytesAVX2()
