@@ -2,23 +2,44 @@
 
 package kernel
 
-type pairFunc func(dst, a, b *float32, n, stepA, stepB int)
-
-var (
-	pairsAVX2   = [pairCount]pairFunc{addAVX2, subAVX2, mulAVX2, divAVX2, maxAVX2, minAVX2, preluOfAVX2}
-	pairsAVX512 = [pairCount]pairFunc{addAVX512, subAVX512, mulAVX512, divAVX512, maxAVX512, minAVX512, preluOfAVX512}
-)
-
 // combineVectors and the others compute as many results as fill whole vectors, and return how many
 // these are.
 func combineVectors(op Pair, out, a, b []float32, stepA, stepB int) int {
 	tier, n := pairVectors(len(out), len(a), len(b), stepA, stepB)
+	if n == 0 {
+		return 0
+	}
+	// Without a table of functions, operands in the memory of a goroutine stay there.
+	to, x, y, wide := &out[0], &a[0], &b[0], tier == AVX512
 	switch {
-	case n == 0:
-	case tier == AVX512:
-		pairsAVX512[op](&out[0], &a[0], &b[0], n, stepA, stepB)
-	default:
-		pairsAVX2[op](&out[0], &a[0], &b[0], n, stepA, stepB)
+	case wide && op == Add:
+		addAVX512(to, x, y, n, stepA, stepB)
+	case op == Add:
+		addAVX2(to, x, y, n, stepA, stepB)
+	case wide && op == Sub:
+		subAVX512(to, x, y, n, stepA, stepB)
+	case op == Sub:
+		subAVX2(to, x, y, n, stepA, stepB)
+	case wide && op == Mul:
+		mulAVX512(to, x, y, n, stepA, stepB)
+	case op == Mul:
+		mulAVX2(to, x, y, n, stepA, stepB)
+	case wide && op == Div:
+		divAVX512(to, x, y, n, stepA, stepB)
+	case op == Div:
+		divAVX2(to, x, y, n, stepA, stepB)
+	case wide && op == Max:
+		maxAVX512(to, x, y, n, stepA, stepB)
+	case op == Max:
+		maxAVX2(to, x, y, n, stepA, stepB)
+	case wide && op == Min:
+		minAVX512(to, x, y, n, stepA, stepB)
+	case op == Min:
+		minAVX2(to, x, y, n, stepA, stepB)
+	case wide && op == PRelu:
+		preluOfAVX512(to, x, y, n, stepA, stepB)
+	case op == PRelu:
+		preluOfAVX2(to, x, y, n, stepA, stepB)
 	}
 	return n
 }
