@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -259,6 +260,13 @@ func (k lpNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor
 	axis, err := axisOf(k.axis, len(out.Shape()))
 	if err != nil {
 		return err
+	}
+	if x, y := in[0].Float32s(), out.Float32s(); x != nil && axis == len(out.Shape())-1 {
+		of := kernel.Squares
+		if k.p == 1 {
+			of = kernel.Magnitudes
+		}
+		return normSingles(ctx, y, x, out.Shape()[axis], of)
 	}
 	return forEachLine(ctx, in[0], axis, func(l *line[float64]) error {
 		norm := 0.0

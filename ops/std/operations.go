@@ -112,6 +112,9 @@ func (pow) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 		return ctx.Do(out.Len(), grain, &unaryLoop{out: out, x: in[0], compute: compute})
 	}
 	compute := convertedRows(elementPairs(portmath.Pow))
+	if in[0].DType() == ops.Float32 && in[1].DType() == ops.Float32 {
+		compute = typedRows(elementPairs(portmath.PowSingle))
+	}
 	if !isFloat(in[0].DType()) && !isFloat(in[1].DType()) {
 		compute = convertedRows(elementPairs(powInt))
 	}
