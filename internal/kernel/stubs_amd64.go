@@ -957,11 +957,11 @@ func meanTapsAVX512(k int, taps *int, x *float32, out *float32, counts *float64,
 //go:noescape
 func dealAVX512(even *float32, odd *float32, x *float32, n int)
 
-// normalizeAVX512 replaces v[i] by (v[i]-mean)*factor + bias, computed in float64, for i < n. n is a
+// standardizeAVX512 replaces v[i] by (v[i]-mean)*factor + bias, computed in float64, for i < n. n is a
 // positive multiple of half the number of lanes of a vector.
 //
 //go:noescape
-func normalizeAVX512(v *float32, n int, mean float64, factor float64, bias float64)
+func standardizeAVX512(v *float32, n int, mean float64, factor float64, bias float64)
 
 // gemm1x8AVX2 adds k products to each entry of a tile of C. If bias is not nil, it sets each
 // entry to the bias of its row first.
@@ -1242,11 +1242,11 @@ func meanTapsAVX2(k int, taps *int, x *float32, out *float32, counts *float64, n
 //go:noescape
 func dealAVX2(even *float32, odd *float32, x *float32, n int)
 
-// normalizeAVX2 replaces v[i] by (v[i]-mean)*factor + bias, computed in float64, for i < n. n is a
+// standardizeAVX2 replaces v[i] by (v[i]-mean)*factor + bias, computed in float64, for i < n. n is a
 // positive multiple of half the number of lanes of a vector.
 //
 //go:noescape
-func normalizeAVX2(v *float32, n int, mean float64, factor float64, bias float64)
+func standardizeAVX2(v *float32, n int, mean float64, factor float64, bias float64)
 
 // packAlongAVX2 copies x[columns[l]+i] to dst[i*stride+l] for i < n and l < 8. n is a
 // multiple of 8.
@@ -1675,6 +1675,576 @@ func dots6x16AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *
 //
 //go:noescape
 func interleave2AVX2(dst *uint32, x *uint8, starts *[4]int, n int, flip uint32)
+
+// expAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func expAVX512(dst *float32, x *float32, n int, p *float32)
+
+// sigmoidAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func sigmoidAVX512(dst *float32, x *float32, n int, p *float32)
+
+// tanhAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func tanhAVX512(dst *float32, x *float32, n int, p *float32)
+
+// erfAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func erfAVX512(dst *float32, x *float32, n int, p *float32)
+
+// logAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func logAVX512(dst *float32, x *float32, n int, p *float32)
+
+// softplusAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func softplusAVX512(dst *float32, x *float32, n int, p *float32)
+
+// softsignAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func softsignAVX512(dst *float32, x *float32, n int, p *float32)
+
+// mishAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func mishAVX512(dst *float32, x *float32, n int, p *float32)
+
+// geluAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func geluAVX512(dst *float32, x *float32, n int, p *float32)
+
+// geluTanhAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func geluTanhAVX512(dst *float32, x *float32, n int, p *float32)
+
+// swishAVX512 applies a function with 1 parameters p to n numbers.
+//
+//go:noescape
+func swishAVX512(dst *float32, x *float32, n int, p *float32)
+
+// eluAVX512 applies a function with 3 parameters p to n numbers.
+//
+//go:noescape
+func eluAVX512(dst *float32, x *float32, n int, p *float32)
+
+// leakyReluAVX512 applies a function with 1 parameters p to n numbers.
+//
+//go:noescape
+func leakyReluAVX512(dst *float32, x *float32, n int, p *float32)
+
+// thresholdedReluAVX512 applies a function with 1 parameters p to n numbers.
+//
+//go:noescape
+func thresholdedReluAVX512(dst *float32, x *float32, n int, p *float32)
+
+// hardSigmoidAVX512 applies a function with 2 parameters p to n numbers.
+//
+//go:noescape
+func hardSigmoidAVX512(dst *float32, x *float32, n int, p *float32)
+
+// hardSwishAVX512 applies a function with 2 parameters p to n numbers.
+//
+//go:noescape
+func hardSwishAVX512(dst *float32, x *float32, n int, p *float32)
+
+// clipAVX512 applies a function with 2 parameters p to n numbers.
+//
+//go:noescape
+func clipAVX512(dst *float32, x *float32, n int, p *float32)
+
+// normalizeAVX512 applies a function with 4 parameters p to n numbers.
+//
+//go:noescape
+func normalizeAVX512(dst *float32, x *float32, n int, p *float32)
+
+// absAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func absAVX512(dst *float32, x *float32, n int, p *float32)
+
+// negAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func negAVX512(dst *float32, x *float32, n int, p *float32)
+
+// signAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func signAVX512(dst *float32, x *float32, n int, p *float32)
+
+// reciprocalAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func reciprocalAVX512(dst *float32, x *float32, n int, p *float32)
+
+// sqrtAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func sqrtAVX512(dst *float32, x *float32, n int, p *float32)
+
+// floorAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func floorAVX512(dst *float32, x *float32, n int, p *float32)
+
+// ceilAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func ceilAVX512(dst *float32, x *float32, n int, p *float32)
+
+// roundAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func roundAVX512(dst *float32, x *float32, n int, p *float32)
+
+// softmaxAVX512 computes the softmax of rows of n numbers.
+//
+//go:noescape
+func softmaxAVX512(dst *float32, x *float32, rows int, n int)
+
+// logSoftmaxAVX512 computes the logarithm of the softmax of rows of n numbers.
+//
+//go:noescape
+func logSoftmaxAVX512(dst *float32, x *float32, rows int, n int)
+
+// expSumAVX512 computes dst[i] = exp(x[i] - top) for i < n, and returns their sum.
+//
+//go:noescape
+func expSumAVX512(dst *float32, x *float32, n int, top float32) float32
+
+// expTotalAVX512 returns the sum of exp(x[i] - top) for i < n.
+//
+//go:noescape
+func expTotalAVX512(x *float32, n int, top float32) float32
+
+// expColumnsAVX512 computes dst[i] = exp(x[i] - tops[i]) for i < n, and adds it to sums[i].
+//
+//go:noescape
+func expColumnsAVX512(dst *float32, x *float32, tops *float32, sums *float32, n int)
+
+// normalizeRowAVX512 computes dst[i] = ((x[i]-p[0])-p[1])*p[2]*scale[i] + bias[i] for i < n, where the last
+// product and the sum round once.
+//
+//go:noescape
+func normalizeRowAVX512(dst *float32, x *float32, scale *float32, bias *float32, n int, p *float32)
+
+// addAVX512 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func addAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// subAVX512 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func subAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// mulAVX512 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func mulAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// divAVX512 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func divAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// maxAVX512 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func maxAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// minAVX512 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func minAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// preluOfAVX512 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func preluOfAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// isLessAVX512 compares n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func isLessAVX512(dst *bool, a *float32, b *float32, n int, stepA int, stepB int)
+
+// isLessEqualAVX512 compares n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func isLessEqualAVX512(dst *bool, a *float32, b *float32, n int, stepA int, stepB int)
+
+// isEqualAVX512 compares n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func isEqualAVX512(dst *bool, a *float32, b *float32, n int, stepA int, stepB int)
+
+// selectionAVX512 sets each of n numbers to that of a if c is set, and otherwise to that of b.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func selectionAVX512(dst *float32, c *bool, a *float32, b *float32, n int, stepA int, stepB int)
+
+// totalNumbersAVX512 returns the sum of n numbers, of their magnitudes, or of the squares of their distances from
+// a center.
+//
+//go:noescape
+func totalNumbersAVX512(x *float32, n int, center float64) float64
+
+// accumulateNumbersAVX512 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
+// the number of lanes of a vector.
+//
+//go:noescape
+func accumulateNumbersAVX512(sums *float64, x *float32, n int)
+
+// totalMagnitudesAVX512 returns the sum of n numbers, of their magnitudes, or of the squares of their distances from
+// a center.
+//
+//go:noescape
+func totalMagnitudesAVX512(x *float32, n int, center float64) float64
+
+// accumulateMagnitudesAVX512 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
+// the number of lanes of a vector.
+//
+//go:noescape
+func accumulateMagnitudesAVX512(sums *float64, x *float32, n int)
+
+// totalSquaresAVX512 returns the sum of n numbers, of their magnitudes, or of the squares of their distances from
+// a center.
+//
+//go:noescape
+func totalSquaresAVX512(x *float32, n int, center float64) float64
+
+// accumulateSquaresAVX512 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
+// the number of lanes of a vector.
+//
+//go:noescape
+func accumulateSquaresAVX512(sums *float64, x *float32, n int)
+
+// largestAVX512 replaces each number of best by the largest of itself and the numbers of x in its lane, or
+// by NaN if one of them is NaN. n is a positive multiple of 16.
+//
+//go:noescape
+func largestAVX512(best *[16]float32, x *float32, n int)
+
+// smallestAVX512 replaces each number of best by the smallest of itself and the numbers of x in its lane, or
+// by NaN if one of them is NaN. n is a positive multiple of 16.
+//
+//go:noescape
+func smallestAVX512(best *[16]float32, x *float32, n int)
+
+// fromHalfAVX512 converts n float16. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func fromHalfAVX512(dst *float32, x *uint16, n int)
+
+// toHalfAVX512 converts n numbers to float16. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func toHalfAVX512(dst *uint16, x *float32, n int)
+
+// expAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func expAVX2(dst *float32, x *float32, n int, p *float32)
+
+// sigmoidAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func sigmoidAVX2(dst *float32, x *float32, n int, p *float32)
+
+// tanhAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func tanhAVX2(dst *float32, x *float32, n int, p *float32)
+
+// erfAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func erfAVX2(dst *float32, x *float32, n int, p *float32)
+
+// logAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func logAVX2(dst *float32, x *float32, n int, p *float32)
+
+// softplusAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func softplusAVX2(dst *float32, x *float32, n int, p *float32)
+
+// softsignAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func softsignAVX2(dst *float32, x *float32, n int, p *float32)
+
+// mishAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func mishAVX2(dst *float32, x *float32, n int, p *float32)
+
+// geluAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func geluAVX2(dst *float32, x *float32, n int, p *float32)
+
+// geluTanhAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func geluTanhAVX2(dst *float32, x *float32, n int, p *float32)
+
+// swishAVX2 applies a function with 1 parameters p to n numbers.
+//
+//go:noescape
+func swishAVX2(dst *float32, x *float32, n int, p *float32)
+
+// eluAVX2 applies a function with 3 parameters p to n numbers.
+//
+//go:noescape
+func eluAVX2(dst *float32, x *float32, n int, p *float32)
+
+// leakyReluAVX2 applies a function with 1 parameters p to n numbers.
+//
+//go:noescape
+func leakyReluAVX2(dst *float32, x *float32, n int, p *float32)
+
+// thresholdedReluAVX2 applies a function with 1 parameters p to n numbers.
+//
+//go:noescape
+func thresholdedReluAVX2(dst *float32, x *float32, n int, p *float32)
+
+// hardSigmoidAVX2 applies a function with 2 parameters p to n numbers.
+//
+//go:noescape
+func hardSigmoidAVX2(dst *float32, x *float32, n int, p *float32)
+
+// hardSwishAVX2 applies a function with 2 parameters p to n numbers.
+//
+//go:noescape
+func hardSwishAVX2(dst *float32, x *float32, n int, p *float32)
+
+// clipAVX2 applies a function with 2 parameters p to n numbers.
+//
+//go:noescape
+func clipAVX2(dst *float32, x *float32, n int, p *float32)
+
+// normalizeAVX2 applies a function with 4 parameters p to n numbers.
+//
+//go:noescape
+func normalizeAVX2(dst *float32, x *float32, n int, p *float32)
+
+// absAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func absAVX2(dst *float32, x *float32, n int, p *float32)
+
+// negAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func negAVX2(dst *float32, x *float32, n int, p *float32)
+
+// signAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func signAVX2(dst *float32, x *float32, n int, p *float32)
+
+// reciprocalAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func reciprocalAVX2(dst *float32, x *float32, n int, p *float32)
+
+// sqrtAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func sqrtAVX2(dst *float32, x *float32, n int, p *float32)
+
+// floorAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func floorAVX2(dst *float32, x *float32, n int, p *float32)
+
+// ceilAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func ceilAVX2(dst *float32, x *float32, n int, p *float32)
+
+// roundAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func roundAVX2(dst *float32, x *float32, n int, p *float32)
+
+// softmaxAVX2 computes the softmax of rows of n numbers.
+//
+//go:noescape
+func softmaxAVX2(dst *float32, x *float32, rows int, n int)
+
+// logSoftmaxAVX2 computes the logarithm of the softmax of rows of n numbers.
+//
+//go:noescape
+func logSoftmaxAVX2(dst *float32, x *float32, rows int, n int)
+
+// expSumAVX2 computes dst[i] = exp(x[i] - top) for i < n, and returns their sum.
+//
+//go:noescape
+func expSumAVX2(dst *float32, x *float32, n int, top float32) float32
+
+// expTotalAVX2 returns the sum of exp(x[i] - top) for i < n.
+//
+//go:noescape
+func expTotalAVX2(x *float32, n int, top float32) float32
+
+// expColumnsAVX2 computes dst[i] = exp(x[i] - tops[i]) for i < n, and adds it to sums[i].
+//
+//go:noescape
+func expColumnsAVX2(dst *float32, x *float32, tops *float32, sums *float32, n int)
+
+// normalizeRowAVX2 computes dst[i] = ((x[i]-p[0])-p[1])*p[2]*scale[i] + bias[i] for i < n, where the last
+// product and the sum round once.
+//
+//go:noescape
+func normalizeRowAVX2(dst *float32, x *float32, scale *float32, bias *float32, n int, p *float32)
+
+// addAVX2 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func addAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// subAVX2 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func subAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// mulAVX2 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func mulAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// divAVX2 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func divAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// maxAVX2 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func maxAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// minAVX2 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func minAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// preluOfAVX2 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func preluOfAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// isLessAVX2 compares n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func isLessAVX2(dst *bool, a *float32, b *float32, n int, stepA int, stepB int)
+
+// isLessEqualAVX2 compares n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func isLessEqualAVX2(dst *bool, a *float32, b *float32, n int, stepA int, stepB int)
+
+// isEqualAVX2 compares n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func isEqualAVX2(dst *bool, a *float32, b *float32, n int, stepA int, stepB int)
+
+// selectionAVX2 sets each of n numbers to that of a if c is set, and otherwise to that of b.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func selectionAVX2(dst *float32, c *bool, a *float32, b *float32, n int, stepA int, stepB int)
+
+// totalNumbersAVX2 returns the sum of n numbers, of their magnitudes, or of the squares of their distances from
+// a center.
+//
+//go:noescape
+func totalNumbersAVX2(x *float32, n int, center float64) float64
+
+// accumulateNumbersAVX2 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
+// the number of lanes of a vector.
+//
+//go:noescape
+func accumulateNumbersAVX2(sums *float64, x *float32, n int)
+
+// totalMagnitudesAVX2 returns the sum of n numbers, of their magnitudes, or of the squares of their distances from
+// a center.
+//
+//go:noescape
+func totalMagnitudesAVX2(x *float32, n int, center float64) float64
+
+// accumulateMagnitudesAVX2 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
+// the number of lanes of a vector.
+//
+//go:noescape
+func accumulateMagnitudesAVX2(sums *float64, x *float32, n int)
+
+// totalSquaresAVX2 returns the sum of n numbers, of their magnitudes, or of the squares of their distances from
+// a center.
+//
+//go:noescape
+func totalSquaresAVX2(x *float32, n int, center float64) float64
+
+// accumulateSquaresAVX2 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
+// the number of lanes of a vector.
+//
+//go:noescape
+func accumulateSquaresAVX2(sums *float64, x *float32, n int)
+
+// largestAVX2 replaces each number of best by the largest of itself and the numbers of x in its lane, or
+// by NaN if one of them is NaN. n is a positive multiple of 16.
+//
+//go:noescape
+func largestAVX2(best *[16]float32, x *float32, n int)
+
+// smallestAVX2 replaces each number of best by the smallest of itself and the numbers of x in its lane, or
+// by NaN if one of them is NaN. n is a positive multiple of 16.
+//
+//go:noescape
+func smallestAVX2(best *[16]float32, x *float32, n int)
+
+// fromHalfAVX2 converts n float16. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func fromHalfAVX2(dst *float32, x *uint16, n int)
+
+// toHalfAVX2 converts n numbers to float16. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func toHalfAVX2(dst *uint16, x *float32, n int)
 
 // flipAVX2 inverts the highest bit of each of n bytes. n is a positive multiple of 32.
 //

@@ -58,4 +58,32 @@ func maxVectors(_, _ []float32, _ []int, _ float32) int { return 0 }
 
 func dealVectors(_, _, _ []float32) int { return 0 }
 
-func normalizeVectors([]float32, float64, float64, float64) int { return 0 }
+func standardizeVectors([]float32, float64, float64, float64) int { return 0 }
+
+func mapVectors(_ Function, _, _, _ []float32) bool { return false }
+
+func softmaxVectors(_, _ []float32, _ int, _ bool) bool { return false }
+
+func expSumVectors(_, _ []float32, _ float32) (sum float32, ok bool) { return 0, false }
+
+func expTotalVectors([]float32, float32) (sum float32, ok bool) { return 0, false }
+
+func expColumnsVectors(_, _, _, _ []float32) bool { return false }
+
+func normalizeRowVectors(_, _, _, _, _ []float32) bool { return false }
+
+func combineVectors(_ Pair, _, _, _ []float32, _, _ int) int { return 0 }
+
+func compareVectors(_ Comparison, _ []bool, _, _ []float32, _, _ int) int { return 0 }
+
+func selectVectors(_ []float32, _ []bool, _, _ []float32, _, _ int) int { return 0 }
+
+func totalVectors(Summand, []float32, float64) (sum float64, ok bool) { return 0, false }
+
+func accumulateVectors(Summand, []float64, []float32) int { return 0 }
+
+func extremeVectors(bool, *[sumLanes]float32, []float32) int { return 0 }
+
+func fromHalfVectors([]float32, []uint16) int { return 0 }
+
+func toHalfVectors([]uint16, []float32) int { return 0 }

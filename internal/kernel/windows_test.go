@@ -243,7 +243,7 @@ func TestNormalize_EqualsTheDefinition(t *testing.T) {
 		for _, tier := range Tiers() {
 			undo := Use(tier)
 			got := slices.Clone(x)
-			Normalize(got, 0.3, 1.7, -0.2)
+			Standardize(got, 0.3, 1.7, -0.2)
 			undo()
 			want := make([]float32, n)
 			for i, v := range x {

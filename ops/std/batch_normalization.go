@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -143,7 +144,7 @@ func (k *batchNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 	})
 }
 
-// normalizeBatch computes the output in float32, as X times a factor plus a summand of its channel.
+// normalizeBatch is runAll for float32, in one pass.
 func normalizeBatch(ctx *ops.Context, x, out *ops.Tensor, scale, bias, mean, variance []float64, epsilon float64) error {
 	shape := x.Shape()
 	size, channels := numElements(shape[2:]), shape[1]
@@ -155,19 +156,12 @@ func normalizeBatch(ctx *ops.Context, x, out *ops.Tensor, scale, bias, mean, var
 			plane, first := lo/pieces, lo%pieces*piece
 			last := min(first+piece, size)
 			c := plane % channels
-			factor := scale[c] / math.Sqrt(variance[c]+epsilon)
-			multiplyAndAdd(to[plane*size:][first:last], from[plane*size:][first:last], float32(factor), float32(bias[c]-float64(mean[c]*factor)))
+			part := to[plane*size:][first:last]
+			copy(part, from[plane*size:][first:last])
+			kernel.Standardize(part, mean[c], scale[c]/math.Sqrt(variance[c]+epsilon), bias[c])
 		}
 		return nil
 	})
-}
-
-// multiplyAndAdd sets out to the elements of x times a factor, plus a summand.
-func multiplyAndAdd(out, x []float32, factor, summand float32) {
-	x = x[:len(out)]
-	for i, v := range x {
-		out[i] = float32(v*factor) + summand
-	}
 }
 
 // measure returns the mean and variance of each channel of a batch.

@@ -3,7 +3,7 @@ package std
 import (
 	"math"
 
-	"github.com/spike-by-spike/sbs/internal/portmath"
+	"github.com/spike-by-spike/sbs/internal/kernel"
 )
 
 // singleCell is a cell in float32. The gates begin as the bias plus x*W'.
@@ -115,39 +115,15 @@ func (run *singleRun) activate(row []float32, f func([]float32)) {
 // activationRow returns an activation for rows of float32, in place; f is the same activation of a
 // single number.
 func activationRow(name string, f func(float64) float64) func([]float32) {
-	single := func(x float32) float32 { return float32(f(float64(x))) }
 	switch name {
 	case "Sigmoid":
-		single = sigmoidSingle
+		return func(row []float32) { kernel.Map(kernel.Sigmoid, row, row, nil) }
 	case "Tanh":
-		single = tanhSingle
+		return func(row []float32) { kernel.Map(kernel.Tanh, row, row, nil) }
 	}
 	return func(row []float32) {
 		for i, v := range row {
-			row[i] = single(v)
+			row[i] = float32(f(float64(v)))
 		}
 	}
-}
-
-// tanhSingle returns the hyperbolic tangent: for small numbers as x + x**3*p(x**2), where p is the
-// polynomial of the function tanhf in the Cephes Mathematical Library by Stephen L. Moshier, and
-// otherwise as 1 - 2/(exp(2x) + 1). The error is below 3 units in the last place.
-func tanhSingle(x float32) float32 {
-	a := float32(math.Abs(float64(x)))
-	if a < 1e-4 { // x**3/3 is less than half of a unit in the last place, and -0 stays as it is
-		return x
-	}
-	if a < 0.625 {
-		z := float32(x * x)
-		p := float32(-5.70498872745e-3)
-		for _, c := range [...]float32{2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1} {
-			p = float32(p*z) + c
-		}
-		return float32(float32(p*z)*x) + x
-	}
-	t := 1 - 2/(portmath.ExpSingle(2*a)+1)
-	if x < 0 {
-		return -t
-	}
-	return t
 }

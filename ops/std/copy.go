@@ -41,14 +41,28 @@ func copyAll(ctx *ops.Context, dst, src *ops.Tensor) error {
 	return c.run(ctx, dst, src)
 }
 
+// shortRow is the number of elements up to which a loop copies faster than the function copy.
+const shortRow = 8
+
 func (moverOf[T]) copyRows(c *copying, lo, hi int) error {
 	d, _ := ops.Data[T](c.dst)
 	s, _ := ops.Data[T](c.src)
 	step := c.nest.inner()
 	return c.nest.walk(lo, hi, func(at [maxOperands]int, count int) error {
 		i, j := c.to+at[0], c.from+at[1]
-		if step[0] == 1 && step[1] == 1 {
+		switch {
+		case step[0] != 1:
+		case step[1] == 1 && count > shortRow:
 			copy(d[i:i+count], s[j:j+count])
+			return nil
+		case step[1] == 1:
+			to, from := d[i:i+count], s[j:j+count]
+			for k, v := range from {
+				to[k] = v
+			}
+			return nil
+		case step[1] == 0:
+			repeat(d[i:i+count], s[j])
 			return nil
 		}
 		for range count {
@@ -58,4 +72,15 @@ func (moverOf[T]) copyRows(c *copying, lo, hi int) error {
 		}
 		return nil
 	})
+}
+
+// repeat sets all elements to v.
+func repeat[T any](dst []T, v T) {
+	n := min(len(dst), 4*shortRow)
+	for i := range dst[:n] {
+		dst[i] = v
+	}
+	for ; n < len(dst); n *= 2 {
+		copy(dst[n:], dst[:n])
+	}
 }

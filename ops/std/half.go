@@ -112,8 +112,12 @@ func converting(ctx *ops.Context, x *ops.Tensor, to ops.DType) (*ops.Tensor, err
 }
 
 func convertElements(ctx *ops.Context, out, x *ops.Tensor) error {
+	compute := conversions[conversion{x.DType(), out.DType()}]
+	if compute == nil {
+		compute = castElements[float64]
+	}
 	return ctx.For(out.Len(), grain, func(lo, hi int) error {
-		castElements[float64](lo, hi, out, x)
+		compute(lo, hi, out, x)
 		return nil
 	})
 }

@@ -56,22 +56,45 @@ func (n *nest) inner() [maxOperands]int { return n.strides[len(n.strides)-1] }
 // walk runs the iterations lo to hi-1. It calls row for each part of the innermost loop,
 // with the place in each array at which the part starts and its number of iterations.
 func (n *nest) walk(lo, hi int, row func(at [maxOperands]int, count int) error) error {
+	if lo >= hi {
+		return nil
+	}
+	var indexRoom [8]int
+	index := append(indexRoom[:0], n.sizes...) // of each loop
 	last := len(n.sizes) - 1
-	for lo < hi {
-		count := min(n.sizes[last]-lo%n.sizes[last], hi-lo)
-		var at [maxOperands]int
-		rest := lo
-		for d := last; d >= 0; d-- {
-			i := rest % n.sizes[d]
-			rest /= n.sizes[d]
-			for a := range at {
-				at[a] += i * n.strides[d][a]
-			}
+	var at [maxOperands]int
+	rest := lo
+	for d := last; d >= 0; d-- {
+		index[d] = rest % n.sizes[d]
+		rest /= n.sizes[d]
+		for a, step := range n.strides[d] {
+			at[a] += index[d] * step
 		}
+	}
+	for {
+		count := min(n.sizes[last]-index[last], hi-lo)
 		if err := row(at, count); err != nil {
 			return err
 		}
-		lo += count
+		if lo += count; lo >= hi {
+			return nil
+		}
+		// The innermost loop is at its end.
+		for a, step := range n.strides[last] {
+			at[a] -= index[last] * step
+		}
+		index[last] = 0
+		for d := last - 1; d >= 0; d-- {
+			if index[d]++; index[d] < n.sizes[d] {
+				for a, step := range n.strides[d] {
+					at[a] += step
+				}
+				break
+			}
+			for a, step := range n.strides[d] {
+				at[a] -= (n.sizes[d] - 1) * step
+			}
+			index[d] = 0
+		}
 	}
-	return nil
 }

@@ -138,15 +138,3 @@ func TestRecurrent_InFloat32IsThatInFloat64(t *testing.T) {
 		}
 	}
 }
-
-func TestTanhSingle_IsAccurate(t *testing.T) {
-	for _, x := range []float32{0, float32(math.Copysign(0, -1)), 1e-30, 1e-4, 0.3, 0.6249, 0.625, 1, 5, 9, 20, 1000, float32(math.Inf(1))} {
-		for _, x := range []float32{x, -x} {
-			want := math.Tanh(float64(x))
-			got := float64(tanhSingle(x))
-			require.InDelta(t, want, got, 3e-7*math.Abs(want), "tanh(%v)", x)
-			require.Equal(t, math.Signbit(want), math.Signbit(got), "tanh(%v)", x)
-		}
-	}
-	require.True(t, math.IsNaN(float64(tanhSingle(float32(math.NaN())))))
-}

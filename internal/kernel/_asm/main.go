@@ -90,7 +90,7 @@ func main() {
 		t.alongTaps(maximum)
 		t.meanTaps()
 		t.deal()
-		t.normalize()
+		t.standardize()
 	}
 	packAlongAVX2()
 	for _, d := range []*dots{&dotsVNNI512, &dotsVNNI, &dotsAVX2} {
@@ -101,6 +101,9 @@ func main() {
 		}
 	}
 	tilingAVX2.interleave(2)
+	for _, l := range []lanes{16, 8} {
+		l.generate()
+	}
 	flipAVX2()
 	widenAVX2()
 	sumBytesAVX2()
