@@ -64,6 +64,9 @@ type Context struct {
 	// computes from it. Inputs beyond its end are not constants, and in training, none are.
 	Constants []bool
 
+	// Buffers holds memory of earlier nodes. It is nil if there is none.
+	Buffers *Buffers
+
 	scratch any // see Scratch
 	own     *parallel.Pool
 	pace    pace

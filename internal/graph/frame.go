@@ -24,9 +24,10 @@ type frame struct {
 	work     []work        // by step
 	planned  int64         // bytes of the buffers, and of outputs whose types are known before the run
 	budget   budget
-	below    int64      // bytes of the frames of subgraphs that are kept for the next run
-	most     int64      // bytes of the values before the last step dropped the ones that no later step needs
-	memory   ops.Memory // the temporary memory of the step that is running
+	below    int64        // bytes of the frames of subgraphs that are kept for the next run
+	most     int64        // bytes of the values before the last step dropped the ones that no later step needs
+	memory   ops.Memory   // the temporary memory of the step that is running
+	buffers  *ops.Buffers // shared with the frames of subgraphs
 }
 
 // work is the state of a step.
@@ -55,6 +56,9 @@ func (p *Program) newFrame(o RunOptions, changed map[*Step]*changedOp) *frame {
 		f = p.frames.Get().(*frame)
 	}
 	f.p, f.g, f.options, f.changedOps = p, p.Main, o, changed
+	if f.buffers == nil {
+		f.buffers = new(ops.Buffers)
+	}
 	if p.fused != nil && o.Observe == nil {
 		f.g = p.fused
 	}

@@ -55,7 +55,7 @@ func sameType(t ops.Type, x *ops.Tensor) bool {
 func (f *frame) build() error {
 	g := f.g
 	*f = frame{
-		p: f.p, g: g, options: f.options, changedOps: f.changedOps, inputs: f.inputs, budget: f.budget, captured: f.captured,
+		p: f.p, g: g, options: f.options, changedOps: f.changedOps, inputs: f.inputs, budget: f.budget, captured: f.captured, buffers: f.buffers,
 		values: make([]*ops.Tensor, len(g.Names)), changing: make([]bool, len(g.Names)),
 		held: make([]int64, len(g.Names)), work: make([]work, len(g.Steps)),
 	}

@@ -229,7 +229,7 @@ func (f *frame) runOp(ctx context.Context, s *Step, w *work) error {
 	w.ctx.Context, w.ctx.Pool, w.ctx.Constants = ctx, f.p.Pool, w.consts
 	w.ctx.Seed, w.ctx.FirstImage, w.ctx.Seeds, w.ctx.Images = o.Seed, o.FirstImage, o.Seeds, o.Images
 	f.memory = ops.Memory{Values: f.budget.base + f.budget.used, Limit: f.budget.limit}
-	w.ctx.Memory = &f.memory
+	w.ctx.Memory, w.ctx.Buffers = &f.memory, f.buffers
 	w.ctx.Spikes, w.ctx.Uniforms = Injected(o.Spikes, s), Injected(o.Uniforms, s)
 	if err := RunOp(&w.ctx, s, op, w.in, w.out); err != nil {
 		return err

@@ -128,7 +128,7 @@ func (s *scope) readSubgraph(pb *onnxpb.GraphProto) error {
 
 // newFrame returns a frame for runs of a subgraph.
 func (c *caller) newFrame(g *Graph) *frame {
-	f := &frame{p: c.f.p, g: g, options: c.f.options, changedOps: c.f.changedOps}
+	f := &frame{p: c.f.p, g: g, options: c.f.options, changedOps: c.f.changedOps, buffers: c.f.buffers}
 	f.options.Observe, f.options.Watch = nil, nil
 	return f
 }

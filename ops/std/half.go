@@ -67,10 +67,15 @@ func (o *op) runHalf(ctx *ops.Context, in, out []*ops.Tensor, half ops.DType) er
 	if err != nil {
 		return err
 	}
+	singles := singleTensors{ctx: ctx}
+	defer singles.release()
 	wideIn := make([]*ops.Tensor, len(in))
 	for i, x := range in {
 		if wideIn[i] = x; x != nil && isHalf(x.DType()) {
-			if wideIn[i], err = converting(ctx, x, ops.Float32); err != nil {
+			if wideIn[i], err = singles.take(x.Shape()); err != nil {
+				return err
+			}
+			if err := convertElements(ctx, wideIn[i], x); err != nil {
 				return err
 			}
 		}
@@ -78,7 +83,7 @@ func (o *op) runHalf(ctx *ops.Context, in, out []*ops.Tensor, half ops.DType) er
 	wideOut := make([]*ops.Tensor, len(out))
 	for i, x := range out {
 		if wideOut[i] = x; x != nil && converted[i] {
-			if wideOut[i], err = temporaryTensor(ctx, ops.Float32, x.Shape()); err != nil {
+			if wideOut[i], err = singles.take(x.Shape()); err != nil {
 				return err
 			}
 		}
@@ -100,6 +105,33 @@ func (o *op) runHalf(ctx *ops.Context, in, out []*ops.Tensor, half ops.DType) er
 		}
 	}
 	return nil
+}
+
+// singleTensors are float32 tensors in the buffers of the context.
+type singleTensors struct {
+	ctx   *ops.Context
+	taken [][]float32
+}
+
+// take returns a tensor whose elements have no defined value.
+func (s *singleTensors) take(shape []int) (*ops.Tensor, error) {
+	n, err := ops.Len(shape)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.ctx.Reserve(4 * int64(n)); err != nil {
+		return nil, err
+	}
+	v := s.ctx.Buffers.Take(n)
+	s.taken = append(s.taken, v)
+	return ops.NewTensor(shape, v)
+}
+
+// release makes the memory available to other nodes.
+func (s *singleTensors) release() {
+	for _, v := range s.taken {
+		s.ctx.Buffers.Give(v)
+	}
 }
 
 // converting returns a tensor with the same elements in another type.
