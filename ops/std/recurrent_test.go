@@ -107,8 +107,8 @@ func TestRecurrent_InFloat32IsThatInFloat64(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 71))
 		name := []string{"RNN", "GRU", "LSTM"}[seed%3]
 		steps, batch, size, hidden := 1+r.IntN(9), 1+r.IntN(9), 1+r.IntN(20), 1+r.IntN(40)
-		if seed < 3 { // the gates of all steps do not fit into memory at once
-			steps, batch, hidden = 1400/(1+int(seed)), 1, 200
+		if seed == 2 { // the gates of all steps are not in memory at once
+			steps, batch, hidden = 350, 1, 200
 		}
 		attributes, in := randomRecurrent(r, name, steps, batch, size, hidden)
 		text := fmt.Sprintf("seed %d: %s, %d steps, batch %d, size %d, hidden %d, %v", seed, name, steps, batch, size, hidden, attributes)
