@@ -31,6 +31,7 @@ const (
 	mostRows    = 512
 	mostColumns = 512
 	mostOfA     = 1 << 21 // elements of A, which take temporary memory
+	fewParts    = 4       // of a product that takes long
 )
 
 // isFor reports whether the product has been prepared for inputs of these shapes.
@@ -59,11 +60,15 @@ func (p *matrixProduct) prepare(shapeA, shapeB []int, transA, transB bool) {
 	if transB {
 		p.ldb = k
 	}
-	work := p.n * max(1, p.k) // of a row
-	p.rows = min(p.m, mostRows, max(16, mostOfA/max(1, p.k)), max(1, grain*4/max(1, work)*4))
+	p.rows = min(p.m, mostRows, max(16, mostOfA/max(1, p.k)))
 	p.columns = min(p.n, mostColumns)
-	if p.rows == p.m && p.all.total == 1 && work*p.m >= 1<<19 { // a part for every worker
-		p.columns = min(p.n, max(64, (p.n/4+kernel.PanelColumns-1)/kernel.PanelColumns*kernel.PanelColumns))
+	if p.all.total*p.m*p.n < fewParts*p.rows*p.columns && p.m*p.n >= 1<<19/max(1, p.k) { // a part for every worker
+		if p.n >= 2*kernel.PanelColumns*fewParts || p.n >= p.m {
+			panels := (p.n + kernel.PanelColumns - 1) / kernel.PanelColumns
+			p.columns = min(p.columns, max(2, (panels+fewParts-1)/fewParts)*kernel.PanelColumns)
+		} else {
+			p.rows = min(p.rows, max(16, (p.m+fewParts-1)/fewParts))
+		}
 	}
 	p.rowParts, p.columnParts = (p.m+p.rows-1)/max(1, p.rows), (p.n+p.columns-1)/max(1, p.columns)
 }

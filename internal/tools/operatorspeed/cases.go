@@ -152,5 +152,6 @@ func cases() []*benchmark {
 	add("Pad", one("mode", "reflect"), 0, f(1, 64, 56, 56), list(0, 0, 1, 1, 0, 0, 1, 1))
 	add("Split", anyAttr{"axis": int64(-1), "num_outputs": int64(3)}, 0, f(197, 2304)).outs = 3
 	add("Split", anyAttr{"axis": int64(1), "num_outputs": int64(2)}, 0, f(1, 64, 56, 56)).outs = 2
+	productCases(add)
 	return all
 }

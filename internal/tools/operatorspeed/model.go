@@ -29,7 +29,7 @@ type operand struct {
 	dtype     ops.DType
 	low, high float64
 	list      []int64   // constant
-	number    []float32 // constant scalar
+	number    []float32 // constant scalar or vector
 }
 
 // opset is the version of the standard operators.
@@ -47,7 +47,11 @@ func (c *benchmark) model() ([]byte, map[string]*runtime.Tensor, error) {
 		case in.list != nil:
 			g.Initializer = append(g.Initializer, onnx.Int64Tensor(name, in.list...))
 		case in.number != nil:
-			g.Initializer = append(g.Initializer, onnx.Float32Tensor(name, nil, in.number))
+			var shape []int
+			if len(in.number) > 1 {
+				shape = []int{len(in.number)}
+			}
+			g.Initializer = append(g.Initializer, onnx.Float32Tensor(name, shape, in.number))
 		case in.dims == nil:
 			name = ""
 		default:
