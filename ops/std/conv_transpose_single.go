@@ -1,6 +1,8 @@
 package std
 
 import (
+	"sync"
+
 	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -72,6 +74,9 @@ func (c *transposedConv) Part(lo, hi int) error {
 	return nil
 }
 
+// transposedMemory holds memory of parts, which takes about as much time to get anew as the part.
+var transposedMemory = sync.Pool{New: func() any { return new([]float32) }}
+
 // part computes the places first to last-1 along the first axis for the filters lo to hi-1 of a group of
 // an image; group counts the groups of all images.
 func (c *transposedConv) part(group, lo, hi, first, last int) error {
@@ -82,29 +87,50 @@ func (c *transposedConv) part(group, lo, hi, first, last int) error {
 	if c.channels == 0 {
 		n = 0
 	}
-	products, err := ops.Temporary[float32](c.ctx, rows*n)
-	if err != nil {
+	step := c.places / a.in // places per step of the first axis
+	sum := transposedSums{axes: c.axes, from: from, to: to, first: first, last: last, skipped: first * step}
+	sum.separate()
+	phases := 0
+	if sum.starts != nil {
+		phases = (last - first) * step
+	}
+	if err := c.ctx.Reserve(4 * int64(rows*n+phases)); err != nil {
 		return err
 	}
-	defer ops.Free(c.ctx, products)
+	defer c.ctx.Release(4 * int64(rows*n+phases))
+	memory := transposedMemory.Get().(*[]float32)
+	defer transposedMemory.Put(memory)
+	if cap(*memory) < rows*n+phases {
+		*memory = make([]float32, rows*n+phases)
+	}
+	products, separated := (*memory)[:rows*n], (*memory)[rows*n:][:phases]
 	if rows*n > 0 {
 		width := c.filters * c.taps
 		w := c.w[group%c.group*c.channels*width+lo*c.taps:]
 		x := c.x[group*c.channels*c.positions+from*c.row:]
-		if err := kernel.Gemm(c.ctx, true, false, rows, n, c.channels, w, width, x, c.positions, products, n, false); err != nil {
+		var err error
+		if c.channels == 1 {
+			err = c.scale(products, w[:rows], x[:n])
+		} else {
+			err = kernel.Gemm(c.ctx, true, false, rows, n, c.channels, w, width, x, c.positions, products, n, false)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	watching := cancelCheck{ctx: c.ctx}
-	sum := transposedSums{watching: &watching, axes: c.axes, from: from, to: to, first: first, last: last}
-	step := c.places / a.in // places per step of the first axis
+	sum.watching = &watching
 	for f := lo; f < hi; f++ {
-		plane := c.out[(group*c.filters+f)*c.places:][:c.places]
+		plane := c.out[(group*c.filters+f)*c.places:][first*step : last*step]
+		sums := plane
+		if phases > 0 {
+			sums = separated
+		}
 		var start float32
 		if c.bias != nil {
 			start = c.bias[group%c.group*c.filters+f]
 		}
-		for part := plane[first*step : last*step]; len(part) > 0; {
+		for part := sums; len(part) > 0; {
 			some := min(len(part), stepsPerCheck)
 			fill(part[:some], start)
 			part = part[some:]
@@ -112,18 +138,35 @@ func (c *transposedConv) part(group, lo, hi, first, last int) error {
 				return err
 			}
 		}
-		if n == 0 {
-			continue
-		}
 		tap := coordinates{shape: make([]int, len(c.axes)), at: make([]int, len(c.axes))}
 		for i, a := range c.axes {
 			tap.shape[i] = a.kernel
 		}
-		for t := range c.taps {
-			if err := sum.add(plane, products[((f-lo)*c.taps+t)*n:][:n], tap.at); err != nil {
+		for t := range min(c.taps, c.taps*n) {
+			if err := sum.add(sums, products[((f-lo)*c.taps+t)*n:][:n], tap.at); err != nil {
 				return err
 			}
 			tap.next()
+		}
+		if phases > 0 {
+			if err := sum.join(plane, separated); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// scale computes the products if there is one channel.
+func (c *transposedConv) scale(products, w, x []float32) error {
+	watching := cancelCheck{ctx: c.ctx}
+	for i := range w {
+		for first := 0; first < len(x); first += stepsPerCheck {
+			last := min(first+stepsPerCheck, len(x))
+			kernel.Combine(kernel.Mul, products[i*len(x):][first:last], x[first:last], w[i:], 1, 0)
+			if err := watching.after(last - first); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -144,6 +187,58 @@ type transposedSums struct {
 	axes        []spatialAxis
 	from, to    int
 	first, last int
+	skipped     int // places of the output before the sums
+
+	// If positions along the last axis are apart in the output, the sums of a row lie in another order:
+	// the places 0, s, 2s and so on for a stride of s, then 1, s+1 and so on. starts has the first of
+	// each of these phases. It is nil if the sums lie as the output does.
+	starts []int
+}
+
+// separate sets starts.
+func (s *transposedSums) separate() {
+	a := s.axes[len(s.axes)-1]
+	if len(s.axes) == 1 || a.stride == 1 || a.stride > a.in {
+		return
+	}
+	for p, start := 0, 0; p < a.stride; p++ {
+		s.starts = append(s.starts, start)
+		start += (a.in - p + a.stride - 1) / a.stride
+	}
+}
+
+// join copies sums in the order of phases to the output.
+func (s *transposedSums) join(plane, phases []float32) error {
+	a := s.axes[len(s.axes)-1]
+	for i := 0; i < len(plane); i += a.in {
+		row, sums := plane[i:][:a.in], phases[i:][:a.in]
+		if a.stride == 2 {
+			interleave(row, sums)
+		} else {
+			for p, start := range s.starts {
+				for j, at := start, p; at < a.in; j, at = j+1, at+a.stride {
+					row[at] = sums[j]
+				}
+			}
+		}
+		if err := s.watching.after(a.in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// interleave sets the even numbers of a row to the first half of sums, and the odd ones to the second.
+func interleave(row, sums []float32) {
+	odd := sums[(len(sums)+1)/2:]
+	even := sums[:len(odd)]
+	for i, v := range odd {
+		pair := row[2*i : 2*i+2 : 2*i+2]
+		pair[0], pair[1] = even[i], v
+	}
+	if len(row)%2 == 1 {
+		row[len(row)-1] = sums[len(odd)]
+	}
 }
 
 func (s *transposedSums) add(plane, values []float32, tap []int) error {
@@ -163,7 +258,8 @@ func (s *transposedSums) axis(axis int, plane, values []float32, tap []int, plac
 	if lo >= hi {
 		return s.watching.after(1)
 	}
-	place, value = place*a.in+lo*a.stride+offset, value*(to-from)+lo-from
+	row, at := place*a.in, lo*a.stride+offset
+	place, value = row+at, value*(to-from)+lo-from
 	if axis < len(s.axes)-1 {
 		for range hi - lo {
 			if err := s.axis(axis+1, plane, values, tap, place, value); err != nil {
@@ -173,10 +269,15 @@ func (s *transposedSums) axis(axis int, plane, values []float32, tap []int, plac
 		}
 		return nil
 	}
+	step := a.stride
+	if s.starts != nil {
+		place, step = row+s.starts[at%step]+at/step, 1
+	}
+	place -= s.skipped
 	for n := hi - lo; n > 0; {
 		some := min(n, stepsPerCheck)
-		addApart(plane[place:], values[value:value+some], a.stride)
-		place, value, n = place+some*a.stride, value+some, n-some
+		addApart(plane[place:], values[value:value+some], step)
+		place, value, n = place+some*step, value+some, n-some
 		if err := s.watching.after(some); err != nil {
 			return err
 		}
@@ -189,14 +290,7 @@ func addApart(sums, values []float32, step int) {
 	switch step {
 	case 1:
 		sums = sums[:len(values)]
-		for i, v := range values {
-			sums[i] += v
-		}
-	case 2:
-		sums = sums[:2*len(values)-1]
-		for i, v := range values {
-			sums[2*i] += v
-		}
+		kernel.Combine(kernel.Add, sums, sums, values, 1, 1)
 	default:
 		for i, v := range values {
 			sums[i*step] += v
