@@ -171,7 +171,8 @@ func (p *planner) step(f *frame, s *Step, w *work, types []*ops.Input) error {
 	return nil
 }
 
-// maxLasting bounds the values that a frame keeps because they follow from constants, in bytes.
+// maxLasting bounds the values that a frame keeps because they follow from constants, in bytes. They
+// take at most a quarter of the memory limit, too.
 const maxLasting = 256 << 20
 
 // lasts reports whether the outputs of a step follow from constants, such as weights in another
@@ -183,7 +184,7 @@ func (p *planner) lasts(f *frame, s *Step, w *work) bool {
 	}
 	total := p.lasting
 	for i, slot := range s.Outputs {
-		if total += Bytes(w.types[i]); f.changing[slot] || w.types[i].DType.IsContainer() || total > maxLasting {
+		if total += Bytes(w.types[i]); f.changing[slot] || w.types[i].DType.IsContainer() || total > min(maxLasting, p.budget.limit/4) {
 			return false
 		}
 	}
