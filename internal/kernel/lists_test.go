@@ -310,3 +310,27 @@ func TestHalf_IsTheSameOnAllTiers(t *testing.T) {
 		}
 	}
 }
+
+func TestLogic_EqualsTheDefinition(t *testing.T) {
+	for n := range 40 {
+		r := rand.New(rand.NewPCG(uint64(n), 68))
+		a, b := make([]bool, n), make([]bool, n)
+		for i := range a {
+			a[i], b[i] = r.IntN(2) == 1, r.IntN(2) == 1
+		}
+		and, or, xor, not := make([]bool, n), make([]bool, n), make([]bool, n), make([]bool, n)
+		And(and, a, b)
+		Or(or, a, b)
+		Xor(xor, a, b)
+		Not(not, a)
+		for i := range a {
+			require.Equal(t, [4]bool{a[i] && b[i], a[i] || b[i], a[i] != b[i], !a[i]}, [4]bool{and[i], or[i], xor[i], not[i]})
+		}
+		numbers := make([]float32, n)
+		Dequantize(numbers, Bools(a), 1, 0)
+		for i, v := range numbers {
+			require.Equal(t, a[i], v == 1)
+			require.Equal(t, !a[i], v == 0)
+		}
+	}
+}

@@ -15,69 +15,99 @@ type conversion struct{ from, to ops.DType }
 var conversions = map[conversion]func(lo, hi int, out, x *ops.Tensor){
 	{ops.Float16, ops.Float32}:  fromHalf,
 	{ops.Float32, ops.Float16}:  toHalf,
-	{ops.BFloat16, ops.Float32}: converted(func(v ops.BF16) float32 { return math.Float32frombits(uint32(v) << 16) }),
-	{ops.Float32, ops.BFloat16}: converted(toBFloat16),
-	{ops.Float32, ops.Int64}:    converted(truncated[int64](math.MinInt64, math.MaxInt64)),
-	{ops.Float32, ops.Int32}:    converted(truncated[int32](math.MinInt32, math.MaxInt32)),
-	{ops.Float32, ops.Uint8}:    converted(truncated[uint8](0, math.MaxUint8)),
-	{ops.Float32, ops.Int8}:     converted(truncated[int8](math.MinInt8, math.MaxInt8)),
-	{ops.Float32, ops.Bool}:     converted(func(v float32) bool { return v != 0 }),
-	{ops.Float32, ops.Float64}:  converted(func(v float32) float64 { return float64(v) }),
-	{ops.Float64, ops.Float32}:  converted(func(v float64) float32 { return float32(v) }),
-	{ops.Int64, ops.Float32}:    converted(func(v int64) float32 { return float32(v) }),
-	{ops.Int32, ops.Float32}:    converted(func(v int32) float32 { return float32(v) }),
-	{ops.Uint8, ops.Float32}:    converted(func(v uint8) float32 { return float32(v) }),
-	{ops.Int8, ops.Float32}:     converted(func(v int8) float32 { return float32(v) }),
-	{ops.Bool, ops.Float32}:     converted(number[float32]),
-	{ops.Bool, ops.Int64}:       converted(number[int64]),
-	{ops.Bool, ops.Int32}:       converted(number[int32]),
-	{ops.Int64, ops.Bool}:       converted(func(v int64) bool { return v != 0 }),
-	{ops.Int64, ops.Int32}:      converted(func(v int64) int32 { return int32(v) }),
-	{ops.Int32, ops.Int64}:      converted(func(v int32) int64 { return int64(v) }),
+	{ops.BFloat16, ops.Float32}: fromBFloat16,
+	{ops.Float32, ops.BFloat16}: toBFloat16,
+	{ops.Float32, ops.Int64}:    truncated[int64](math.MinInt64, math.MaxInt64),
+	{ops.Float32, ops.Int32}:    truncated[int32](math.MinInt32, math.MaxInt32),
+	{ops.Float32, ops.Uint8}:    truncated[uint8](0, math.MaxUint8),
+	{ops.Float32, ops.Int8}:     truncated[int8](math.MinInt8, math.MaxInt8),
+	{ops.Float32, ops.Bool}:     isNotZero[float32],
+	{ops.Int64, ops.Bool}:       isNotZero[int64],
+	{ops.Int32, ops.Bool}:       isNotZero[int32],
+	{ops.Float32, ops.Float64}:  converted[float32, float64],
+	{ops.Float64, ops.Float32}:  converted[float64, float32],
+	{ops.Int64, ops.Float32}:    converted[int64, float32],
+	{ops.Int32, ops.Float32}:    converted[int32, float32],
+	{ops.Int64, ops.Int32}:      converted[int64, int32],
+	{ops.Int32, ops.Int64}:      converted[int32, int64],
+	{ops.Uint8, ops.Float32}:    fromBytes(kernel.Uint8s),
+	{ops.Int8, ops.Float32}:     fromBytes(kernel.Int8s),
+	{ops.Bool, ops.Float32}:     fromBytes(kernel.Bools),
 }
 
-// converted returns a loop that converts each element.
-func converted[F, T ops.Element](f func(F) T) func(lo, hi int, out, x *ops.Tensor) {
+// converted converts each element as Go does.
+func converted[F, T float32 | float64 | int32 | int64](lo, hi int, out, x *ops.Tensor) {
+	o, _ := ops.Data[T](out)
+	d, _ := ops.Data[F](x)
+	o = o[lo:hi]
+	for i, v := range d[lo:hi] {
+		o[i] = T(v)
+	}
+}
+
+func isNotZero[T float32 | int32 | int64](lo, hi int, out, x *ops.Tensor) {
+	o, _ := ops.Data[bool](out)
+	d, _ := ops.Data[T](x)
+	o = o[lo:hi]
+	for i, v := range d[lo:hi] {
+		o[i] = v != 0
+	}
+}
+
+// fromBytes returns a loop that converts elements of 8 bits to float32.
+func fromBytes[T uint8 | int8 | bool](bytes func([]T) kernel.Bytes) func(lo, hi int, out, x *ops.Tensor) {
+	return func(lo, hi int, out, x *ops.Tensor) {
+		o, _ := ops.Data[float32](out)
+		d, _ := ops.Data[T](x)
+		kernel.Dequantize(o[lo:hi], bytes(d[lo:hi]), 1, 0)
+	}
+}
+
+// truncated returns a loop that converts float32 elements to an integer type, and clamps them to its
+// range.
+func truncated[T int64 | int32 | uint8 | int8](lowest, highest T) func(lo, hi int, out, x *ops.Tensor) {
+	low, high := float32(lowest), float32(highest) // float32 may round them away from 0
 	return func(lo, hi int, out, x *ops.Tensor) {
 		o, _ := ops.Data[T](out)
-		d, _ := ops.Data[F](x)
+		d, _ := ops.Data[float32](x)
 		o = o[lo:hi]
 		for i, v := range d[lo:hi] {
-			o[i] = f(v)
+			switch {
+			case v > low && v < high:
+				o[i] = T(v)
+			case v >= high:
+				o[i] = highest
+			case v <= low:
+				o[i] = lowest
+			default: // NaN
+				o[i] = 0
+			}
 		}
 	}
 }
 
-// truncated returns the conversion to an integer type, which clamps numbers to the range of the type.
-func truncated[T int64 | int32 | uint8 | int8](lowest, highest T) func(float32) T {
-	low, high := float32(lowest), float32(highest) // float32 may round them away from 0
-	return func(v float32) T {
-		switch {
-		case v > low && v < high:
-			return T(v)
-		case v >= high:
-			return highest
-		case v <= low:
-			return lowest
-		}
-		return 0 // NaN
+func fromBFloat16(lo, hi int, out, x *ops.Tensor) {
+	o, _ := ops.Data[float32](out)
+	d, _ := ops.Data[ops.BF16](x)
+	o = o[lo:hi]
+	for i, v := range d[lo:hi] {
+		o[i] = math.Float32frombits(uint32(v) << 16)
 	}
-}
-
-func number[T float32 | int64 | int32](v bool) T {
-	if v {
-		return 1
-	}
-	return 0
 }
 
 // toBFloat16 rounds half to even.
-func toBFloat16(v float32) ops.BF16 {
-	b := math.Float32bits(v)
-	if b&0x7fffffff > 0x7f800000 { // NaN
-		return ops.BF16(b>>16 | 0x40)
+func toBFloat16(lo, hi int, out, x *ops.Tensor) {
+	o, _ := ops.Data[ops.BF16](out)
+	d, _ := ops.Data[float32](x)
+	o = o[lo:hi]
+	for i, v := range d[lo:hi] {
+		b := math.Float32bits(v)
+		if b&0x7fffffff > 0x7f800000 { // NaN
+			o[i] = ops.BF16(b>>16 | 0x40)
+			continue
+		}
+		o[i] = ops.BF16((b + 0x7fff + b>>16&1) >> 16)
 	}
-	return ops.BF16((b + 0x7fff + b>>16&1) >> 16)
 }
 
 func fromHalf(lo, hi int, out, x *ops.Tensor) {

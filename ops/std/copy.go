@@ -48,20 +48,32 @@ func (moverOf[T]) copyRows(c *copying, lo, hi int) error {
 	d, _ := ops.Data[T](c.dst)
 	s, _ := ops.Data[T](c.src)
 	step := c.nest.inner()
+	last := len(c.nest.sizes) - 1
+	if size := c.nest.sizes[last]; last > 0 && size <= 4*shortRow {
+		// The rows of the two innermost loops are copied without a call for each of them.
+		next := c.nest.strides[last-1]
+		return c.nest.walkRows(lo, hi, func(at [maxOperands]int, rows, count int) error {
+			i, j := c.to+at[0], c.from+at[1]
+			for range rows {
+				to, from := i, j
+				for range count {
+					d[to] = s[from]
+					to += step[0]
+					from += step[1]
+				}
+				i += next[0]
+				j += next[1]
+			}
+			return nil
+		})
+	}
 	return c.nest.walk(lo, hi, func(at [maxOperands]int, count int) error {
 		i, j := c.to+at[0], c.from+at[1]
 		switch {
-		case step[0] != 1:
-		case step[1] == 1 && count > shortRow:
+		case step[0] == 1 && step[1] == 1:
 			copy(d[i:i+count], s[j:j+count])
 			return nil
-		case step[1] == 1:
-			to, from := d[i:i+count], s[j:j+count]
-			for k, v := range from {
-				to[k] = v
-			}
-			return nil
-		case step[1] == 0:
+		case step[0] == 1 && step[1] == 0:
 			repeat(d[i:i+count], s[j])
 			return nil
 		}

@@ -215,23 +215,98 @@ func (k *pad) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	if !k.input {
 		store(fill, 0, 1, []float64{float64(k.value)})
 	}
-	shape, strides := data.Shape(), rowMajor(data.Shape())
-	return take(ctx, out, data, fill, 1, func(first int, places []int) error {
-		c := coordinatesAt(first, out.Shape())
-		for i := range places {
-			places[i] = 0
-			for d, size := range shape {
-				at := k.at(c.at[d], size, paddings[d])
-				if at == nowhere {
-					places[i] = nowhere
-					break
-				}
-				places[i] += at * strides[d]
-			}
-			c.next()
-		}
+	mover := movers[out.DType()]
+	if mover == nil {
+		return fmt.Errorf("%w: %v", ops.ErrDType, out.DType())
+	}
+	if out.Len() == 0 {
 		return nil
-	})
+	}
+	l := padRows{out: out, data: data, fill: fill}
+	t := temporary{ctx: ctx}
+	strides := rowMajor(data.Shape())
+	for d, size := range out.Shape() {
+		places := bufferOf[int](&t, size)
+		if t.err != nil {
+			return t.err
+		}
+		err := inPieces(ctx, size, func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				if places[i] = k.at(i, data.Shape()[d], paddings[d]); places[i] != nowhere {
+					places[i] *= strides[d]
+				}
+			}
+		})
+		if err != nil {
+			return err
+		}
+		l.places = append(l.places, places)
+	}
+	return ctx.For(out.Len(), grain, func(lo, hi int) error { mover.pad(&l, lo, hi); return nil })
+}
+
+// padRows is one run of Pad.
+type padRows struct {
+	out, data, fill *ops.Tensor
+	places          [][]int // where the entries of each dimension are in the data, or nowhere
+}
+
+// pad computes the elements lo to hi-1 of the output.
+func (moverOf[T]) pad(l *padRows, lo, hi int) {
+	o, _ := ops.Data[T](l.out)
+	d, _ := ops.Data[T](l.data)
+	f, _ := ops.Data[T](l.fill)
+	rank := len(l.places)
+	if rank == 0 {
+		o[0] = d[0]
+		return
+	}
+	places := l.places[rank-1]
+	width := len(places)
+	for lo < hi {
+		first := lo % width
+		n := min(width-first, hi-lo)
+		from := 0
+		for c, i := lo/width, rank-2; i >= 0 && from != nowhere; i-- {
+			if at := l.places[i][c%len(l.places[i])]; at == nowhere {
+				from = nowhere
+			} else {
+				from += at
+			}
+			c /= len(l.places[i])
+		}
+		to := o[lo:][:n]
+		if from == nowhere {
+			repeat(to, f[0])
+		} else {
+			padRow(to, d[from:], f[0], places[first:][:n])
+		}
+		lo += n
+	}
+}
+
+// padRow sets the elements of a row to those of src at some places.
+func padRow[T any](dst, src []T, fill T, places []int) {
+	for i := 0; i < len(dst); {
+		at := places[i]
+		if at == nowhere {
+			dst[i] = fill
+			i++
+			continue
+		}
+		n := 1
+		for i+n < len(dst) && places[i+n] == at+n {
+			n++
+		}
+		if n > shortRow {
+			copy(dst[i:i+n], src[at:])
+		} else {
+			for j, v := range src[at : at+n] {
+				dst[i+j] = v
+			}
+		}
+		i += n
+	}
 }
 
 // at returns the index of the element of the data, of the given size, that is copied to index
