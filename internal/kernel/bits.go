@@ -21,13 +21,20 @@ func boolBytes(v []bool) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), len(v))
 }
 
+// The following operations process eight bytes at a time.
+
 // And computes out[i] = a[i] && b[i]. All slices have the same length.
 func And(out, a, b []bool) {
 	o, x, y := boolBytes(out), boolBytes(a[:len(out)]), boolBytes(b[:len(out)])
-	for ; len(o) >= 8; o, x, y = o[8:], x[8:], y[8:] {
-		binary.LittleEndian.PutUint64(o, binary.LittleEndian.Uint64(x)&binary.LittleEndian.Uint64(y))
+	order, i := binary.LittleEndian, 0
+	for ; i+32 <= len(o); i += 32 {
+		to, p, q := o[i:i+32:i+32], x[i:i+32:i+32], y[i:i+32:i+32]
+		order.PutUint64(to, order.Uint64(p)&order.Uint64(q))
+		order.PutUint64(to[8:], order.Uint64(p[8:])&order.Uint64(q[8:]))
+		order.PutUint64(to[16:], order.Uint64(p[16:])&order.Uint64(q[16:]))
+		order.PutUint64(to[24:], order.Uint64(p[24:])&order.Uint64(q[24:]))
 	}
-	for i := range o {
+	for ; i < len(o); i++ {
 		o[i] = x[i] & y[i]
 	}
 }
@@ -35,10 +42,15 @@ func And(out, a, b []bool) {
 // Or computes out[i] = a[i] || b[i]. All slices have the same length.
 func Or(out, a, b []bool) {
 	o, x, y := boolBytes(out), boolBytes(a[:len(out)]), boolBytes(b[:len(out)])
-	for ; len(o) >= 8; o, x, y = o[8:], x[8:], y[8:] {
-		binary.LittleEndian.PutUint64(o, binary.LittleEndian.Uint64(x)|binary.LittleEndian.Uint64(y))
+	order, i := binary.LittleEndian, 0
+	for ; i+32 <= len(o); i += 32 {
+		to, p, q := o[i:i+32:i+32], x[i:i+32:i+32], y[i:i+32:i+32]
+		order.PutUint64(to, order.Uint64(p)|order.Uint64(q))
+		order.PutUint64(to[8:], order.Uint64(p[8:])|order.Uint64(q[8:]))
+		order.PutUint64(to[16:], order.Uint64(p[16:])|order.Uint64(q[16:]))
+		order.PutUint64(to[24:], order.Uint64(p[24:])|order.Uint64(q[24:]))
 	}
-	for i := range o {
+	for ; i < len(o); i++ {
 		o[i] = x[i] | y[i]
 	}
 }
@@ -46,22 +58,31 @@ func Or(out, a, b []bool) {
 // Xor computes out[i] = a[i] != b[i]. All slices have the same length.
 func Xor(out, a, b []bool) {
 	o, x, y := boolBytes(out), boolBytes(a[:len(out)]), boolBytes(b[:len(out)])
-	for ; len(o) >= 8; o, x, y = o[8:], x[8:], y[8:] {
-		binary.LittleEndian.PutUint64(o, binary.LittleEndian.Uint64(x)^binary.LittleEndian.Uint64(y))
+	order, i := binary.LittleEndian, 0
+	for ; i+32 <= len(o); i += 32 {
+		to, p, q := o[i:i+32:i+32], x[i:i+32:i+32], y[i:i+32:i+32]
+		order.PutUint64(to, order.Uint64(p)^order.Uint64(q))
+		order.PutUint64(to[8:], order.Uint64(p[8:])^order.Uint64(q[8:]))
+		order.PutUint64(to[16:], order.Uint64(p[16:])^order.Uint64(q[16:]))
+		order.PutUint64(to[24:], order.Uint64(p[24:])^order.Uint64(q[24:]))
 	}
-	for i := range o {
+	for ; i < len(o); i++ {
 		o[i] = x[i] ^ y[i]
 	}
 }
 
-// Not computes out[i] = !a[i]. Both slices have the same length.
+// Not computes out[i] = !a[i]. All slices have the same length.
 func Not(out, a []bool) {
-	const ones = 0x0101010101010101
 	o, x := boolBytes(out), boolBytes(a[:len(out)])
-	for ; len(o) >= 8; o, x = o[8:], x[8:] {
-		binary.LittleEndian.PutUint64(o, binary.LittleEndian.Uint64(x)^ones)
+	order, i := binary.LittleEndian, 0
+	for ; i+32 <= len(o); i += 32 {
+		to, p := o[i:i+32:i+32], x[i:i+32:i+32]
+		order.PutUint64(to, order.Uint64(p)^0x0101010101010101)
+		order.PutUint64(to[8:], order.Uint64(p[8:])^0x0101010101010101)
+		order.PutUint64(to[16:], order.Uint64(p[16:])^0x0101010101010101)
+		order.PutUint64(to[24:], order.Uint64(p[24:])^0x0101010101010101)
 	}
-	for i := range o {
+	for ; i < len(o); i++ {
 		o[i] = x[i] ^ 1
 	}
 }

@@ -52697,47 +52697,113 @@ vector:
 	VZEROUPPER
 	RET
 
-// func largestAVX512(best *[16]float32, x *float32, n int)
-// Requires: AVX, AVX512F
-TEXT ·largestAVX512(SB), NOSPLIT, $0-24
-	MOVQ    best+0(FP), AX
-	MOVQ    x+8(FP), CX
-	MOVQ    n+16(FP), DX
-	VMOVUPS (AX), Z0
-	VCMPPS  $0x03, Z0, Z0, K1
+// func largestAVX512(x *float32, n int, start float32) float32
+// Requires: AVX, AVX512F, SSE
+TEXT ·largestAVX512(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS start+16(FP), Z0
+	VMOVAPS      Z0, Z1
+	VCMPPS       $0x03, Z0, Z0, K1
+	XORQ         DX, DX
 
 block:
-	VMOVUPS        (CX), Z1
-	VCMPPS         $0x03, Z1, Z1, K2
-	KORW           K2, K1, K1
-	VMAXPS         Z0, Z1, Z0
-	ADDQ           $0x40, CX
-	SUBQ           $0x10, DX
-	JNZ            block
-	VBLENDMPS.BCST lanes7fc00000<>+0(SB), Z0, K1, Z2
-	VMOVUPS        Z2, (AX)
+	SUBQ    $0x10, CX
+	JL      rest
+	VMOVUPS (AX)(DX*4), Z2
+	VCMPPS  $0x03, Z2, Z2, K2
+	KORW    K2, K1, K1
+	VMAXPS  Z1, Z2, Z1
+	ADDQ    $0x10, DX
+	JMP     block
+
+rest:
+	ADDQ         $0x10, CX
+	JZ           end
+	VMOVD        CX, X2
+	VPBROADCASTD X2, Z2
+	VPCMPGTD     numbers<>+0(SB), Z2, K2
+	VMOVUPS.Z    (AX)(DX*4), K2, Z2
+	VBLENDMPS    Z2, Z0, K2, Z3
+	VCMPPS       $0x03, Z3, Z3, K2
+	KORW         K2, K1, K1
+	VMAXPS       Z1, Z3, Z1
+
+end:
+	VBLENDMPS.BCST lanes7fc00000<>+0(SB), Z1, K1, Z4
+	VEXTRACTF64X4  $0x01, Z4, Y0
+	VMOVAPS        Y4, Y1
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMAXPS         Y0, Y1, Y3
+	VBLENDVPS      Y2, Y1, Y3, Y1
+	VEXTRACTF128   $0x01, Y1, X0
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMAXPS         Y0, Y1, Y0
+	VBLENDVPS      Y2, Y1, Y0, Y1
+	VPERMILPS      $0x4e, Y1, Y0
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMAXPS         Y0, Y1, Y0
+	VBLENDVPS      Y2, Y1, Y0, Y1
+	VPERMILPS      $0xb1, Y1, Y0
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMAXPS         Y0, Y1, Y0
+	VBLENDVPS      Y2, Y1, Y0, Y0
+	MOVSS          X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func smallestAVX512(best *[16]float32, x *float32, n int)
-// Requires: AVX, AVX512F
-TEXT ·smallestAVX512(SB), NOSPLIT, $0-24
-	MOVQ    best+0(FP), AX
-	MOVQ    x+8(FP), CX
-	MOVQ    n+16(FP), DX
-	VMOVUPS (AX), Z0
-	VCMPPS  $0x03, Z0, Z0, K1
+// func smallestAVX512(x *float32, n int, start float32) float32
+// Requires: AVX, AVX512F, SSE
+TEXT ·smallestAVX512(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS start+16(FP), Z0
+	VMOVAPS      Z0, Z1
+	VCMPPS       $0x03, Z0, Z0, K1
+	XORQ         DX, DX
 
 block:
-	VMOVUPS        (CX), Z1
-	VCMPPS         $0x03, Z1, Z1, K2
-	KORW           K2, K1, K1
-	VMINPS         Z0, Z1, Z0
-	ADDQ           $0x40, CX
-	SUBQ           $0x10, DX
-	JNZ            block
-	VBLENDMPS.BCST lanes7fc00000<>+0(SB), Z0, K1, Z2
-	VMOVUPS        Z2, (AX)
+	SUBQ    $0x10, CX
+	JL      rest
+	VMOVUPS (AX)(DX*4), Z2
+	VCMPPS  $0x03, Z2, Z2, K2
+	KORW    K2, K1, K1
+	VMINPS  Z1, Z2, Z1
+	ADDQ    $0x10, DX
+	JMP     block
+
+rest:
+	ADDQ         $0x10, CX
+	JZ           end
+	VMOVD        CX, X2
+	VPBROADCASTD X2, Z2
+	VPCMPGTD     numbers<>+0(SB), Z2, K2
+	VMOVUPS.Z    (AX)(DX*4), K2, Z2
+	VBLENDMPS    Z2, Z0, K2, Z3
+	VCMPPS       $0x03, Z3, Z3, K2
+	KORW         K2, K1, K1
+	VMINPS       Z1, Z3, Z1
+
+end:
+	VBLENDMPS.BCST lanes7fc00000<>+0(SB), Z1, K1, Z4
+	VEXTRACTF64X4  $0x01, Z4, Y0
+	VMOVAPS        Y4, Y1
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMINPS         Y0, Y1, Y3
+	VBLENDVPS      Y2, Y1, Y3, Y1
+	VEXTRACTF128   $0x01, Y1, X0
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMINPS         Y0, Y1, Y0
+	VBLENDVPS      Y2, Y1, Y0, Y1
+	VPERMILPS      $0x4e, Y1, Y0
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMINPS         Y0, Y1, Y0
+	VBLENDVPS      Y2, Y1, Y0, Y1
+	VPERMILPS      $0xb1, Y1, Y0
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMINPS         Y0, Y1, Y0
+	VBLENDVPS      Y2, Y1, Y0, Y0
+	MOVSS          X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
@@ -56351,63 +56417,143 @@ vector:
 	VZEROUPPER
 	RET
 
-// func largestAVX2(best *[16]float32, x *float32, n int)
-// Requires: AVX
-TEXT ·largestAVX2(SB), NOSPLIT, $0-24
-	MOVQ    best+0(FP), AX
-	MOVQ    x+8(FP), CX
-	MOVQ    n+16(FP), DX
-	VMOVUPS (AX), Y0
-	VCMPPS  $0x03, Y0, Y0, Y1
-	VMOVUPS 32(AX), Y2
-	VCMPPS  $0x03, Y2, Y2, Y3
+// func largestAVX2(x *float32, n int, start float32) float32
+// Requires: AVX, AVX2, SSE
+TEXT ·largestAVX2(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS start+16(FP), Y0
+	VMOVAPS      Y0, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMOVAPS      Y0, Y3
+	VCMPPS       $0x03, Y0, Y0, Y4
+	XORQ         DX, DX
 
 block:
-	VMOVUPS   (CX), Y4
-	VCMPPS    $0x03, Y4, Y4, Y5
-	VORPS     Y5, Y1, Y1
-	VMAXPS    Y0, Y4, Y0
-	VMOVUPS   32(CX), Y4
-	VCMPPS    $0x03, Y4, Y4, Y5
-	VORPS     Y5, Y3, Y3
-	VMAXPS    Y2, Y4, Y2
-	ADDQ      $0x40, CX
-	SUBQ      $0x10, DX
-	JNZ       block
-	VBLENDVPS Y1, lanes7fc00000<>+0(SB), Y0, Y0
-	VMOVUPS   Y0, (AX)
-	VBLENDVPS Y3, lanes7fc00000<>+0(SB), Y2, Y0
-	VMOVUPS   Y0, 32(AX)
+	SUBQ    $0x10, CX
+	JL      rest
+	VMOVUPS (AX)(DX*4), Y5
+	VCMPPS  $0x03, Y5, Y5, Y6
+	VORPS   Y6, Y2, Y2
+	VMAXPS  Y1, Y5, Y1
+	VMOVUPS 32(AX)(DX*4), Y5
+	VCMPPS  $0x03, Y5, Y5, Y6
+	VORPS   Y6, Y4, Y4
+	VMAXPS  Y3, Y5, Y3
+	ADDQ    $0x10, DX
+	JMP     block
+
+rest:
+	ADDQ         $0x10, CX
+	JZ           end
+	VMOVD        CX, X5
+	VPBROADCASTD X5, Y5
+	VPCMPGTD     numbers<>+0(SB), Y5, Y5
+	SUBQ         $0x08, CX
+	VMOVD        CX, X6
+	VPBROADCASTD X6, Y6
+	VPCMPGTD     numbers<>+0(SB), Y6, Y6
+	VMASKMOVPS   (AX)(DX*4), Y5, Y7
+	VBLENDVPS    Y5, Y7, Y0, Y5
+	VCMPPS       $0x03, Y5, Y5, Y7
+	VORPS        Y7, Y2, Y2
+	VMAXPS       Y1, Y5, Y1
+	VMASKMOVPS   32(AX)(DX*4), Y6, Y5
+	VBLENDVPS    Y6, Y5, Y0, Y0
+	VCMPPS       $0x03, Y0, Y0, Y5
+	VORPS        Y5, Y4, Y4
+	VMAXPS       Y3, Y0, Y3
+
+end:
+	VBLENDVPS    Y2, lanes7fc00000<>+0(SB), Y1, Y0
+	VBLENDVPS    Y4, lanes7fc00000<>+0(SB), Y3, Y1
+	VMOVAPS      Y1, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMAXPS       Y1, Y0, Y3
+	VBLENDVPS    Y2, Y0, Y3, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMAXPS       Y1, Y0, Y1
+	VBLENDVPS    Y2, Y0, Y1, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMAXPS       Y1, Y0, Y1
+	VBLENDVPS    Y2, Y0, Y1, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMAXPS       Y1, Y0, Y1
+	VBLENDVPS    Y2, Y0, Y1, Y0
+	MOVSS        X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func smallestAVX2(best *[16]float32, x *float32, n int)
-// Requires: AVX
-TEXT ·smallestAVX2(SB), NOSPLIT, $0-24
-	MOVQ    best+0(FP), AX
-	MOVQ    x+8(FP), CX
-	MOVQ    n+16(FP), DX
-	VMOVUPS (AX), Y0
-	VCMPPS  $0x03, Y0, Y0, Y1
-	VMOVUPS 32(AX), Y2
-	VCMPPS  $0x03, Y2, Y2, Y3
+// func smallestAVX2(x *float32, n int, start float32) float32
+// Requires: AVX, AVX2, SSE
+TEXT ·smallestAVX2(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS start+16(FP), Y0
+	VMOVAPS      Y0, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMOVAPS      Y0, Y3
+	VCMPPS       $0x03, Y0, Y0, Y4
+	XORQ         DX, DX
 
 block:
-	VMOVUPS   (CX), Y4
-	VCMPPS    $0x03, Y4, Y4, Y5
-	VORPS     Y5, Y1, Y1
-	VMINPS    Y0, Y4, Y0
-	VMOVUPS   32(CX), Y4
-	VCMPPS    $0x03, Y4, Y4, Y5
-	VORPS     Y5, Y3, Y3
-	VMINPS    Y2, Y4, Y2
-	ADDQ      $0x40, CX
-	SUBQ      $0x10, DX
-	JNZ       block
-	VBLENDVPS Y1, lanes7fc00000<>+0(SB), Y0, Y0
-	VMOVUPS   Y0, (AX)
-	VBLENDVPS Y3, lanes7fc00000<>+0(SB), Y2, Y0
-	VMOVUPS   Y0, 32(AX)
+	SUBQ    $0x10, CX
+	JL      rest
+	VMOVUPS (AX)(DX*4), Y5
+	VCMPPS  $0x03, Y5, Y5, Y6
+	VORPS   Y6, Y2, Y2
+	VMINPS  Y1, Y5, Y1
+	VMOVUPS 32(AX)(DX*4), Y5
+	VCMPPS  $0x03, Y5, Y5, Y6
+	VORPS   Y6, Y4, Y4
+	VMINPS  Y3, Y5, Y3
+	ADDQ    $0x10, DX
+	JMP     block
+
+rest:
+	ADDQ         $0x10, CX
+	JZ           end
+	VMOVD        CX, X5
+	VPBROADCASTD X5, Y5
+	VPCMPGTD     numbers<>+0(SB), Y5, Y5
+	SUBQ         $0x08, CX
+	VMOVD        CX, X6
+	VPBROADCASTD X6, Y6
+	VPCMPGTD     numbers<>+0(SB), Y6, Y6
+	VMASKMOVPS   (AX)(DX*4), Y5, Y7
+	VBLENDVPS    Y5, Y7, Y0, Y5
+	VCMPPS       $0x03, Y5, Y5, Y7
+	VORPS        Y7, Y2, Y2
+	VMINPS       Y1, Y5, Y1
+	VMASKMOVPS   32(AX)(DX*4), Y6, Y5
+	VBLENDVPS    Y6, Y5, Y0, Y0
+	VCMPPS       $0x03, Y0, Y0, Y5
+	VORPS        Y5, Y4, Y4
+	VMINPS       Y3, Y0, Y3
+
+end:
+	VBLENDVPS    Y2, lanes7fc00000<>+0(SB), Y1, Y0
+	VBLENDVPS    Y4, lanes7fc00000<>+0(SB), Y3, Y1
+	VMOVAPS      Y1, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMINPS       Y1, Y0, Y3
+	VBLENDVPS    Y2, Y0, Y3, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMINPS       Y1, Y0, Y1
+	VBLENDVPS    Y2, Y0, Y1, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMINPS       Y1, Y0, Y1
+	VBLENDVPS    Y2, Y0, Y1, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMINPS       Y1, Y0, Y1
+	VBLENDVPS    Y2, Y0, Y1, Y0
+	MOVSS        X0, ret+24(FP)
 	VZEROUPPER
 	RET
 

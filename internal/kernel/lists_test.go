@@ -334,3 +334,22 @@ func TestLogic_EqualsTheDefinition(t *testing.T) {
 		}
 	}
 }
+
+func TestTranspose_EqualsTheDefinition(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 69))
+		rows, cols := r.IntN(20), r.IntN(20)
+		from, to := cols+r.IntN(3), rows+r.IntN(3)
+		x := randomPixels(r, rows*from+1)
+		eachTier(t, "transposed", func() []float32 {
+			y := make([]float32, cols*to+1)
+			Transpose(y, to, x, from, rows, cols)
+			for i := range rows {
+				for j := range cols {
+					require.True(t, sameBits(x[i*from+j], y[j*to+i]))
+				}
+			}
+			return y
+		})
+	}
+}

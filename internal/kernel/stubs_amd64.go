@@ -1679,17 +1679,15 @@ func totalSquaresAVX512(x *float32, n int, center float64) float64
 //go:noescape
 func accumulateSquaresAVX512(sums *float64, x *float32, n int)
 
-// largestAVX512 replaces each number of best by the largest of itself and the numbers of x in its lane, or
-// by NaN if one of them is NaN. n is a positive multiple of 16.
+// largestAVX512 returns the largest of n numbers and of start, or NaN if one of them is NaN.
 //
 //go:noescape
-func largestAVX512(best *[16]float32, x *float32, n int)
+func largestAVX512(x *float32, n int, start float32) float32
 
-// smallestAVX512 replaces each number of best by the smallest of itself and the numbers of x in its lane, or
-// by NaN if one of them is NaN. n is a positive multiple of 16.
+// smallestAVX512 returns the smallest of n numbers and of start, or NaN if one of them is NaN.
 //
 //go:noescape
-func smallestAVX512(best *[16]float32, x *float32, n int)
+func smallestAVX512(x *float32, n int, start float32) float32
 
 // fromHalfAVX512 converts n float16. n is a positive multiple of the number of lanes of a vector.
 //
@@ -1964,17 +1962,15 @@ func totalSquaresAVX2(x *float32, n int, center float64) float64
 //go:noescape
 func accumulateSquaresAVX2(sums *float64, x *float32, n int)
 
-// largestAVX2 replaces each number of best by the largest of itself and the numbers of x in its lane, or
-// by NaN if one of them is NaN. n is a positive multiple of 16.
+// largestAVX2 returns the largest of n numbers and of start, or NaN if one of them is NaN.
 //
 //go:noescape
-func largestAVX2(best *[16]float32, x *float32, n int)
+func largestAVX2(x *float32, n int, start float32) float32
 
-// smallestAVX2 replaces each number of best by the smallest of itself and the numbers of x in its lane, or
-// by NaN if one of them is NaN. n is a positive multiple of 16.
+// smallestAVX2 returns the smallest of n numbers and of start, or NaN if one of them is NaN.
 //
 //go:noescape
-func smallestAVX2(best *[16]float32, x *float32, n int)
+func smallestAVX2(x *float32, n int, start float32) float32
 
 // fromHalfAVX2 converts n float16. n is a positive multiple of the number of lanes of a vector.
 //

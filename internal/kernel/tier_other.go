@@ -66,8 +66,10 @@ func totalVectors(Summand, []float32, float64) (sum float64, ok bool) { return 0
 
 func accumulateVectors(Summand, []float64, []float32) int { return 0 }
 
-func extremeVectors(bool, *[sumLanes]float32, []float32) int { return 0 }
+func extremeVectors(bool, []float32, float32) (best float32, ok bool) { return 0, false }
 
 func fromHalfVectors([]float32, []uint16) int { return 0 }
 
 func toHalfVectors([]uint16, []float32) int { return 0 }
+
+func transposeVectors(_ []float32, _ int, _ []float32, _, _, _ int) bool { return false }

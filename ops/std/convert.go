@@ -39,8 +39,9 @@ var conversions = map[conversion]func(lo, hi int, out, x *ops.Tensor){
 func converted[F, T float32 | float64 | int32 | int64](lo, hi int, out, x *ops.Tensor) {
 	o, _ := ops.Data[T](out)
 	d, _ := ops.Data[F](x)
-	o = o[lo:hi]
-	for i, v := range d[lo:hi] {
+	d = d[lo:hi]
+	o = o[lo:][:len(d)]
+	for i, v := range d {
 		o[i] = T(v)
 	}
 }
@@ -48,8 +49,9 @@ func converted[F, T float32 | float64 | int32 | int64](lo, hi int, out, x *ops.T
 func isNotZero[T float32 | int32 | int64](lo, hi int, out, x *ops.Tensor) {
 	o, _ := ops.Data[bool](out)
 	d, _ := ops.Data[T](x)
-	o = o[lo:hi]
-	for i, v := range d[lo:hi] {
+	d = d[lo:hi]
+	o = o[lo:][:len(d)]
+	for i, v := range d {
 		o[i] = v != 0
 	}
 }
@@ -70,8 +72,9 @@ func truncated[T int64 | int32 | uint8 | int8](lowest, highest T) func(lo, hi in
 	return func(lo, hi int, out, x *ops.Tensor) {
 		o, _ := ops.Data[T](out)
 		d, _ := ops.Data[float32](x)
-		o = o[lo:hi]
-		for i, v := range d[lo:hi] {
+		d = d[lo:hi]
+		o = o[lo:][:len(d)]
+		for i, v := range d {
 			switch {
 			case v > low && v < high:
 				o[i] = T(v)
@@ -89,8 +92,9 @@ func truncated[T int64 | int32 | uint8 | int8](lowest, highest T) func(lo, hi in
 func fromBFloat16(lo, hi int, out, x *ops.Tensor) {
 	o, _ := ops.Data[float32](out)
 	d, _ := ops.Data[ops.BF16](x)
-	o = o[lo:hi]
-	for i, v := range d[lo:hi] {
+	d = d[lo:hi]
+	o = o[lo:][:len(d)]
+	for i, v := range d {
 		o[i] = math.Float32frombits(uint32(v) << 16)
 	}
 }
@@ -99,8 +103,9 @@ func fromBFloat16(lo, hi int, out, x *ops.Tensor) {
 func toBFloat16(lo, hi int, out, x *ops.Tensor) {
 	o, _ := ops.Data[ops.BF16](out)
 	d, _ := ops.Data[float32](x)
-	o = o[lo:hi]
-	for i, v := range d[lo:hi] {
+	d = d[lo:hi]
+	o = o[lo:][:len(d)]
+	for i, v := range d {
 		b := math.Float32bits(v)
 		if b&0x7fffffff > 0x7f800000 { // NaN
 			o[i] = ops.BF16(b>>16 | 0x40)

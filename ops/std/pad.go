@@ -242,6 +242,9 @@ func (k *pad) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 		}
 		l.places = append(l.places, places)
 	}
+	if err := l.findRuns(&t); err != nil {
+		return err
+	}
 	return ctx.For(out.Len(), grain, func(lo, hi int) error { mover.pad(&l, lo, hi); return nil })
 }
 
@@ -249,6 +252,29 @@ func (k *pad) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 type padRows struct {
 	out, data, fill *ops.Tensor
 	places          [][]int // where the entries of each dimension are in the data, or nowhere
+	runs            []int   // the number of entries of the last dimension, from each on, that follow each other in the data
+}
+
+func (l *padRows) findRuns(t *temporary) error {
+	if len(l.places) == 0 {
+		return nil
+	}
+	places := l.places[len(l.places)-1]
+	l.runs = bufferOf[int](t, len(places))
+	if t.err != nil {
+		return t.err
+	}
+	return inPieces(t.ctx, len(places), func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			j := len(places) - 1 - i
+			l.runs[j] = 1
+			switch next := j + 1; {
+			case next == len(places):
+			case places[j] == nowhere && places[next] == nowhere, places[j] != nowhere && places[next] == places[j]+1:
+				l.runs[j] += l.runs[next]
+			}
+		}
+	})
 }
 
 // pad computes the elements lo to hi-1 of the output.
@@ -279,33 +305,35 @@ func (moverOf[T]) pad(l *padRows, lo, hi int) {
 		if from == nowhere {
 			repeat(to, f[0])
 		} else {
-			padRow(to, d[from:], f[0], places[first:][:n])
+			padRow(to, d[from:], f[0], places[first:], l.runs[first:])
 		}
 		lo += n
 	}
 }
 
-// padRow sets the elements of a row to those of src at some places.
-func padRow[T any](dst, src []T, fill T, places []int) {
+// padRow sets the elements of a row to those of src at some places, which follow each other in runs.
+func padRow[T any](dst, src []T, fill T, places, runs []int) {
 	for i := 0; i < len(dst); {
-		at := places[i]
-		if at == nowhere {
-			dst[i] = fill
-			i++
-			continue
-		}
-		n := 1
-		for i+n < len(dst) && places[i+n] == at+n {
-			n++
-		}
-		if n > shortRow {
-			copy(dst[i:i+n], src[at:])
-		} else {
-			for j, v := range src[at : at+n] {
-				dst[i+j] = v
+		at, n := places[i], min(runs[i], len(dst)-i)
+		part := dst[i : i+n]
+		switch {
+		case at == nowhere:
+			for j := range part {
+				part[j] = fill
 			}
+		case n > shortRow:
+			copy(part, src[at:])
+		default:
+			copyFew(part, src[at:])
 		}
 		i += n
+	}
+}
+
+// copyFew is copy for few elements.
+func copyFew[T any](dst, src []T) {
+	for i, v := range src[:len(dst)] {
+		dst[i] = v
 	}
 }
 
