@@ -15,8 +15,8 @@ type conversion struct{ from, to ops.DType }
 var conversions = map[conversion]func(lo, hi int, out, x *ops.Tensor){
 	{ops.Float16, ops.Float32}:  fromHalf,
 	{ops.Float32, ops.Float16}:  toHalf,
-	{ops.BFloat16, ops.Float32}: fromBFloat16,
-	{ops.Float32, ops.BFloat16}: toBFloat16,
+	{ops.BFloat16, ops.Float32}: fromHalf,
+	{ops.Float32, ops.BFloat16}: toHalf,
 	{ops.Float32, ops.Int64}:    truncated[int64](math.MinInt64, math.MaxInt64),
 	{ops.Float32, ops.Int32}:    truncated[int32](math.MinInt32, math.MaxInt32),
 	{ops.Float32, ops.Uint8}:    truncated[uint8](0, math.MaxUint8),
@@ -89,48 +89,102 @@ func truncated[T int64 | int32 | uint8 | int8](lowest, highest T) func(lo, hi in
 	}
 }
 
-func fromBFloat16(lo, hi int, out, x *ops.Tensor) {
-	o, _ := ops.Data[float32](out)
-	d, _ := ops.Data[ops.BF16](x)
-	d = d[lo:hi]
-	o = o[lo:][:len(d)]
-	for i, v := range d {
-		o[i] = math.Float32frombits(uint32(v) << 16)
+func fromHalf(lo, hi int, out, x *ops.Tensor) { loadHalf(out.Float32s()[lo:hi], x, lo) }
+
+func toHalf(lo, hi int, out, x *ops.Tensor) { storeHalf(out, lo, x.Float32s()[lo:hi]) }
+
+// loadHalf converts consecutive elements of src, float16 or bfloat16, starting at from.
+func loadHalf(dst []float32, src *ops.Tensor, from int) {
+	if s, ok := ops.Data[ops.F16](src); ok {
+		s = s[from:][:len(dst)]
+		done := kernel.FromHalf(dst, s)
+		for i, v := range s[done:] {
+			dst[done+i] = float32(minifloat.DecodeFloat16(uint16(v)))
+		}
+		return
+	}
+	s, _ := ops.Data[ops.BF16](src)
+	s = s[from:][:len(dst)]
+	for i, v := range s {
+		dst[i] = math.Float32frombits(uint32(v) << 16)
 	}
 }
 
-// toBFloat16 rounds half to even.
-func toBFloat16(lo, hi int, out, x *ops.Tensor) {
-	o, _ := ops.Data[ops.BF16](out)
-	d, _ := ops.Data[float32](x)
-	d = d[lo:hi]
-	o = o[lo:][:len(d)]
-	for i, v := range d {
+// storeHalf is the inverse of loadHalf. It rounds half to even.
+func storeHalf(dst *ops.Tensor, to int, src []float32) {
+	if d, ok := ops.Data[ops.F16](dst); ok {
+		d = d[to:][:len(src)]
+		done := kernel.ToHalf(d, src)
+		for i, v := range src[done:] {
+			d[done+i] = ops.F16(minifloat.Float16.Encode(float64(v), false))
+		}
+		return
+	}
+	d, _ := ops.Data[ops.BF16](dst)
+	d = d[to:][:len(src)]
+	for i, v := range src {
 		b := math.Float32bits(v)
 		if b&0x7fffffff > 0x7f800000 { // NaN
-			o[i] = ops.BF16(b>>16 | 0x40)
+			d[i] = ops.BF16(b>>16 | 0x40)
 			continue
 		}
-		o[i] = ops.BF16((b + 0x7fff + b>>16&1) >> 16)
+		d[i] = ops.BF16((b + 0x7fff + b>>16&1) >> 16)
 	}
 }
 
-func fromHalf(lo, hi int, out, x *ops.Tensor) {
-	o, _ := ops.Data[float32](out)
-	d, _ := ops.Data[ops.F16](x)
-	o, d = o[lo:hi], d[lo:hi]
-	done := kernel.FromHalf(o, d)
-	for i, v := range d[done:] {
-		o[done+i] = float32(minifloat.DecodeFloat16(uint16(v)))
+// halfChunk is the number of float16 or bfloat16 elements that are computed in float32 at once.
+const halfChunk = 1024
+
+// eachHalf applies f to float16 or bfloat16 elements, in float32.
+func eachHalf(f func(out, x []float32)) func(lo, hi int, out, x *ops.Tensor) {
+	return func(lo, hi int, out, x *ops.Tensor) {
+		var v [halfChunk]float32
+		for ; lo < hi; lo += halfChunk {
+			part := v[:min(halfChunk, hi-lo)]
+			loadHalf(part, x, lo)
+			f(part, part)
+			storeHalf(out, lo, part)
+		}
 	}
 }
 
-func toHalf(lo, hi int, out, x *ops.Tensor) {
-	o, _ := ops.Data[ops.F16](out)
-	d, _ := ops.Data[float32](x)
-	o, d = o[lo:hi], d[lo:hi]
-	done := kernel.ToHalf(o, d)
-	for i, v := range d[done:] {
-		o[done+i] = ops.F16(minifloat.Float16.Encode(float64(v), false))
+// halfRows returns a rowFunc of float16 or bfloat16 elements, which are computed in float32.
+func halfRows(op kernel.Pair) rowFunc {
+	return func(n *nest, lo, hi int, out, a, b *ops.Tensor) error {
+		var x, y [halfChunk]float32
+		step := n.inner()
+		// operand loads a part of an operand, and returns the step between its elements.
+		operand := func(v []float32, t *ops.Tensor, at, step int) int {
+			switch step {
+			case 0:
+				loadHalf(v[:1], t, at)
+				return 0
+			case 1:
+				loadHalf(v, t, at)
+			default:
+				for i := range v {
+					loadHalf(v[i:i+1], t, at+i*step)
+				}
+			}
+			return 1
+		}
+		return n.walk(lo, hi, func(at [maxOperands]int, count int) error {
+			for i := 0; i < count; i += halfChunk {
+				m := min(halfChunk, count-i)
+				stepA := operand(x[:m], a, at[1]+i*step[1], step[1])
+				stepB := operand(y[:m], b, at[2]+i*step[2], step[2])
+				result := x[:m]
+				if stepA == 0 {
+					result = y[:m]
+				}
+				if stepA == 0 && stepB == 0 {
+					repeat(result, y[0])
+					stepB = 1
+				}
+				kernel.Combine(op, result, x[:m], y[:m], stepA, stepB)
+				storeHalf(out, at[0]+i, result)
+			}
+			return nil
+		})
 	}
 }

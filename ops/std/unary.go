@@ -153,10 +153,11 @@ func mapped(f kernel.Function, p ...float32) func(lo, hi int, out, x *ops.Tensor
 	return eachNative(func(out, x []float32) { kernel.Map(f, out, x, p) })
 }
 
-// eachMapped applies a function to each element: single, with the parameters p, in float32, and f in
-// float64.
+// eachMapped applies a function to each element: single, with the parameters p, in float32, also for
+// float16 and bfloat16, and f in float64.
 func eachMapped(single kernel.Function, f func(float64) float64, p ...float32) unary {
-	return unary{ops.Float32: mapped(single, p...), ops.Float64: eachWide(f)}
+	halves := eachHalf(func(out, x []float32) { kernel.Map(single, out, x, p) })
+	return unary{ops.Float32: mapped(single, p...), ops.Float64: eachWide(f), ops.Float16: halves, ops.BFloat16: halves}
 }
 
 func relu[T nativeNumber](out, x []T) {
