@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/internal/portmath"
 )
 
 func TestMap_OfSpecialNumbers(t *testing.T) {
@@ -351,5 +353,36 @@ func TestTranspose_EqualsTheDefinition(t *testing.T) {
 			}
 			return y
 		})
+	}
+}
+
+func TestPow_IsTheSameOnAllTiers(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 70))
+		n := r.IntN(100)
+		x, y := make([]float32, n+1), make([]float32, n+1)
+		for i := range x {
+			x[i] = float32(math.Exp2(r.NormFloat64() * float64(1+seed%40)))
+			y[i] = float32(r.NormFloat64() * 10)
+			if seed%3 == 0 && r.IntN(10) == 0 {
+				x[i] = randomPixels(r, 1)[0]
+				y[i] = float32(r.IntN(7) - 3)
+			}
+		}
+		if seed%7 == 0 { // the limits of the exponent
+			x[0], y[0] = 2, 127.99999
+		}
+		for _, step := range [][2]int{{1, 1}, {0, 1}, {1, 0}, {0, 0}} {
+			want := make([]float32, n)
+			for i := range want {
+				want[i] = portmath.PowSingle(x[i*step[0]], y[i*step[1]])
+			}
+			got := eachTier(t, "powers", func() []float32 {
+				out := make([]float32, n)
+				Pow(out, x, y, step[0], step[1])
+				return out
+			})
+			requireSameBits(t, want, got, fmt.Sprint("powers ", seed), x)
+		}
 	}
 }

@@ -1699,6 +1699,13 @@ func fromHalfAVX512(dst *float32, x *uint16, n int)
 //go:noescape
 func toHalfAVX512(dst *uint16, x *float32, n int)
 
+// powAVX512 computes dst[i] = x[i] to the power of y[i] for i < n, up to the first 8 numbers among which
+// are an x that is not positive, not normal or not finite, or a y that is not finite, and returns the
+// number of powers. A step of 0 means that all numbers are the first one. n is a positive multiple of 8.
+//
+//go:noescape
+func powAVX512(dst *float32, x *float32, y *float32, n int, stepX int, stepY int) int
+
 // expAVX2 applies a function with 0 parameters p to n numbers.
 //
 //go:noescape
@@ -1981,6 +1988,13 @@ func fromHalfAVX2(dst *float32, x *uint16, n int)
 //
 //go:noescape
 func toHalfAVX2(dst *uint16, x *float32, n int)
+
+// powAVX2 computes dst[i] = x[i] to the power of y[i] for i < n, up to the first 8 numbers among which
+// are an x that is not positive, not normal or not finite, or a y that is not finite, and returns the
+// number of powers. A step of 0 means that all numbers are the first one. n is a positive multiple of 8.
+//
+//go:noescape
+func powAVX2(dst *float32, x *float32, y *float32, n int, stepX int, stepY int) int
 
 // flipAVX2 inverts the highest bit of each of n bytes. n is a positive multiple of 32.
 //

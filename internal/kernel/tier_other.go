@@ -73,3 +73,5 @@ func fromHalfVectors([]float32, []uint16) int { return 0 }
 func toHalfVectors([]uint16, []float32) int { return 0 }
 
 func transposeVectors(_ []float32, _ int, _ []float32, _, _, _ int) bool { return false }
+
+func powVectors(_, _, _ []float32, _, _ int) int { return 0 }

@@ -555,4 +555,5 @@ func (l lanes) generate() {
 	l.extreme(false)
 	l.fromHalf()
 	l.toHalf()
+	l.powers()
 }
