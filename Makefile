@@ -8,6 +8,7 @@
 # make interop     compares models with onnxruntime, which npm installs
 # make clients     sbs-serve with clients in Python and JavaScript, which npm installs
 # make bench-onnxruntime MODEL=cnn.onnx THREADS=2   how fast onnxruntime runs a model
+# make bench-operators PATTERN=Softmax              single operators, compared with onnxruntime
 # make release-check  the workflows and the release configuration
 
 ACTIONLINT    := v1.7.12
@@ -21,7 +22,7 @@ FUZZTIME      ?= 60s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test check check-long format vet lint race modules purego tiers cross fused generated vuln fuzz emulated bench interop clients bench-onnxruntime conformance conformance-full release-check clean
+.PHONY: build test check check-long format vet lint race modules purego tiers cross fused generated vuln fuzz emulated bench interop clients bench-onnxruntime bench-operators conformance conformance-full release-check clean
 
 # -buildvcs=auto lets --version name the revision, whatever the Go settings say.
 build:
@@ -211,6 +212,10 @@ clients: $(GRPC_JS_FOLDER)/installed
 
 bench-onnxruntime: $(INTEROP)/installed
 	SBS_ONNXRUNTIME=$(INTEROP) node docs/benchmarks/onnxruntime.js $(MODEL) $(THREADS)
+
+# PATTERN is a regular expression that selects operators.
+bench-operators: $(INTEROP)/installed
+	SBS_ONNXRUNTIME=$(INTEROP) go run ./internal/tools/operatorspeed '$(PATTERN)'
 
 clean:
 	rm -rf bin dist
