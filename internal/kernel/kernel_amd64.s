@@ -51296,6 +51296,286 @@ done:
 	VZEROUPPER
 	RET
 
+// func sinAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·sinAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ              DX, $0x10
+	JL                tail
+	VMOVUPS           (CX), Z0
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3f22f983<>+0(SB), Z0, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z2
+	VMOVAPS           Z0, Z0
+	VFNMADD231PS.BCST lanes3fc90fda<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes33a22168<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes27c234c4<>+0(SB), Z2, Z0
+	VMULPS            Z0, Z0, Z2
+	VBROADCASTSS      lanesb94ca59c<>+0(SB), Z5
+	VFMADD213PS.BCST  lanes3c0883ab<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanesbe2aaaa3<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes3f800000<>+0(SB), Z2, Z5
+	VMULPS            Z5, Z0, Z0
+	VBROADCASTSS      lanes3f800000<>+0(SB), Z5
+	VFNMADD231PS.BCST lanes3f000000<>+0(SB), Z2, Z5
+	VMULPS            Z2, Z2, Z6
+	VBROADCASTSS      lanes37ccf435<>+0(SB), Z7
+	VFMADD213PS.BCST  lanesbab60614<>+0(SB), Z2, Z7
+	VFMADD213PS.BCST  lanes3d2aaaa5<>+0(SB), Z2, Z7
+	VFMADD231PS       Z7, Z6, Z5
+	VPADDD.BCST       lanes00000000<>+0(SB), Z1, Z1
+	VPSLLD            $0x1f, Z1, Z2
+	VPSLLD            $0x1e, Z1, Z1
+	VPMOVD2M          Z2, K1
+	VBLENDMPS         Z5, Z0, K1, Z3
+	VANDPS.BCST       lanes80000000<>+0(SB), Z1, Z0
+	VXORPS            Z0, Z3, Z0
+	VMOVUPS           Z0, (AX)
+	ADDQ              $0x40, CX
+	ADDQ              $0x40, AX
+	SUBQ              $0x10, DX
+	JMP               vector
+
+tail:
+	TESTQ             DX, DX
+	JZ                done
+	VMOVD             DX, X0
+	VPBROADCASTD      X0, Z0
+	VPCMPGTD          numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z         (CX), K1, Z0
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3f22f983<>+0(SB), Z0, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z2
+	VMOVAPS           Z0, Z0
+	VFNMADD231PS.BCST lanes3fc90fda<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes33a22168<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes27c234c4<>+0(SB), Z2, Z0
+	VMULPS            Z0, Z0, Z2
+	VBROADCASTSS      lanesb94ca59c<>+0(SB), Z3
+	VFMADD213PS.BCST  lanes3c0883ab<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanesbe2aaaa3<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3f800000<>+0(SB), Z2, Z3
+	VMULPS            Z3, Z0, Z0
+	VBROADCASTSS      lanes3f800000<>+0(SB), Z3
+	VFNMADD231PS.BCST lanes3f000000<>+0(SB), Z2, Z3
+	VMULPS            Z2, Z2, Z5
+	VBROADCASTSS      lanes37ccf435<>+0(SB), Z6
+	VFMADD213PS.BCST  lanesbab60614<>+0(SB), Z2, Z6
+	VFMADD213PS.BCST  lanes3d2aaaa5<>+0(SB), Z2, Z6
+	VFMADD231PS       Z6, Z5, Z3
+	VPADDD.BCST       lanes00000000<>+0(SB), Z1, Z1
+	VPSLLD            $0x1f, Z1, Z2
+	VPSLLD            $0x1e, Z1, Z1
+	VPMOVD2M          Z2, K2
+	VBLENDMPS         Z3, Z0, K2, Z4
+	VANDPS.BCST       lanes80000000<>+0(SB), Z1, Z0
+	VXORPS            Z0, Z4, Z0
+	VMOVUPS           Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes3f22f983<>+0(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+4(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+8(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+12(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+16(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+20(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+24(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+28(SB)/4, $0x3f22f983
+GLOBL lanes3f22f983<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3fc90fda<>+0(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+4(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+8(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+12(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+16(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+20(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+24(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+28(SB)/4, $0x3fc90fda
+GLOBL lanes3fc90fda<>(SB), RODATA|NOPTR, $32
+
+DATA lanes33a22168<>+0(SB)/4, $0x33a22168
+DATA lanes33a22168<>+4(SB)/4, $0x33a22168
+DATA lanes33a22168<>+8(SB)/4, $0x33a22168
+DATA lanes33a22168<>+12(SB)/4, $0x33a22168
+DATA lanes33a22168<>+16(SB)/4, $0x33a22168
+DATA lanes33a22168<>+20(SB)/4, $0x33a22168
+DATA lanes33a22168<>+24(SB)/4, $0x33a22168
+DATA lanes33a22168<>+28(SB)/4, $0x33a22168
+GLOBL lanes33a22168<>(SB), RODATA|NOPTR, $32
+
+DATA lanes27c234c4<>+0(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+4(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+8(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+12(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+16(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+20(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+24(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+28(SB)/4, $0x27c234c4
+GLOBL lanes27c234c4<>(SB), RODATA|NOPTR, $32
+
+DATA lanesb94ca59c<>+0(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+4(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+8(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+12(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+16(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+20(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+24(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+28(SB)/4, $0xb94ca59c
+GLOBL lanesb94ca59c<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3c0883ab<>+0(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+4(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+8(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+12(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+16(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+20(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+24(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+28(SB)/4, $0x3c0883ab
+GLOBL lanes3c0883ab<>(SB), RODATA|NOPTR, $32
+
+DATA lanesbe2aaaa3<>+0(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+4(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+8(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+12(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+16(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+20(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+24(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+28(SB)/4, $0xbe2aaaa3
+GLOBL lanesbe2aaaa3<>(SB), RODATA|NOPTR, $32
+
+DATA lanes37ccf435<>+0(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+4(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+8(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+12(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+16(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+20(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+24(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+28(SB)/4, $0x37ccf435
+GLOBL lanes37ccf435<>(SB), RODATA|NOPTR, $32
+
+DATA lanesbab60614<>+0(SB)/4, $0xbab60614
+DATA lanesbab60614<>+4(SB)/4, $0xbab60614
+DATA lanesbab60614<>+8(SB)/4, $0xbab60614
+DATA lanesbab60614<>+12(SB)/4, $0xbab60614
+DATA lanesbab60614<>+16(SB)/4, $0xbab60614
+DATA lanesbab60614<>+20(SB)/4, $0xbab60614
+DATA lanesbab60614<>+24(SB)/4, $0xbab60614
+DATA lanesbab60614<>+28(SB)/4, $0xbab60614
+GLOBL lanesbab60614<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3d2aaaa5<>+0(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+4(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+8(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+12(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+16(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+20(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+24(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+28(SB)/4, $0x3d2aaaa5
+GLOBL lanes3d2aaaa5<>(SB), RODATA|NOPTR, $32
+
+// func cosAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·cosAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ              DX, $0x10
+	JL                tail
+	VMOVUPS           (CX), Z0
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3f22f983<>+0(SB), Z0, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z2
+	VMOVAPS           Z0, Z0
+	VFNMADD231PS.BCST lanes3fc90fda<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes33a22168<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes27c234c4<>+0(SB), Z2, Z0
+	VMULPS            Z0, Z0, Z2
+	VBROADCASTSS      lanesb94ca59c<>+0(SB), Z5
+	VFMADD213PS.BCST  lanes3c0883ab<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanesbe2aaaa3<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes3f800000<>+0(SB), Z2, Z5
+	VMULPS            Z5, Z0, Z0
+	VBROADCASTSS      lanes3f800000<>+0(SB), Z5
+	VFNMADD231PS.BCST lanes3f000000<>+0(SB), Z2, Z5
+	VMULPS            Z2, Z2, Z6
+	VBROADCASTSS      lanes37ccf435<>+0(SB), Z7
+	VFMADD213PS.BCST  lanesbab60614<>+0(SB), Z2, Z7
+	VFMADD213PS.BCST  lanes3d2aaaa5<>+0(SB), Z2, Z7
+	VFMADD231PS       Z7, Z6, Z5
+	VPADDD.BCST       lanes00000001<>+0(SB), Z1, Z1
+	VPSLLD            $0x1f, Z1, Z2
+	VPSLLD            $0x1e, Z1, Z1
+	VPMOVD2M          Z2, K1
+	VBLENDMPS         Z5, Z0, K1, Z3
+	VANDPS.BCST       lanes80000000<>+0(SB), Z1, Z0
+	VXORPS            Z0, Z3, Z0
+	VMOVUPS           Z0, (AX)
+	ADDQ              $0x40, CX
+	ADDQ              $0x40, AX
+	SUBQ              $0x10, DX
+	JMP               vector
+
+tail:
+	TESTQ             DX, DX
+	JZ                done
+	VMOVD             DX, X0
+	VPBROADCASTD      X0, Z0
+	VPCMPGTD          numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z         (CX), K1, Z0
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3f22f983<>+0(SB), Z0, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z2
+	VMOVAPS           Z0, Z0
+	VFNMADD231PS.BCST lanes3fc90fda<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes33a22168<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes27c234c4<>+0(SB), Z2, Z0
+	VMULPS            Z0, Z0, Z2
+	VBROADCASTSS      lanesb94ca59c<>+0(SB), Z3
+	VFMADD213PS.BCST  lanes3c0883ab<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanesbe2aaaa3<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3f800000<>+0(SB), Z2, Z3
+	VMULPS            Z3, Z0, Z0
+	VBROADCASTSS      lanes3f800000<>+0(SB), Z3
+	VFNMADD231PS.BCST lanes3f000000<>+0(SB), Z2, Z3
+	VMULPS            Z2, Z2, Z5
+	VBROADCASTSS      lanes37ccf435<>+0(SB), Z6
+	VFMADD213PS.BCST  lanesbab60614<>+0(SB), Z2, Z6
+	VFMADD213PS.BCST  lanes3d2aaaa5<>+0(SB), Z2, Z6
+	VFMADD231PS       Z6, Z5, Z3
+	VPADDD.BCST       lanes00000001<>+0(SB), Z1, Z1
+	VPSLLD            $0x1f, Z1, Z2
+	VPSLLD            $0x1e, Z1, Z1
+	VPMOVD2M          Z2, K2
+	VBLENDMPS         Z3, Z0, K2, Z4
+	VANDPS.BCST       lanes80000000<>+0(SB), Z1, Z0
+	VXORPS            Z0, Z4, Z0
+	VMOVUPS           Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes00000001<>+0(SB)/4, $0x00000001
+DATA lanes00000001<>+4(SB)/4, $0x00000001
+DATA lanes00000001<>+8(SB)/4, $0x00000001
+DATA lanes00000001<>+12(SB)/4, $0x00000001
+DATA lanes00000001<>+16(SB)/4, $0x00000001
+DATA lanes00000001<>+20(SB)/4, $0x00000001
+DATA lanes00000001<>+24(SB)/4, $0x00000001
+DATA lanes00000001<>+28(SB)/4, $0x00000001
+GLOBL lanes00000001<>(SB), RODATA|NOPTR, $32
+
 // func roundAVX512(dst *float32, x *float32, n int, p *float32)
 // Requires: AVX, AVX512F
 TEXT ·roundAVX512(SB), NOSPLIT, $0-32
@@ -52251,16 +52531,6 @@ vector:
 	JNZ       vector
 	VZEROUPPER
 	RET
-
-DATA lanes00000001<>+0(SB)/4, $0x00000001
-DATA lanes00000001<>+4(SB)/4, $0x00000001
-DATA lanes00000001<>+8(SB)/4, $0x00000001
-DATA lanes00000001<>+12(SB)/4, $0x00000001
-DATA lanes00000001<>+16(SB)/4, $0x00000001
-DATA lanes00000001<>+20(SB)/4, $0x00000001
-DATA lanes00000001<>+24(SB)/4, $0x00000001
-DATA lanes00000001<>+28(SB)/4, $0x00000001
-GLOBL lanes00000001<>(SB), RODATA|NOPTR, $32
 
 // func isLessEqualAVX512(dst *bool, a *float32, b *float32, n int, stepA int, stepB int)
 // Requires: AVX, AVX512F
@@ -54845,6 +55115,172 @@ tail:
 	VPCMPGTD     numbers<>+0(SB), Y0, Y0
 	VMASKMOVPS   (CX), Y0, Y1
 	VROUNDPS     $0x0a, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sinAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·sinAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y0
+	VBROADCASTSS lanes4b400000<>+0(SB), Y1
+	VFMADD231PS  lanes3f22f983<>+0(SB), Y0, Y1
+	VSUBPS       lanes4b400000<>+0(SB), Y1, Y2
+	VMOVAPS      Y0, Y0
+	VFNMADD231PS lanes3fc90fda<>+0(SB), Y2, Y0
+	VFNMADD231PS lanes33a22168<>+0(SB), Y2, Y0
+	VFNMADD231PS lanes27c234c4<>+0(SB), Y2, Y0
+	VMULPS       Y0, Y0, Y2
+	VBROADCASTSS lanesb94ca59c<>+0(SB), Y3
+	VFMADD213PS  lanes3c0883ab<>+0(SB), Y2, Y3
+	VFMADD213PS  lanesbe2aaaa3<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f800000<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y0, Y0
+	VBROADCASTSS lanes3f800000<>+0(SB), Y3
+	VFNMADD231PS lanes3f000000<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y4
+	VBROADCASTSS lanes37ccf435<>+0(SB), Y5
+	VFMADD213PS  lanesbab60614<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3d2aaaa5<>+0(SB), Y2, Y5
+	VFMADD231PS  Y5, Y4, Y3
+	VPADDD       lanes00000000<>+0(SB), Y1, Y1
+	VPSLLD       $0x1f, Y1, Y2
+	VPSLLD       $0x1e, Y1, Y1
+	VBLENDVPS    Y2, Y3, Y0, Y0
+	VANDPS       lanes80000000<>+0(SB), Y1, Y1
+	VXORPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VBROADCASTSS lanes4b400000<>+0(SB), Y2
+	VFMADD231PS  lanes3f22f983<>+0(SB), Y1, Y2
+	VSUBPS       lanes4b400000<>+0(SB), Y2, Y3
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS lanes3fc90fda<>+0(SB), Y3, Y1
+	VFNMADD231PS lanes33a22168<>+0(SB), Y3, Y1
+	VFNMADD231PS lanes27c234c4<>+0(SB), Y3, Y1
+	VMULPS       Y1, Y1, Y3
+	VBROADCASTSS lanesb94ca59c<>+0(SB), Y4
+	VFMADD213PS  lanes3c0883ab<>+0(SB), Y3, Y4
+	VFMADD213PS  lanesbe2aaaa3<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3f800000<>+0(SB), Y3, Y4
+	VMULPS       Y4, Y1, Y1
+	VBROADCASTSS lanes3f800000<>+0(SB), Y4
+	VFNMADD231PS lanes3f000000<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y3, Y5
+	VBROADCASTSS lanes37ccf435<>+0(SB), Y6
+	VFMADD213PS  lanesbab60614<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes3d2aaaa5<>+0(SB), Y3, Y6
+	VFMADD231PS  Y6, Y5, Y4
+	VPADDD       lanes00000000<>+0(SB), Y2, Y2
+	VPSLLD       $0x1f, Y2, Y3
+	VPSLLD       $0x1e, Y2, Y2
+	VBLENDVPS    Y3, Y4, Y1, Y1
+	VANDPS       lanes80000000<>+0(SB), Y2, Y2
+	VXORPS       Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func cosAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·cosAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y0
+	VBROADCASTSS lanes4b400000<>+0(SB), Y1
+	VFMADD231PS  lanes3f22f983<>+0(SB), Y0, Y1
+	VSUBPS       lanes4b400000<>+0(SB), Y1, Y2
+	VMOVAPS      Y0, Y0
+	VFNMADD231PS lanes3fc90fda<>+0(SB), Y2, Y0
+	VFNMADD231PS lanes33a22168<>+0(SB), Y2, Y0
+	VFNMADD231PS lanes27c234c4<>+0(SB), Y2, Y0
+	VMULPS       Y0, Y0, Y2
+	VBROADCASTSS lanesb94ca59c<>+0(SB), Y3
+	VFMADD213PS  lanes3c0883ab<>+0(SB), Y2, Y3
+	VFMADD213PS  lanesbe2aaaa3<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f800000<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y0, Y0
+	VBROADCASTSS lanes3f800000<>+0(SB), Y3
+	VFNMADD231PS lanes3f000000<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y4
+	VBROADCASTSS lanes37ccf435<>+0(SB), Y5
+	VFMADD213PS  lanesbab60614<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3d2aaaa5<>+0(SB), Y2, Y5
+	VFMADD231PS  Y5, Y4, Y3
+	VPADDD       lanes00000001<>+0(SB), Y1, Y1
+	VPSLLD       $0x1f, Y1, Y2
+	VPSLLD       $0x1e, Y1, Y1
+	VBLENDVPS    Y2, Y3, Y0, Y0
+	VANDPS       lanes80000000<>+0(SB), Y1, Y1
+	VXORPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VBROADCASTSS lanes4b400000<>+0(SB), Y2
+	VFMADD231PS  lanes3f22f983<>+0(SB), Y1, Y2
+	VSUBPS       lanes4b400000<>+0(SB), Y2, Y3
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS lanes3fc90fda<>+0(SB), Y3, Y1
+	VFNMADD231PS lanes33a22168<>+0(SB), Y3, Y1
+	VFNMADD231PS lanes27c234c4<>+0(SB), Y3, Y1
+	VMULPS       Y1, Y1, Y3
+	VBROADCASTSS lanesb94ca59c<>+0(SB), Y4
+	VFMADD213PS  lanes3c0883ab<>+0(SB), Y3, Y4
+	VFMADD213PS  lanesbe2aaaa3<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3f800000<>+0(SB), Y3, Y4
+	VMULPS       Y4, Y1, Y1
+	VBROADCASTSS lanes3f800000<>+0(SB), Y4
+	VFNMADD231PS lanes3f000000<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y3, Y5
+	VBROADCASTSS lanes37ccf435<>+0(SB), Y6
+	VFMADD213PS  lanesbab60614<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes3d2aaaa5<>+0(SB), Y3, Y6
+	VFMADD231PS  Y6, Y5, Y4
+	VPADDD       lanes00000001<>+0(SB), Y2, Y2
+	VPSLLD       $0x1f, Y2, Y3
+	VPSLLD       $0x1e, Y2, Y2
+	VBLENDVPS    Y3, Y4, Y1, Y1
+	VANDPS       lanes80000000<>+0(SB), Y2, Y2
+	VXORPS       Y2, Y1, Y1
 	VMASKMOVPS   Y1, Y0, (AX)
 
 done:

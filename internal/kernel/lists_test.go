@@ -27,6 +27,8 @@ func TestMap_OfSpecialNumbers(t *testing.T) {
 		{GeluTanh, []float32{inf, -inf, 0, 100, -100}, []float32{inf, zero, 0, 100, zero}},
 		{Mish, []float32{inf, 100}, []float32{inf, 100}},
 		{Sign, []float32{inf, -inf, 0, zero, -0x1p-149}, []float32{1, -1, 0, zero, -1}},
+		{Sin, []float32{0, zero, inf}, []float32{0, zero, nan}},
+		{Cos, []float32{0, zero, -inf}, []float32{1, 1, nan}},
 		{Clip, []float32{inf, -inf}, []float32{someParameters[1], someParameters[0]}},
 	} {
 		for _, tier := range Tiers() {

@@ -1541,6 +1541,16 @@ func floorAVX512(dst *float32, x *float32, n int, p *float32)
 //go:noescape
 func ceilAVX512(dst *float32, x *float32, n int, p *float32)
 
+// sinAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func sinAVX512(dst *float32, x *float32, n int, p *float32)
+
+// cosAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func cosAVX512(dst *float32, x *float32, n int, p *float32)
+
 // roundAVX512 applies a function with 0 parameters p to n numbers.
 //
 //go:noescape
@@ -1830,6 +1840,16 @@ func floorAVX2(dst *float32, x *float32, n int, p *float32)
 //
 //go:noescape
 func ceilAVX2(dst *float32, x *float32, n int, p *float32)
+
+// sinAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func sinAVX2(dst *float32, x *float32, n int, p *float32)
+
+// cosAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func cosAVX2(dst *float32, x *float32, n int, p *float32)
 
 // roundAVX2 applies a function with 0 parameters p to n numbers.
 //

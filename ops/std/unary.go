@@ -61,6 +61,25 @@ func newMapped(single kernel.Function, f func(float64) float64) func(ops.Node) (
 	return func(n ops.Node) (operation, error) { return eachMapped(single, f), n.Attributes.Only() }
 }
 
+// newPeriodic is newMapped for functions that single computes only up to kernel.MostRadians.
+func newPeriodic(single kernel.Function, f func(float64) float64) func(ops.Node) (operation, error) {
+	compute := func(out, x []float32) {
+		low, high := kernel.Bounds(x, 0, 0)
+		kernel.Map(single, out, x, nil)
+		if max(-low, high) <= kernel.MostRadians {
+			return
+		}
+		for i, v := range x {
+			if math.Abs(float64(v)) > kernel.MostRadians {
+				out[i] = float32(f(float64(v)))
+			}
+		}
+	}
+	return func(n ops.Node) (operation, error) {
+		return unary{ops.Float32: eachNative(compute), ops.Float64: eachWide(f)}, n.Attributes.Only()
+	}
+}
+
 // newErf returns Erf (opsets 9, 13): the error function of each element. X has any type but
 // bool; the results for integers are truncated. There are no attributes.
 func newErf(n ops.Node) (operation, error) {

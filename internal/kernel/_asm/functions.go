@@ -177,6 +177,31 @@ func (l lanes) mish(x reg.VecVirtual) reg.VecVirtual {
 	return l.times(x, l.over(n, l.plus(n, number(2))))
 }
 
+// sine returns sin(x + quarters*pi/2).
+func (l lanes) sine(x reg.VecVirtual, quarters bits) reg.VecVirtual {
+	t := l.constant(shiftBit)
+	l.addProduct(t, x, number(2/math.Pi))
+	n := l.minus(t, shiftBit)
+	r := l.copy(x)
+	for _, part := range halfPi {
+		l.subtractProduct(r, n, number(part))
+	}
+	z := l.times(r, r)
+	sin := l.times(r, l.polynomial(z, sinCoefficients...))
+	cos := l.constant(number(1))
+	l.subtractProduct(cos, z, number(0.5))
+	l.addProduct(cos, l.times(z, z), l.polynomial(z, cosCoefficients...))
+	odd, sign := l.new(), l.new()
+	if l == 16 {
+		VPADDD_BCST(l.memory(quarters), t, t)
+	} else {
+		VPADDD(l.memory(quarters), t, t)
+	}
+	VPSLLD(U8(31), t, odd)
+	VPSLLD(U8(30), t, sign)
+	return l.xor(l.choose(l.negative(odd), cos, sin), l.and(sign, signBit))
+}
+
 func (l lanes) sign(x reg.VecVirtual) reg.VecVirtual {
 	one := l.or(l.and(x, signBit), number(1))
 	return l.choose(l.compare(less, l.constant(0), l.and(x, magnBits)), one, x)
@@ -257,6 +282,8 @@ var functions = []function{
 	})},
 	{"floor", 0, simple(func(l lanes, x reg.VecVirtual) reg.VecVirtual { return l.round(9, x) })},
 	{"ceil", 0, simple(func(l lanes, x reg.VecVirtual) reg.VecVirtual { return l.round(10, x) })},
+	{"sin", 0, simple(func(l lanes, x reg.VecVirtual) reg.VecVirtual { return l.sine(x, 0) })},
+	{"cos", 0, simple(func(l lanes, x reg.VecVirtual) reg.VecVirtual { return l.sine(x, 1) })},
 	{"round", 0, simple(func(l lanes, x reg.VecVirtual) reg.VecVirtual { return l.round(8, x) })},
 }
 
