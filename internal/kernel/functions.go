@@ -38,9 +38,14 @@ const (
 	Sqrt                            // the square root
 	Floor                           // x rounded down
 	Ceil                            // x rounded up
+	Sin                             // the sine of x in radians for |x| <= MostRadians; 2 ulp or 1e-8
+	Cos                             // the cosine; the same
 	Round                           // x rounded half to even
 	functionCount
 )
+
+// MostRadians is the largest number of which Sin and Cos are precise.
+const MostRadians = 1 << 15
 
 // Map computes out[i] = f(x[i]) in float32. It gives the special cases of package math, and NaN
 // for NaN. out and x have the same length and may be the same slice.
@@ -122,6 +127,10 @@ func mapPortable(f Function, out, x, p []float32) {
 		of = func(v float32) float32 { return float32(math.Floor(float64(v))) }
 	case Ceil:
 		of = func(v float32) float32 { return float32(math.Ceil(float64(v))) }
+	case Sin:
+		of = func(v float32) float32 { return sine(v, 0) }
+	case Cos:
+		of = func(v float32) float32 { return sine(v, 1) }
 	case Round:
 		of = func(v float32) float32 { return float32(math.RoundToEven(float64(v))) }
 	}
@@ -160,6 +169,11 @@ var (
 	logCoefficients = []float32{
 		0x1.555554p-2, -0x1.00022ap-2, 0x1.99a016p-3, -0x1.547128p-3, 0x1.22d7fcp-3, -0x1.0d8eaep-3, 0x1.05702p-3, -0x1.38b636p-4,
 	}
+
+	// sinCoefficients approximates sin(r)/r for z = r*r and |r| <= pi/4, and cosCoefficients
+	// (cos(r)-1+z/2)/(z*z). The errors are below 2^-28.
+	sinCoefficients = []float32{1, -0x1.555546p-3, 0x1.110756p-7, -0x1.994b38p-13}
+	cosCoefficients = []float32{0x1.55554ap-5, -0x1.6c0c28p-10, 0x1.99e86ap-16}
 
 	// erfCoefficients approximates -log(1-erf(t))/t for t from 0 to 4, with an error of erf(t) below
 	// 2^-27, relative to the result.
@@ -326,4 +340,25 @@ func mish(x float32) float32 {
 
 func hardSigmoid(v float32, p []float32) float32 {
 	return notAbove(notBelow(float32(v*p[0])+p[1], 0), 1)
+}
+
+// pi/2 in three positive parts, so that 0 keeps its sign.
+const (
+	halfPi1 = 0x1.921fb4p+0
+	halfPi2 = 0x1.4442dp-24
+	halfPi3 = 0x1.846988p-48
+)
+
+// sine returns sin(x + quarters*pi/2). It computes x = n*pi/2 + r with |r| <= pi/4.
+func sine(x float32, quarters uint32) float32 {
+	t := portmath.FMA(x, 2/math.Pi, shift)
+	n := t - shift
+	r := portmath.FMA(-n, halfPi3, portmath.FMA(-n, halfPi2, portmath.FMA(-n, halfPi1, x)))
+	z := float32(r * r)
+	i := math.Float32bits(t) + quarters
+	v := float32(r * polynomial(z, sinCoefficients))
+	if i&1 != 0 {
+		v = portmath.FMA(float32(z*z), polynomial(z, cosCoefficients), portmath.FMA(-z, 0.5, 1))
+	}
+	return math.Float32frombits(math.Float32bits(v) ^ i<<30&signBits)
 }

@@ -211,6 +211,7 @@ func TestLists_StayWithinTheirBuffers(t *testing.T) {
 					for op := range pairCount {
 						Combine(op, v[2], a, b, i, j)
 					}
+					Pow(v[2], a, b, i, j)
 					if n > 0 {
 						flags := unsafe.Slice((*bool)(unsafe.Pointer(&bytes[0])), n)
 						for op := Less; op <= Equal; op++ {

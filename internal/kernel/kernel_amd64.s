@@ -53639,6 +53639,286 @@ done:
 	VZEROUPPER
 	RET
 
+// func sinAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·sinAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ              DX, $0x10
+	JL                tail
+	VMOVUPS           (CX), Z0
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3f22f983<>+0(SB), Z0, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z2
+	VMOVAPS           Z0, Z0
+	VFNMADD231PS.BCST lanes3fc90fda<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes33a22168<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes27c234c4<>+0(SB), Z2, Z0
+	VMULPS            Z0, Z0, Z2
+	VBROADCASTSS      lanesb94ca59c<>+0(SB), Z5
+	VFMADD213PS.BCST  lanes3c0883ab<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanesbe2aaaa3<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes3f800000<>+0(SB), Z2, Z5
+	VMULPS            Z5, Z0, Z0
+	VBROADCASTSS      lanes3f800000<>+0(SB), Z5
+	VFNMADD231PS.BCST lanes3f000000<>+0(SB), Z2, Z5
+	VMULPS            Z2, Z2, Z6
+	VBROADCASTSS      lanes37ccf435<>+0(SB), Z7
+	VFMADD213PS.BCST  lanesbab60614<>+0(SB), Z2, Z7
+	VFMADD213PS.BCST  lanes3d2aaaa5<>+0(SB), Z2, Z7
+	VFMADD231PS       Z7, Z6, Z5
+	VPADDD.BCST       lanes00000000<>+0(SB), Z1, Z1
+	VPSLLD            $0x1f, Z1, Z2
+	VPSLLD            $0x1e, Z1, Z1
+	VPMOVD2M          Z2, K1
+	VBLENDMPS         Z5, Z0, K1, Z3
+	VANDPS.BCST       lanes80000000<>+0(SB), Z1, Z0
+	VXORPS            Z0, Z3, Z0
+	VMOVUPS           Z0, (AX)
+	ADDQ              $0x40, CX
+	ADDQ              $0x40, AX
+	SUBQ              $0x10, DX
+	JMP               vector
+
+tail:
+	TESTQ             DX, DX
+	JZ                done
+	VMOVD             DX, X0
+	VPBROADCASTD      X0, Z0
+	VPCMPGTD          numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z         (CX), K1, Z0
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3f22f983<>+0(SB), Z0, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z2
+	VMOVAPS           Z0, Z0
+	VFNMADD231PS.BCST lanes3fc90fda<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes33a22168<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes27c234c4<>+0(SB), Z2, Z0
+	VMULPS            Z0, Z0, Z2
+	VBROADCASTSS      lanesb94ca59c<>+0(SB), Z3
+	VFMADD213PS.BCST  lanes3c0883ab<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanesbe2aaaa3<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3f800000<>+0(SB), Z2, Z3
+	VMULPS            Z3, Z0, Z0
+	VBROADCASTSS      lanes3f800000<>+0(SB), Z3
+	VFNMADD231PS.BCST lanes3f000000<>+0(SB), Z2, Z3
+	VMULPS            Z2, Z2, Z5
+	VBROADCASTSS      lanes37ccf435<>+0(SB), Z6
+	VFMADD213PS.BCST  lanesbab60614<>+0(SB), Z2, Z6
+	VFMADD213PS.BCST  lanes3d2aaaa5<>+0(SB), Z2, Z6
+	VFMADD231PS       Z6, Z5, Z3
+	VPADDD.BCST       lanes00000000<>+0(SB), Z1, Z1
+	VPSLLD            $0x1f, Z1, Z2
+	VPSLLD            $0x1e, Z1, Z1
+	VPMOVD2M          Z2, K2
+	VBLENDMPS         Z3, Z0, K2, Z4
+	VANDPS.BCST       lanes80000000<>+0(SB), Z1, Z0
+	VXORPS            Z0, Z4, Z0
+	VMOVUPS           Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes3f22f983<>+0(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+4(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+8(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+12(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+16(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+20(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+24(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+28(SB)/4, $0x3f22f983
+GLOBL lanes3f22f983<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3fc90fda<>+0(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+4(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+8(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+12(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+16(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+20(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+24(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+28(SB)/4, $0x3fc90fda
+GLOBL lanes3fc90fda<>(SB), RODATA|NOPTR, $32
+
+DATA lanes33a22168<>+0(SB)/4, $0x33a22168
+DATA lanes33a22168<>+4(SB)/4, $0x33a22168
+DATA lanes33a22168<>+8(SB)/4, $0x33a22168
+DATA lanes33a22168<>+12(SB)/4, $0x33a22168
+DATA lanes33a22168<>+16(SB)/4, $0x33a22168
+DATA lanes33a22168<>+20(SB)/4, $0x33a22168
+DATA lanes33a22168<>+24(SB)/4, $0x33a22168
+DATA lanes33a22168<>+28(SB)/4, $0x33a22168
+GLOBL lanes33a22168<>(SB), RODATA|NOPTR, $32
+
+DATA lanes27c234c4<>+0(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+4(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+8(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+12(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+16(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+20(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+24(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+28(SB)/4, $0x27c234c4
+GLOBL lanes27c234c4<>(SB), RODATA|NOPTR, $32
+
+DATA lanesb94ca59c<>+0(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+4(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+8(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+12(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+16(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+20(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+24(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+28(SB)/4, $0xb94ca59c
+GLOBL lanesb94ca59c<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3c0883ab<>+0(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+4(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+8(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+12(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+16(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+20(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+24(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+28(SB)/4, $0x3c0883ab
+GLOBL lanes3c0883ab<>(SB), RODATA|NOPTR, $32
+
+DATA lanesbe2aaaa3<>+0(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+4(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+8(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+12(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+16(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+20(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+24(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+28(SB)/4, $0xbe2aaaa3
+GLOBL lanesbe2aaaa3<>(SB), RODATA|NOPTR, $32
+
+DATA lanes37ccf435<>+0(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+4(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+8(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+12(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+16(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+20(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+24(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+28(SB)/4, $0x37ccf435
+GLOBL lanes37ccf435<>(SB), RODATA|NOPTR, $32
+
+DATA lanesbab60614<>+0(SB)/4, $0xbab60614
+DATA lanesbab60614<>+4(SB)/4, $0xbab60614
+DATA lanesbab60614<>+8(SB)/4, $0xbab60614
+DATA lanesbab60614<>+12(SB)/4, $0xbab60614
+DATA lanesbab60614<>+16(SB)/4, $0xbab60614
+DATA lanesbab60614<>+20(SB)/4, $0xbab60614
+DATA lanesbab60614<>+24(SB)/4, $0xbab60614
+DATA lanesbab60614<>+28(SB)/4, $0xbab60614
+GLOBL lanesbab60614<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3d2aaaa5<>+0(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+4(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+8(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+12(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+16(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+20(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+24(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+28(SB)/4, $0x3d2aaaa5
+GLOBL lanes3d2aaaa5<>(SB), RODATA|NOPTR, $32
+
+// func cosAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·cosAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ              DX, $0x10
+	JL                tail
+	VMOVUPS           (CX), Z0
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3f22f983<>+0(SB), Z0, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z2
+	VMOVAPS           Z0, Z0
+	VFNMADD231PS.BCST lanes3fc90fda<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes33a22168<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes27c234c4<>+0(SB), Z2, Z0
+	VMULPS            Z0, Z0, Z2
+	VBROADCASTSS      lanesb94ca59c<>+0(SB), Z5
+	VFMADD213PS.BCST  lanes3c0883ab<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanesbe2aaaa3<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes3f800000<>+0(SB), Z2, Z5
+	VMULPS            Z5, Z0, Z0
+	VBROADCASTSS      lanes3f800000<>+0(SB), Z5
+	VFNMADD231PS.BCST lanes3f000000<>+0(SB), Z2, Z5
+	VMULPS            Z2, Z2, Z6
+	VBROADCASTSS      lanes37ccf435<>+0(SB), Z7
+	VFMADD213PS.BCST  lanesbab60614<>+0(SB), Z2, Z7
+	VFMADD213PS.BCST  lanes3d2aaaa5<>+0(SB), Z2, Z7
+	VFMADD231PS       Z7, Z6, Z5
+	VPADDD.BCST       lanes00000001<>+0(SB), Z1, Z1
+	VPSLLD            $0x1f, Z1, Z2
+	VPSLLD            $0x1e, Z1, Z1
+	VPMOVD2M          Z2, K1
+	VBLENDMPS         Z5, Z0, K1, Z3
+	VANDPS.BCST       lanes80000000<>+0(SB), Z1, Z0
+	VXORPS            Z0, Z3, Z0
+	VMOVUPS           Z0, (AX)
+	ADDQ              $0x40, CX
+	ADDQ              $0x40, AX
+	SUBQ              $0x10, DX
+	JMP               vector
+
+tail:
+	TESTQ             DX, DX
+	JZ                done
+	VMOVD             DX, X0
+	VPBROADCASTD      X0, Z0
+	VPCMPGTD          numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z         (CX), K1, Z0
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3f22f983<>+0(SB), Z0, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z2
+	VMOVAPS           Z0, Z0
+	VFNMADD231PS.BCST lanes3fc90fda<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes33a22168<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes27c234c4<>+0(SB), Z2, Z0
+	VMULPS            Z0, Z0, Z2
+	VBROADCASTSS      lanesb94ca59c<>+0(SB), Z3
+	VFMADD213PS.BCST  lanes3c0883ab<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanesbe2aaaa3<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3f800000<>+0(SB), Z2, Z3
+	VMULPS            Z3, Z0, Z0
+	VBROADCASTSS      lanes3f800000<>+0(SB), Z3
+	VFNMADD231PS.BCST lanes3f000000<>+0(SB), Z2, Z3
+	VMULPS            Z2, Z2, Z5
+	VBROADCASTSS      lanes37ccf435<>+0(SB), Z6
+	VFMADD213PS.BCST  lanesbab60614<>+0(SB), Z2, Z6
+	VFMADD213PS.BCST  lanes3d2aaaa5<>+0(SB), Z2, Z6
+	VFMADD231PS       Z6, Z5, Z3
+	VPADDD.BCST       lanes00000001<>+0(SB), Z1, Z1
+	VPSLLD            $0x1f, Z1, Z2
+	VPSLLD            $0x1e, Z1, Z1
+	VPMOVD2M          Z2, K2
+	VBLENDMPS         Z3, Z0, K2, Z4
+	VANDPS.BCST       lanes80000000<>+0(SB), Z1, Z0
+	VXORPS            Z0, Z4, Z0
+	VMOVUPS           Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes00000001<>+0(SB)/4, $0x00000001
+DATA lanes00000001<>+4(SB)/4, $0x00000001
+DATA lanes00000001<>+8(SB)/4, $0x00000001
+DATA lanes00000001<>+12(SB)/4, $0x00000001
+DATA lanes00000001<>+16(SB)/4, $0x00000001
+DATA lanes00000001<>+20(SB)/4, $0x00000001
+DATA lanes00000001<>+24(SB)/4, $0x00000001
+DATA lanes00000001<>+28(SB)/4, $0x00000001
+GLOBL lanes00000001<>(SB), RODATA|NOPTR, $32
+
 // func roundAVX512(dst *float32, x *float32, n int, p *float32)
 // Requires: AVX, AVX512F
 TEXT ·roundAVX512(SB), NOSPLIT, $0-32
@@ -54595,16 +54875,6 @@ vector:
 	VZEROUPPER
 	RET
 
-DATA lanes00000001<>+0(SB)/4, $0x00000001
-DATA lanes00000001<>+4(SB)/4, $0x00000001
-DATA lanes00000001<>+8(SB)/4, $0x00000001
-DATA lanes00000001<>+12(SB)/4, $0x00000001
-DATA lanes00000001<>+16(SB)/4, $0x00000001
-DATA lanes00000001<>+20(SB)/4, $0x00000001
-DATA lanes00000001<>+24(SB)/4, $0x00000001
-DATA lanes00000001<>+28(SB)/4, $0x00000001
-GLOBL lanes00000001<>(SB), RODATA|NOPTR, $32
-
 // func isLessEqualAVX512(dst *bool, a *float32, b *float32, n int, stepA int, stepB int)
 // Requires: AVX, AVX512F
 TEXT ·isLessEqualAVX512(SB), NOSPLIT, $128-48
@@ -55040,47 +55310,113 @@ vector:
 	VZEROUPPER
 	RET
 
-// func largestAVX512(best *[16]float32, x *float32, n int)
-// Requires: AVX, AVX512F
-TEXT ·largestAVX512(SB), NOSPLIT, $0-24
-	MOVQ    best+0(FP), AX
-	MOVQ    x+8(FP), CX
-	MOVQ    n+16(FP), DX
-	VMOVUPS (AX), Z0
-	VCMPPS  $0x03, Z0, Z0, K1
+// func largestAVX512(x *float32, n int, start float32) float32
+// Requires: AVX, AVX512F, SSE
+TEXT ·largestAVX512(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS start+16(FP), Z0
+	VMOVAPS      Z0, Z1
+	VCMPPS       $0x03, Z0, Z0, K1
+	XORQ         DX, DX
 
 block:
-	VMOVUPS        (CX), Z1
-	VCMPPS         $0x03, Z1, Z1, K2
-	KORW           K2, K1, K1
-	VMAXPS         Z0, Z1, Z0
-	ADDQ           $0x40, CX
-	SUBQ           $0x10, DX
-	JNZ            block
-	VBLENDMPS.BCST lanes7fc00000<>+0(SB), Z0, K1, Z2
-	VMOVUPS        Z2, (AX)
+	SUBQ    $0x10, CX
+	JL      rest
+	VMOVUPS (AX)(DX*4), Z2
+	VCMPPS  $0x03, Z2, Z2, K2
+	KORW    K2, K1, K1
+	VMAXPS  Z1, Z2, Z1
+	ADDQ    $0x10, DX
+	JMP     block
+
+rest:
+	ADDQ         $0x10, CX
+	JZ           end
+	VMOVD        CX, X2
+	VPBROADCASTD X2, Z2
+	VPCMPGTD     numbers<>+0(SB), Z2, K2
+	VMOVUPS.Z    (AX)(DX*4), K2, Z2
+	VBLENDMPS    Z2, Z0, K2, Z3
+	VCMPPS       $0x03, Z3, Z3, K2
+	KORW         K2, K1, K1
+	VMAXPS       Z1, Z3, Z1
+
+end:
+	VBLENDMPS.BCST lanes7fc00000<>+0(SB), Z1, K1, Z4
+	VEXTRACTF64X4  $0x01, Z4, Y0
+	VMOVAPS        Y4, Y1
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMAXPS         Y0, Y1, Y3
+	VBLENDVPS      Y2, Y1, Y3, Y1
+	VEXTRACTF128   $0x01, Y1, X0
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMAXPS         Y0, Y1, Y0
+	VBLENDVPS      Y2, Y1, Y0, Y1
+	VPERMILPS      $0x4e, Y1, Y0
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMAXPS         Y0, Y1, Y0
+	VBLENDVPS      Y2, Y1, Y0, Y1
+	VPERMILPS      $0xb1, Y1, Y0
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMAXPS         Y0, Y1, Y0
+	VBLENDVPS      Y2, Y1, Y0, Y0
+	MOVSS          X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func smallestAVX512(best *[16]float32, x *float32, n int)
-// Requires: AVX, AVX512F
-TEXT ·smallestAVX512(SB), NOSPLIT, $0-24
-	MOVQ    best+0(FP), AX
-	MOVQ    x+8(FP), CX
-	MOVQ    n+16(FP), DX
-	VMOVUPS (AX), Z0
-	VCMPPS  $0x03, Z0, Z0, K1
+// func smallestAVX512(x *float32, n int, start float32) float32
+// Requires: AVX, AVX512F, SSE
+TEXT ·smallestAVX512(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS start+16(FP), Z0
+	VMOVAPS      Z0, Z1
+	VCMPPS       $0x03, Z0, Z0, K1
+	XORQ         DX, DX
 
 block:
-	VMOVUPS        (CX), Z1
-	VCMPPS         $0x03, Z1, Z1, K2
-	KORW           K2, K1, K1
-	VMINPS         Z0, Z1, Z0
-	ADDQ           $0x40, CX
-	SUBQ           $0x10, DX
-	JNZ            block
-	VBLENDMPS.BCST lanes7fc00000<>+0(SB), Z0, K1, Z2
-	VMOVUPS        Z2, (AX)
+	SUBQ    $0x10, CX
+	JL      rest
+	VMOVUPS (AX)(DX*4), Z2
+	VCMPPS  $0x03, Z2, Z2, K2
+	KORW    K2, K1, K1
+	VMINPS  Z1, Z2, Z1
+	ADDQ    $0x10, DX
+	JMP     block
+
+rest:
+	ADDQ         $0x10, CX
+	JZ           end
+	VMOVD        CX, X2
+	VPBROADCASTD X2, Z2
+	VPCMPGTD     numbers<>+0(SB), Z2, K2
+	VMOVUPS.Z    (AX)(DX*4), K2, Z2
+	VBLENDMPS    Z2, Z0, K2, Z3
+	VCMPPS       $0x03, Z3, Z3, K2
+	KORW         K2, K1, K1
+	VMINPS       Z1, Z3, Z1
+
+end:
+	VBLENDMPS.BCST lanes7fc00000<>+0(SB), Z1, K1, Z4
+	VEXTRACTF64X4  $0x01, Z4, Y0
+	VMOVAPS        Y4, Y1
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMINPS         Y0, Y1, Y3
+	VBLENDVPS      Y2, Y1, Y3, Y1
+	VEXTRACTF128   $0x01, Y1, X0
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMINPS         Y0, Y1, Y0
+	VBLENDVPS      Y2, Y1, Y0, Y1
+	VPERMILPS      $0x4e, Y1, Y0
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMINPS         Y0, Y1, Y0
+	VBLENDVPS      Y2, Y1, Y0, Y1
+	VPERMILPS      $0xb1, Y1, Y0
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMINPS         Y0, Y1, Y0
+	VBLENDVPS      Y2, Y1, Y0, Y0
+	MOVSS          X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
@@ -55117,6 +55453,387 @@ vector:
 	JNZ       vector
 	VZEROUPPER
 	RET
+
+// func powAVX512(dst *float32, x *float32, y *float32, n int, stepX int, stepY int) int
+// Requires: AVX, AVX2, AVX512F
+TEXT ·powAVX512(SB), NOSPLIT, $64-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         x+8(FP), DX
+	MOVQ         stepX+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manyx
+	VBROADCASTSS (DX), Y0
+	VMOVUPS      Y0, (SP)
+	LEAQ         (SP), DX
+
+manyx:
+	IMUL3Q       $0x20, BX, BX
+	MOVQ         y+16(FP), SI
+	MOVQ         stepY+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyy
+	VBROADCASTSS (SI), Y0
+	VMOVUPS      Y0, 32(SP)
+	LEAQ         32(SP), SI
+
+manyy:
+	IMUL3Q $0x20, DI, DI
+	XORQ   R8, R8
+
+vector:
+	VMOVUPS      (DX), Y0
+	VMOVUPS      (SI), Y1
+	VBROADCASTSS lanes00800000<>+0(SB), Y2
+	VBROADCASTSS lanes7f7fffff<>+0(SB), Y3
+	VCMPPS       $0x02, Y0, Y2, Y2
+	VANDPS       lanes7fffffff<>+0(SB), Y1, Y4
+	VCMPPS       $0x02, Y3, Y0, Y5
+	VANDPS       Y5, Y2, Y2
+	VCMPPS       $0x02, Y3, Y4, Y3
+	VANDPS       Y3, Y2, Y2
+	VMOVMSKPS    Y2, R9
+	CMPL         R9, $0xff
+	JNE          end
+	VPSUBD       lanes3f3504f4<>+0(SB), Y0, Y2
+	VPSRAD       $0x17, Y2, Y2
+	VPSLLD       $0x17, Y2, Y3
+	VPSUBD       Y3, Y0, Y3
+	VCVTPS2PD    Y3, Z0
+	VCVTDQ2PD    Y2, Z2
+	VCVTPS2PD    Y1, Z1
+	VSUBPD.BCST  double3ff0000000000000<>+0(SB), Z0, Z0
+	VADDPD.BCST  double4000000000000000<>+0(SB), Z0, Z3
+	VDIVPD       Z3, Z0, Z0
+	VMULPD       Z0, Z0, Z3
+	VMULPD.BCST  double3fc3b13b13b13b14<>+0(SB), Z3, Z4
+	VADDPD.BCST  double3fc745d1745d1746<>+0(SB), Z4, Z4
+	VMULPD       Z3, Z4, Z4
+	VADDPD.BCST  double3fcc71c71c71c71c<>+0(SB), Z4, Z4
+	VMULPD       Z3, Z4, Z4
+	VADDPD.BCST  double3fd2492492492492<>+0(SB), Z4, Z4
+	VMULPD       Z3, Z4, Z4
+	VADDPD.BCST  double3fd999999999999a<>+0(SB), Z4, Z4
+	VMULPD       Z3, Z4, Z4
+	VADDPD.BCST  double3fe5555555555555<>+0(SB), Z4, Z4
+	VMULPD       Z3, Z4, Z3
+	VADDPD       Z0, Z0, Z4
+	VMULPD       Z0, Z3, Z0
+	VADDPD       Z4, Z0, Z0
+	VMULPD.BCST  double3fe62e42fefa39ef<>+0(SB), Z2, Z2
+	VADDPD       Z2, Z0, Z0
+	VMULPD       Z0, Z1, Z0
+	VBROADCASTSD doublec05b800000000000<>+0(SB), Z1
+	VBROADCASTSD double4059000000000000<>+0(SB), Z2
+	VMAXPD       Z0, Z1, Z0
+	VMINPD       Z0, Z2, Z0
+	VMULPD.BCST  double3ff71547652b82fe<>+0(SB), Z0, Z1
+	VADDPD.BCST  double4338000000000000<>+0(SB), Z1, Z1
+	VSUBPD.BCST  double4338000000000000<>+0(SB), Z1, Z2
+	VMULPD.BCST  double3fe62e42fefa3800<>+0(SB), Z2, Z3
+	VSUBPD       Z3, Z0, Z0
+	VMULPD.BCST  double3d2ef35793c76730<>+0(SB), Z2, Z2
+	VSUBPD       Z2, Z0, Z3
+	VMULPD       Z3, Z3, Z4
+	VMULPD.BCST  double3fc5555555555561<>+0(SB), Z3, Z5
+	VADDPD.BCST  double3fe000000000000b<>+0(SB), Z5, Z5
+	VMULPD.BCST  double3f8111111110d61a<>+0(SB), Z3, Z6
+	VADDPD.BCST  double3fa5555555550030<>+0(SB), Z6, Z6
+	VMULPD.BCST  double3f2a01a01baed115<>+0(SB), Z3, Z7
+	VADDPD.BCST  double3f56c16c185a74f1<>+0(SB), Z7, Z7
+	VMULPD.BCST  double3ec71dddfb4ea1af<>+0(SB), Z3, Z8
+	VADDPD.BCST  double3efa0199693a6f33<>+0(SB), Z8, Z8
+	VMULPD.BCST  double3e5af85a9a38f246<>+0(SB), Z3, Z3
+	VADDPD.BCST  double3e928b0493ee36ab<>+0(SB), Z3, Z3
+	VMULPD       Z4, Z4, Z9
+	VMULPD       Z8, Z4, Z8
+	VADDPD       Z7, Z8, Z7
+	VMULPD       Z3, Z9, Z3
+	VADDPD       Z7, Z3, Z3
+	VMULPD       Z6, Z4, Z6
+	VADDPD       Z5, Z6, Z5
+	VMULPD       Z3, Z9, Z3
+	VADDPD       Z5, Z3, Z3
+	VMULPD       Z3, Z4, Z3
+	VSUBPD       Z2, Z3, Z2
+	VADDPD       Z2, Z0, Z0
+	VADDPD.BCST  double3ff0000000000000<>+0(SB), Z0, Z0
+	VPSLLQ       $0x34, Z1, Z1
+	VPADDQ.BCST  double3ff0000000000000<>+0(SB), Z1, Z1
+	VMULPD       Z1, Z0, Z0
+	VCVTPD2PS    Z0, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x20, AX
+	ADDQ         BX, DX
+	ADDQ         DI, SI
+	ADDQ         $0x08, R8
+	CMPQ         R8, CX
+	JL           vector
+
+end:
+	MOVQ R8, ret+48(FP)
+	VZEROUPPER
+	RET
+
+DATA lanes3f3504f4<>+0(SB)/4, $0x3f3504f4
+DATA lanes3f3504f4<>+4(SB)/4, $0x3f3504f4
+DATA lanes3f3504f4<>+8(SB)/4, $0x3f3504f4
+DATA lanes3f3504f4<>+12(SB)/4, $0x3f3504f4
+DATA lanes3f3504f4<>+16(SB)/4, $0x3f3504f4
+DATA lanes3f3504f4<>+20(SB)/4, $0x3f3504f4
+DATA lanes3f3504f4<>+24(SB)/4, $0x3f3504f4
+DATA lanes3f3504f4<>+28(SB)/4, $0x3f3504f4
+GLOBL lanes3f3504f4<>(SB), RODATA|NOPTR, $32
+
+DATA double3ff0000000000000<>+0(SB)/4, $0x00000000
+DATA double3ff0000000000000<>+4(SB)/4, $0x3ff00000
+DATA double3ff0000000000000<>+8(SB)/4, $0x00000000
+DATA double3ff0000000000000<>+12(SB)/4, $0x3ff00000
+DATA double3ff0000000000000<>+16(SB)/4, $0x00000000
+DATA double3ff0000000000000<>+20(SB)/4, $0x3ff00000
+DATA double3ff0000000000000<>+24(SB)/4, $0x00000000
+DATA double3ff0000000000000<>+28(SB)/4, $0x3ff00000
+GLOBL double3ff0000000000000<>(SB), RODATA|NOPTR, $32
+
+DATA double4000000000000000<>+0(SB)/4, $0x00000000
+DATA double4000000000000000<>+4(SB)/4, $0x40000000
+DATA double4000000000000000<>+8(SB)/4, $0x00000000
+DATA double4000000000000000<>+12(SB)/4, $0x40000000
+DATA double4000000000000000<>+16(SB)/4, $0x00000000
+DATA double4000000000000000<>+20(SB)/4, $0x40000000
+DATA double4000000000000000<>+24(SB)/4, $0x00000000
+DATA double4000000000000000<>+28(SB)/4, $0x40000000
+GLOBL double4000000000000000<>(SB), RODATA|NOPTR, $32
+
+DATA double3fc3b13b13b13b14<>+0(SB)/4, $0x13b13b14
+DATA double3fc3b13b13b13b14<>+4(SB)/4, $0x3fc3b13b
+DATA double3fc3b13b13b13b14<>+8(SB)/4, $0x13b13b14
+DATA double3fc3b13b13b13b14<>+12(SB)/4, $0x3fc3b13b
+DATA double3fc3b13b13b13b14<>+16(SB)/4, $0x13b13b14
+DATA double3fc3b13b13b13b14<>+20(SB)/4, $0x3fc3b13b
+DATA double3fc3b13b13b13b14<>+24(SB)/4, $0x13b13b14
+DATA double3fc3b13b13b13b14<>+28(SB)/4, $0x3fc3b13b
+GLOBL double3fc3b13b13b13b14<>(SB), RODATA|NOPTR, $32
+
+DATA double3fc745d1745d1746<>+0(SB)/4, $0x745d1746
+DATA double3fc745d1745d1746<>+4(SB)/4, $0x3fc745d1
+DATA double3fc745d1745d1746<>+8(SB)/4, $0x745d1746
+DATA double3fc745d1745d1746<>+12(SB)/4, $0x3fc745d1
+DATA double3fc745d1745d1746<>+16(SB)/4, $0x745d1746
+DATA double3fc745d1745d1746<>+20(SB)/4, $0x3fc745d1
+DATA double3fc745d1745d1746<>+24(SB)/4, $0x745d1746
+DATA double3fc745d1745d1746<>+28(SB)/4, $0x3fc745d1
+GLOBL double3fc745d1745d1746<>(SB), RODATA|NOPTR, $32
+
+DATA double3fcc71c71c71c71c<>+0(SB)/4, $0x1c71c71c
+DATA double3fcc71c71c71c71c<>+4(SB)/4, $0x3fcc71c7
+DATA double3fcc71c71c71c71c<>+8(SB)/4, $0x1c71c71c
+DATA double3fcc71c71c71c71c<>+12(SB)/4, $0x3fcc71c7
+DATA double3fcc71c71c71c71c<>+16(SB)/4, $0x1c71c71c
+DATA double3fcc71c71c71c71c<>+20(SB)/4, $0x3fcc71c7
+DATA double3fcc71c71c71c71c<>+24(SB)/4, $0x1c71c71c
+DATA double3fcc71c71c71c71c<>+28(SB)/4, $0x3fcc71c7
+GLOBL double3fcc71c71c71c71c<>(SB), RODATA|NOPTR, $32
+
+DATA double3fd2492492492492<>+0(SB)/4, $0x92492492
+DATA double3fd2492492492492<>+4(SB)/4, $0x3fd24924
+DATA double3fd2492492492492<>+8(SB)/4, $0x92492492
+DATA double3fd2492492492492<>+12(SB)/4, $0x3fd24924
+DATA double3fd2492492492492<>+16(SB)/4, $0x92492492
+DATA double3fd2492492492492<>+20(SB)/4, $0x3fd24924
+DATA double3fd2492492492492<>+24(SB)/4, $0x92492492
+DATA double3fd2492492492492<>+28(SB)/4, $0x3fd24924
+GLOBL double3fd2492492492492<>(SB), RODATA|NOPTR, $32
+
+DATA double3fd999999999999a<>+0(SB)/4, $0x9999999a
+DATA double3fd999999999999a<>+4(SB)/4, $0x3fd99999
+DATA double3fd999999999999a<>+8(SB)/4, $0x9999999a
+DATA double3fd999999999999a<>+12(SB)/4, $0x3fd99999
+DATA double3fd999999999999a<>+16(SB)/4, $0x9999999a
+DATA double3fd999999999999a<>+20(SB)/4, $0x3fd99999
+DATA double3fd999999999999a<>+24(SB)/4, $0x9999999a
+DATA double3fd999999999999a<>+28(SB)/4, $0x3fd99999
+GLOBL double3fd999999999999a<>(SB), RODATA|NOPTR, $32
+
+DATA double3fe5555555555555<>+0(SB)/4, $0x55555555
+DATA double3fe5555555555555<>+4(SB)/4, $0x3fe55555
+DATA double3fe5555555555555<>+8(SB)/4, $0x55555555
+DATA double3fe5555555555555<>+12(SB)/4, $0x3fe55555
+DATA double3fe5555555555555<>+16(SB)/4, $0x55555555
+DATA double3fe5555555555555<>+20(SB)/4, $0x3fe55555
+DATA double3fe5555555555555<>+24(SB)/4, $0x55555555
+DATA double3fe5555555555555<>+28(SB)/4, $0x3fe55555
+GLOBL double3fe5555555555555<>(SB), RODATA|NOPTR, $32
+
+DATA double3fe62e42fefa39ef<>+0(SB)/4, $0xfefa39ef
+DATA double3fe62e42fefa39ef<>+4(SB)/4, $0x3fe62e42
+DATA double3fe62e42fefa39ef<>+8(SB)/4, $0xfefa39ef
+DATA double3fe62e42fefa39ef<>+12(SB)/4, $0x3fe62e42
+DATA double3fe62e42fefa39ef<>+16(SB)/4, $0xfefa39ef
+DATA double3fe62e42fefa39ef<>+20(SB)/4, $0x3fe62e42
+DATA double3fe62e42fefa39ef<>+24(SB)/4, $0xfefa39ef
+DATA double3fe62e42fefa39ef<>+28(SB)/4, $0x3fe62e42
+GLOBL double3fe62e42fefa39ef<>(SB), RODATA|NOPTR, $32
+
+DATA doublec05b800000000000<>+0(SB)/4, $0x00000000
+DATA doublec05b800000000000<>+4(SB)/4, $0xc05b8000
+DATA doublec05b800000000000<>+8(SB)/4, $0x00000000
+DATA doublec05b800000000000<>+12(SB)/4, $0xc05b8000
+DATA doublec05b800000000000<>+16(SB)/4, $0x00000000
+DATA doublec05b800000000000<>+20(SB)/4, $0xc05b8000
+DATA doublec05b800000000000<>+24(SB)/4, $0x00000000
+DATA doublec05b800000000000<>+28(SB)/4, $0xc05b8000
+GLOBL doublec05b800000000000<>(SB), RODATA|NOPTR, $32
+
+DATA double4059000000000000<>+0(SB)/4, $0x00000000
+DATA double4059000000000000<>+4(SB)/4, $0x40590000
+DATA double4059000000000000<>+8(SB)/4, $0x00000000
+DATA double4059000000000000<>+12(SB)/4, $0x40590000
+DATA double4059000000000000<>+16(SB)/4, $0x00000000
+DATA double4059000000000000<>+20(SB)/4, $0x40590000
+DATA double4059000000000000<>+24(SB)/4, $0x00000000
+DATA double4059000000000000<>+28(SB)/4, $0x40590000
+GLOBL double4059000000000000<>(SB), RODATA|NOPTR, $32
+
+DATA double3ff71547652b82fe<>+0(SB)/4, $0x652b82fe
+DATA double3ff71547652b82fe<>+4(SB)/4, $0x3ff71547
+DATA double3ff71547652b82fe<>+8(SB)/4, $0x652b82fe
+DATA double3ff71547652b82fe<>+12(SB)/4, $0x3ff71547
+DATA double3ff71547652b82fe<>+16(SB)/4, $0x652b82fe
+DATA double3ff71547652b82fe<>+20(SB)/4, $0x3ff71547
+DATA double3ff71547652b82fe<>+24(SB)/4, $0x652b82fe
+DATA double3ff71547652b82fe<>+28(SB)/4, $0x3ff71547
+GLOBL double3ff71547652b82fe<>(SB), RODATA|NOPTR, $32
+
+DATA double4338000000000000<>+0(SB)/4, $0x00000000
+DATA double4338000000000000<>+4(SB)/4, $0x43380000
+DATA double4338000000000000<>+8(SB)/4, $0x00000000
+DATA double4338000000000000<>+12(SB)/4, $0x43380000
+DATA double4338000000000000<>+16(SB)/4, $0x00000000
+DATA double4338000000000000<>+20(SB)/4, $0x43380000
+DATA double4338000000000000<>+24(SB)/4, $0x00000000
+DATA double4338000000000000<>+28(SB)/4, $0x43380000
+GLOBL double4338000000000000<>(SB), RODATA|NOPTR, $32
+
+DATA double3fe62e42fefa3800<>+0(SB)/4, $0xfefa3800
+DATA double3fe62e42fefa3800<>+4(SB)/4, $0x3fe62e42
+DATA double3fe62e42fefa3800<>+8(SB)/4, $0xfefa3800
+DATA double3fe62e42fefa3800<>+12(SB)/4, $0x3fe62e42
+DATA double3fe62e42fefa3800<>+16(SB)/4, $0xfefa3800
+DATA double3fe62e42fefa3800<>+20(SB)/4, $0x3fe62e42
+DATA double3fe62e42fefa3800<>+24(SB)/4, $0xfefa3800
+DATA double3fe62e42fefa3800<>+28(SB)/4, $0x3fe62e42
+GLOBL double3fe62e42fefa3800<>(SB), RODATA|NOPTR, $32
+
+DATA double3d2ef35793c76730<>+0(SB)/4, $0x93c76730
+DATA double3d2ef35793c76730<>+4(SB)/4, $0x3d2ef357
+DATA double3d2ef35793c76730<>+8(SB)/4, $0x93c76730
+DATA double3d2ef35793c76730<>+12(SB)/4, $0x3d2ef357
+DATA double3d2ef35793c76730<>+16(SB)/4, $0x93c76730
+DATA double3d2ef35793c76730<>+20(SB)/4, $0x3d2ef357
+DATA double3d2ef35793c76730<>+24(SB)/4, $0x93c76730
+DATA double3d2ef35793c76730<>+28(SB)/4, $0x3d2ef357
+GLOBL double3d2ef35793c76730<>(SB), RODATA|NOPTR, $32
+
+DATA double3fc5555555555561<>+0(SB)/4, $0x55555561
+DATA double3fc5555555555561<>+4(SB)/4, $0x3fc55555
+DATA double3fc5555555555561<>+8(SB)/4, $0x55555561
+DATA double3fc5555555555561<>+12(SB)/4, $0x3fc55555
+DATA double3fc5555555555561<>+16(SB)/4, $0x55555561
+DATA double3fc5555555555561<>+20(SB)/4, $0x3fc55555
+DATA double3fc5555555555561<>+24(SB)/4, $0x55555561
+DATA double3fc5555555555561<>+28(SB)/4, $0x3fc55555
+GLOBL double3fc5555555555561<>(SB), RODATA|NOPTR, $32
+
+DATA double3fe000000000000b<>+0(SB)/4, $0x0000000b
+DATA double3fe000000000000b<>+4(SB)/4, $0x3fe00000
+DATA double3fe000000000000b<>+8(SB)/4, $0x0000000b
+DATA double3fe000000000000b<>+12(SB)/4, $0x3fe00000
+DATA double3fe000000000000b<>+16(SB)/4, $0x0000000b
+DATA double3fe000000000000b<>+20(SB)/4, $0x3fe00000
+DATA double3fe000000000000b<>+24(SB)/4, $0x0000000b
+DATA double3fe000000000000b<>+28(SB)/4, $0x3fe00000
+GLOBL double3fe000000000000b<>(SB), RODATA|NOPTR, $32
+
+DATA double3f8111111110d61a<>+0(SB)/4, $0x1110d61a
+DATA double3f8111111110d61a<>+4(SB)/4, $0x3f811111
+DATA double3f8111111110d61a<>+8(SB)/4, $0x1110d61a
+DATA double3f8111111110d61a<>+12(SB)/4, $0x3f811111
+DATA double3f8111111110d61a<>+16(SB)/4, $0x1110d61a
+DATA double3f8111111110d61a<>+20(SB)/4, $0x3f811111
+DATA double3f8111111110d61a<>+24(SB)/4, $0x1110d61a
+DATA double3f8111111110d61a<>+28(SB)/4, $0x3f811111
+GLOBL double3f8111111110d61a<>(SB), RODATA|NOPTR, $32
+
+DATA double3fa5555555550030<>+0(SB)/4, $0x55550030
+DATA double3fa5555555550030<>+4(SB)/4, $0x3fa55555
+DATA double3fa5555555550030<>+8(SB)/4, $0x55550030
+DATA double3fa5555555550030<>+12(SB)/4, $0x3fa55555
+DATA double3fa5555555550030<>+16(SB)/4, $0x55550030
+DATA double3fa5555555550030<>+20(SB)/4, $0x3fa55555
+DATA double3fa5555555550030<>+24(SB)/4, $0x55550030
+DATA double3fa5555555550030<>+28(SB)/4, $0x3fa55555
+GLOBL double3fa5555555550030<>(SB), RODATA|NOPTR, $32
+
+DATA double3f2a01a01baed115<>+0(SB)/4, $0x1baed115
+DATA double3f2a01a01baed115<>+4(SB)/4, $0x3f2a01a0
+DATA double3f2a01a01baed115<>+8(SB)/4, $0x1baed115
+DATA double3f2a01a01baed115<>+12(SB)/4, $0x3f2a01a0
+DATA double3f2a01a01baed115<>+16(SB)/4, $0x1baed115
+DATA double3f2a01a01baed115<>+20(SB)/4, $0x3f2a01a0
+DATA double3f2a01a01baed115<>+24(SB)/4, $0x1baed115
+DATA double3f2a01a01baed115<>+28(SB)/4, $0x3f2a01a0
+GLOBL double3f2a01a01baed115<>(SB), RODATA|NOPTR, $32
+
+DATA double3f56c16c185a74f1<>+0(SB)/4, $0x185a74f1
+DATA double3f56c16c185a74f1<>+4(SB)/4, $0x3f56c16c
+DATA double3f56c16c185a74f1<>+8(SB)/4, $0x185a74f1
+DATA double3f56c16c185a74f1<>+12(SB)/4, $0x3f56c16c
+DATA double3f56c16c185a74f1<>+16(SB)/4, $0x185a74f1
+DATA double3f56c16c185a74f1<>+20(SB)/4, $0x3f56c16c
+DATA double3f56c16c185a74f1<>+24(SB)/4, $0x185a74f1
+DATA double3f56c16c185a74f1<>+28(SB)/4, $0x3f56c16c
+GLOBL double3f56c16c185a74f1<>(SB), RODATA|NOPTR, $32
+
+DATA double3ec71dddfb4ea1af<>+0(SB)/4, $0xfb4ea1af
+DATA double3ec71dddfb4ea1af<>+4(SB)/4, $0x3ec71ddd
+DATA double3ec71dddfb4ea1af<>+8(SB)/4, $0xfb4ea1af
+DATA double3ec71dddfb4ea1af<>+12(SB)/4, $0x3ec71ddd
+DATA double3ec71dddfb4ea1af<>+16(SB)/4, $0xfb4ea1af
+DATA double3ec71dddfb4ea1af<>+20(SB)/4, $0x3ec71ddd
+DATA double3ec71dddfb4ea1af<>+24(SB)/4, $0xfb4ea1af
+DATA double3ec71dddfb4ea1af<>+28(SB)/4, $0x3ec71ddd
+GLOBL double3ec71dddfb4ea1af<>(SB), RODATA|NOPTR, $32
+
+DATA double3efa0199693a6f33<>+0(SB)/4, $0x693a6f33
+DATA double3efa0199693a6f33<>+4(SB)/4, $0x3efa0199
+DATA double3efa0199693a6f33<>+8(SB)/4, $0x693a6f33
+DATA double3efa0199693a6f33<>+12(SB)/4, $0x3efa0199
+DATA double3efa0199693a6f33<>+16(SB)/4, $0x693a6f33
+DATA double3efa0199693a6f33<>+20(SB)/4, $0x3efa0199
+DATA double3efa0199693a6f33<>+24(SB)/4, $0x693a6f33
+DATA double3efa0199693a6f33<>+28(SB)/4, $0x3efa0199
+GLOBL double3efa0199693a6f33<>(SB), RODATA|NOPTR, $32
+
+DATA double3e5af85a9a38f246<>+0(SB)/4, $0x9a38f246
+DATA double3e5af85a9a38f246<>+4(SB)/4, $0x3e5af85a
+DATA double3e5af85a9a38f246<>+8(SB)/4, $0x9a38f246
+DATA double3e5af85a9a38f246<>+12(SB)/4, $0x3e5af85a
+DATA double3e5af85a9a38f246<>+16(SB)/4, $0x9a38f246
+DATA double3e5af85a9a38f246<>+20(SB)/4, $0x3e5af85a
+DATA double3e5af85a9a38f246<>+24(SB)/4, $0x9a38f246
+DATA double3e5af85a9a38f246<>+28(SB)/4, $0x3e5af85a
+GLOBL double3e5af85a9a38f246<>(SB), RODATA|NOPTR, $32
+
+DATA double3e928b0493ee36ab<>+0(SB)/4, $0x93ee36ab
+DATA double3e928b0493ee36ab<>+4(SB)/4, $0x3e928b04
+DATA double3e928b0493ee36ab<>+8(SB)/4, $0x93ee36ab
+DATA double3e928b0493ee36ab<>+12(SB)/4, $0x3e928b04
+DATA double3e928b0493ee36ab<>+16(SB)/4, $0x93ee36ab
+DATA double3e928b0493ee36ab<>+20(SB)/4, $0x3e928b04
+DATA double3e928b0493ee36ab<>+24(SB)/4, $0x93ee36ab
+DATA double3e928b0493ee36ab<>+28(SB)/4, $0x3e928b04
+GLOBL double3e928b0493ee36ab<>(SB), RODATA|NOPTR, $32
 
 // func expAVX2(dst *float32, x *float32, n int, p *float32)
 // Requires: AVX, AVX2, FMA3
@@ -56741,6 +57458,172 @@ tail:
 	VPCMPGTD     numbers<>+0(SB), Y0, Y0
 	VMASKMOVPS   (CX), Y0, Y1
 	VROUNDPS     $0x0a, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sinAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·sinAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y0
+	VBROADCASTSS lanes4b400000<>+0(SB), Y1
+	VFMADD231PS  lanes3f22f983<>+0(SB), Y0, Y1
+	VSUBPS       lanes4b400000<>+0(SB), Y1, Y2
+	VMOVAPS      Y0, Y0
+	VFNMADD231PS lanes3fc90fda<>+0(SB), Y2, Y0
+	VFNMADD231PS lanes33a22168<>+0(SB), Y2, Y0
+	VFNMADD231PS lanes27c234c4<>+0(SB), Y2, Y0
+	VMULPS       Y0, Y0, Y2
+	VBROADCASTSS lanesb94ca59c<>+0(SB), Y3
+	VFMADD213PS  lanes3c0883ab<>+0(SB), Y2, Y3
+	VFMADD213PS  lanesbe2aaaa3<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f800000<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y0, Y0
+	VBROADCASTSS lanes3f800000<>+0(SB), Y3
+	VFNMADD231PS lanes3f000000<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y4
+	VBROADCASTSS lanes37ccf435<>+0(SB), Y5
+	VFMADD213PS  lanesbab60614<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3d2aaaa5<>+0(SB), Y2, Y5
+	VFMADD231PS  Y5, Y4, Y3
+	VPADDD       lanes00000000<>+0(SB), Y1, Y1
+	VPSLLD       $0x1f, Y1, Y2
+	VPSLLD       $0x1e, Y1, Y1
+	VBLENDVPS    Y2, Y3, Y0, Y0
+	VANDPS       lanes80000000<>+0(SB), Y1, Y1
+	VXORPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VBROADCASTSS lanes4b400000<>+0(SB), Y2
+	VFMADD231PS  lanes3f22f983<>+0(SB), Y1, Y2
+	VSUBPS       lanes4b400000<>+0(SB), Y2, Y3
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS lanes3fc90fda<>+0(SB), Y3, Y1
+	VFNMADD231PS lanes33a22168<>+0(SB), Y3, Y1
+	VFNMADD231PS lanes27c234c4<>+0(SB), Y3, Y1
+	VMULPS       Y1, Y1, Y3
+	VBROADCASTSS lanesb94ca59c<>+0(SB), Y4
+	VFMADD213PS  lanes3c0883ab<>+0(SB), Y3, Y4
+	VFMADD213PS  lanesbe2aaaa3<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3f800000<>+0(SB), Y3, Y4
+	VMULPS       Y4, Y1, Y1
+	VBROADCASTSS lanes3f800000<>+0(SB), Y4
+	VFNMADD231PS lanes3f000000<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y3, Y5
+	VBROADCASTSS lanes37ccf435<>+0(SB), Y6
+	VFMADD213PS  lanesbab60614<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes3d2aaaa5<>+0(SB), Y3, Y6
+	VFMADD231PS  Y6, Y5, Y4
+	VPADDD       lanes00000000<>+0(SB), Y2, Y2
+	VPSLLD       $0x1f, Y2, Y3
+	VPSLLD       $0x1e, Y2, Y2
+	VBLENDVPS    Y3, Y4, Y1, Y1
+	VANDPS       lanes80000000<>+0(SB), Y2, Y2
+	VXORPS       Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func cosAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·cosAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y0
+	VBROADCASTSS lanes4b400000<>+0(SB), Y1
+	VFMADD231PS  lanes3f22f983<>+0(SB), Y0, Y1
+	VSUBPS       lanes4b400000<>+0(SB), Y1, Y2
+	VMOVAPS      Y0, Y0
+	VFNMADD231PS lanes3fc90fda<>+0(SB), Y2, Y0
+	VFNMADD231PS lanes33a22168<>+0(SB), Y2, Y0
+	VFNMADD231PS lanes27c234c4<>+0(SB), Y2, Y0
+	VMULPS       Y0, Y0, Y2
+	VBROADCASTSS lanesb94ca59c<>+0(SB), Y3
+	VFMADD213PS  lanes3c0883ab<>+0(SB), Y2, Y3
+	VFMADD213PS  lanesbe2aaaa3<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f800000<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y0, Y0
+	VBROADCASTSS lanes3f800000<>+0(SB), Y3
+	VFNMADD231PS lanes3f000000<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y4
+	VBROADCASTSS lanes37ccf435<>+0(SB), Y5
+	VFMADD213PS  lanesbab60614<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3d2aaaa5<>+0(SB), Y2, Y5
+	VFMADD231PS  Y5, Y4, Y3
+	VPADDD       lanes00000001<>+0(SB), Y1, Y1
+	VPSLLD       $0x1f, Y1, Y2
+	VPSLLD       $0x1e, Y1, Y1
+	VBLENDVPS    Y2, Y3, Y0, Y0
+	VANDPS       lanes80000000<>+0(SB), Y1, Y1
+	VXORPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VBROADCASTSS lanes4b400000<>+0(SB), Y2
+	VFMADD231PS  lanes3f22f983<>+0(SB), Y1, Y2
+	VSUBPS       lanes4b400000<>+0(SB), Y2, Y3
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS lanes3fc90fda<>+0(SB), Y3, Y1
+	VFNMADD231PS lanes33a22168<>+0(SB), Y3, Y1
+	VFNMADD231PS lanes27c234c4<>+0(SB), Y3, Y1
+	VMULPS       Y1, Y1, Y3
+	VBROADCASTSS lanesb94ca59c<>+0(SB), Y4
+	VFMADD213PS  lanes3c0883ab<>+0(SB), Y3, Y4
+	VFMADD213PS  lanesbe2aaaa3<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3f800000<>+0(SB), Y3, Y4
+	VMULPS       Y4, Y1, Y1
+	VBROADCASTSS lanes3f800000<>+0(SB), Y4
+	VFNMADD231PS lanes3f000000<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y3, Y5
+	VBROADCASTSS lanes37ccf435<>+0(SB), Y6
+	VFMADD213PS  lanesbab60614<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes3d2aaaa5<>+0(SB), Y3, Y6
+	VFMADD231PS  Y6, Y5, Y4
+	VPADDD       lanes00000001<>+0(SB), Y2, Y2
+	VPSLLD       $0x1f, Y2, Y3
+	VPSLLD       $0x1e, Y2, Y2
+	VBLENDVPS    Y3, Y4, Y1, Y1
+	VANDPS       lanes80000000<>+0(SB), Y2, Y2
+	VXORPS       Y2, Y1, Y1
 	VMASKMOVPS   Y1, Y0, (AX)
 
 done:
@@ -58694,63 +59577,143 @@ vector:
 	VZEROUPPER
 	RET
 
-// func largestAVX2(best *[16]float32, x *float32, n int)
-// Requires: AVX
-TEXT ·largestAVX2(SB), NOSPLIT, $0-24
-	MOVQ    best+0(FP), AX
-	MOVQ    x+8(FP), CX
-	MOVQ    n+16(FP), DX
-	VMOVUPS (AX), Y0
-	VCMPPS  $0x03, Y0, Y0, Y1
-	VMOVUPS 32(AX), Y2
-	VCMPPS  $0x03, Y2, Y2, Y3
+// func largestAVX2(x *float32, n int, start float32) float32
+// Requires: AVX, AVX2, SSE
+TEXT ·largestAVX2(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS start+16(FP), Y0
+	VMOVAPS      Y0, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMOVAPS      Y0, Y3
+	VCMPPS       $0x03, Y0, Y0, Y4
+	XORQ         DX, DX
 
 block:
-	VMOVUPS   (CX), Y4
-	VCMPPS    $0x03, Y4, Y4, Y5
-	VORPS     Y5, Y1, Y1
-	VMAXPS    Y0, Y4, Y0
-	VMOVUPS   32(CX), Y4
-	VCMPPS    $0x03, Y4, Y4, Y5
-	VORPS     Y5, Y3, Y3
-	VMAXPS    Y2, Y4, Y2
-	ADDQ      $0x40, CX
-	SUBQ      $0x10, DX
-	JNZ       block
-	VBLENDVPS Y1, lanes7fc00000<>+0(SB), Y0, Y0
-	VMOVUPS   Y0, (AX)
-	VBLENDVPS Y3, lanes7fc00000<>+0(SB), Y2, Y0
-	VMOVUPS   Y0, 32(AX)
+	SUBQ    $0x10, CX
+	JL      rest
+	VMOVUPS (AX)(DX*4), Y5
+	VCMPPS  $0x03, Y5, Y5, Y6
+	VORPS   Y6, Y2, Y2
+	VMAXPS  Y1, Y5, Y1
+	VMOVUPS 32(AX)(DX*4), Y5
+	VCMPPS  $0x03, Y5, Y5, Y6
+	VORPS   Y6, Y4, Y4
+	VMAXPS  Y3, Y5, Y3
+	ADDQ    $0x10, DX
+	JMP     block
+
+rest:
+	ADDQ         $0x10, CX
+	JZ           end
+	VMOVD        CX, X5
+	VPBROADCASTD X5, Y5
+	VPCMPGTD     numbers<>+0(SB), Y5, Y5
+	SUBQ         $0x08, CX
+	VMOVD        CX, X6
+	VPBROADCASTD X6, Y6
+	VPCMPGTD     numbers<>+0(SB), Y6, Y6
+	VMASKMOVPS   (AX)(DX*4), Y5, Y7
+	VBLENDVPS    Y5, Y7, Y0, Y5
+	VCMPPS       $0x03, Y5, Y5, Y7
+	VORPS        Y7, Y2, Y2
+	VMAXPS       Y1, Y5, Y1
+	VMASKMOVPS   32(AX)(DX*4), Y6, Y5
+	VBLENDVPS    Y6, Y5, Y0, Y0
+	VCMPPS       $0x03, Y0, Y0, Y5
+	VORPS        Y5, Y4, Y4
+	VMAXPS       Y3, Y0, Y3
+
+end:
+	VBLENDVPS    Y2, lanes7fc00000<>+0(SB), Y1, Y0
+	VBLENDVPS    Y4, lanes7fc00000<>+0(SB), Y3, Y1
+	VMOVAPS      Y1, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMAXPS       Y1, Y0, Y3
+	VBLENDVPS    Y2, Y0, Y3, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMAXPS       Y1, Y0, Y1
+	VBLENDVPS    Y2, Y0, Y1, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMAXPS       Y1, Y0, Y1
+	VBLENDVPS    Y2, Y0, Y1, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMAXPS       Y1, Y0, Y1
+	VBLENDVPS    Y2, Y0, Y1, Y0
+	MOVSS        X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func smallestAVX2(best *[16]float32, x *float32, n int)
-// Requires: AVX
-TEXT ·smallestAVX2(SB), NOSPLIT, $0-24
-	MOVQ    best+0(FP), AX
-	MOVQ    x+8(FP), CX
-	MOVQ    n+16(FP), DX
-	VMOVUPS (AX), Y0
-	VCMPPS  $0x03, Y0, Y0, Y1
-	VMOVUPS 32(AX), Y2
-	VCMPPS  $0x03, Y2, Y2, Y3
+// func smallestAVX2(x *float32, n int, start float32) float32
+// Requires: AVX, AVX2, SSE
+TEXT ·smallestAVX2(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS start+16(FP), Y0
+	VMOVAPS      Y0, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMOVAPS      Y0, Y3
+	VCMPPS       $0x03, Y0, Y0, Y4
+	XORQ         DX, DX
 
 block:
-	VMOVUPS   (CX), Y4
-	VCMPPS    $0x03, Y4, Y4, Y5
-	VORPS     Y5, Y1, Y1
-	VMINPS    Y0, Y4, Y0
-	VMOVUPS   32(CX), Y4
-	VCMPPS    $0x03, Y4, Y4, Y5
-	VORPS     Y5, Y3, Y3
-	VMINPS    Y2, Y4, Y2
-	ADDQ      $0x40, CX
-	SUBQ      $0x10, DX
-	JNZ       block
-	VBLENDVPS Y1, lanes7fc00000<>+0(SB), Y0, Y0
-	VMOVUPS   Y0, (AX)
-	VBLENDVPS Y3, lanes7fc00000<>+0(SB), Y2, Y0
-	VMOVUPS   Y0, 32(AX)
+	SUBQ    $0x10, CX
+	JL      rest
+	VMOVUPS (AX)(DX*4), Y5
+	VCMPPS  $0x03, Y5, Y5, Y6
+	VORPS   Y6, Y2, Y2
+	VMINPS  Y1, Y5, Y1
+	VMOVUPS 32(AX)(DX*4), Y5
+	VCMPPS  $0x03, Y5, Y5, Y6
+	VORPS   Y6, Y4, Y4
+	VMINPS  Y3, Y5, Y3
+	ADDQ    $0x10, DX
+	JMP     block
+
+rest:
+	ADDQ         $0x10, CX
+	JZ           end
+	VMOVD        CX, X5
+	VPBROADCASTD X5, Y5
+	VPCMPGTD     numbers<>+0(SB), Y5, Y5
+	SUBQ         $0x08, CX
+	VMOVD        CX, X6
+	VPBROADCASTD X6, Y6
+	VPCMPGTD     numbers<>+0(SB), Y6, Y6
+	VMASKMOVPS   (AX)(DX*4), Y5, Y7
+	VBLENDVPS    Y5, Y7, Y0, Y5
+	VCMPPS       $0x03, Y5, Y5, Y7
+	VORPS        Y7, Y2, Y2
+	VMINPS       Y1, Y5, Y1
+	VMASKMOVPS   32(AX)(DX*4), Y6, Y5
+	VBLENDVPS    Y6, Y5, Y0, Y0
+	VCMPPS       $0x03, Y0, Y0, Y5
+	VORPS        Y5, Y4, Y4
+	VMINPS       Y3, Y0, Y3
+
+end:
+	VBLENDVPS    Y2, lanes7fc00000<>+0(SB), Y1, Y0
+	VBLENDVPS    Y4, lanes7fc00000<>+0(SB), Y3, Y1
+	VMOVAPS      Y1, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMINPS       Y1, Y0, Y3
+	VBLENDVPS    Y2, Y0, Y3, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMINPS       Y1, Y0, Y1
+	VBLENDVPS    Y2, Y0, Y1, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMINPS       Y1, Y0, Y1
+	VBLENDVPS    Y2, Y0, Y1, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMINPS       Y1, Y0, Y1
+	VBLENDVPS    Y2, Y0, Y1, Y0
+	MOVSS        X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
@@ -58915,6 +59878,197 @@ DATA lanes00007e00<>+20(SB)/4, $0x00007e00
 DATA lanes00007e00<>+24(SB)/4, $0x00007e00
 DATA lanes00007e00<>+28(SB)/4, $0x00007e00
 GLOBL lanes00007e00<>(SB), RODATA|NOPTR, $32
+
+// func powAVX2(dst *float32, x *float32, y *float32, n int, stepX int, stepY int) int
+// Requires: AVX, AVX2
+TEXT ·powAVX2(SB), NOSPLIT, $64-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         x+8(FP), DX
+	MOVQ         stepX+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manyx
+	VBROADCASTSS (DX), Y0
+	VMOVUPS      Y0, (SP)
+	LEAQ         (SP), DX
+
+manyx:
+	IMUL3Q       $0x20, BX, BX
+	MOVQ         y+16(FP), SI
+	MOVQ         stepY+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyy
+	VBROADCASTSS (SI), Y0
+	VMOVUPS      Y0, 32(SP)
+	LEAQ         32(SP), SI
+
+manyy:
+	IMUL3Q $0x20, DI, DI
+	XORQ   R8, R8
+
+vector:
+	VMOVUPS      (DX), Y0
+	VMOVUPS      (SI), Y1
+	VBROADCASTSS lanes00800000<>+0(SB), Y2
+	VBROADCASTSS lanes7f7fffff<>+0(SB), Y3
+	VCMPPS       $0x02, Y0, Y2, Y2
+	VANDPS       lanes7fffffff<>+0(SB), Y1, Y4
+	VCMPPS       $0x02, Y3, Y0, Y5
+	VANDPS       Y5, Y2, Y2
+	VCMPPS       $0x02, Y3, Y4, Y3
+	VANDPS       Y3, Y2, Y2
+	VMOVMSKPS    Y2, R9
+	CMPL         R9, $0xff
+	JNE          end
+	VPSUBD       lanes3f3504f4<>+0(SB), Y0, Y2
+	VPSRAD       $0x17, Y2, Y2
+	VPSLLD       $0x17, Y2, Y3
+	VPSUBD       Y3, Y0, Y3
+	VEXTRACTF128 $0x00, Y3, X0
+	VEXTRACTF128 $0x00, Y2, X4
+	VEXTRACTF128 $0x00, Y1, X5
+	VCVTPS2PD    X0, Y0
+	VCVTDQ2PD    X4, Y4
+	VCVTPS2PD    X5, Y5
+	VSUBPD       double3ff0000000000000<>+0(SB), Y0, Y0
+	VADDPD       double4000000000000000<>+0(SB), Y0, Y6
+	VDIVPD       Y6, Y0, Y0
+	VMULPD       Y0, Y0, Y6
+	VMULPD       double3fc3b13b13b13b14<>+0(SB), Y6, Y7
+	VADDPD       double3fc745d1745d1746<>+0(SB), Y7, Y7
+	VMULPD       Y6, Y7, Y7
+	VADDPD       double3fcc71c71c71c71c<>+0(SB), Y7, Y7
+	VMULPD       Y6, Y7, Y7
+	VADDPD       double3fd2492492492492<>+0(SB), Y7, Y7
+	VMULPD       Y6, Y7, Y7
+	VADDPD       double3fd999999999999a<>+0(SB), Y7, Y7
+	VMULPD       Y6, Y7, Y7
+	VADDPD       double3fe5555555555555<>+0(SB), Y7, Y7
+	VMULPD       Y6, Y7, Y6
+	VADDPD       Y0, Y0, Y7
+	VMULPD       Y0, Y6, Y0
+	VADDPD       Y7, Y0, Y0
+	VMULPD       double3fe62e42fefa39ef<>+0(SB), Y4, Y4
+	VADDPD       Y4, Y0, Y0
+	VMULPD       Y0, Y5, Y0
+	VBROADCASTSD doublec05b800000000000<>+0(SB), Y4
+	VBROADCASTSD double4059000000000000<>+0(SB), Y5
+	VMAXPD       Y0, Y4, Y0
+	VMINPD       Y0, Y5, Y0
+	VMULPD       double3ff71547652b82fe<>+0(SB), Y0, Y4
+	VADDPD       double4338000000000000<>+0(SB), Y4, Y4
+	VSUBPD       double4338000000000000<>+0(SB), Y4, Y5
+	VMULPD       double3fe62e42fefa3800<>+0(SB), Y5, Y6
+	VSUBPD       Y6, Y0, Y0
+	VMULPD       double3d2ef35793c76730<>+0(SB), Y5, Y5
+	VSUBPD       Y5, Y0, Y6
+	VMULPD       Y6, Y6, Y7
+	VMULPD       double3fc5555555555561<>+0(SB), Y6, Y8
+	VADDPD       double3fe000000000000b<>+0(SB), Y8, Y8
+	VMULPD       double3f8111111110d61a<>+0(SB), Y6, Y9
+	VADDPD       double3fa5555555550030<>+0(SB), Y9, Y9
+	VMULPD       double3f2a01a01baed115<>+0(SB), Y6, Y10
+	VADDPD       double3f56c16c185a74f1<>+0(SB), Y10, Y10
+	VMULPD       double3ec71dddfb4ea1af<>+0(SB), Y6, Y11
+	VADDPD       double3efa0199693a6f33<>+0(SB), Y11, Y11
+	VMULPD       double3e5af85a9a38f246<>+0(SB), Y6, Y6
+	VADDPD       double3e928b0493ee36ab<>+0(SB), Y6, Y6
+	VMULPD       Y7, Y7, Y12
+	VMULPD       Y11, Y7, Y11
+	VADDPD       Y10, Y11, Y10
+	VMULPD       Y6, Y12, Y6
+	VADDPD       Y10, Y6, Y6
+	VMULPD       Y9, Y7, Y9
+	VADDPD       Y8, Y9, Y8
+	VMULPD       Y6, Y12, Y6
+	VADDPD       Y8, Y6, Y6
+	VMULPD       Y6, Y7, Y6
+	VSUBPD       Y5, Y6, Y5
+	VADDPD       Y5, Y0, Y0
+	VADDPD       double3ff0000000000000<>+0(SB), Y0, Y0
+	VPSLLQ       $0x34, Y4, Y4
+	VPADDQ       double3ff0000000000000<>+0(SB), Y4, Y4
+	VMULPD       Y4, Y0, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y3, X0
+	VEXTRACTF128 $0x01, Y2, X2
+	VEXTRACTF128 $0x01, Y1, X1
+	VCVTPS2PD    X0, Y0
+	VCVTDQ2PD    X2, Y2
+	VCVTPS2PD    X1, Y1
+	VSUBPD       double3ff0000000000000<>+0(SB), Y0, Y0
+	VADDPD       double4000000000000000<>+0(SB), Y0, Y3
+	VDIVPD       Y3, Y0, Y0
+	VMULPD       Y0, Y0, Y3
+	VMULPD       double3fc3b13b13b13b14<>+0(SB), Y3, Y4
+	VADDPD       double3fc745d1745d1746<>+0(SB), Y4, Y4
+	VMULPD       Y3, Y4, Y4
+	VADDPD       double3fcc71c71c71c71c<>+0(SB), Y4, Y4
+	VMULPD       Y3, Y4, Y4
+	VADDPD       double3fd2492492492492<>+0(SB), Y4, Y4
+	VMULPD       Y3, Y4, Y4
+	VADDPD       double3fd999999999999a<>+0(SB), Y4, Y4
+	VMULPD       Y3, Y4, Y4
+	VADDPD       double3fe5555555555555<>+0(SB), Y4, Y4
+	VMULPD       Y3, Y4, Y3
+	VADDPD       Y0, Y0, Y4
+	VMULPD       Y0, Y3, Y0
+	VADDPD       Y4, Y0, Y0
+	VMULPD       double3fe62e42fefa39ef<>+0(SB), Y2, Y2
+	VADDPD       Y2, Y0, Y0
+	VMULPD       Y0, Y1, Y0
+	VBROADCASTSD doublec05b800000000000<>+0(SB), Y1
+	VBROADCASTSD double4059000000000000<>+0(SB), Y2
+	VMAXPD       Y0, Y1, Y0
+	VMINPD       Y0, Y2, Y0
+	VMULPD       double3ff71547652b82fe<>+0(SB), Y0, Y1
+	VADDPD       double4338000000000000<>+0(SB), Y1, Y1
+	VSUBPD       double4338000000000000<>+0(SB), Y1, Y2
+	VMULPD       double3fe62e42fefa3800<>+0(SB), Y2, Y3
+	VSUBPD       Y3, Y0, Y0
+	VMULPD       double3d2ef35793c76730<>+0(SB), Y2, Y2
+	VSUBPD       Y2, Y0, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       double3fc5555555555561<>+0(SB), Y3, Y5
+	VADDPD       double3fe000000000000b<>+0(SB), Y5, Y5
+	VMULPD       double3f8111111110d61a<>+0(SB), Y3, Y6
+	VADDPD       double3fa5555555550030<>+0(SB), Y6, Y6
+	VMULPD       double3f2a01a01baed115<>+0(SB), Y3, Y7
+	VADDPD       double3f56c16c185a74f1<>+0(SB), Y7, Y7
+	VMULPD       double3ec71dddfb4ea1af<>+0(SB), Y3, Y8
+	VADDPD       double3efa0199693a6f33<>+0(SB), Y8, Y8
+	VMULPD       double3e5af85a9a38f246<>+0(SB), Y3, Y3
+	VADDPD       double3e928b0493ee36ab<>+0(SB), Y3, Y3
+	VMULPD       Y4, Y4, Y9
+	VMULPD       Y8, Y4, Y8
+	VADDPD       Y7, Y8, Y7
+	VMULPD       Y3, Y9, Y3
+	VADDPD       Y7, Y3, Y3
+	VMULPD       Y6, Y4, Y6
+	VADDPD       Y5, Y6, Y5
+	VMULPD       Y3, Y9, Y3
+	VADDPD       Y5, Y3, Y3
+	VMULPD       Y3, Y4, Y3
+	VSUBPD       Y2, Y3, Y2
+	VADDPD       Y2, Y0, Y0
+	VADDPD       double3ff0000000000000<>+0(SB), Y0, Y0
+	VPSLLQ       $0x34, Y1, Y1
+	VPADDQ       double3ff0000000000000<>+0(SB), Y1, Y1
+	VMULPD       Y1, Y0, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 16(AX)
+	ADDQ         $0x20, AX
+	ADDQ         BX, DX
+	ADDQ         DI, SI
+	ADDQ         $0x08, R8
+	CMPQ         R8, CX
+	JL           vector
+
+end:
+	MOVQ R8, ret+48(FP)
+	VZEROUPPER
+	RET
 
 // func flipAVX2(dst *uint8, x *uint8, n int)
 // Requires: AVX, AVX2

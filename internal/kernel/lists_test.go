@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/internal/portmath"
 )
 
 func TestMap_OfSpecialNumbers(t *testing.T) {
@@ -25,6 +27,8 @@ func TestMap_OfSpecialNumbers(t *testing.T) {
 		{GeluTanh, []float32{inf, -inf, 0, 100, -100}, []float32{inf, zero, 0, 100, zero}},
 		{Mish, []float32{inf, 100}, []float32{inf, 100}},
 		{Sign, []float32{inf, -inf, 0, zero, -0x1p-149}, []float32{1, -1, 0, zero, -1}},
+		{Sin, []float32{0, zero, inf}, []float32{0, zero, nan}},
+		{Cos, []float32{0, zero, -inf}, []float32{1, 1, nan}},
 		{Clip, []float32{inf, -inf}, []float32{someParameters[1], someParameters[0]}},
 	} {
 		for _, tier := range Tiers() {
@@ -307,6 +311,80 @@ func TestHalf_IsTheSameOnAllTiers(t *testing.T) {
 			if v == v {
 				require.Equal(t, halves[i], rounded[i], "%v of %x", tier, v)
 			}
+		}
+	}
+}
+
+func TestLogic_EqualsTheDefinition(t *testing.T) {
+	for n := range 40 {
+		r := rand.New(rand.NewPCG(uint64(n), 68))
+		a, b := make([]bool, n), make([]bool, n)
+		for i := range a {
+			a[i], b[i] = r.IntN(2) == 1, r.IntN(2) == 1
+		}
+		and, or, xor, not := make([]bool, n), make([]bool, n), make([]bool, n), make([]bool, n)
+		And(and, a, b)
+		Or(or, a, b)
+		Xor(xor, a, b)
+		Not(not, a)
+		for i := range a {
+			require.Equal(t, [4]bool{a[i] && b[i], a[i] || b[i], a[i] != b[i], !a[i]}, [4]bool{and[i], or[i], xor[i], not[i]})
+		}
+		numbers := make([]float32, n)
+		Dequantize(numbers, Bools(a), 1, 0)
+		for i, v := range numbers {
+			require.Equal(t, a[i], v == 1)
+			require.Equal(t, !a[i], v == 0)
+		}
+	}
+}
+
+func TestTranspose_EqualsTheDefinition(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 69))
+		rows, cols := r.IntN(20), r.IntN(20)
+		from, to := cols+r.IntN(3), rows+r.IntN(3)
+		x := randomPixels(r, rows*from+1)
+		eachTier(t, "transposed", func() []float32 {
+			y := make([]float32, cols*to+1)
+			Transpose(y, to, x, from, rows, cols)
+			for i := range rows {
+				for j := range cols {
+					require.True(t, sameBits(x[i*from+j], y[j*to+i]))
+				}
+			}
+			return y
+		})
+	}
+}
+
+func TestPow_IsTheSameOnAllTiers(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 70))
+		n := r.IntN(100)
+		x, y := make([]float32, n+1), make([]float32, n+1)
+		for i := range x {
+			x[i] = float32(math.Exp2(r.NormFloat64() * float64(1+seed%40)))
+			y[i] = float32(r.NormFloat64() * 10)
+			if seed%3 == 0 && r.IntN(10) == 0 {
+				x[i] = randomPixels(r, 1)[0]
+				y[i] = float32(r.IntN(7) - 3)
+			}
+		}
+		if seed%7 == 0 { // the limits of the exponent
+			x[0], y[0] = 2, 127.99999
+		}
+		for _, step := range [][2]int{{1, 1}, {0, 1}, {1, 0}, {0, 0}} {
+			want := make([]float32, n)
+			for i := range want {
+				want[i] = portmath.PowSingle(x[i*step[0]], y[i*step[1]])
+			}
+			got := eachTier(t, "powers", func() []float32 {
+				out := make([]float32, n)
+				Pow(out, x, y, step[0], step[1])
+				return out
+			})
+			requireSameBits(t, want, got, fmt.Sprint("powers ", seed), x)
 		}
 	}
 }

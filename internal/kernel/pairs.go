@@ -1,6 +1,10 @@
 package kernel
 
-import "math"
+import (
+	"math"
+
+	"github.com/spike-by-spike/sbs/internal/portmath"
+)
 
 // Pair is an operation on two numbers, for Combine.
 type Pair int
@@ -121,5 +125,18 @@ func Select(out []float32, c []bool, a, b []float32, stepA, stepB int) {
 		} else {
 			out[done+i] = b[i*stepB]
 		}
+	}
+}
+
+// Pow computes out[i] = x[i*stepX] to the power of y[i*stepY], as portmath.PowSingle does. See Combine.
+func Pow(out, x, y []float32, stepX, stepY int) {
+	for len(out) > 0 {
+		n := powVectors(out, x, y, stepX, stepY)
+		// The vectors end where a number is special.
+		end := min(n+8, len(out))
+		for i := n; i < end; i++ {
+			out[i] = portmath.PowSingle(x[i*stepX], y[i*stepY])
+		}
+		out, x, y = out[end:], x[min(len(x), end*stepX):], y[min(len(y), end*stepY):]
 	}
 }

@@ -98,3 +98,16 @@ func selectVectors(out []float32, c []bool, a, b []float32, stepA, stepB int) in
 	}
 	return n
 }
+
+// powVectors computes powers in whole vectors of 8, up to the first one with a special number, and
+// returns how many these are.
+func powVectors(out, x, y []float32, stepX, stepY int) int {
+	_, n := pairVectors(len(out), len(x), len(y), stepX, stepY)
+	switch {
+	case n == 0:
+		return 0
+	case active() == AVX512:
+		return powAVX512(&out[0], &x[0], &y[0], n, stepX, stepY)
+	}
+	return powAVX2(&out[0], &x[0], &y[0], n, stepX, stepY)
+}

@@ -1801,6 +1801,16 @@ func floorAVX512(dst *float32, x *float32, n int, p *float32)
 //go:noescape
 func ceilAVX512(dst *float32, x *float32, n int, p *float32)
 
+// sinAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func sinAVX512(dst *float32, x *float32, n int, p *float32)
+
+// cosAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func cosAVX512(dst *float32, x *float32, n int, p *float32)
+
 // roundAVX512 applies a function with 0 parameters p to n numbers.
 //
 //go:noescape
@@ -1939,17 +1949,15 @@ func totalSquaresAVX512(x *float32, n int, center float64) float64
 //go:noescape
 func accumulateSquaresAVX512(sums *float64, x *float32, n int)
 
-// largestAVX512 replaces each number of best by the largest of itself and the numbers of x in its lane, or
-// by NaN if one of them is NaN. n is a positive multiple of 16.
+// largestAVX512 returns the largest of n numbers and of start, or NaN if one of them is NaN.
 //
 //go:noescape
-func largestAVX512(best *[16]float32, x *float32, n int)
+func largestAVX512(x *float32, n int, start float32) float32
 
-// smallestAVX512 replaces each number of best by the smallest of itself and the numbers of x in its lane, or
-// by NaN if one of them is NaN. n is a positive multiple of 16.
+// smallestAVX512 returns the smallest of n numbers and of start, or NaN if one of them is NaN.
 //
 //go:noescape
-func smallestAVX512(best *[16]float32, x *float32, n int)
+func smallestAVX512(x *float32, n int, start float32) float32
 
 // fromHalfAVX512 converts n float16. n is a positive multiple of the number of lanes of a vector.
 //
@@ -1960,6 +1968,13 @@ func fromHalfAVX512(dst *float32, x *uint16, n int)
 //
 //go:noescape
 func toHalfAVX512(dst *uint16, x *float32, n int)
+
+// powAVX512 computes dst[i] = x[i] to the power of y[i] for i < n, up to the first 8 numbers among which
+// are an x that is not positive, not normal or not finite, or a y that is not finite, and returns the
+// number of powers. A step of 0 means that all numbers are the first one. n is a positive multiple of 8.
+//
+//go:noescape
+func powAVX512(dst *float32, x *float32, y *float32, n int, stepX int, stepY int) int
 
 // expAVX2 applies a function with 0 parameters p to n numbers.
 //
@@ -2085,6 +2100,16 @@ func floorAVX2(dst *float32, x *float32, n int, p *float32)
 //
 //go:noescape
 func ceilAVX2(dst *float32, x *float32, n int, p *float32)
+
+// sinAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func sinAVX2(dst *float32, x *float32, n int, p *float32)
+
+// cosAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func cosAVX2(dst *float32, x *float32, n int, p *float32)
 
 // roundAVX2 applies a function with 0 parameters p to n numbers.
 //
@@ -2224,17 +2249,15 @@ func totalSquaresAVX2(x *float32, n int, center float64) float64
 //go:noescape
 func accumulateSquaresAVX2(sums *float64, x *float32, n int)
 
-// largestAVX2 replaces each number of best by the largest of itself and the numbers of x in its lane, or
-// by NaN if one of them is NaN. n is a positive multiple of 16.
+// largestAVX2 returns the largest of n numbers and of start, or NaN if one of them is NaN.
 //
 //go:noescape
-func largestAVX2(best *[16]float32, x *float32, n int)
+func largestAVX2(x *float32, n int, start float32) float32
 
-// smallestAVX2 replaces each number of best by the smallest of itself and the numbers of x in its lane, or
-// by NaN if one of them is NaN. n is a positive multiple of 16.
+// smallestAVX2 returns the smallest of n numbers and of start, or NaN if one of them is NaN.
 //
 //go:noescape
-func smallestAVX2(best *[16]float32, x *float32, n int)
+func smallestAVX2(x *float32, n int, start float32) float32
 
 // fromHalfAVX2 converts n float16. n is a positive multiple of the number of lanes of a vector.
 //
@@ -2245,6 +2268,13 @@ func fromHalfAVX2(dst *float32, x *uint16, n int)
 //
 //go:noescape
 func toHalfAVX2(dst *uint16, x *float32, n int)
+
+// powAVX2 computes dst[i] = x[i] to the power of y[i] for i < n, up to the first 8 numbers among which
+// are an x that is not positive, not normal or not finite, or a y that is not finite, and returns the
+// number of powers. A step of 0 means that all numbers are the first one. n is a positive multiple of 8.
+//
+//go:noescape
+func powAVX2(dst *float32, x *float32, y *float32, n int, stepX int, stepY int) int
 
 // flipAVX2 inverts the highest bit of each of n bytes. n is a positive multiple of 32.
 //

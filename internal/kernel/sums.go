@@ -52,18 +52,27 @@ func Accumulate(s Summand, sums []float64, x []float32) {
 
 // Largest returns the largest of the numbers and of start, or NaN if one of them is NaN. Number i is
 // compared in lane i mod 16; which one of equal zeros is returned follows from this.
-func Largest(x []float32, start float32) float32 { return extreme(true, x, start, larger) }
+func Largest(x []float32, start float32) float32 {
+	if best, ok := extremeVectors(true, x, start); ok {
+		return best
+	}
+	return extreme(x, start, larger)
+}
 
 // Smallest returns the smallest of the numbers and of start. See Largest.
-func Smallest(x []float32, start float32) float32 { return extreme(false, x, start, smaller) }
+func Smallest(x []float32, start float32) float32 {
+	if best, ok := extremeVectors(false, x, start); ok {
+		return best
+	}
+	return extreme(x, start, smaller)
+}
 
-func extreme(largest bool, x []float32, start float32, better func(a, b float32) float32) float32 {
+func extreme(x []float32, start float32, better func(a, b float32) float32) float32 {
 	var best [sumLanes]float32
 	for i := range best {
 		best[i] = start
 	}
-	done := extremeVectors(largest, &best, x)
-	for i, v := range x[done:] {
+	for i, v := range x {
 		best[i%sumLanes] = better(v, best[i%sumLanes])
 	}
 	return gather(&best, better)

@@ -44,20 +44,17 @@ func accumulateVectors(s Summand, sums []float64, x []float32) int {
 	return n
 }
 
-// extremeVectors compares as many numbers as fill blocks of 16, and returns how many these are.
-func extremeVectors(largest bool, best *[sumLanes]float32, x []float32) int {
-	tier, n := active(), len(x)&^(sumLanes-1)
-	switch {
-	case n == 0 || tier == Portable:
-		return 0
+// extremeVectors computes Largest or Smallest, or returns false if the tier has no assembly.
+func extremeVectors(largest bool, x []float32, start float32) (best float32, ok bool) {
+	switch tier := active(); {
+	case len(x) == 0 || tier == Portable:
+		return start, len(x) == 0
 	case tier == AVX512 && largest:
-		largestAVX512(best, &x[0], n)
+		return largestAVX512(&x[0], len(x), start), true
 	case tier == AVX512:
-		smallestAVX512(best, &x[0], n)
+		return smallestAVX512(&x[0], len(x), start), true
 	case largest:
-		largestAVX2(best, &x[0], n)
-	default:
-		smallestAVX2(best, &x[0], n)
+		return largestAVX2(&x[0], len(x), start), true
 	}
-	return n
+	return smallestAVX2(&x[0], len(x), start), true
 }

@@ -46,10 +46,6 @@ func splitVectors(_, _, _ []uint8) int { return 0 }
 
 func windowsOf(Tier) *windowTiling { return &portableWindows }
 
-func transposeOf(Tier) func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
-	return transpose
-}
-
 func weightVectors(_, _ []float32, _ []int, _ []float32, _ float32) int { return 0 }
 
 func meanVectors(_, _ []float32, _ []int, _ []float64) int { return 0 }
@@ -82,8 +78,12 @@ func totalVectors(Summand, []float32, float64) (sum float64, ok bool) { return 0
 
 func accumulateVectors(Summand, []float64, []float32) int { return 0 }
 
-func extremeVectors(bool, *[sumLanes]float32, []float32) int { return 0 }
+func extremeVectors(bool, []float32, float32) (best float32, ok bool) { return 0, false }
 
 func fromHalfVectors([]float32, []uint16) int { return 0 }
 
 func toHalfVectors([]uint16, []float32) int { return 0 }
+
+func transposeVectors(_ []float32, _ int, _ []float32, _, _, _ int) bool { return false }
+
+func powVectors(_, _, _ []float32, _, _ int) int { return 0 }

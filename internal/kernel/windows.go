@@ -173,17 +173,6 @@ func (f *WindowFilters) Convolve(ctx context.Context, group, panel int, taps []i
 	return nil
 }
 
-// Transpose copies element (i, j) of the (rows, cols) matrix src to element (j, i) of dst. A
-// stride is the distance between the first elements of adjacent rows. Transpose panics if a
-// slice is too short.
-func Transpose(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
-	if rows > 0 && cols > 0 {
-		checkMatrix("source", rows, cols, len(src), srcStride)
-		checkMatrix("destination", cols, rows, len(dst), dstStride)
-		transposeOf(active())(dst, dstStride, src, srcStride, rows, cols)
-	}
-}
-
 // FilterPanels returns the number of panels of WindowFilters with m rows.
 func FilterPanels(m int) int {
 	t := windowsOf(active())

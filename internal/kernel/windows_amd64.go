@@ -33,13 +33,6 @@ func windowTiles(functions [][2]windowFunc, lanes int) func(pixels, width int, t
 	}
 }
 
-func transposeOf(t Tier) func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
-	if t == Portable {
-		return transpose
-	}
-	return transposeAVXAll
-}
-
 // weightVectors, meanVectors and maxVectors compute WeightTaps, MeanTaps and MaxTaps for as many
 // numbers as fill whole vectors, and return how many these are.
 func weightVectors(out, x []float32, taps []int, weights []float32, start float32) int {

@@ -14,6 +14,9 @@ func (k *arg) lists(ctx *ops.Context, x, out *ops.Tensor, axis int) error {
 	if len(l.x) == 0 {
 		return nil
 	}
+	if l.step > 1 && l.size > 1<<24 { // float32 does not hold all places
+		return argOf(ctx, x, out, axis, k.last, k.floating)
+	}
 	if l.step == 1 {
 		return ctx.For(len(l.out), max(1, grain/l.size), l.rows)
 	}
@@ -90,54 +93,65 @@ func lastIndex(x []float32, v float32) int {
 	return -1
 }
 
+// columns finds the best elements of columns, and then their places: a later look at a place that is
+// equal replaces an earlier one. float32 holds all places of an axis that is not too long.
 func (l *argLists) columns(lo, hi int) error {
 	watching := cancelCheck{ctx: l.ctx}
-	var room [columnBlock]float32
+	op, beyond := kernel.Min, float32(math.Inf(1))
+	if l.k.largest {
+		op, beyond = kernel.Max, -beyond
+	}
+	var bestRoom, placeRoom [columnBlock]float32
+	var equalRoom [columnBlock]bool
 	for ; lo < hi; lo++ {
 		outer, column := lo/l.blocks, lo%l.blocks*columnBlock
 		n := min(columnBlock, l.step-column)
-		best, out := room[:n], l.out[outer*l.step+column:][:n]
+		best, places, equal := bestRoom[:n], placeRoom[:n], equalRoom[:n]
+		out := l.out[outer*l.step+column:][:n]
 		first := outer*l.size*l.step + column
-		copy(best, l.x[first:])
-		clear(out)
-		for i := 1; i < l.size; i++ {
-			l.compare(best, out, l.x[first+i*l.step:][:n], int64(i))
+		for i := range best {
+			best[i] = beyond
+		}
+		for i := range l.size {
+			kernel.Combine(op, best, best, l.x[first+i*l.step:][:n], 1, 1)
 			if err := watching.after(n); err != nil {
 				return err
+			}
+		}
+		for i := range l.size {
+			place := [1]float32{float32(i)}
+			if !l.k.last {
+				place[0] = float32(l.size - 1 - i)
+			}
+			kernel.Compare(kernel.Equal, equal, l.x[first+int(place[0])*l.step:][:n], best, 1, 1)
+			kernel.Select(places, equal, place[:], places, 0, 1)
+			if err := watching.after(2 * n); err != nil {
+				return err
+			}
+		}
+		for i, v := range best {
+			out[i] = int64(places[i])
+			if v != v {
+				at, err := l.firstOrLastNaN(first + i)
+				if err != nil {
+					return err
+				}
+				out[i] = int64(at)
 			}
 		}
 	}
 	return nil
 }
 
-// compare replaces the best elements of columns, and their indices, by the elements of a list that are
-// better. NaN is better than every number.
-func (l *argLists) compare(best []float32, at []int64, list []float32, i int64) {
-	at, list = at[:len(best)], list[:len(best)]
-	switch {
-	case l.k.largest && l.k.last:
-		for c, v := range list {
-			if v >= best[c] || v != v {
-				best[c], at[c] = v, i
+// firstOrLastNaN returns the place of the first or last NaN of a column.
+func (l *argLists) firstOrLastNaN(first int) (int, error) {
+	at := -1
+	err := inPieces(l.ctx, l.size, func(lo, hi int) {
+		for i := lo; i < hi && (l.k.last || at < 0); i++ {
+			if v := l.x[first+i*l.step]; v != v {
+				at = i
 			}
 		}
-	case l.k.largest:
-		for c, v := range list {
-			if b := best[c]; !(v <= b) && b == b {
-				best[c], at[c] = v, i
-			}
-		}
-	case l.k.last:
-		for c, v := range list {
-			if v <= best[c] || v != v {
-				best[c], at[c] = v, i
-			}
-		}
-	default:
-		for c, v := range list {
-			if b := best[c]; !(v >= b) && b == b {
-				best[c], at[c] = v, i
-			}
-		}
-	}
+	})
+	return at, err
 }

@@ -17,27 +17,33 @@ var errDivision = errors.New("integer division by zero")
 // size 1 or a missing dimension is repeated. Integers wrap around.
 func newAdd(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
-		ops.Float32: pairRows(kernel.Add),
-		ops.Float64: typedRows(add[float64]),
-		ops.Int32:   typedRows(add[int32]),
+		ops.Float32:  pairRows(kernel.Add),
+		ops.Float16:  halfRows(kernel.Add),
+		ops.BFloat16: halfRows(kernel.Add),
+		ops.Float64:  typedRows(add[float64]),
+		ops.Int32:    typedRows(add[int32]),
 	}.integers(add[int64], nil))
 }
 
 // newSub returns Sub (opsets 1, 6, 7, 13, 14): C = A - B. See newAdd.
 func newSub(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
-		ops.Float32: pairRows(kernel.Sub),
-		ops.Float64: typedRows(sub[float64]),
-		ops.Int32:   typedRows(sub[int32]),
+		ops.Float32:  pairRows(kernel.Sub),
+		ops.Float16:  halfRows(kernel.Sub),
+		ops.BFloat16: halfRows(kernel.Sub),
+		ops.Float64:  typedRows(sub[float64]),
+		ops.Int32:    typedRows(sub[int32]),
 	}.integers(sub[int64], nil))
 }
 
 // newMul returns Mul (opsets 1, 6, 7, 13, 14): C = A * B. See newAdd.
 func newMul(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
-		ops.Float32: pairRows(kernel.Mul),
-		ops.Float64: typedRows(mul[float64]),
-		ops.Int32:   typedRows(mul[int32]),
+		ops.Float32:  pairRows(kernel.Mul),
+		ops.Float16:  halfRows(kernel.Mul),
+		ops.BFloat16: halfRows(kernel.Mul),
+		ops.Float64:  typedRows(mul[float64]),
+		ops.Int32:    typedRows(mul[int32]),
 	}.integers(mul[int64], nil))
 }
 
@@ -45,8 +51,10 @@ func newMul(n ops.Node) (operation, error) {
 // dividing them by zero is an error. See newAdd.
 func newDiv(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
-		ops.Float32: pairRows(kernel.Div),
-		ops.Float64: typedRows(div[float64]),
+		ops.Float32:  pairRows(kernel.Div),
+		ops.Float16:  halfRows(kernel.Div),
+		ops.BFloat16: halfRows(kernel.Div),
+		ops.Float64:  typedRows(div[float64]),
 	}.integers(divInt[int64], divInt[uint64]))
 }
 

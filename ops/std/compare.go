@@ -93,17 +93,29 @@ func (k comparison) infer(in []*ops.Input) (ops.Type, error) {
 // newAnd returns And (opsets 1, 7): A and B for each element, both bool. The shapes broadcast
 // as for Add. There are no attributes.
 func newAnd(n ops.Node) (operation, error) {
-	return newBroadcasting(n, arithmetic{ops.Bool: typedRows(elementPairs(func(a, b bool) bool { return a && b }))})
+	return newBroadcasting(n, arithmetic{ops.Bool: logic(kernel.And, func(a, b bool) bool { return a && b })})
 }
 
 // newOr returns Or (opsets 1, 7). See newAnd.
 func newOr(n ops.Node) (operation, error) {
-	return newBroadcasting(n, arithmetic{ops.Bool: typedRows(elementPairs(func(a, b bool) bool { return a || b }))})
+	return newBroadcasting(n, arithmetic{ops.Bool: logic(kernel.Or, func(a, b bool) bool { return a || b })})
 }
 
 // newXor returns Xor (opsets 1, 7). See newAnd.
 func newXor(n ops.Node) (operation, error) {
-	return newBroadcasting(n, arithmetic{ops.Bool: typedRows(elementPairs(func(a, b bool) bool { return a != b }))})
+	return newBroadcasting(n, arithmetic{ops.Bool: logic(kernel.Xor, func(a, b bool) bool { return a != b })})
+}
+
+// logic returns a rowFunc of an operation on bools; lists computes it for consecutive elements.
+func logic(lists func(out, a, b []bool), f func(a, b bool) bool) rowFunc {
+	pairs := elementPairs(f)
+	return typedRows(func(out, a, b []bool, stepA, stepB int) error {
+		if stepA != 1 || stepB != 1 {
+			return pairs(out, a, b, stepA, stepB)
+		}
+		lists(out, a[:len(out)], b[:len(out)])
+		return nil
+	})
 }
 
 // newNot returns Not (opset 1): the negation of each element of a bool tensor. There are no
@@ -112,9 +124,7 @@ func newNot(n ops.Node) (operation, error) {
 	return unary{ops.Bool: func(lo, hi int, out, x *ops.Tensor) {
 		o, _ := ops.Data[bool](out)
 		d, _ := ops.Data[bool](x)
-		for i := lo; i < hi; i++ {
-			o[i] = !d[i]
-		}
+		kernel.Not(o[lo:hi], d[lo:hi])
 	}}, n.Attributes.Only()
 }
 

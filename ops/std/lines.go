@@ -261,12 +261,16 @@ func (k lpNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor
 	if err != nil {
 		return err
 	}
-	if x, y := in[0].Float32s(), out.Float32s(); x != nil && axis == len(out.Shape())-1 {
+	if x, y := in[0].Float32s(), out.Float32s(); x != nil {
 		of := kernel.Squares
 		if k.p == 1 {
 			of = kernel.Magnitudes
 		}
-		return normSingles(ctx, y, x, out.Shape()[axis], of)
+		size, step := out.Shape()[axis], numElements(out.Shape()[axis+1:])
+		if step == 1 {
+			return normSingles(ctx, y, x, size, of)
+		}
+		return normColumns(ctx, y, x, size, step, of)
 	}
 	return forEachLine(ctx, in[0], axis, func(l *line[float64]) error {
 		norm := 0.0

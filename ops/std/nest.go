@@ -98,3 +98,25 @@ func (n *nest) walk(lo, hi int, row func(at [maxOperands]int, count int) error) 
 		}
 	}
 }
+
+// walkRows is walk for nests of at least two loops: it calls rows for parts of the two innermost loops,
+// which are one row of the innermost loop, possibly not all of it, or several whole rows.
+func (n *nest) walkRows(lo, hi int, rows func(at [maxOperands]int, rows, count int) error) error {
+	last := len(n.sizes) - 1
+	size := n.sizes[last]
+	partial := func(lo, hi int) error {
+		return n.walk(lo, hi, func(at [maxOperands]int, count int) error { return rows(at, 1, count) })
+	}
+	first, end := (lo+size-1)/size, hi/size // of the whole rows
+	if first >= end {
+		return partial(lo, hi)
+	}
+	if err := partial(lo, first*size); err != nil {
+		return err
+	}
+	outer := nest{sizes: n.sizes[:last], strides: n.strides[:last]}
+	if err := outer.walk(first, end, func(at [maxOperands]int, count int) error { return rows(at, count, size) }); err != nil {
+		return err
+	}
+	return partial(end*size, hi)
+}

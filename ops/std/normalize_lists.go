@@ -100,6 +100,9 @@ func (r *rowNormalizing) rowsOf(y, x []float32, lo, hi int) error {
 	return nil
 }
 
+// isNormal reports whether float32 holds a positive number with its full precision.
+func isNormal(v float64) bool { return v >= 0x1p-126 && v <= math.MaxFloat32 }
+
 // normSingles divides rows of float32 numbers by their norms. Rows with the norm 0 stay as they are.
 func normSingles(ctx *ops.Context, y, x []float32, size int, of kernel.Summand) error {
 	if len(x) == 0 {
@@ -118,18 +121,111 @@ func normSingles(ctx *ops.Context, y, x []float32, size int, of kernel.Summand) 
 			if norm == 0 {
 				norm = 1
 			}
-			factor := [1]float32{float32(1 / norm)}
 			divisor := [1]float32{float32(norm)}
-			exact := norm >= 0x1p-126 && norm <= math.MaxFloat32
 			err = inPieces(ctx, size, func(lo, hi int) {
-				if exact {
+				if isNormal(norm) {
 					kernel.Combine(kernel.Div, to[lo:hi], from[lo:hi], divisor[:], 1, 0)
-				} else {
-					kernel.Combine(kernel.Mul, to[lo:hi], from[lo:hi], factor[:], 1, 0)
+					return
+				}
+				for i, v := range from[lo:hi] {
+					to[lo+i] = float32(float64(v) / norm)
 				}
 			})
 			if err != nil {
 				return err
+			}
+		}
+		return nil
+	})
+}
+
+// runLists computes MeanVarianceNormalization of float32 elements, of which those of a mean are in
+// lists.
+func (k meanVarianceNormalization) runLists(ctx *ops.Context, l *reduceLoop, y, x []float32) error {
+	next := l.kept.inner()[1]
+	return ctx.For(l.kept.total, max(1, grain/l.reduced.total), func(lo, hi int) error {
+		p := new(normalizing)
+		// each calls f with the lists of one mean.
+		each := func(first int, f func(at, n int)) error {
+			watching := cancelCheck{ctx: ctx}
+			return l.reduced.walk(0, l.reduced.total, func(at [maxOperands]int, count int) error {
+				for i := 0; i < count; i += stepsPerCheck {
+					n := min(stepsPerCheck, count-i)
+					f(first+at[0]+i, n)
+					if err := watching.after(n); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		return l.kept.walk(lo, hi, func(to [maxOperands]int, count int) error {
+			for i := range count {
+				first := to[1] + i*next
+				mean, variance, total := 0.0, 0.0, float64(l.reduced.total)
+				if err := each(first, func(at, n int) { mean += kernel.Total(kernel.Numbers, x[at:][:n], 0) }); err != nil {
+					return err
+				}
+				mean /= total
+				if err := each(first, func(at, n int) { variance += kernel.Total(kernel.Squares, x[at:][:n], mean) }); err != nil {
+					return err
+				}
+				p.set(mean, k.deviation(variance/total), noBias)
+				if err := each(first, func(at, n int) { kernel.Map(kernel.Normalize, y[at:][:n], x[at:][:n], p[:]) }); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// normColumns divides float32 numbers along an axis by their norms, where consecutive numbers have
+// different norms.
+func normColumns(ctx *ops.Context, y, x []float32, size, step int, of kernel.Summand) error {
+	if len(x) == 0 {
+		return nil
+	}
+	blocks := (step + columnBlock - 1) / columnBlock
+	return ctx.For(len(x)/(size*step)*blocks, max(1, grain/size/min(step, columnBlock)), func(lo, hi int) error {
+		watching := cancelCheck{ctx: ctx}
+		var room [columnBlock]float64
+		var divisorRoom [columnBlock]float32
+		for ; lo < hi; lo++ {
+			column := lo % blocks * columnBlock
+			n := min(columnBlock, step-column)
+			first, norms, divisors := lo/blocks*size*step+column, room[:n], divisorRoom[:n]
+			clear(norms)
+			for i := range size {
+				kernel.Accumulate(of, norms, x[first+i*step:][:n])
+				if err := watching.after(n); err != nil {
+					return err
+				}
+			}
+			for i, v := range norms {
+				if of == kernel.Squares {
+					v = math.Sqrt(v)
+				}
+				if v == 0 {
+					v = 1
+				}
+				norms[i], divisors[i] = v, float32(v)
+			}
+			for i := range size {
+				at := first + i*step
+				kernel.Combine(kernel.Div, y[at:][:n], x[at:][:n], divisors, 1, 1)
+				if err := watching.after(n); err != nil {
+					return err
+				}
+			}
+			for i, norm := range norms {
+				for j := 0; j < size && !isNormal(norm); j++ {
+					at := first + i + j*step
+					y[at] = float32(float64(x[at]) / norm)
+					if err := watching.after(1); err != nil {
+						return err
+					}
+				}
 			}
 		}
 		return nil

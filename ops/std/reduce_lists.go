@@ -15,6 +15,9 @@ type listReduction interface {
 	// ones. Each can be called more than once.
 	row(count int, each func(f func(part []float32)) error) (float32, error)
 
+	// whole returns the result of a row that is one part.
+	whole(part []float32) float32
+
 	// columns stores the results of columns, at most columnBlock, in out. each calls its function with one
 	// element of every column.
 	columns(out []float32, count int, each func(f func(list []float32)) error) error
@@ -51,9 +54,17 @@ func (l *reduceLoop) rows(r listReduction, lo, hi int) error {
 	out, data := l.out.Float32s(), l.data.Float32s()
 	watching := cancelCheck{ctx: l.ctx}
 	next := l.kept.inner()[1]
+	one := len(l.reduced.sizes) == 1 && l.reduced.total <= stepsPerCheck
 	return l.kept.walk(lo, hi, func(to [maxOperands]int, count int) error {
 		for i := range count {
 			first := to[1] + i*next
+			if one {
+				out[to[0]+i] = r.whole(data[first:][:l.reduced.total])
+				if err := watching.after(l.reduced.total); err != nil {
+					return err
+				}
+				continue
+			}
 			v, err := r.row(l.reduced.total, func(f func(part []float32)) error {
 				return l.reduced.walk(0, l.reduced.total, func(at [maxOperands]int, count int) error {
 					for at := first + at[0]; count > 0; {
@@ -123,6 +134,10 @@ func (s listSum) row(count int, each func(f func(part []float32)) error) (float3
 	return s.result(sum, count), err
 }
 
+func (s listSum) whole(part []float32) float32 {
+	return s.result(kernel.Total(s.of, part, 0), len(part))
+}
+
 func (s listSum) columns(out []float32, count int, each func(f func(list []float32)) error) error {
 	var room [columnBlock]float64
 	sums := room[:len(out)]
@@ -160,6 +175,14 @@ func (listProduct) row(_ int, each func(f func(part []float32)) error) (float32,
 	return float32(product), err
 }
 
+func (p listProduct) whole(part []float32) float32 { return wholeRow(p, part) }
+
+// wholeRow is whole for reductions that need more time for a row than for a call.
+func wholeRow(r listReduction, part []float32) float32 {
+	v, _ := r.row(len(part), func(f func(part []float32)) error { f(part); return nil })
+	return v
+}
+
 func (listProduct) columns(out []float32, _ int, each func(f func(list []float32)) error) error {
 	var room [columnBlock]float64
 	products := room[:len(out)]
@@ -192,6 +215,13 @@ func (e listExtreme) row(_ int, each func(f func(part []float32)) error) (float3
 	return best, err
 }
 
+func (e listExtreme) whole(part []float32) float32 {
+	if e.largest {
+		return kernel.Largest(part, float32(math.Inf(-1)))
+	}
+	return kernel.Smallest(part, float32(math.Inf(1)))
+}
+
 func (e listExtreme) columns(out []float32, _ int, each func(f func(list []float32)) error) error {
 	op, start := kernel.Min, float32(math.Inf(1))
 	if e.largest {
@@ -221,6 +251,8 @@ func (listLogSumExp) row(_ int, each func(f func(part []float32)) error) (float3
 	})
 	return float32(float64(top) + portmath.Log(sum)), err
 }
+
+func (r listLogSumExp) whole(part []float32) float32 { return wholeRow(r, part) }
 
 func (listLogSumExp) columns(out []float32, count int, each func(f func(list []float32)) error) error {
 	var topRoom, sumRoom, powers [columnBlock]float32

@@ -64,6 +64,25 @@ func newMapped(single kernel.Function, f func(float64) float64) func(ops.Node) (
 	return func(n ops.Node) (operation, error) { return eachMapped(single, f), n.Attributes.Only() }
 }
 
+// newPeriodic is newMapped for functions that single computes only up to kernel.MostRadians.
+func newPeriodic(single kernel.Function, f func(float64) float64) func(ops.Node) (operation, error) {
+	compute := func(out, x []float32) {
+		low, high := kernel.Bounds(x, 0, 0)
+		kernel.Map(single, out, x, nil)
+		if max(-low, high) <= kernel.MostRadians {
+			return
+		}
+		for i, v := range x {
+			if math.Abs(float64(v)) > kernel.MostRadians {
+				out[i] = float32(f(float64(v)))
+			}
+		}
+	}
+	return func(n ops.Node) (operation, error) {
+		return unary{ops.Float32: eachNative(compute), ops.Float64: eachWide(f)}, n.Attributes.Only()
+	}
+}
+
 // newErf returns Erf (opsets 9, 13): the error function of each element. X has any type but
 // bool; the results for integers are truncated. There are no attributes.
 func newErf(n ops.Node) (operation, error) {
@@ -156,10 +175,11 @@ func mapped(f kernel.Function, p ...float32) func(lo, hi int, out, x *ops.Tensor
 	return eachNative(func(out, x []float32) { kernel.Map(f, out, x, p) })
 }
 
-// eachMapped applies a function to each element: single, with the parameters p, in float32, and f in
-// float64.
+// eachMapped applies a function to each element: single, with the parameters p, in float32, also for
+// float16 and bfloat16, and f in float64.
 func eachMapped(single kernel.Function, f func(float64) float64, p ...float32) unary {
-	return unary{ops.Float32: mapped(single, p...), ops.Float64: eachWide(f)}
+	halves := eachHalf(func(out, x []float32) { kernel.Map(single, out, x, p) })
+	return unary{ops.Float32: mapped(single, p...), ops.Float64: eachWide(f), ops.Float16: halves, ops.BFloat16: halves}
 }
 
 func relu[T nativeNumber](out, x []T) {

@@ -18,15 +18,21 @@ var pairFunctions = []pairFunction{
 	{"sub", func(l lanes, a, b reg.VecVirtual) reg.VecVirtual { return l.minus(a, b) }},
 	{"mul", func(l lanes, a, b reg.VecVirtual) reg.VecVirtual { return l.times(a, b) }},
 	{"div", func(l lanes, a, b reg.VecVirtual) reg.VecVirtual { return l.over(a, b) }},
-	{"max", func(l lanes, a, b reg.VecVirtual) reg.VecVirtual {
-		return l.choose(l.compare(unordered, a, a), a, l.largest(a, b))
-	}},
-	{"min", func(l lanes, a, b reg.VecVirtual) reg.VecVirtual {
-		return l.choose(l.compare(unordered, a, a), a, l.smallest(a, b))
-	}},
+	{"max", largestOf},
+	{"min", smallestOf},
 	{"preluOf", func(l lanes, a, b reg.VecVirtual) reg.VecVirtual {
 		return l.choose(l.negative(a), l.times(a, b), a)
 	}},
+}
+
+// largestOf returns a where it is larger or NaN, and otherwise b.
+func largestOf(l lanes, a, b reg.VecVirtual) reg.VecVirtual {
+	return l.choose(l.compare(unordered, a, a), a, l.largest(a, b))
+}
+
+// smallestOf returns a where it is smaller or NaN, and otherwise b.
+func smallestOf(l lanes, a, b reg.VecVirtual) reg.VecVirtual {
+	return l.choose(l.compare(unordered, a, a), a, l.smallest(a, b))
 }
 
 // operand is one operand of a function, of which every number is another, or which has one number.

@@ -173,41 +173,57 @@ func (l lanes) accumulate(kind string) {
 
 // extreme generates the largest or the smallest number of a row.
 func (l lanes) extreme(largest bool) {
-	name, what := "smallest"+l.suffix(), "smallest"
+	name, what, pair := "smallest"+l.suffix(), "smallest", smallestOf
 	if largest {
-		name, what = "largest"+l.suffix(), "largest"
+		name, what, pair = "largest"+l.suffix(), "largest", largestOf
 	}
-	TEXT(name, NOSPLIT, "func(best *[16]float32, x *float32, n int)")
-	Doc(name+" replaces each number of best by the "+what+" of itself and the numbers of x in its lane, or",
-		"by NaN if one of them is NaN. n is a positive multiple of 16.")
+	TEXT(name, NOSPLIT, "func(x *float32, n int, start float32) float32")
+	Doc(name + " returns the " + what + " of n numbers and of start, or NaN if one of them is NaN.")
 	Pragma("noescape")
-	best, x, n := Load(Param("best"), GP64()), Load(Param("x"), GP64()), Load(Param("n"), GP64())
-	tops, nans := make([]reg.VecVirtual, l.parts()), make([]reg.Register, l.parts())
-	for i := range tops {
-		tops[i] = l.load(Mem{Base: best, Disp: 32 * i}, nil)
-		nans[i] = l.compare(unordered, tops[i], tops[i])
+	x, n := Load(Param("x"), GP64()), Load(Param("n"), GP64())
+	start := l.new()
+	VBROADCASTSS(address("start"), start)
+	best, nans := make([]reg.VecVirtual, l.parts()), make([]reg.Register, l.parts())
+	for i := range best {
+		best[i], nans[i] = l.copy(start), l.compare(unordered, start, start)
 	}
-	Label("block")
-	for i := range tops {
-		v := l.load(Mem{Base: x, Disp: 32 * i}, nil)
+	l.eachBlock("", n, func(part int, mask reg.Register, at func(base reg.Register) Mem) {
+		v := l.load(at(x), mask)
+		if mask != nil {
+			v = l.choose(mask, v, start)
+		}
 		nan := l.compare(unordered, v, v)
 		if l == 16 {
-			KORW(nan, nans[i], nans[i])
+			KORW(nan, nans[part], nans[part])
 		} else {
-			VORPS(nan, nans[i], nans[i])
+			VORPS(nan, nans[part], nans[part])
 		}
 		if largest {
-			VMAXPS(tops[i], v, tops[i])
+			VMAXPS(best[part], v, best[part])
 		} else {
-			VMINPS(tops[i], v, tops[i])
+			VMINPS(best[part], v, best[part])
 		}
+	})
+	for i := range best {
+		best[i] = l.choose(nans[i], bits(0x7fc00000), best[i])
 	}
-	ADDQ(Imm(4*rowBlock), x)
-	SUBQ(Imm(rowBlock), n)
-	JNZ(LabelRef("block"))
-	for i, top := range tops {
-		l.store(l.choose(nans[i], bits(0x7fc00000), top), Mem{Base: best, Disp: 32 * i}, nil)
+	// The vectors that are left are those of AVX2.
+	low, high, half := best[0], YMM(), lanes(8)
+	if l == 16 {
+		VEXTRACTF64X4(U8(1), low, high)
+		low = YMM()
+		VMOVAPS(best[0].AsY(), low)
+	} else {
+		VMOVAPS(best[1], high)
 	}
+	low = pair(half, low, high)
+	VEXTRACTF128(U8(1), low, high.AsX())
+	low = pair(half, low, high)
+	VPERMILPS(U8(0x4e), low, high)
+	low = pair(half, low, high)
+	VPERMILPS(U8(0xb1), low, high)
+	low = pair(half, low, high)
+	Store(low.AsX(), ReturnIndex(0))
 	VZEROUPPER()
 	RET()
 }

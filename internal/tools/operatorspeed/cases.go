@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spike-by-spike/sbs/ops"
@@ -41,8 +43,8 @@ func cases() []*benchmark {
 			}
 		}
 		name := op + " " + strings.Join(shapes, ", ")
-		for k, v := range attrs {
-			name += fmt.Sprintf(" %s=%v", k, v)
+		for _, k := range slices.Sorted(maps.Keys(attrs)) {
+			name += fmt.Sprintf(" %s=%v", k, attrs[k])
 		}
 		b := &benchmark{name: name, op: op, in: in, attrs: attrs, rank: rank}
 		all = append(all, b)

@@ -94,8 +94,7 @@ func (c *benchmark) measure(dir string, other *onnxruntime, threads, rounds int,
 	if err != nil {
 		return 0, 0, err
 	}
-	job := job{Model: filepath.Join(dir, "model.onnx"), Threads: threads, Seconds: moment.Seconds(), Inputs: map[string]input{}}
-	job.Model = filepath.Join(dir, fmt.Sprintf("model%d.onnx", other.models))
+	job := job{Model: filepath.Join(dir, fmt.Sprintf("model%d.onnx", other.models)), Threads: threads, Seconds: moment.Seconds(), Inputs: map[string]input{}}
 	other.models++
 	if err := os.WriteFile(job.Model, model, 0o600); err != nil {
 		return 0, 0, err
