@@ -2,6 +2,7 @@ package std
 
 import (
 	"math"
+	"slices"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
@@ -54,15 +55,15 @@ func (l *Link) others(at int) bool {
 	return false
 }
 
-// staysInside reports whether a shape is known to broadcast to another one.
+// staysInside reports whether a shape seems to broadcast to another one. Sizes that are not known
+// may turn out to differ, but mostly they are those of the same batch.
 func staysInside(small, large []ops.Dim) bool {
 	if len(small) > len(large) {
 		return false
 	}
 	large = large[len(large)-len(small):]
 	for i, d := range small {
-		same := d.Known() && d.Size == large[i].Size || !d.Known() && d.Symbol != "" && d.Symbol == large[i].Symbol
-		if d.Size != 1 && !same {
+		if d.Size != 1 && (d.Size != large[i].Size || d.Symbol != large[i].Symbol) {
 			return false
 		}
 	}
@@ -92,7 +93,11 @@ func stagesOf(ctx *ops.Context, links []Link, in []*ops.Tensor, out *ops.Tensor,
 
 // stage returns the stage of a link with the inputs own, or nil if the shapes do not fit.
 func (l *Link) stage(ctx *ops.Context, own []*ops.Tensor, out *ops.Tensor, first bool) stage {
-	switch k := l.operation().(type) {
+	k := l.operation()
+	if _, broadcasts := k.(arithmetic); !broadcasts && !slices.Equal(own[0].Shape(), out.Shape()) {
+		return nil
+	}
+	switch k := k.(type) {
 	case unary:
 		return onElements(k[ops.Float32], own[0], out)
 	case rectifier:
