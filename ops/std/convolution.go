@@ -100,7 +100,7 @@ func (c *convolution) prepare(ctx *ops.Context) error {
 			c.inner[i] = spatialAxis{in: a.before + a.in + a.after, out: a.out, kernel: a.kernel, stride: a.stride, dilation: a.dilation}
 		}
 	}
-	if suitsTiles(c.filters, c.taps()) {
+	if suitsTiles(c.filters, c.taps()) && !c.suitsColumns() {
 		c.windows = c.divideWindows()
 		return nil
 	}
