@@ -41692,9 +41692,9 @@ vector:
 	VZEROUPPER
 	RET
 
-// func normalizeAVX512(v *float32, n int, mean float64, factor float64, bias float64)
+// func standardizeAVX512(v *float32, n int, mean float64, factor float64, bias float64)
 // Requires: AVX, AVX512F
-TEXT ·normalizeAVX512(SB), NOSPLIT, $0-40
+TEXT ·standardizeAVX512(SB), NOSPLIT, $0-40
 	MOVQ         v+0(FP), AX
 	MOVQ         n+8(FP), CX
 	VBROADCASTSD mean+16(FP), Z0
@@ -43733,9 +43733,9 @@ vector:
 	VZEROUPPER
 	RET
 
-// func normalizeAVX2(v *float32, n int, mean float64, factor float64, bias float64)
+// func standardizeAVX2(v *float32, n int, mean float64, factor float64, bias float64)
 // Requires: AVX
-TEXT ·normalizeAVX2(SB), NOSPLIT, $0-40
+TEXT ·standardizeAVX2(SB), NOSPLIT, $0-40
 	MOVQ         v+0(FP), AX
 	MOVQ         n+8(FP), CX
 	VBROADCASTSD mean+16(FP), Y0

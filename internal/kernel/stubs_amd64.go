@@ -929,11 +929,11 @@ func meanTapsAVX512(k int, taps *int, x *float32, out *float32, counts *float64,
 //go:noescape
 func dealAVX512(even *float32, odd *float32, x *float32, n int)
 
-// normalizeAVX512 replaces v[i] by (v[i]-mean)*factor + bias, computed in float64, for i < n. n is a
+// standardizeAVX512 replaces v[i] by (v[i]-mean)*factor + bias, computed in float64, for i < n. n is a
 // positive multiple of half the number of lanes of a vector.
 //
 //go:noescape
-func normalizeAVX512(v *float32, n int, mean float64, factor float64, bias float64)
+func standardizeAVX512(v *float32, n int, mean float64, factor float64, bias float64)
 
 // gemm1x8AVX2 adds k products to each entry of a tile of C. If bias is not nil, it sets each
 // entry to the bias of its row first.
@@ -1186,11 +1186,11 @@ func meanTapsAVX2(k int, taps *int, x *float32, out *float32, counts *float64, n
 //go:noescape
 func dealAVX2(even *float32, odd *float32, x *float32, n int)
 
-// normalizeAVX2 replaces v[i] by (v[i]-mean)*factor + bias, computed in float64, for i < n. n is a
+// standardizeAVX2 replaces v[i] by (v[i]-mean)*factor + bias, computed in float64, for i < n. n is a
 // positive multiple of half the number of lanes of a vector.
 //
 //go:noescape
-func normalizeAVX2(v *float32, n int, mean float64, factor float64, bias float64)
+func standardizeAVX2(v *float32, n int, mean float64, factor float64, bias float64)
 
 // packAlongAVX2 copies x[columns[l]+i] to dst[i*stride+l] for i < n and l < 8. n is a
 // multiple of 8.

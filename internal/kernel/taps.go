@@ -73,9 +73,9 @@ func Deal(even, odd, x []float32) {
 	}
 }
 
-// Normalize replaces v[i] by (v[i]-mean)*factor + bias, computed in float64.
-func Normalize(v []float32, mean, factor, bias float64) {
-	done := normalizeVectors(v, mean, factor, bias)
+// Standardize replaces v[i] by (v[i]-mean)*factor + bias, computed in float64.
+func Standardize(v []float32, mean, factor, bias float64) {
+	done := standardizeVectors(v, mean, factor, bias)
 	for i, x := range v[done:] {
 		v[done+i] = float32(float64((float64(x)-mean)*factor) + bias)
 	}

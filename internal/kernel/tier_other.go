@@ -58,4 +58,4 @@ func maxVectors(_, _ []float32, _ []int, _ float32) int { return 0 }
 
 func dealVectors(_, _, _ []float32) int { return 0 }
 
-func normalizeVectors([]float32, float64, float64, float64) int { return 0 }
+func standardizeVectors([]float32, float64, float64, float64) int { return 0 }

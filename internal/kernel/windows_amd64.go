@@ -91,16 +91,16 @@ func dealVectors(even, odd, x []float32) int {
 	return n
 }
 
-func normalizeVectors(v []float32, mean, factor, bias float64) int {
+func standardizeVectors(v []float32, mean, factor, bias float64) int {
 	tier := active()
 	if tier == Portable || len(v) < 8 {
 		return 0
 	}
 	n := len(v) &^ 7
 	if tier == AVX512 {
-		normalizeAVX512(&v[0], n, mean, factor, bias)
+		standardizeAVX512(&v[0], n, mean, factor, bias)
 	} else {
-		normalizeAVX2(&v[0], n, mean, factor, bias)
+		standardizeAVX2(&v[0], n, mean, factor, bias)
 	}
 	return n
 }

@@ -26,7 +26,7 @@ func TestWindows_StayWithinTheirBuffers(t *testing.T) {
 			WeightTaps(out, d.x, d.taps, d.weights, d.start)
 			MeanTaps(out, d.x, d.taps, d.counts)
 			MaxTaps(out, d.x, d.taps, d.start)
-			Normalize(out, 1, 2, 3)
+			Standardize(out, 1, 2, 3)
 			even, odd := make([]float32, (d.n+1)/2), make([]float32, d.n/2)
 			guarded(t, &even)
 			guarded(t, &odd)

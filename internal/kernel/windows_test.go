@@ -237,13 +237,13 @@ func TestDeal_SeparatesEvenFromOdd(t *testing.T) {
 	require.Panics(t, func() { Deal(make([]float32, 2), make([]float32, 2), make([]float32, 3)) })
 }
 
-func TestNormalize_EqualsTheDefinition(t *testing.T) {
+func TestStandardize_EqualsTheDefinition(t *testing.T) {
 	for n := range 80 {
 		x := randomPixels(rand.New(rand.NewPCG(uint64(n), 43)), n)
 		for _, tier := range Tiers() {
 			undo := Use(tier)
 			got := slices.Clone(x)
-			Normalize(got, 0.3, 1.7, -0.2)
+			Standardize(got, 0.3, 1.7, -0.2)
 			undo()
 			want := make([]float32, n)
 			for i, v := range x {

@@ -158,7 +158,7 @@ func (k *batchNormalization) stage(ctx *ops.Context, in []*ops.Tensor, out *ops.
 				copy(part, x[lo:])
 			}
 			c := i % channels
-			kernel.Normalize(part, mean[c], scale[c]/math.Sqrt(variance[c]+k.epsilon), bias[c])
+			kernel.Standardize(part, mean[c], scale[c]/math.Sqrt(variance[c]+k.epsilon), bias[c])
 			lo += n
 		}
 		return nil

@@ -87,7 +87,7 @@ func main() {
 		t.alongTaps(maximum)
 		t.meanTaps()
 		t.deal()
-		t.normalize()
+		t.standardize()
 	}
 	packAlongAVX2()
 	for _, d := range []*dots{&dotsVNNI512, &dotsVNNI, &dotsAVX2} {

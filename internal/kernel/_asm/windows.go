@@ -278,9 +278,9 @@ func (t *tiling) deal() {
 	RET()
 }
 
-// normalize shifts and scales numbers in float64.
-func (t *tiling) normalize() {
-	name := "normalize" + t.suffix
+// standardize shifts and scales numbers in float64.
+func (t *tiling) standardize() {
+	name := "standardize" + t.suffix
 	TEXT(name, NOSPLIT, "func(v *float32, n int, mean, factor, bias float64)")
 	Doc(name+" replaces v[i] by (v[i]-mean)*factor + bias, computed in float64, for i < n. n is a",
 		"positive multiple of half the number of lanes of a vector.")
