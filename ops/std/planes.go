@@ -115,67 +115,102 @@ func (p *planeWindows) positions(band int) int {
 }
 
 // fill copies the pixels of a channel that the windows of a band cover. pad is the value of the
-// padding.
-func (p *planeWindows) fill(b *planeBuffers, pixels []float32, band int, pad float32) {
+// padding. It is in place already if the buffers hold another channel, and there is one band.
+func (p *planeWindows) fill(b *planeBuffers, pixels []float32, band int, pad float32, again bool) {
+	if !again || p.bands > 1 {
+		setAll(b.phases, pad)
+	}
 	first, last := p.rowsOf(band)
 	for r, phase := range p.rowPhase {
 		to := b.phases[r*len(p.colPhase)*p.height*p.width:]
-		for i := range last - first + p.height - p.band {
-			y := (first+i)*p.rows.stride + phase - p.rows.before
-			if uint(y) < uint(p.rows.in) {
-				p.fillRow(b, to[i*p.width:], pixels[y*p.cols.in:][:p.cols.in], pad)
-				continue
-			}
-			for c := range p.colPhase {
-				setAll(to[c*p.height*p.width+i*p.width:][:p.width], pad)
-			}
+		// Row i of the phase is row i*stride + offset of the image.
+		offset := first*p.rows.stride + phase - p.rows.before
+		lo, hi := inside(p.rows.in, p.rows.stride, offset, last-first+p.height-p.band)
+		for i := lo; i < hi; i++ {
+			y := i*p.rows.stride + offset
+			p.fillRow(b, to[i*p.width:], pixels[y*p.cols.in:][:p.cols.in])
 		}
 	}
-	setAll(b.phases[len(b.phases)-planeRoom:], pad)
+}
+
+// inside returns the i from lo to hi-1, and below n, for which i*stride + offset is at least 0 and
+// less than size.
+func inside(size, stride, offset, n int) (lo, hi int) {
+	if offset < 0 {
+		lo = (stride - 1 - offset) / stride
+	}
+	if offset < size {
+		hi = min(n, (size-offset+stride-1)/stride)
+	}
+	return lo, hi
 }
 
 // fillRow copies a row of pixels to the rows of its column phases.
-func (p *planeWindows) fillRow(b *planeBuffers, to, pixels []float32, pad float32) {
-	if p.cols.stride == 2 && len(pixels) > 8 {
+func (p *planeWindows) fillRow(b *planeBuffers, to, pixels []float32) {
+	if p.cols.stride == 1 {
+		if before := p.cols.before; before < p.width {
+			copy(to[before:p.width], pixels)
+		}
+		return
+	}
+	deal := p.cols.stride == 2 && len(pixels) > 8
+	if deal && p.dealRow(to, pixels) {
+		return
+	}
+	if deal {
 		kernel.Deal(b.even, b.odd, pixels)
 	}
 	for c, phase := range p.colPhase {
 		row := to[c*p.height*p.width:][:p.width]
-		switch offset := phase - p.cols.before; { // pixel q of the row is pixel q*stride + offset
-		case p.cols.stride == 1:
-			copyShifted(row, pixels, -offset, pad)
-		case p.cols.stride == 2 && len(pixels) > 8:
-			from := b.even
-			if offset&1 != 0 {
-				from = b.odd
-			}
-			copyShifted(row, from, -(offset >> 1), pad)
+		offset := phase - p.cols.before
+		lo, hi := inside(len(pixels), p.cols.stride, offset, p.width)
+		switch {
+		case lo >= hi:
+		case deal && offset&1 == 0:
+			copy(row[lo:hi], b.even[(2*lo+offset)/2:])
+		case deal:
+			copy(row[lo:hi], b.odd[(2*lo+offset)/2:])
 		default:
-			for q := range row {
-				row[q] = pad
-				if x := q*p.cols.stride + offset; uint(x) < uint(len(pixels)) {
-					row[q] = pixels[x]
-				}
+			for q := lo; q < hi; q++ {
+				row[q] = pixels[q*p.cols.stride+offset]
 			}
 		}
 	}
 }
 
-// copyShifted copies from[i] to to[i+shift], and sets the other numbers to pad.
-func copyShifted(to, from []float32, shift int, pad float32) {
-	if shift < 0 {
-		from = from[min(-shift, len(from)):]
-		shift = 0
+// dealRow copies a row of pixels directly to two column phases. It returns false if they do not
+// hold all pixels.
+func (p *planeWindows) dealRow(to, pixels []float32) bool {
+	if len(p.colPhase) != 2 {
+		return false
 	}
-	shift = min(shift, len(to))
-	setAll(to[:shift], pad)
-	n := copy(to[shift:], from)
-	setAll(to[shift+n:], pad)
+	var rows [2][]float32 // of the even and the odd pixels
+	for c, phase := range p.colPhase {
+		offset := phase - p.cols.before
+		lo, hi := inside(len(pixels), 2, offset, p.width)
+		if lo >= hi || 2*lo+offset > 1 {
+			return false
+		}
+		rows[offset&1] = to[c*p.height*p.width:][:p.width][lo:hi]
+	}
+	n := len(rows[0]) + len(rows[1])
+	if d := len(rows[0]) - len(rows[1]); d < 0 || d > 1 || n < len(pixels)-1 {
+		return false
+	}
+	kernel.Deal(rows[0], rows[1], pixels[:n])
+	return true
 }
 
 func setAll(v []float32, x float32) {
-	for i := range v {
+	if x == 0 {
+		clear(v)
+		return
+	}
+	for i := range v[:min(len(v), 16)] {
 		v[i] = x
+	}
+	for n := 16; n < len(v); n *= 2 {
+		copy(v[n:], v[:n])
 	}
 }
 
