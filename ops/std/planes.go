@@ -78,7 +78,15 @@ var planePool = sync.Pool{New: func() any { return new(planeBuffers) }}
 
 // bytes returns the memory of the buffers.
 func (p *planeWindows) bytes() int64 {
-	return 4 * int64(p.phaseNumbers()+p.resultNumbers()+p.cols.in)
+	return 4 * int64(p.phaseNumbers()+p.resultNumbers()+2*p.dealtNumbers())
+}
+
+// dealtNumbers returns the number of pixels in even or odd columns of a band.
+func (p *planeWindows) dealtNumbers() int {
+	if !p.dealsAll() {
+		return 0
+	}
+	return min(p.rows.in, (p.band-1)*p.rows.stride+(p.rows.kernel-1)*p.rows.dilation+1) * (p.cols.in / 2)
 }
 
 func (p *planeWindows) phaseNumbers() int {
@@ -93,7 +101,7 @@ func (p *planeWindows) buffers() *planeBuffers {
 	for _, v := range []struct {
 		list *[]float32
 		n    int
-	}{{&b.phases, p.phaseNumbers()}, {&b.results, p.resultNumbers()}, {&b.even, (p.cols.in + 1) / 2}, {&b.odd, p.cols.in / 2}} {
+	}{{&b.phases, p.phaseNumbers()}, {&b.results, p.resultNumbers()}, {&b.even, p.dealtNumbers()}, {&b.odd, p.dealtNumbers()}} {
 		if cap(*v.list) < v.n {
 			*v.list = make([]float32, v.n)
 		}
@@ -121,6 +129,10 @@ func (p *planeWindows) fill(b *planeBuffers, pixels []float32, band int, pad flo
 		setAll(b.phases, pad)
 	}
 	first, last := p.rowsOf(band)
+	if p.dealsAll() {
+		p.fillDealt(b, pixels, first, last)
+		return
+	}
 	for r, phase := range p.rowPhase {
 		to := b.phases[r*len(p.colPhase)*p.height*p.width:]
 		// Row i of the phase is row i*stride + offset of the image.
@@ -128,7 +140,7 @@ func (p *planeWindows) fill(b *planeBuffers, pixels []float32, band int, pad flo
 		lo, hi := inside(p.rows.in, p.rows.stride, offset, last-first+p.height-p.band)
 		for i := lo; i < hi; i++ {
 			y := i*p.rows.stride + offset
-			p.fillRow(b, to[i*p.width:], pixels[y*p.cols.in:][:p.cols.in])
+			p.fillRow(to[i*p.width:], pixels[y*p.cols.in:][:p.cols.in])
 		}
 	}
 }
@@ -146,59 +158,59 @@ func inside(size, stride, offset, n int) (lo, hi int) {
 }
 
 // fillRow copies a row of pixels to the rows of its column phases.
-func (p *planeWindows) fillRow(b *planeBuffers, to, pixels []float32) {
+func (p *planeWindows) fillRow(to, pixels []float32) {
 	if p.cols.stride == 1 {
 		if before := p.cols.before; before < p.width {
 			copy(to[before:p.width], pixels)
 		}
 		return
 	}
-	deal := p.cols.stride == 2 && len(pixels) > 8
-	if deal && p.dealRow(to, pixels) {
-		return
-	}
-	if deal {
-		kernel.Deal(b.even, b.odd, pixels)
-	}
 	for c, phase := range p.colPhase {
 		row := to[c*p.height*p.width:][:p.width]
 		offset := phase - p.cols.before
 		lo, hi := inside(len(pixels), p.cols.stride, offset, p.width)
-		switch {
-		case lo >= hi:
-		case deal && offset&1 == 0:
-			copy(row[lo:hi], b.even[(2*lo+offset)/2:])
-		case deal:
-			copy(row[lo:hi], b.odd[(2*lo+offset)/2:])
-		default:
-			for q := lo; q < hi; q++ {
-				row[q] = pixels[q*p.cols.stride+offset]
-			}
+		for q := lo; q < hi; q++ {
+			row[q] = pixels[q*p.cols.stride+offset]
 		}
 	}
 }
 
-// dealRow copies a row of pixels directly to two column phases. It returns false if they do not
-// hold all pixels.
-func (p *planeWindows) dealRow(to, pixels []float32) bool {
-	if len(p.colPhase) != 2 {
-		return false
+// dealsAll reports whether even and odd columns are separated for all rows of a band at once.
+func (p *planeWindows) dealsAll() bool {
+	return p.cols.stride == 2 && p.cols.in%2 == 0 && p.rows.stride <= 2
+}
+
+// fillDealt is fill for the rows first to last-1 of the output, if dealsAll.
+func (p *planeWindows) fillDealt(b *planeBuffers, pixels []float32, first, last int) {
+	// The rows top to bottom-1 of the image.
+	top := max(0, first*p.rows.stride-p.rows.before)
+	bottom := min(p.rows.in, (last-1)*p.rows.stride-p.rows.before+(p.rows.kernel-1)*p.rows.dilation+1)
+	if top >= bottom {
+		return
 	}
-	var rows [2][]float32 // of the even and the odd pixels
-	for c, phase := range p.colPhase {
-		offset := phase - p.cols.before
-		lo, hi := inside(len(pixels), 2, offset, p.width)
-		if lo >= hi || 2*lo+offset > 1 {
-			return false
+	half := p.cols.in / 2
+	n := (bottom - top) * half
+	kernel.Deal(b.even[:n], b.odd[:n], pixels[top*p.cols.in:bottom*p.cols.in])
+	for r, phase := range p.rowPhase {
+		offset := first*p.rows.stride + phase - p.rows.before
+		rowLo, rowHi := inside(bottom, p.rows.stride, offset, last-first+p.height-p.band)
+		for c, phase := range p.colPhase {
+			from, shift := b.even, phase-p.cols.before // pixel q of a row is pixel 2*q + shift
+			if shift&1 != 0 {
+				from = b.odd
+			}
+			lo, hi := inside(p.cols.in, 2, shift, p.width)
+			if lo >= hi {
+				continue
+			}
+			at := (2*lo + shift) / 2
+			to := b.phases[(r*len(p.colPhase)+c)*p.height*p.width+lo:]
+			for i := rowLo; i < rowHi; i++ {
+				y := i*p.rows.stride + offset - top
+				copy(to[i*p.width:][:hi-lo], from[y*half+at:])
+			}
 		}
-		rows[offset&1] = to[c*p.height*p.width:][:p.width][lo:hi]
 	}
-	n := len(rows[0]) + len(rows[1])
-	if d := len(rows[0]) - len(rows[1]); d < 0 || d > 1 || n < len(pixels)-1 {
-		return false
-	}
-	kernel.Deal(rows[0], rows[1], pixels[:n])
-	return true
 }
 
 func setAll(v []float32, x float32) {
