@@ -60,7 +60,7 @@ func checkTaps(out, x []float32, taps []int) {
 }
 
 // Deal copies x[2*i] to even[i] and x[2*i+1] to odd[i]. The length of x is the sum of the lengths
-// of even and odd; even may have one number more than odd. Deal panics otherwise.
+// of even and odd; even may have one number more than odd. Deal panics otherwise. The slices must not overlap.
 func Deal(even, odd, x []float32) {
 	if len(x) != len(even)+len(odd) || len(even)-len(odd) < 0 || len(even)-len(odd) > 1 {
 		panic(fmt.Sprintf("kernel: %d numbers are dealt to slices of %d and %d", len(x), len(even), len(odd)))

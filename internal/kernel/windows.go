@@ -3,6 +3,7 @@ package kernel
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/spike-by-spike/sbs/internal/portmath"
 )
@@ -107,6 +108,9 @@ func (f *WindowFilters) Width(panel int) int {
 // MaxWidth is the largest number that Width returns for any tier.
 const MaxWidth = 32
 
+// startPool holds memory for the bias of a panel.
+var startPool = sync.Pool{New: func() any { return new([MaxWidth]float32) }}
+
 // Grid describes a grid of windows in an image: window (i, j) starts at the pixel with index
 // i*RowStep + j*ColStep.
 type Grid struct{ Rows, Cols, RowStep, ColStep int }
@@ -132,7 +136,9 @@ func (f *WindowFilters) Convolve(ctx context.Context, group, panel int, taps []i
 		panic(fmt.Sprintf("kernel: pixel %d is outside of an input of %d numbers", last, len(x)))
 	}
 	out = out[:g.Rows*g.Cols*width]
-	var start [MaxWidth]float32
+	start := startPool.Get().(*[MaxWidth]float32)
+	defer startPool.Put(start)
+	*start = [MaxWidth]float32{}
 	first, end := f.Panel(panel)
 	if bias != nil {
 		copy(start[:], bias[first:end])

@@ -72,16 +72,23 @@ func maxVectors(out, x []float32, taps []int, start float32) int {
 	return n
 }
 
+// dealVectors is Deal for all pairs of numbers if they fill a vector. The last vector may overlap
+// the one before.
 func dealVectors(even, odd, x []float32) int {
-	tier, n := wholeVectors(min(len(even), len(odd)))
-	switch {
-	case n == 0:
-	case tier == AVX512:
-		dealAVX512(&even[0], &odd[0], &x[0], n)
-	default:
-		dealAVX2(&even[0], &odd[0], &x[0], n)
+	pairs := min(len(even), len(odd))
+	tier, n := wholeVectors(pairs)
+	if n == 0 {
+		return 0
 	}
-	return n
+	deal, lanes := dealAVX2, 8
+	if tier == AVX512 {
+		deal, lanes = dealAVX512, 16
+	}
+	deal(&even[0], &odd[0], &x[0], n)
+	if last := pairs - lanes; last > n-lanes {
+		deal(&even[last], &odd[last], &x[2*last], lanes)
+	}
+	return pairs
 }
 
 func standardizeVectors(v []float32, mean, factor, bias float64) int {

@@ -237,7 +237,7 @@ func TestDeal_SeparatesEvenFromOdd(t *testing.T) {
 	require.Panics(t, func() { Deal(make([]float32, 2), make([]float32, 2), make([]float32, 3)) })
 }
 
-func TestNormalize_EqualsTheDefinition(t *testing.T) {
+func TestStandardize_EqualsTheDefinition(t *testing.T) {
 	for n := range 80 {
 		x := randomPixels(rand.New(rand.NewPCG(uint64(n), 43)), n)
 		for _, tier := range Tiers() {

@@ -34,7 +34,8 @@ func (c *convolution) layOut(ctx *ops.Context) (err error) {
 			k.of, k.columns, k.windows = &c.w[0], nil, nil
 		}
 	} else {
-		k = &keptWeights{}
+		k = &c.loose
+		k.columns, k.windows = nil, nil
 	}
 	switch {
 	case c.windows != nil && (k.windows == nil || !k.windows.Active()):

@@ -29,7 +29,8 @@ type convolution struct {
 	memory  int64             // of the columns
 	ordinal []int             // 0, 1, 2 and so on: the offsets of gathered taps
 	product *kernel.Filters
-	kept    bool // product serves later runs, too
+	kept    bool        // product serves later runs, too
+	loose   keptWeights // of the current run, unless they are kept
 
 	stages []stage // are applied to each part of the output
 	pools  bool    // the output is made of the maxima of 2 x 2 positions, without negative numbers
@@ -99,7 +100,7 @@ func (c *convolution) prepare(ctx *ops.Context) error {
 			c.inner[i] = spatialAxis{in: a.before + a.in + a.after, out: a.out, kernel: a.kernel, stride: a.stride, dilation: a.dilation}
 		}
 	}
-	if suitsTiles(c.filters, c.taps()) {
+	if suitsTiles(c.filters, c.taps()) && !c.suitsColumns() {
 		c.windows = c.divideWindows()
 		return nil
 	}
@@ -194,11 +195,12 @@ var paddedImages = sync.Pool{New: func() any { return new([]float32) }}
 func (c *convolution) forget() {
 	if c.product != nil && !c.kept {
 		c.product.Release()
+		c.loose.columns = nil
 	}
 	c.ctx, c.x, c.w, c.bias, c.out, c.padded, c.product = nil, nil, nil, nil, nil, nil, nil
 	c.stages, c.pools = nil, false
 	if c.windows != nil {
-		c.windows.filters = nil
+		c.windows.filters, c.loose.windows = nil, nil
 	}
 }
 

@@ -19,7 +19,7 @@ func (l *depthwiseLoop) Part(lo, hi int) error {
 	watching := cancelCheck{ctx: c.ctx}
 	for i := lo; i < hi; i++ {
 		band, plane := i%p.bands, i/p.bands
-		p.fill(b, c.x[plane*size:][:size], band, 0)
+		p.fill(b, c.x[plane*size:][:size], band, 0, i > lo)
 		group := plane % c.group
 		n := p.positions(band)
 		for f := range c.filters {

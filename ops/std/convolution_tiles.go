@@ -40,6 +40,13 @@ func suitsTiles(filters, taps int) bool {
 	return filters >= minWindowFilters && taps >= minWindowTaps && taps <= maxWindowTaps
 }
 
+// suitsColumns reports whether the windows are all pixels of images with many pixels. Copying them
+// to columns is then faster than transposing the sums.
+func (c *convolution) suitsColumns() bool {
+	const many = 512
+	return c.rows.kernel*c.cols.kernel == 1 && c.source == fromImages && c.rows.out == c.rows.in && c.cols.out == c.cols.in && c.rows.in*c.cols.in >= many
+}
+
 // divideWindows returns the blocks of the convolution.
 func (c *convolution) divideWindows() *windowBlocks {
 	rows := kernel.FilterPanels(c.filters)

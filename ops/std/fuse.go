@@ -18,7 +18,12 @@ type Link struct {
 	// Types are the types of these inputs, as far as they are known. The chain also computes
 	// inputs of other types, but may take longer then.
 	Types []*ops.Input
+
+	kept *keptValues
 }
+
+// keptValues holds what a link computes from constants, for all later runs.
+type keptValues struct{ normalization keptNormalization }
 
 // Entries of Link.Inputs that are not an index.
 const (
@@ -48,6 +53,9 @@ func Fuse(chain []Link) Fused {
 	if slices.ContainsFunc(rest, func(l Link) bool { return !l.pointwise() }) {
 		return nil
 	}
+	for i := range chain {
+		chain[i].kept = new(keptValues)
+	}
 	return patterns[i].fuse(chain)
 }
 
@@ -66,6 +74,11 @@ var patterns = []pattern{
 
 // uses reports whether the link has an input.
 func (l *Link) uses(input int) bool { return slices.Contains(l.Inputs, input) }
+
+// constant reports whether inputs of the link are constants of the model.
+func (l *Link) constant(ctx *ops.Context, inputs ...int) bool {
+	return !slices.ContainsFunc(inputs, func(i int) bool { return l.Inputs[i] < 0 || !ctx.Constant(l.Inputs[i]) })
+}
 
 // operation returns the operation of a link, nil for an operator of another package.
 func (l *Link) operation() any {

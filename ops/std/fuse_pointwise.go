@@ -2,6 +2,8 @@ package std
 
 import (
 	"math"
+	"slices"
+	"sync"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
@@ -54,15 +56,15 @@ func (l *Link) others(at int) bool {
 	return false
 }
 
-// staysInside reports whether a shape is known to broadcast to another one.
+// staysInside reports whether a shape seems to broadcast to another one. Sizes that are not known
+// may turn out to differ, but mostly they are those of the same batch.
 func staysInside(small, large []ops.Dim) bool {
 	if len(small) > len(large) {
 		return false
 	}
 	large = large[len(large)-len(small):]
 	for i, d := range small {
-		same := d.Known() && d.Size == large[i].Size || !d.Known() && d.Symbol != "" && d.Symbol == large[i].Symbol
-		if d.Size != 1 && !same {
+		if d.Size != 1 && (d.Size != large[i].Size || d.Symbol != large[i].Symbol) {
 			return false
 		}
 	}
@@ -92,7 +94,11 @@ func stagesOf(ctx *ops.Context, links []Link, in []*ops.Tensor, out *ops.Tensor,
 
 // stage returns the stage of a link with the inputs own, or nil if the shapes do not fit.
 func (l *Link) stage(ctx *ops.Context, own []*ops.Tensor, out *ops.Tensor, first bool) stage {
-	switch k := l.operation().(type) {
+	k := l.operation()
+	if _, broadcasts := k.(arithmetic); !broadcasts && !slices.Equal(own[0].Shape(), out.Shape()) {
+		return nil
+	}
+	switch k := k.(type) {
 	case unary:
 		return onElements(k[ops.Float32], own[0], out)
 	case rectifier:
@@ -110,7 +116,7 @@ func (l *Link) stage(ctx *ops.Context, own []*ops.Tensor, out *ops.Tensor, first
 		n := newNest(shape, rowMajor(shape), broadcastStrides(own[0].Shape(), len(shape)), broadcastStrides(own[1].Shape(), len(shape)))
 		return func(lo, hi int) error { return compute(&n, lo, hi, out, own[0], own[1]) }
 	case *batchNormalization:
-		return k.stage(ctx, own, out, first)
+		return k.stage(ctx, l, own, out, first)
 	}
 	return nil
 }
@@ -133,13 +139,50 @@ func fitsInto(small, large []int) bool {
 	return true
 }
 
-// stage returns the stage of a BatchNormalization, which computes as runAll does.
-func (k *batchNormalization) stage(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor, first bool) stage {
+// keptNormalization holds what a BatchNormalization computes from constant parameters. It is safe
+// for concurrent use.
+type keptNormalization struct {
+	mu                 sync.Mutex
+	of                 [4]*ops.Tensor
+	mean, factor, bias []float64
+}
+
+// parameters returns the parameters of each channel: a pixel v becomes (v-mean)*factor + bias.
+func (k *batchNormalization) parameters(ctx *ops.Context, in []*ops.Tensor, kept *keptNormalization) (mean, factor, bias []float64, err error) {
+	of := [4]*ops.Tensor(in[1:5])
+	kept.mu.Lock()
+	defer kept.mu.Unlock()
+	if kept.of == of {
+		return kept.mean, kept.factor, kept.bias, nil
+	}
 	t := temporary{ctx: ctx}
-	scale, bias := elementsOf[float64](&t, in[1]), elementsOf[float64](&t, in[2])
-	mean, variance := elementsOf[float64](&t, in[3]), elementsOf[float64](&t, in[4])
+	scale, variance := elementsOf[float64](&t, in[1]), elementsOf[float64](&t, in[4])
+	bias, mean = elementsOf[float64](&t, in[2]), elementsOf[float64](&t, in[3])
+	factor = bufferOf[float64](&t, len(scale))
 	if t.err != nil {
-		return func(int, int) error { return t.err }
+		return nil, nil, nil, t.err
+	}
+	for c := range factor {
+		factor[c] = scale[c] / math.Sqrt(variance[c]+k.epsilon)
+	}
+	return mean, factor, bias, nil
+}
+
+// keep stores parameters that follow from constants.
+func (kept *keptNormalization) keep(in []*ops.Tensor, mean, factor, bias []float64) {
+	kept.mu.Lock()
+	defer kept.mu.Unlock()
+	kept.of, kept.mean, kept.factor, kept.bias = [4]*ops.Tensor(in[1:5]), mean, factor, bias
+}
+
+// stage returns the stage of a BatchNormalization, which computes as runAll does.
+func (k *batchNormalization) stage(ctx *ops.Context, l *Link, in []*ops.Tensor, out *ops.Tensor, first bool) stage {
+	mean, factor, bias, err := k.parameters(ctx, in, &l.kept.normalization)
+	if err != nil {
+		return func(int, int) error { return err }
+	}
+	if l.constant(ctx, 1, 2, 3, 4) {
+		l.kept.normalization.keep(in, mean, factor, bias)
 	}
 	shape := out.Shape()
 	plane, channels := max(1, numElements(shape[2:])), shape[1]
@@ -153,7 +196,7 @@ func (k *batchNormalization) stage(ctx *ops.Context, in []*ops.Tensor, out *ops.
 				copy(part, x[lo:])
 			}
 			c := i % channels
-			kernel.Standardize(part, mean[c], scale[c]/math.Sqrt(variance[c]+k.epsilon), bias[c])
+			kernel.Standardize(part, mean[c], factor[c], bias[c])
 			lo += n
 		}
 		return nil

@@ -2,6 +2,7 @@ package std
 
 import (
 	"errors"
+	"sync"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -72,10 +73,12 @@ func (o *op) runHalf(ctx *ops.Context, in, out []*ops.Tensor, half ops.DType) er
 	wideIn := make([]*ops.Tensor, len(in))
 	for i, x := range in {
 		if wideIn[i] = x; x != nil && isHalf(x.DType()) {
-			if wideIn[i], err = singles.take(x.Shape()); err != nil {
-				return err
+			if ctx.Constant(i) {
+				wideIn[i], err = o.wide.get(ctx, i, x)
+			} else if wideIn[i], err = singles.take(x.Shape()); err == nil {
+				err = convertElements(ctx, wideIn[i], x)
 			}
-			if err := convertElements(ctx, wideIn[i], x); err != nil {
+			if err != nil {
 				return err
 			}
 		}
@@ -132,6 +135,33 @@ func (s *singleTensors) release() {
 	for _, v := range s.taken {
 		s.ctx.Buffers.Give(v)
 	}
+}
+
+// keptConstants holds constants of a node in float32, for all later runs. It is safe for concurrent
+// use.
+type keptConstants struct {
+	mu     sync.Mutex
+	inputs map[int]keptConstant
+}
+
+type keptConstant struct{ of, wide *ops.Tensor }
+
+// get returns a constant, an input of the node, in float32.
+func (k *keptConstants) get(ctx *ops.Context, input int, x *ops.Tensor) (*ops.Tensor, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if c := k.inputs[input]; c.of == x {
+		return c.wide, ctx.Reserve(int64(x.Len()) * int64(ops.Float32.Size()))
+	}
+	w, err := converting(ctx, x, ops.Float32)
+	if err != nil {
+		return nil, err
+	}
+	if k.inputs == nil {
+		k.inputs = map[int]keptConstant{}
+	}
+	k.inputs[input] = keptConstant{x, w}
+	return w, nil
 }
 
 // converting returns a tensor with the same elements in another type.

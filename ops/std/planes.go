@@ -78,7 +78,15 @@ var planePool = sync.Pool{New: func() any { return new(planeBuffers) }}
 
 // bytes returns the memory of the buffers.
 func (p *planeWindows) bytes() int64 {
-	return 4 * int64(p.phaseNumbers()+p.resultNumbers()+p.cols.in)
+	return 4 * int64(p.phaseNumbers()+p.resultNumbers()+2*p.dealtNumbers())
+}
+
+// dealtNumbers returns the number of pixels in even or odd columns of a band.
+func (p *planeWindows) dealtNumbers() int {
+	if !p.dealsAll() {
+		return 0
+	}
+	return min(p.rows.in, (p.band-1)*p.rows.stride+(p.rows.kernel-1)*p.rows.dilation+1) * (p.cols.in / 2)
 }
 
 func (p *planeWindows) phaseNumbers() int {
@@ -93,7 +101,7 @@ func (p *planeWindows) buffers() *planeBuffers {
 	for _, v := range []struct {
 		list *[]float32
 		n    int
-	}{{&b.phases, p.phaseNumbers()}, {&b.results, p.resultNumbers()}, {&b.even, (p.cols.in + 1) / 2}, {&b.odd, p.cols.in / 2}} {
+	}{{&b.phases, p.phaseNumbers()}, {&b.results, p.resultNumbers()}, {&b.even, p.dealtNumbers()}, {&b.odd, p.dealtNumbers()}} {
 		if cap(*v.list) < v.n {
 			*v.list = make([]float32, v.n)
 		}
@@ -115,67 +123,106 @@ func (p *planeWindows) positions(band int) int {
 }
 
 // fill copies the pixels of a channel that the windows of a band cover. pad is the value of the
-// padding.
-func (p *planeWindows) fill(b *planeBuffers, pixels []float32, band int, pad float32) {
+// padding. It is in place already if the buffers hold another channel, and there is one band.
+func (p *planeWindows) fill(b *planeBuffers, pixels []float32, band int, pad float32, again bool) {
+	if !again || p.bands > 1 {
+		setAll(b.phases, pad)
+	}
 	first, last := p.rowsOf(band)
+	if p.dealsAll() {
+		p.fillDealt(b, pixels, first, last)
+		return
+	}
 	for r, phase := range p.rowPhase {
 		to := b.phases[r*len(p.colPhase)*p.height*p.width:]
-		for i := range last - first + p.height - p.band {
-			y := (first+i)*p.rows.stride + phase - p.rows.before
-			if uint(y) < uint(p.rows.in) {
-				p.fillRow(b, to[i*p.width:], pixels[y*p.cols.in:][:p.cols.in], pad)
-				continue
-			}
-			for c := range p.colPhase {
-				setAll(to[c*p.height*p.width+i*p.width:][:p.width], pad)
-			}
+		// Row i of the phase is row i*stride + offset of the image.
+		offset := first*p.rows.stride + phase - p.rows.before
+		lo, hi := inside(p.rows.in, p.rows.stride, offset, last-first+p.height-p.band)
+		for i := lo; i < hi; i++ {
+			y := i*p.rows.stride + offset
+			p.fillRow(to[i*p.width:], pixels[y*p.cols.in:][:p.cols.in])
 		}
 	}
-	setAll(b.phases[len(b.phases)-planeRoom:], pad)
+}
+
+// inside returns the i from lo to hi-1, and below n, for which i*stride + offset is at least 0 and
+// less than size.
+func inside(size, stride, offset, n int) (lo, hi int) {
+	if offset < 0 {
+		lo = (stride - 1 - offset) / stride
+	}
+	if offset < size {
+		hi = min(n, (size-offset+stride-1)/stride)
+	}
+	return lo, hi
 }
 
 // fillRow copies a row of pixels to the rows of its column phases.
-func (p *planeWindows) fillRow(b *planeBuffers, to, pixels []float32, pad float32) {
-	if p.cols.stride == 2 && len(pixels) > 8 {
-		kernel.Deal(b.even, b.odd, pixels)
+func (p *planeWindows) fillRow(to, pixels []float32) {
+	if p.cols.stride == 1 {
+		if before := p.cols.before; before < p.width {
+			copy(to[before:p.width], pixels)
+		}
+		return
 	}
 	for c, phase := range p.colPhase {
 		row := to[c*p.height*p.width:][:p.width]
-		switch offset := phase - p.cols.before; { // pixel q of the row is pixel q*stride + offset
-		case p.cols.stride == 1:
-			copyShifted(row, pixels, -offset, pad)
-		case p.cols.stride == 2 && len(pixels) > 8:
-			from := b.even
-			if offset&1 != 0 {
+		offset := phase - p.cols.before
+		lo, hi := inside(len(pixels), p.cols.stride, offset, p.width)
+		for q := lo; q < hi; q++ {
+			row[q] = pixels[q*p.cols.stride+offset]
+		}
+	}
+}
+
+// dealsAll reports whether even and odd columns are separated for all rows of a band at once.
+func (p *planeWindows) dealsAll() bool {
+	return p.cols.stride == 2 && p.cols.in%2 == 0 && p.rows.stride <= 2
+}
+
+// fillDealt is fill for the rows first to last-1 of the output, if dealsAll.
+func (p *planeWindows) fillDealt(b *planeBuffers, pixels []float32, first, last int) {
+	// The rows top to bottom-1 of the image.
+	top := max(0, first*p.rows.stride-p.rows.before)
+	bottom := min(p.rows.in, (last-1)*p.rows.stride-p.rows.before+(p.rows.kernel-1)*p.rows.dilation+1)
+	if top >= bottom {
+		return
+	}
+	half := p.cols.in / 2
+	n := (bottom - top) * half
+	kernel.Deal(b.even[:n], b.odd[:n], pixels[top*p.cols.in:bottom*p.cols.in])
+	for r, phase := range p.rowPhase {
+		offset := first*p.rows.stride + phase - p.rows.before
+		rowLo, rowHi := inside(bottom, p.rows.stride, offset, last-first+p.height-p.band)
+		for c, phase := range p.colPhase {
+			from, shift := b.even, phase-p.cols.before // pixel q of a row is pixel 2*q + shift
+			if shift&1 != 0 {
 				from = b.odd
 			}
-			copyShifted(row, from, -(offset >> 1), pad)
-		default:
-			for q := range row {
-				row[q] = pad
-				if x := q*p.cols.stride + offset; uint(x) < uint(len(pixels)) {
-					row[q] = pixels[x]
-				}
+			lo, hi := inside(p.cols.in, 2, shift, p.width)
+			if lo >= hi {
+				continue
+			}
+			at := (2*lo + shift) / 2
+			to := b.phases[(r*len(p.colPhase)+c)*p.height*p.width+lo:]
+			for i := rowLo; i < rowHi; i++ {
+				y := i*p.rows.stride + offset - top
+				copy(to[i*p.width:][:hi-lo], from[y*half+at:])
 			}
 		}
 	}
 }
 
-// copyShifted copies from[i] to to[i+shift], and sets the other numbers to pad.
-func copyShifted(to, from []float32, shift int, pad float32) {
-	if shift < 0 {
-		from = from[min(-shift, len(from)):]
-		shift = 0
-	}
-	shift = min(shift, len(to))
-	setAll(to[:shift], pad)
-	n := copy(to[shift:], from)
-	setAll(to[shift+n:], pad)
-}
-
 func setAll(v []float32, x float32) {
-	for i := range v {
+	if x == 0 {
+		clear(v)
+		return
+	}
+	for i := range v[:min(len(v), 16)] {
 		v[i] = x
+	}
+	for n := 16; n < len(v); n *= 2 {
+		copy(v[n:], v[:n])
 	}
 }
 

@@ -70,10 +70,10 @@ func (l *planeLoop) Part(lo, hi int) error {
 		band, plane := i%l.bands, i/l.bands
 		n := l.positions(band)
 		if l.counts == nil {
-			l.fill(b, l.x[plane*size:][:size], band, lowest)
+			l.fill(b, l.x[plane*size:][:size], band, lowest, i > lo)
 			kernel.MaxTaps(b.results[:n], b.phases, l.taps, lowest)
 		} else {
-			l.fill(b, l.x[plane*size:][:size], band, 0)
+			l.fill(b, l.x[plane*size:][:size], band, 0, i > lo)
 			first, _ := l.rowsOf(band)
 			kernel.MeanTaps(b.results[:n], b.phases, l.taps, l.counts[first*l.width:])
 		}

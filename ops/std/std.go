@@ -125,6 +125,7 @@ type op struct {
 	minInputs, maxInputs int
 	outputs              int  // number of outputs of multi that the node has
 	containers           bool // whether inputs and outputs may be sequences and optional values
+	wide                 keptConstants
 }
 
 func (o *op) Infer(in []*ops.Input) ([]ops.Type, error) {
