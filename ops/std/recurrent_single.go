@@ -71,7 +71,9 @@ func (k *recurrent) runSingle(ctx *ops.Context, in, out []*ops.Tensor) error {
 		return err
 	}
 	run.addBiases()
-	run.block = min(64, (run.batch+3)/4)
+	// Entries of a block share what is read of R in a step.
+	blocks := max((run.batch+63)/64, min(4, max(1, run.batch/8)))
+	run.block = (run.batch + blocks - 1) / blocks
 	run.blocks = (run.batch + run.block - 1) / run.block
 	tasks := k.directions * run.blocks
 	if run.alone = tasks == 1; run.alone {
