@@ -59,10 +59,13 @@ type Context struct {
 	// no limit.
 	Memory *Memory
 
-	// Constants says for each input of the node whether it is a constant of the model: the
-	// same tensor in all runs that share a Scratch, so that an operator may keep there what it
-	// computes from it. Weights that training may change do not count. Inputs beyond its end are not constants.
+	// Constants says for each input of the node whether it is a constant: the same tensor with the
+	// same elements in all runs that share a Scratch, so that an operator may keep there what it
+	// computes from it. Inputs beyond its end are not constants, and in training, none are.
 	Constants []bool
+
+	// Buffers holds memory of earlier nodes. It is nil if there is none.
+	Buffers *Buffers
 
 	scratch any // see Scratch
 	own     *parallel.Pool

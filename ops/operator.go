@@ -74,6 +74,16 @@ type Folder interface {
 	Fold(ctx *Context, in []*Input) ([]*Tensor, error)
 }
 
+// Pure is an Op that may tell whether its outputs depend on its inputs alone. If they are constants of
+// the model, Run computes the outputs once for many runs then.
+type Pure interface {
+	Op
+
+	// Pure reports whether the outputs of every Run with the same inputs are the same: they depend
+	// neither on random numbers nor on anything outside of the program.
+	Pure() bool
+}
+
 // Run infers the types of an Op's outputs from its inputs, allocates the outputs, and
 // computes them. The outputs belong to the caller. in has as many entries as the
 // operator needs, with nil for an omitted input: see Op.

@@ -163,7 +163,7 @@ func load(path string, pb *onnxpb.ModelProto, err error, o loadOptions) (*Model,
 
 // optionsOf returns the options of a model.
 func optionsOf(opts []Option) (loadOptions, error) {
-	o := loadOptions{Options: graph.Options{Context: context.Background()}}
+	o := loadOptions{Options: graph.Options{Context: context.Background(), FixWeights: true}}
 	if err := applyOptions(&o, opts); err != nil {
 		return o, fmt.Errorf("runtime: %w", err)
 	}

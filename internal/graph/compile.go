@@ -38,7 +38,7 @@ func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
 	}
 	p := &Program{
 		Main: newGraph(), Metadata: map[string]string{}, Pool: o.Shared.pool, MemoryLimit: o.MemoryLimit,
-		inputSlots: map[string]int{}, injectable: map[string]bool{}, weights: map[*ops.Tensor]bool{},
+		fixed: o.FixWeights, inputSlots: map[string]int{}, injectable: map[string]bool{}, weights: map[*ops.Tensor]bool{},
 	}
 	p.frames.New = func() any { return new(frame) }
 	k := &compiler{
@@ -55,6 +55,9 @@ func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
 		return nil, err
 	}
 	p.Main.walk((*Graph).planFrees)
+	if p.fused != nil {
+		p.fused.planFrees()
+	}
 	p.Main.walk(p.collectSbS)
 	p.shared = p.Main.sharedOutputs()
 	return p, nil
@@ -145,6 +148,9 @@ func (k *compiler) infer(pb *onnxpb.ModelProto) error {
 		}
 	}
 	k.p.Main.walk((*Graph).applyFolded)
+	if k.Problem == nil && !k.NoFusion {
+		k.p.fuse(types)
+	}
 	return nil
 }
 

@@ -23,5 +23,7 @@ type control interface {
 type caller struct {
 	ctx  context.Context
 	f    *frame
+	step *Step
+	work *work // nil if no frame runs the step
 	base int64 // bytes of the values of all enclosing graphs
 }

@@ -69,6 +69,15 @@ func (s *Step) infer(in []*ops.Input) ([]ops.Type, error) {
 	return types, err
 }
 
+// named returns an error with the name of the step. The error of a step that runs a chain of steps
+// may name one of them already.
+func (s *Step) named(err error) error {
+	if n, ok := err.(*ops.NodeError); ok && s.control == nil {
+		return n
+	}
+	return &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: err}
+}
+
 // Tensors returns the values in slots, with nil for an omitted one.
 func Tensors(slots []int, values []*ops.Tensor) []*ops.Tensor {
 	list := make([]*ops.Tensor, len(slots))

@@ -89,9 +89,11 @@ func (b *ifControl) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
 		return nil, err
 	}
 	name, g, captured := branch(b, cond, in)
-	out, err := c.newFrame(g).runGraph(c.ctx, captured, c.base)
+	f := c.enter(g)
+	out, err := f.runGraph(c.ctx, captured, c.base)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	c.leave(f)
 	return out, nil
 }

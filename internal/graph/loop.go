@@ -163,6 +163,7 @@ func (l *loop) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
 		// body.
 		cond = again || !l.stops
 	}
+	c.leave(it.body)
 	out := slices.Clip(it.final)
 	for i := range l.scanned {
 		t, err := it.stack(i, 0, false, l.scans[i])
@@ -190,7 +191,7 @@ type iterations struct {
 }
 
 func newIterations(c *caller, body *Graph, states []*ops.Tensor, scanned int) *iterations {
-	it := &iterations{c: c, body: c.newFrame(body), states: append([]*ops.Tensor{}, states...), scans: make([][]*ops.Tensor, scanned)}
+	it := &iterations{c: c, body: c.enter(body), states: append([]*ops.Tensor{}, states...), scans: make([][]*ops.Tensor, scanned)}
 	it.final = slices.Clone(it.states)
 	it.seed, it.seeds = it.body.options.Seed, it.body.options.Seeds
 	return it

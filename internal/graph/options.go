@@ -15,6 +15,8 @@ type Options struct {
 	Workers         int             // 0 means all CPU cores that the process may use
 	MemoryLimit     int64           // bytes; 0 means DefaultMemoryLimit
 	PreferFunctions bool            // use functions of the model instead of built-in operators
+	FixWeights      bool            // no weight ever changes: see Program.fixed
+	NoFusion        bool            // run every step by itself, for tests
 	FixDefaults     bool            // inputs with an initializer cannot be given in a run: see Program.Optional
 	Operators       []ops.Operator  // in addition to the built-in ones, over which they take precedence
 	Dynamics        Dynamics

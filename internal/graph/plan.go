@@ -13,7 +13,7 @@ func (f *frame) arrange(base int64) error {
 	f.budget.limit, f.budget.base = f.p.MemoryLimit, base
 	same := len(f.types) == len(f.inputs) && f.options.Observe == nil && f.values != nil
 	for i := 0; same && i < len(f.inputs); i++ {
-		same = sameType(f.types[i], f.inputs[i]) && f.defaults[i] == f.isDefault(i)
+		same = sameType(f.types[i], f.inputs[i]) && f.defaults[i] == f.isDefault(i) && f.fixed[i] == f.constantInput(i)
 	}
 	if !same {
 		if err := f.build(); err != nil {
@@ -27,6 +27,15 @@ func (f *frame) arrange(base int64) error {
 	clear(f.held)
 	for i, slot := range f.g.Inputs {
 		f.values[slot] = f.inputs[i]
+	}
+	return nil
+}
+
+// constantInput returns the value of an input that is a constant, and nil for other inputs.
+func (f *frame) constantInput(input int) *ops.Tensor {
+	i := input - (len(f.g.Inputs) - len(f.captured))
+	if i >= 0 && f.captured[i] || f.isDefault(input) {
+		return f.inputs[input]
 	}
 	return nil
 }
@@ -46,7 +55,7 @@ func sameType(t ops.Type, x *ops.Tensor) bool {
 func (f *frame) build() error {
 	g := f.g
 	*f = frame{
-		p: f.p, g: g, options: f.options, changedOps: f.changedOps, inputs: f.inputs, budget: f.budget,
+		p: f.p, g: g, options: f.options, changedOps: f.changedOps, inputs: f.inputs, budget: f.budget, captured: f.captured, buffers: f.buffers,
 		values: make([]*ops.Tensor, len(g.Names)), changing: make([]bool, len(g.Names)),
 		held: make([]int64, len(g.Names)), work: make([]work, len(g.Steps)),
 	}
@@ -60,27 +69,28 @@ func (f *frame) build() error {
 		t := f.inputs[i]
 		f.types = append(f.types, ops.TypeOf(t))
 		f.defaults = append(f.defaults, f.isDefault(i))
+		f.fixed = append(f.fixed, f.constantInput(i))
 		f.changing[slot] = true
-		types[slot] = &ops.Input{Type: f.types[i]}
-		if f.defaults[i] {
-			types[slot].Const = t // in all runs of the frame
-		}
+		types[slot] = &ops.Input{Type: f.types[i], Const: f.fixed[i]}
 	}
 	for _, slot := range g.Outputs {
 		f.changing[slot] = f.changing[slot] || g.Consts[slot] == nil
 	}
 	p := planner{
 		budget: budget{limit: f.budget.limit, base: f.budget.base}, share: f.options.Observe == nil,
-		values: make([]placement, len(g.Names)),
+		values: make([]placement, len(g.Names)), constant: make([]bool, len(g.Names)),
+	}
+	for slot := range p.constant {
+		p.constant[slot] = types[slot] != nil && types[slot].Const != nil && (f.p.fixed || !f.p.IsWeight(types[slot].Const))
 	}
 	for i := range g.Steps {
 		s, w := &g.Steps[i], &f.work[i]
 		w.in, w.out = make([]*ops.Tensor, len(s.Inputs)), make([]*ops.Tensor, len(s.Outputs))
 		for _, slot := range s.Inputs {
-			w.consts = append(w.consts, slot >= 0 && g.Consts[slot] != nil && !f.p.IsWeight(g.Consts[slot]))
+			w.consts = append(w.consts, slot >= 0 && p.constant[slot])
 		}
 		if err := p.step(f, s, w, types); err != nil {
-			return &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: err}
+			return s.named(err)
 		}
 	}
 	f.planned = p.budget.used
@@ -94,6 +104,9 @@ type planner struct {
 	buffers []buffer
 	free    []int       // indices of buffers that no value uses after the current step
 	values  []placement // by slot
+
+	constant []bool // by slot: whether all runs of the frame have the same value
+	lasting  int64  // bytes of the values that steps compute in the first run for all runs
 }
 
 // buffer is memory for values of one element type, one after the other.
@@ -120,8 +133,10 @@ func (p *planner) step(f *frame, s *Step, w *work, types []*ops.Input) error {
 	if err := p.fold(f, s, w, in, types); err != nil {
 		return err
 	}
+	w.lasting = p.lasts(f, s, w)
 	for i, slot := range s.Outputs {
 		if w.known {
+			p.constant[slot] = true
 			continue
 		}
 		if w.types == nil {
@@ -134,8 +149,13 @@ func (p *planner) step(f *frame, s *Step, w *work, types []*ops.Input) error {
 		t := w.types[i]
 		types[slot] = &ops.Input{Type: t}
 		bytes := Bytes(t)
-		if !f.changing[slot] {
-			shape, _ := t.Sizes()
+		switch shape, _ := t.Sizes(); {
+		case w.lasting:
+			p.constant[slot] = true
+			p.values[slot] = placement{len(p.buffers), shape}
+			p.buffers = append(p.buffers, buffer{t.DType, numElements(shape)})
+			p.lasting += bytes
+		case !f.changing[slot]:
 			p.values[slot].shape = shape
 			p.values[slot].buffer, bytes = p.takeBuffer(t.DType, shape)
 		}
@@ -144,11 +164,36 @@ func (p *planner) step(f *frame, s *Step, w *work, types []*ops.Input) error {
 		}
 	}
 	for _, slot := range s.free {
-		if p.values[slot].shape != nil && p.share {
+		if p.values[slot].shape != nil && p.share && !p.constant[slot] {
 			p.free = append(p.free, p.values[slot].buffer)
 		}
 	}
 	return nil
+}
+
+// maxLasting bounds the values that a frame keeps because they follow from constants, in bytes. They
+// take at most a quarter of the memory limit, too.
+const maxLasting = 256 << 20
+
+// lasts reports whether the outputs of a step follow from constants, such as weights in another
+// shape or element type, so that its first run computes them for all runs.
+func (p *planner) lasts(f *frame, s *Step, w *work) bool {
+	op, ok := s.Op.(ops.Pure)
+	if !ok || !p.share || w.types == nil || w.known || !op.Pure() || s.injectable {
+		return false
+	}
+	total := p.lasting
+	for i, slot := range s.Outputs {
+		if total += Bytes(w.types[i]); f.changing[slot] || w.types[i].DType.IsContainer() || total > min(maxLasting, p.budget.limit/4) {
+			return false
+		}
+	}
+	for i, slot := range s.Inputs {
+		if slot >= 0 && !w.consts[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // maxFoldedNow bounds the outputs of a step that are computed while planning, in bytes. A
@@ -211,6 +256,51 @@ func InferStep(s *Step, types []*ops.Input) ([]*ops.Input, []ops.Type, error) {
 	return in, outputs, nil
 }
 
+// outputTypes returns the types of the outputs of a step. If the plan does not have them,
+// they follow from the values of the inputs.
+func (f *frame) outputTypes(s *Step, w *work) ([]ops.Type, error) {
+	if w.types != nil {
+		return w.types, nil
+	}
+	same := w.seen != nil
+	for i, t := range w.in {
+		same = same && (t == nil || sameType(w.seen[i], t))
+	}
+	if same {
+		return w.found, nil
+	}
+	w.ctx, w.seen, w.found = ops.Context{}, nil, nil // its scratch may be for other types
+	in := make([]*ops.Input, len(w.in))
+	seen, open := make([]ops.Type, len(w.in)), false
+	for i, t := range w.in {
+		if t != nil {
+			seen[i] = ops.TypeOf(t)
+			open = open || openType(seen[i])
+			in[i] = &ops.Input{Type: seen[i]}
+			if w.consts[i] {
+				in[i].Const = t
+			}
+		}
+	}
+	// Most types do not depend on the values of the inputs, and are the same in the next run.
+	if found, err := s.infer(in); err == nil && !open && !slices.ContainsFunc(found, openType) {
+		w.seen, w.found = seen, found
+		return found, nil
+	}
+	for i, t := range w.in {
+		if t != nil {
+			in[i].Const = t
+		}
+	}
+	return s.infer(in)
+}
+
+// openType reports whether a type or a size of it is not known, or follows from the values of strings.
+func openType(t ops.Type) bool {
+	_, known := t.Sizes()
+	return !known || t.DType == 0 || t.DType == ops.String || t.DType.IsContainer()
+}
+
 // A value of n elements may use a buffer of up to maxRoom*max(n, smallLen) elements. In a
 // larger buffer, a small value that is needed for long would block much memory.
 const (
@@ -222,10 +312,7 @@ const (
 // the buffer grows. It prefers the smallest free buffer that is large enough, then the
 // largest free buffer, and then a new one.
 func (p *planner) takeBuffer(dtype ops.DType, shape []int) (index int, grown int64) {
-	n := 1
-	for _, d := range shape {
-		n *= d
-	}
+	n := numElements(shape)
 	best, at := -1, 0
 	for i, j := range p.free {
 		b := p.buffers[j]
@@ -246,6 +333,15 @@ func (p *planner) takeBuffer(dtype ops.DType, shape []int) (index int, grown int
 	grown = int64(max(0, n-b.len)) * int64(dtype.Size())
 	b.len = max(b.len, n)
 	return best, grown
+}
+
+// numElements returns the number of elements of a tensor.
+func numElements(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
 }
 
 // betterBuffer reports whether a buffer of length a suits n elements better than one of

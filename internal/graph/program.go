@@ -63,6 +63,8 @@ type Program struct {
 	// Options.Problem.
 	Unchecked int
 
+	fused      *Graph // Main with chains of steps that run as one, nil for none: see fuse
+	fixed      bool   // training does not change the weights: they are constants for the operators, too
 	inputSlots map[string]int
 	injectable map[string]bool      // the names of nodes whose random numbers a caller may replace
 	weights    map[*ops.Tensor]bool // the floating-point initializers of all graphs

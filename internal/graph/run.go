@@ -86,12 +86,12 @@ func StepError(ctx context.Context, s *Step, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
-	return &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: err}
+	return s.named(err)
 }
 
 // runStep computes the outputs of a step, and drops the values that no later step needs.
 func (f *frame) runStep(ctx context.Context, s *Step, w *work) error {
-	if w.known {
+	if w.known || w.done {
 		return nil
 	}
 	for j, slot := range s.Inputs {
@@ -116,6 +116,7 @@ func (f *frame) runStep(ctx context.Context, s *Step, w *work) error {
 		}
 	}
 	f.dropFree(s)
+	w.done = w.lasting
 	return nil
 }
 
@@ -125,8 +126,10 @@ func (f *frame) measureStep(ctx context.Context, s *Step, w *work) error {
 		return f.runStep(ctx, s, w)
 	}
 	return f.options.Profile.measure(NodeProfile{Node: s.Name, Operator: s.Operator}, func(n *NodeProfile) (bool, error) {
-		err := f.runStep(ctx, s, w)
-		if err != nil || w.known {
+		if w.known || w.done {
+			return false, nil
+		}
+		if err := f.runStep(ctx, s, w); err != nil {
 			return false, err
 		}
 		if len(w.out) > 0 {
@@ -182,7 +185,7 @@ func (f *frame) store(slot int, t *ops.Tensor, counted bool) error {
 
 // runControl computes the outputs of a step with subgraphs.
 func (f *frame) runControl(ctx context.Context, s *Step, w *work) error {
-	out, err := s.control.run(&caller{ctx: ctx, f: f, base: f.budget.base + f.budget.used}, w.in)
+	out, err := s.control.run(&caller{ctx: ctx, f: f, step: s, work: w, base: f.budget.base + f.budget.used}, w.in)
 	if err != nil {
 		return err
 	}
@@ -226,7 +229,7 @@ func (f *frame) runOp(ctx context.Context, s *Step, w *work) error {
 	w.ctx.Context, w.ctx.Pool, w.ctx.Constants = ctx, f.p.Pool, w.consts
 	w.ctx.Seed, w.ctx.FirstImage, w.ctx.Seeds, w.ctx.Images = o.Seed, o.FirstImage, o.Seeds, o.Images
 	f.memory = ops.Memory{Values: f.budget.base + f.budget.used, Limit: f.budget.limit}
-	w.ctx.Memory = &f.memory
+	w.ctx.Memory, w.ctx.Buffers = &f.memory, f.buffers
 	w.ctx.Spikes, w.ctx.Uniforms = Injected(o.Spikes, s), Injected(o.Uniforms, s)
 	if err := RunOp(&w.ctx, s, op, w.in, w.out); err != nil {
 		return err
@@ -342,22 +345,6 @@ func (f *frame) makeOutputs(s *Step, w *work) error {
 		}
 	}
 	return nil
-}
-
-// outputTypes returns the types of the outputs of a step. If the plan does not have them,
-// they follow from the values of the inputs.
-func (f *frame) outputTypes(s *Step, w *work) ([]ops.Type, error) {
-	if w.types != nil {
-		return w.types, nil
-	}
-	w.ctx = ops.Context{} // its scratch may be for other types
-	in := make([]*ops.Input, len(w.in))
-	for i, t := range w.in {
-		if t != nil {
-			in[i] = &ops.Input{Type: ops.TypeOf(t), Const: t}
-		}
-	}
-	return s.infer(in)
 }
 
 // CheckInputs returns an error unless the names and types of the inputs are the names and

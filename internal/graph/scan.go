@@ -172,6 +172,7 @@ func (s *scan) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
 			return nil, fmt.Errorf("body, iteration %d: %w", i, err)
 		}
 	}
+	c.leave(it.body)
 	out := slices.Clip(it.final)
 	for i := range s.scanned {
 		t, err := it.stack(i, s.outputAxes[i], s.outputBack[i], s.scans[i])

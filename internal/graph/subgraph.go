@@ -128,10 +128,58 @@ func (s *scope) readSubgraph(pb *onnxpb.GraphProto) error {
 
 // newFrame returns a frame for runs of a subgraph.
 func (c *caller) newFrame(g *Graph) *frame {
-	f := &frame{p: c.f.p, g: g, options: c.f.options, changedOps: c.f.changedOps}
+	f := &frame{p: c.f.p, g: g, options: c.f.options, changedOps: c.f.changedOps, buffers: c.f.buffers}
 	f.options.Observe, f.options.Watch = nil, nil
 	return f
 }
+
+// maxBelow bounds the buffers of subgraphs that a frame keeps for its next run, in bytes.
+const maxBelow = 16 << 20
+
+// enter returns a frame for the step's subgraph: that of the previous run if there is one, so that
+// types and buffers are in place.
+func (c *caller) enter(g *Graph) *frame {
+	w := c.work
+	if w == nil { // the caller runs the step in a way of its own
+		return c.newFrame(g)
+	}
+	f := w.subs[g]
+	if f == nil || c.f.options.Observe != nil {
+		f = c.newFrame(g)
+	} else {
+		delete(w.subs, g) // a run that fails leaves it behind
+		c.f.below -= f.kept()
+		f.options, f.changedOps = c.f.options, c.f.changedOps
+		f.options.Watch = nil
+	}
+	first := len(c.step.Inputs)
+	subgraphs := c.step.control.graphs()
+	for i := len(subgraphs) - 1; i >= 0; i-- {
+		first -= len(subgraphs[i].captured)
+		if subgraphs[i] == g {
+			break
+		}
+	}
+	f.captured = w.consts[first:][:len(g.captured)]
+	return f
+}
+
+// leave keeps a frame of enter for the next run, unless the buffers are large.
+func (c *caller) leave(f *frame) {
+	f.inputs = nil // they belong to the step
+	f.clean()
+	if c.work == nil || c.f.options.Observe != nil || c.f.below+f.kept() > maxBelow {
+		return
+	}
+	if c.work.subs == nil {
+		c.work.subs = map[*Graph]*frame{}
+	}
+	c.work.subs[f.g] = f
+	c.f.below += f.kept()
+}
+
+// kept returns the memory of the buffers of a frame and of the frames below it.
+func (f *frame) kept() int64 { return f.planned + f.below }
 
 // fits returns an error if the limit does not allow the given memory in addition to the
 // memory of the enclosing graphs.

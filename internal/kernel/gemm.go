@@ -32,6 +32,13 @@ func Gemm(ctx context.Context, transA, transB bool, m, n, k int, a []float32, ld
 	if m == 0 || n == 0 {
 		return nil
 	}
+	if t := tilingOf(active()); t.row != nil && m < fewRows && !transA && !transB && k > 0 && n >= t.columns {
+		whole := n / t.columns * t.columns
+		if err := t.fewRows(ctx, m, whole, k, a, lda, b, ldb, c, ldc, accumulate); err != nil || whole == n {
+			return err
+		}
+		b, c, n = b[whole:], c[whole:], n-whole
+	}
 	f, err := filters(ctx, 1, m, k, a, lda, transA)
 	if err != nil {
 		return err
@@ -51,6 +58,27 @@ func Gemm(ctx context.Context, transA, transB bool, m, n, k int, a []float32, ld
 		columns.prepare(columns.own.taps, columns.own.offsets, columns.own.places)
 		if err := f.multiply(ctx, 0, columns, b, nil, c, ldc, accumulate); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// fewRows computes a product whose columns are whole panels, from the rows of B as they are.
+func (t *tiling) fewRows(ctx context.Context, m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, accumulate bool) error {
+	for first := 0; first < n; first += maxColumns {
+		last := min(first+maxColumns, n)
+		for i := range m {
+			row := c[i*ldc:][first:last]
+			if !accumulate {
+				clear(row)
+			}
+			for d := range depths(k) {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				lo, hi := part(k, depths(k), d)
+				t.row(hi-lo, a[i*lda+lo:], b[lo*ldb+first:], ldb, t.columns, row)
+			}
 		}
 	}
 	return nil
@@ -108,6 +136,9 @@ func FiltersBytes(count, m, k int) int64 {
 	t := tilingOf(active())
 	return 4*int64(count)*int64((m+t.rows-1)/t.rows)*int64(k)*int64(t.left) + 8*int64(m+k)
 }
+
+// Active reports whether the filters have the layout of the active tier.
+func (f *Filters) Active() bool { return f.t == tilingOf(active()) }
 
 // Release allows later Filters to use the memory of f. f must not be used after it.
 func (f *Filters) Release() { filterPool.Put(f) }

@@ -14,7 +14,7 @@ import (
 
 // guarded moves a slice to memory that is surrounded by inaccessible pages. The
 // second one begins immediately after the last element.
-func guarded[T float32 | uint32 | int32 | uint8](t testing.TB, v *[]T) {
+func guarded[T float32 | float64 | uint32 | int32 | uint16 | uint8](t testing.TB, v *[]T) {
 	t.Helper()
 	if len(*v) == 0 {
 		return
@@ -86,6 +86,10 @@ func TestProducts_StayWithinTheirBuffers(t *testing.T) {
 					guarded(t, v)
 				}
 				g.run(g.c, 0, g.m, 0, g.n)
+				b, err := NewRight(context.Background(), g.transB, g.k, g.n, g.b, g.ldb)
+				require.NoError(t, err)
+				guarded(t, &b.packed)
+				require.NoError(t, b.Multiply(context.Background(), g.transA, g.m, g.a, g.lda, 0, g.n, g.c, g.ldc, g.accumulate))
 				c := randomProduct(r)
 				for _, v := range []*[]float32{&c.filters, &c.x, &c.bias, &c.out} {
 					guarded(t, v)
@@ -167,6 +171,64 @@ func TestIntegers_StayWithinTheirBuffers(t *testing.T) {
 			Quantize(out, q.numbers, q.scales[0], q.quantum)
 			Dequantize(back, Bytes{data: q.bytes, signed: true}, q.scales[0], 1)
 			Bounds(q.numbers, 0, 0)
+		}
+		undo()
+	}
+}
+
+// TestLists_StayWithinTheirBuffers runs the functions of lists of numbers between inaccessible pages.
+func TestLists_StayWithinTheirBuffers(t *testing.T) {
+	for _, tier := range Tiers()[1:] {
+		undo := Use(tier)
+		for n := range 70 {
+			r := rand.New(rand.NewPCG(uint64(n), 67))
+			v := [4][]float32{randomPixels(r, n), randomPixels(r, n), randomPixels(r, n), randomPixels(r, n)}
+			p := []float32{1, 2, 3, 4}
+			for i := range v {
+				guarded(t, &v[i])
+			}
+			guarded(t, &p)
+			for f := range functionCount {
+				Map(f, v[0], v[1], p)
+			}
+			p = p[:3]
+			guarded(t, &p)
+			NormalizeRow(v[0], v[1], v[2], v[3], p)
+			Softmax(v[0], v[1], max(1, n))
+			LogSoftmax(v[0], v[1], max(1, n))
+			ExpSum(v[0], v[1], 2)
+			ExpTotal(v[1], 2)
+			ExpColumns(v[0], v[1], v[2], v[3])
+			one := []float32{1}
+			guarded(t, &one)
+			bytes, halves := make([]uint8, n), make([]uint16, n)
+			guarded(t, &bytes)
+			guarded(t, &halves)
+			sums := make([]float64, n)
+			guarded(t, &sums)
+			for i, a := range [][]float32{one, v[0]} {
+				for j, b := range [][]float32{one, v[1]} {
+					for op := range pairCount {
+						Combine(op, v[2], a, b, i, j)
+					}
+					Pow(v[2], a, b, i, j)
+					if n > 0 {
+						flags := unsafe.Slice((*bool)(unsafe.Pointer(&bytes[0])), n)
+						for op := Less; op <= Equal; op++ {
+							Compare(op, flags, a, b, i, j)
+						}
+						Select(v[2], flags, a, b, i, j)
+					}
+				}
+			}
+			for kind := Numbers; kind <= Squares; kind++ {
+				Total(kind, v[0], 1)
+				Accumulate(kind, sums, v[0])
+			}
+			Largest(v[0], 0)
+			Smallest(v[0], 0)
+			ToHalf(halves, v[0])
+			FromHalf(v[0], halves)
 		}
 		undo()
 	}

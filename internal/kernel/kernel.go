@@ -1,7 +1,8 @@
 // Package kernel implements the inner loops of the SbS operator and of the
 // standard operators that take the most time: matrix products and convolutions
 // (Gemm, Filters.Convolve), also of integers of 8 bits (IntegerColumns, IntegerRows, Depthwise),
-// Quantize, Requantize, Dequantize, Relu, MaxPool2 and MeanPool2.
+// Quantize, Requantize, Dequantize, Relu, MaxPool2 and MeanPool2, and functions of lists of float32
+// (Map, Combine, Softmax, Total and others).
 //
 // # The SbS update
 //
@@ -51,6 +52,9 @@
 //
 // Each entry of a product of matrices, or of a convolution, is a chain of FMAs in
 // ascending order, beginning with the bias or the old entry.
+//
+// The functions of lists specify the order of their operations in their portable code: see
+// mapPortable, gather and Total.
 //
 // Sums of products of integers wrap around at 32 bits, so that their order does not matter. With
 // AVX-512 VNNI or AVX-VNNI, an instruction adds four products of an unsigned and a signed integer.

@@ -39695,6 +39695,151 @@ product:
 	VZEROUPPER
 	RET
 
+// func row1xAVX512(k int, a *float32, b *float32, step int, panel int, c *float32)
+// Requires: AVX, AVX512F
+TEXT ·row1xAVX512(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    step+24(FP), BX
+	MOVQ    panel+32(FP), SI
+	MOVQ    c+40(FP), DI
+	SHLQ    $0x02, BX
+	SHLQ    $0x02, SI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+
+tap:
+	VBROADCASTSS (CX), Z2
+	VFMADD231PS  (DX), Z2, Z0
+	VFMADD231PS  64(DX), Z2, Z1
+	ADDQ         $0x04, CX
+	ADDQ         BX, DX
+	DECQ         AX
+	JNZ          tap
+	VMOVUPS      Z0, (DI)
+	VMOVUPS      Z1, 64(DI)
+	VZEROUPPER
+	RET
+
+// func row2xAVX512(k int, a *float32, b *float32, step int, panel int, c *float32)
+// Requires: AVX, AVX512F
+TEXT ·row2xAVX512(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    step+24(FP), BX
+	MOVQ    panel+32(FP), SI
+	MOVQ    c+40(FP), DI
+	SHLQ    $0x02, BX
+	SHLQ    $0x02, SI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+
+tap:
+	VBROADCASTSS (CX), Z4
+	VFMADD231PS  (DX), Z4, Z0
+	VFMADD231PS  64(DX), Z4, Z1
+	VFMADD231PS  (DX)(SI*1), Z4, Z2
+	VFMADD231PS  64(DX)(SI*1), Z4, Z3
+	ADDQ         $0x04, CX
+	ADDQ         BX, DX
+	DECQ         AX
+	JNZ          tap
+	VMOVUPS      Z0, (DI)
+	VMOVUPS      Z1, 64(DI)
+	VMOVUPS      Z2, 128(DI)
+	VMOVUPS      Z3, 192(DI)
+	VZEROUPPER
+	RET
+
+// func row3xAVX512(k int, a *float32, b *float32, step int, panel int, c *float32)
+// Requires: AVX, AVX512F
+TEXT ·row3xAVX512(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    step+24(FP), BX
+	MOVQ    panel+32(FP), SI
+	MOVQ    c+40(FP), DI
+	SHLQ    $0x02, BX
+	SHLQ    $0x02, SI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	VMOVUPS 256(DI), Z4
+	VMOVUPS 320(DI), Z5
+
+tap:
+	VBROADCASTSS (CX), Z6
+	VFMADD231PS  (DX), Z6, Z0
+	VFMADD231PS  64(DX), Z6, Z1
+	VFMADD231PS  (DX)(SI*1), Z6, Z2
+	VFMADD231PS  64(DX)(SI*1), Z6, Z3
+	VFMADD231PS  (DX)(SI*2), Z6, Z4
+	VFMADD231PS  64(DX)(SI*2), Z6, Z5
+	ADDQ         $0x04, CX
+	ADDQ         BX, DX
+	DECQ         AX
+	JNZ          tap
+	VMOVUPS      Z0, (DI)
+	VMOVUPS      Z1, 64(DI)
+	VMOVUPS      Z2, 128(DI)
+	VMOVUPS      Z3, 192(DI)
+	VMOVUPS      Z4, 256(DI)
+	VMOVUPS      Z5, 320(DI)
+	VZEROUPPER
+	RET
+
+// func row4xAVX512(k int, a *float32, b *float32, step int, panel int, c *float32)
+// Requires: AVX, AVX512F
+TEXT ·row4xAVX512(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    step+24(FP), BX
+	MOVQ    panel+32(FP), SI
+	MOVQ    c+40(FP), DI
+	SHLQ    $0x02, BX
+	SHLQ    $0x02, SI
+	LEAQ    (SI)(SI*2), R8
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	VMOVUPS 256(DI), Z4
+	VMOVUPS 320(DI), Z5
+	VMOVUPS 384(DI), Z6
+	VMOVUPS 448(DI), Z7
+
+tap:
+	VBROADCASTSS (CX), Z8
+	VFMADD231PS  (DX), Z8, Z0
+	VFMADD231PS  64(DX), Z8, Z1
+	VFMADD231PS  (DX)(SI*1), Z8, Z2
+	VFMADD231PS  64(DX)(SI*1), Z8, Z3
+	VFMADD231PS  (DX)(SI*2), Z8, Z4
+	VFMADD231PS  64(DX)(SI*2), Z8, Z5
+	VFMADD231PS  (DX)(R8*1), Z8, Z6
+	VFMADD231PS  64(DX)(R8*1), Z8, Z7
+	ADDQ         $0x04, CX
+	ADDQ         BX, DX
+	DECQ         AX
+	JNZ          tap
+	VMOVUPS      Z0, (DI)
+	VMOVUPS      Z1, 64(DI)
+	VMOVUPS      Z2, 128(DI)
+	VMOVUPS      Z3, 192(DI)
+	VMOVUPS      Z4, 256(DI)
+	VMOVUPS      Z5, 320(DI)
+	VMOVUPS      Z6, 384(DI)
+	VMOVUPS      Z7, 448(DI)
+	VZEROUPPER
+	RET
+
 // func pack1AVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·pack1AVX512(SB), NOSPLIT, $0-56
@@ -40350,6 +40495,1367 @@ vector:
 	JL      vector
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, (CX)
+	VZEROUPPER
+	RET
+
+// func windows1x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows1x16AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVAPS Z0, Z1
+
+tap:
+	MOVQ             (CX), SI
+	LEAQ             (DX)(SI*4), SI
+	LEAQ             (SI)(DI*1), R8
+	VMOVUPS          (BX), Z2
+	VFMADD231PS.BCST (SI), Z2, Z0
+	VFMADD231PS.BCST (R8), Z2, Z1
+	ADDQ             $0x08, CX
+	ADDQ             $+64, BX
+	DECQ             AX
+	JNZ              tap
+	MOVQ             out+56(FP), AX
+	MOVQ             next+64(FP), CX
+	VMOVUPS          Z0, (AX)
+	LEAQ             (AX)(CX*4), AX
+	VMOVUPS          Z1, (AX)
+	VZEROUPPER
+	RET
+
+// func windows1x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows1x32AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+
+tap:
+	MOVQ         (CX), SI
+	LEAQ         (DX)(SI*4), SI
+	LEAQ         (SI)(DI*1), R8
+	VMOVUPS      (BX), Z4
+	VMOVUPS      64(BX), Z5
+	VBROADCASTSS (SI), Z6
+	VFMADD231PS  Z6, Z4, Z0
+	VFMADD231PS  Z6, Z5, Z1
+	VBROADCASTSS (R8), Z6
+	VFMADD231PS  Z6, Z4, Z2
+	VFMADD231PS  Z6, Z5, Z3
+	ADDQ         $0x08, CX
+	ADDQ         $+128, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z3, 64(AX)
+	VZEROUPPER
+	RET
+
+// func windows2x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows2x16AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+
+tap:
+	MOVQ             (CX), R8
+	LEAQ             (DX)(R8*4), R8
+	LEAQ             (R8)(DI*1), R9
+	VMOVUPS          (BX), Z4
+	VFMADD231PS.BCST (R8), Z4, Z0
+	VFMADD231PS.BCST (R8)(SI*1), Z4, Z1
+	VFMADD231PS.BCST (R9), Z4, Z2
+	VFMADD231PS.BCST (R9)(SI*1), Z4, Z3
+	ADDQ             $0x08, CX
+	ADDQ             $+64, BX
+	DECQ             AX
+	JNZ              tap
+	MOVQ             out+56(FP), AX
+	MOVQ             next+64(FP), CX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	LEAQ             (AX)(CX*4), AX
+	VMOVUPS          Z2, (AX)
+	VMOVUPS          Z3, 64(AX)
+	VZEROUPPER
+	RET
+
+// func windows2x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows2x32AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+
+tap:
+	MOVQ         (CX), R8
+	LEAQ         (DX)(R8*4), R8
+	LEAQ         (R8)(DI*1), R9
+	VMOVUPS      (BX), Z8
+	VMOVUPS      64(BX), Z9
+	VBROADCASTSS (R8), Z10
+	VFMADD231PS  Z10, Z8, Z0
+	VFMADD231PS  Z10, Z9, Z1
+	VBROADCASTSS (R8)(SI*1), Z10
+	VFMADD231PS  Z10, Z8, Z2
+	VFMADD231PS  Z10, Z9, Z3
+	VBROADCASTSS (R9), Z10
+	VFMADD231PS  Z10, Z8, Z4
+	VFMADD231PS  Z10, Z9, Z5
+	VBROADCASTSS (R9)(SI*1), Z10
+	VFMADD231PS  Z10, Z8, Z6
+	VFMADD231PS  Z10, Z9, Z7
+	ADDQ         $0x08, CX
+	ADDQ         $+128, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	VMOVUPS      Z6, 128(AX)
+	VMOVUPS      Z7, 192(AX)
+	VZEROUPPER
+	RET
+
+// func windows3x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows3x16AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+
+tap:
+	MOVQ             (CX), R8
+	LEAQ             (DX)(R8*4), R8
+	LEAQ             (R8)(DI*1), R9
+	VMOVUPS          (BX), Z6
+	VFMADD231PS.BCST (R8), Z6, Z0
+	VFMADD231PS.BCST (R8)(SI*1), Z6, Z1
+	VFMADD231PS.BCST (R8)(SI*2), Z6, Z2
+	VFMADD231PS.BCST (R9), Z6, Z3
+	VFMADD231PS.BCST (R9)(SI*1), Z6, Z4
+	VFMADD231PS.BCST (R9)(SI*2), Z6, Z5
+	ADDQ             $0x08, CX
+	ADDQ             $+64, BX
+	DECQ             AX
+	JNZ              tap
+	MOVQ             out+56(FP), AX
+	MOVQ             next+64(FP), CX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	VMOVUPS          Z2, 128(AX)
+	LEAQ             (AX)(CX*4), AX
+	VMOVUPS          Z3, (AX)
+	VMOVUPS          Z4, 64(AX)
+	VMOVUPS          Z5, 128(AX)
+	VZEROUPPER
+	RET
+
+// func windows3x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows3x32AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+
+tap:
+	MOVQ         (CX), R8
+	LEAQ         (DX)(R8*4), R8
+	LEAQ         (R8)(DI*1), R9
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VBROADCASTSS (R8), Z14
+	VFMADD231PS  Z14, Z12, Z0
+	VFMADD231PS  Z14, Z13, Z1
+	VBROADCASTSS (R8)(SI*1), Z14
+	VFMADD231PS  Z14, Z12, Z2
+	VFMADD231PS  Z14, Z13, Z3
+	VBROADCASTSS (R8)(SI*2), Z14
+	VFMADD231PS  Z14, Z12, Z4
+	VFMADD231PS  Z14, Z13, Z5
+	VBROADCASTSS (R9), Z14
+	VFMADD231PS  Z14, Z12, Z6
+	VFMADD231PS  Z14, Z13, Z7
+	VBROADCASTSS (R9)(SI*1), Z14
+	VFMADD231PS  Z14, Z12, Z8
+	VFMADD231PS  Z14, Z13, Z9
+	VBROADCASTSS (R9)(SI*2), Z14
+	VFMADD231PS  Z14, Z12, Z10
+	VFMADD231PS  Z14, Z13, Z11
+	ADDQ         $0x08, CX
+	ADDQ         $+128, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z4, 256(AX)
+	VMOVUPS      Z5, 320(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z7, 64(AX)
+	VMOVUPS      Z8, 128(AX)
+	VMOVUPS      Z9, 192(AX)
+	VMOVUPS      Z10, 256(AX)
+	VMOVUPS      Z11, 320(AX)
+	VZEROUPPER
+	RET
+
+// func windows4x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows4x16AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	LEAQ    (SI)(SI*2), R8
+
+tap:
+	MOVQ             (CX), R9
+	LEAQ             (DX)(R9*4), R9
+	LEAQ             (R9)(DI*1), R10
+	VMOVUPS          (BX), Z8
+	VFMADD231PS.BCST (R9), Z8, Z0
+	VFMADD231PS.BCST (R9)(SI*1), Z8, Z1
+	VFMADD231PS.BCST (R9)(SI*2), Z8, Z2
+	VFMADD231PS.BCST (R9)(R8*1), Z8, Z3
+	VFMADD231PS.BCST (R10), Z8, Z4
+	VFMADD231PS.BCST (R10)(SI*1), Z8, Z5
+	VFMADD231PS.BCST (R10)(SI*2), Z8, Z6
+	VFMADD231PS.BCST (R10)(R8*1), Z8, Z7
+	ADDQ             $0x08, CX
+	ADDQ             $+64, BX
+	DECQ             AX
+	JNZ              tap
+	MOVQ             out+56(FP), AX
+	MOVQ             next+64(FP), CX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	VMOVUPS          Z2, 128(AX)
+	VMOVUPS          Z3, 192(AX)
+	LEAQ             (AX)(CX*4), AX
+	VMOVUPS          Z4, (AX)
+	VMOVUPS          Z5, 64(AX)
+	VMOVUPS          Z6, 128(AX)
+	VMOVUPS          Z7, 192(AX)
+	VZEROUPPER
+	RET
+
+// func windows4x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows4x32AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	LEAQ    (SI)(SI*2), R8
+
+tap:
+	MOVQ         (CX), R9
+	LEAQ         (DX)(R9*4), R9
+	LEAQ         (R9)(DI*1), R10
+	VMOVUPS      (BX), Z16
+	VMOVUPS      64(BX), Z17
+	VBROADCASTSS (R9), Z18
+	VFMADD231PS  Z18, Z16, Z0
+	VFMADD231PS  Z18, Z17, Z1
+	VBROADCASTSS (R9)(SI*1), Z18
+	VFMADD231PS  Z18, Z16, Z2
+	VFMADD231PS  Z18, Z17, Z3
+	VBROADCASTSS (R9)(SI*2), Z18
+	VFMADD231PS  Z18, Z16, Z4
+	VFMADD231PS  Z18, Z17, Z5
+	VBROADCASTSS (R9)(R8*1), Z18
+	VFMADD231PS  Z18, Z16, Z6
+	VFMADD231PS  Z18, Z17, Z7
+	VBROADCASTSS (R10), Z18
+	VFMADD231PS  Z18, Z16, Z8
+	VFMADD231PS  Z18, Z17, Z9
+	VBROADCASTSS (R10)(SI*1), Z18
+	VFMADD231PS  Z18, Z16, Z10
+	VFMADD231PS  Z18, Z17, Z11
+	VBROADCASTSS (R10)(SI*2), Z18
+	VFMADD231PS  Z18, Z16, Z12
+	VFMADD231PS  Z18, Z17, Z13
+	VBROADCASTSS (R10)(R8*1), Z18
+	VFMADD231PS  Z18, Z16, Z14
+	VFMADD231PS  Z18, Z17, Z15
+	ADDQ         $0x08, CX
+	ADDQ         $+128, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z4, 256(AX)
+	VMOVUPS      Z5, 320(AX)
+	VMOVUPS      Z6, 384(AX)
+	VMOVUPS      Z7, 448(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      Z11, 192(AX)
+	VMOVUPS      Z12, 256(AX)
+	VMOVUPS      Z13, 320(AX)
+	VMOVUPS      Z14, 384(AX)
+	VMOVUPS      Z15, 448(AX)
+	VZEROUPPER
+	RET
+
+// func windows5x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows5x16AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	LEAQ    (SI)(SI*2), R8
+
+tap:
+	MOVQ             (CX), R9
+	LEAQ             (DX)(R9*4), R9
+	LEAQ             (R9)(DI*1), R10
+	VMOVUPS          (BX), Z10
+	VFMADD231PS.BCST (R9), Z10, Z0
+	VFMADD231PS.BCST (R9)(SI*1), Z10, Z1
+	VFMADD231PS.BCST (R9)(SI*2), Z10, Z2
+	VFMADD231PS.BCST (R9)(R8*1), Z10, Z3
+	VFMADD231PS.BCST (R9)(SI*4), Z10, Z4
+	VFMADD231PS.BCST (R10), Z10, Z5
+	VFMADD231PS.BCST (R10)(SI*1), Z10, Z6
+	VFMADD231PS.BCST (R10)(SI*2), Z10, Z7
+	VFMADD231PS.BCST (R10)(R8*1), Z10, Z8
+	VFMADD231PS.BCST (R10)(SI*4), Z10, Z9
+	ADDQ             $0x08, CX
+	ADDQ             $+64, BX
+	DECQ             AX
+	JNZ              tap
+	MOVQ             out+56(FP), AX
+	MOVQ             next+64(FP), CX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	VMOVUPS          Z2, 128(AX)
+	VMOVUPS          Z3, 192(AX)
+	VMOVUPS          Z4, 256(AX)
+	LEAQ             (AX)(CX*4), AX
+	VMOVUPS          Z5, (AX)
+	VMOVUPS          Z6, 64(AX)
+	VMOVUPS          Z7, 128(AX)
+	VMOVUPS          Z8, 192(AX)
+	VMOVUPS          Z9, 256(AX)
+	VZEROUPPER
+	RET
+
+// func windows5x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows5x32AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	LEAQ    (SI)(SI*2), R8
+
+tap:
+	MOVQ         (CX), R9
+	LEAQ         (DX)(R9*4), R9
+	LEAQ         (R9)(DI*1), R10
+	VMOVUPS      (BX), Z20
+	VMOVUPS      64(BX), Z21
+	VBROADCASTSS (R9), Z22
+	VFMADD231PS  Z22, Z20, Z0
+	VFMADD231PS  Z22, Z21, Z1
+	VBROADCASTSS (R9)(SI*1), Z22
+	VFMADD231PS  Z22, Z20, Z2
+	VFMADD231PS  Z22, Z21, Z3
+	VBROADCASTSS (R9)(SI*2), Z22
+	VFMADD231PS  Z22, Z20, Z4
+	VFMADD231PS  Z22, Z21, Z5
+	VBROADCASTSS (R9)(R8*1), Z22
+	VFMADD231PS  Z22, Z20, Z6
+	VFMADD231PS  Z22, Z21, Z7
+	VBROADCASTSS (R9)(SI*4), Z22
+	VFMADD231PS  Z22, Z20, Z8
+	VFMADD231PS  Z22, Z21, Z9
+	VBROADCASTSS (R10), Z22
+	VFMADD231PS  Z22, Z20, Z10
+	VFMADD231PS  Z22, Z21, Z11
+	VBROADCASTSS (R10)(SI*1), Z22
+	VFMADD231PS  Z22, Z20, Z12
+	VFMADD231PS  Z22, Z21, Z13
+	VBROADCASTSS (R10)(SI*2), Z22
+	VFMADD231PS  Z22, Z20, Z14
+	VFMADD231PS  Z22, Z21, Z15
+	VBROADCASTSS (R10)(R8*1), Z22
+	VFMADD231PS  Z22, Z20, Z16
+	VFMADD231PS  Z22, Z21, Z17
+	VBROADCASTSS (R10)(SI*4), Z22
+	VFMADD231PS  Z22, Z20, Z18
+	VFMADD231PS  Z22, Z21, Z19
+	ADDQ         $0x08, CX
+	ADDQ         $+128, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z4, 256(AX)
+	VMOVUPS      Z5, 320(AX)
+	VMOVUPS      Z6, 384(AX)
+	VMOVUPS      Z7, 448(AX)
+	VMOVUPS      Z8, 512(AX)
+	VMOVUPS      Z9, 576(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Z10, (AX)
+	VMOVUPS      Z11, 64(AX)
+	VMOVUPS      Z12, 128(AX)
+	VMOVUPS      Z13, 192(AX)
+	VMOVUPS      Z14, 256(AX)
+	VMOVUPS      Z15, 320(AX)
+	VMOVUPS      Z16, 384(AX)
+	VMOVUPS      Z17, 448(AX)
+	VMOVUPS      Z18, 512(AX)
+	VMOVUPS      Z19, 576(AX)
+	VZEROUPPER
+	RET
+
+// func windows6x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows6x16AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	LEAQ    (SI)(SI*2), R8
+	LEAQ    (R8)(SI*2), R9
+
+tap:
+	MOVQ             (CX), R10
+	LEAQ             (DX)(R10*4), R10
+	LEAQ             (R10)(DI*1), R11
+	VMOVUPS          (BX), Z12
+	VFMADD231PS.BCST (R10), Z12, Z0
+	VFMADD231PS.BCST (R10)(SI*1), Z12, Z1
+	VFMADD231PS.BCST (R10)(SI*2), Z12, Z2
+	VFMADD231PS.BCST (R10)(R8*1), Z12, Z3
+	VFMADD231PS.BCST (R10)(SI*4), Z12, Z4
+	VFMADD231PS.BCST (R10)(R9*1), Z12, Z5
+	VFMADD231PS.BCST (R11), Z12, Z6
+	VFMADD231PS.BCST (R11)(SI*1), Z12, Z7
+	VFMADD231PS.BCST (R11)(SI*2), Z12, Z8
+	VFMADD231PS.BCST (R11)(R8*1), Z12, Z9
+	VFMADD231PS.BCST (R11)(SI*4), Z12, Z10
+	VFMADD231PS.BCST (R11)(R9*1), Z12, Z11
+	ADDQ             $0x08, CX
+	ADDQ             $+64, BX
+	DECQ             AX
+	JNZ              tap
+	MOVQ             out+56(FP), AX
+	MOVQ             next+64(FP), CX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	VMOVUPS          Z2, 128(AX)
+	VMOVUPS          Z3, 192(AX)
+	VMOVUPS          Z4, 256(AX)
+	VMOVUPS          Z5, 320(AX)
+	LEAQ             (AX)(CX*4), AX
+	VMOVUPS          Z6, (AX)
+	VMOVUPS          Z7, 64(AX)
+	VMOVUPS          Z8, 128(AX)
+	VMOVUPS          Z9, 192(AX)
+	VMOVUPS          Z10, 256(AX)
+	VMOVUPS          Z11, 320(AX)
+	VZEROUPPER
+	RET
+
+// func windows6x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows6x32AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
+	LEAQ    (SI)(SI*2), R8
+	LEAQ    (R8)(SI*2), R9
+
+tap:
+	MOVQ         (CX), R10
+	LEAQ         (DX)(R10*4), R10
+	LEAQ         (R10)(DI*1), R11
+	VMOVUPS      (BX), Z24
+	VMOVUPS      64(BX), Z25
+	VBROADCASTSS (R10), Z26
+	VFMADD231PS  Z26, Z24, Z0
+	VFMADD231PS  Z26, Z25, Z1
+	VBROADCASTSS (R10)(SI*1), Z26
+	VFMADD231PS  Z26, Z24, Z2
+	VFMADD231PS  Z26, Z25, Z3
+	VBROADCASTSS (R10)(SI*2), Z26
+	VFMADD231PS  Z26, Z24, Z4
+	VFMADD231PS  Z26, Z25, Z5
+	VBROADCASTSS (R10)(R8*1), Z26
+	VFMADD231PS  Z26, Z24, Z6
+	VFMADD231PS  Z26, Z25, Z7
+	VBROADCASTSS (R10)(SI*4), Z26
+	VFMADD231PS  Z26, Z24, Z8
+	VFMADD231PS  Z26, Z25, Z9
+	VBROADCASTSS (R10)(R9*1), Z26
+	VFMADD231PS  Z26, Z24, Z10
+	VFMADD231PS  Z26, Z25, Z11
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z26, Z24, Z12
+	VFMADD231PS  Z26, Z25, Z13
+	VBROADCASTSS (R11)(SI*1), Z26
+	VFMADD231PS  Z26, Z24, Z14
+	VFMADD231PS  Z26, Z25, Z15
+	VBROADCASTSS (R11)(SI*2), Z26
+	VFMADD231PS  Z26, Z24, Z16
+	VFMADD231PS  Z26, Z25, Z17
+	VBROADCASTSS (R11)(R8*1), Z26
+	VFMADD231PS  Z26, Z24, Z18
+	VFMADD231PS  Z26, Z25, Z19
+	VBROADCASTSS (R11)(SI*4), Z26
+	VFMADD231PS  Z26, Z24, Z20
+	VFMADD231PS  Z26, Z25, Z21
+	VBROADCASTSS (R11)(R9*1), Z26
+	VFMADD231PS  Z26, Z24, Z22
+	VFMADD231PS  Z26, Z25, Z23
+	ADDQ         $0x08, CX
+	ADDQ         $+128, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z4, 256(AX)
+	VMOVUPS      Z5, 320(AX)
+	VMOVUPS      Z6, 384(AX)
+	VMOVUPS      Z7, 448(AX)
+	VMOVUPS      Z8, 512(AX)
+	VMOVUPS      Z9, 576(AX)
+	VMOVUPS      Z10, 640(AX)
+	VMOVUPS      Z11, 704(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z13, 64(AX)
+	VMOVUPS      Z14, 128(AX)
+	VMOVUPS      Z15, 192(AX)
+	VMOVUPS      Z16, 256(AX)
+	VMOVUPS      Z17, 320(AX)
+	VMOVUPS      Z18, 384(AX)
+	VMOVUPS      Z19, 448(AX)
+	VMOVUPS      Z20, 512(AX)
+	VMOVUPS      Z21, 576(AX)
+	VMOVUPS      Z22, 640(AX)
+	VMOVUPS      Z23, 704(AX)
+	VZEROUPPER
+	RET
+
+// func windows7x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows7x16AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	LEAQ    (SI)(SI*2), R8
+	LEAQ    (R8)(SI*2), R9
+
+tap:
+	MOVQ             (CX), R10
+	LEAQ             (DX)(R10*4), R10
+	LEAQ             (R10)(DI*1), R11
+	VMOVUPS          (BX), Z14
+	VFMADD231PS.BCST (R10), Z14, Z0
+	VFMADD231PS.BCST (R10)(SI*1), Z14, Z1
+	VFMADD231PS.BCST (R10)(SI*2), Z14, Z2
+	VFMADD231PS.BCST (R10)(R8*1), Z14, Z3
+	VFMADD231PS.BCST (R10)(SI*4), Z14, Z4
+	VFMADD231PS.BCST (R10)(R9*1), Z14, Z5
+	VFMADD231PS.BCST (R10)(R8*2), Z14, Z6
+	VFMADD231PS.BCST (R11), Z14, Z7
+	VFMADD231PS.BCST (R11)(SI*1), Z14, Z8
+	VFMADD231PS.BCST (R11)(SI*2), Z14, Z9
+	VFMADD231PS.BCST (R11)(R8*1), Z14, Z10
+	VFMADD231PS.BCST (R11)(SI*4), Z14, Z11
+	VFMADD231PS.BCST (R11)(R9*1), Z14, Z12
+	VFMADD231PS.BCST (R11)(R8*2), Z14, Z13
+	ADDQ             $0x08, CX
+	ADDQ             $+64, BX
+	DECQ             AX
+	JNZ              tap
+	MOVQ             out+56(FP), AX
+	MOVQ             next+64(FP), CX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	VMOVUPS          Z2, 128(AX)
+	VMOVUPS          Z3, 192(AX)
+	VMOVUPS          Z4, 256(AX)
+	VMOVUPS          Z5, 320(AX)
+	VMOVUPS          Z6, 384(AX)
+	LEAQ             (AX)(CX*4), AX
+	VMOVUPS          Z7, (AX)
+	VMOVUPS          Z8, 64(AX)
+	VMOVUPS          Z9, 128(AX)
+	VMOVUPS          Z10, 192(AX)
+	VMOVUPS          Z11, 256(AX)
+	VMOVUPS          Z12, 320(AX)
+	VMOVUPS          Z13, 384(AX)
+	VZEROUPPER
+	RET
+
+// func windows7x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, AVX512F
+TEXT ·windows7x32AVX512(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
+	VMOVAPS Z0, Z24
+	VMOVAPS Z1, Z25
+	VMOVAPS Z0, Z26
+	VMOVAPS Z1, Z27
+	LEAQ    (SI)(SI*2), R8
+	LEAQ    (R8)(SI*2), R9
+
+tap:
+	MOVQ         (CX), R10
+	LEAQ         (DX)(R10*4), R10
+	LEAQ         (R10)(DI*1), R11
+	VMOVUPS      (BX), Z28
+	VMOVUPS      64(BX), Z29
+	VBROADCASTSS (R10), Z30
+	VFMADD231PS  Z30, Z28, Z0
+	VFMADD231PS  Z30, Z29, Z1
+	VBROADCASTSS (R10)(SI*1), Z30
+	VFMADD231PS  Z30, Z28, Z2
+	VFMADD231PS  Z30, Z29, Z3
+	VBROADCASTSS (R10)(SI*2), Z30
+	VFMADD231PS  Z30, Z28, Z4
+	VFMADD231PS  Z30, Z29, Z5
+	VBROADCASTSS (R10)(R8*1), Z30
+	VFMADD231PS  Z30, Z28, Z6
+	VFMADD231PS  Z30, Z29, Z7
+	VBROADCASTSS (R10)(SI*4), Z30
+	VFMADD231PS  Z30, Z28, Z8
+	VFMADD231PS  Z30, Z29, Z9
+	VBROADCASTSS (R10)(R9*1), Z30
+	VFMADD231PS  Z30, Z28, Z10
+	VFMADD231PS  Z30, Z29, Z11
+	VBROADCASTSS (R10)(R8*2), Z30
+	VFMADD231PS  Z30, Z28, Z12
+	VFMADD231PS  Z30, Z29, Z13
+	VBROADCASTSS (R11), Z30
+	VFMADD231PS  Z30, Z28, Z14
+	VFMADD231PS  Z30, Z29, Z15
+	VBROADCASTSS (R11)(SI*1), Z30
+	VFMADD231PS  Z30, Z28, Z16
+	VFMADD231PS  Z30, Z29, Z17
+	VBROADCASTSS (R11)(SI*2), Z30
+	VFMADD231PS  Z30, Z28, Z18
+	VFMADD231PS  Z30, Z29, Z19
+	VBROADCASTSS (R11)(R8*1), Z30
+	VFMADD231PS  Z30, Z28, Z20
+	VFMADD231PS  Z30, Z29, Z21
+	VBROADCASTSS (R11)(SI*4), Z30
+	VFMADD231PS  Z30, Z28, Z22
+	VFMADD231PS  Z30, Z29, Z23
+	VBROADCASTSS (R11)(R9*1), Z30
+	VFMADD231PS  Z30, Z28, Z24
+	VFMADD231PS  Z30, Z29, Z25
+	VBROADCASTSS (R11)(R8*2), Z30
+	VFMADD231PS  Z30, Z28, Z26
+	VFMADD231PS  Z30, Z29, Z27
+	ADDQ         $0x08, CX
+	ADDQ         $+128, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z4, 256(AX)
+	VMOVUPS      Z5, 320(AX)
+	VMOVUPS      Z6, 384(AX)
+	VMOVUPS      Z7, 448(AX)
+	VMOVUPS      Z8, 512(AX)
+	VMOVUPS      Z9, 576(AX)
+	VMOVUPS      Z10, 640(AX)
+	VMOVUPS      Z11, 704(AX)
+	VMOVUPS      Z12, 768(AX)
+	VMOVUPS      Z13, 832(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Z14, (AX)
+	VMOVUPS      Z15, 64(AX)
+	VMOVUPS      Z16, 128(AX)
+	VMOVUPS      Z17, 192(AX)
+	VMOVUPS      Z18, 256(AX)
+	VMOVUPS      Z19, 320(AX)
+	VMOVUPS      Z20, 384(AX)
+	VMOVUPS      Z21, 448(AX)
+	VMOVUPS      Z22, 512(AX)
+	VMOVUPS      Z23, 576(AX)
+	VMOVUPS      Z24, 640(AX)
+	VMOVUPS      Z25, 704(AX)
+	VMOVUPS      Z26, 768(AX)
+	VMOVUPS      Z27, 832(AX)
+	VZEROUPPER
+	RET
+
+// func weightTapsAVX512(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
+// Requires: AVX, AVX512F
+TEXT ·weightTapsAVX512(SB), NOSPLIT, $0-52
+	MOVQ         k+0(FP), AX
+	MOVQ         taps+8(FP), CX
+	MOVQ         x+24(FP), DX
+	MOVQ         out+32(FP), BX
+	MOVQ         n+40(FP), SI
+	MOVQ         w+16(FP), DI
+	VBROADCASTSS start+48(FP), Z8
+
+by8:
+	CMPQ    SI, $0x00000080
+	JL      end8
+	VMOVAPS Z8, Z0
+	VMOVAPS Z8, Z1
+	VMOVAPS Z8, Z2
+	VMOVAPS Z8, Z3
+	VMOVAPS Z8, Z4
+	VMOVAPS Z8, Z5
+	VMOVAPS Z8, Z6
+	VMOVAPS Z8, Z7
+	MOVQ    AX, R9
+	MOVQ    CX, R8
+	MOVQ    DI, R10
+
+tapby8:
+	MOVQ         (R8), R11
+	LEAQ         (DX)(R11*4), R11
+	VBROADCASTSS (R10), Z9
+	ADDQ         $0x04, R10
+	VFMADD231PS  (R11), Z9, Z0
+	VFMADD231PS  64(R11), Z9, Z1
+	VFMADD231PS  128(R11), Z9, Z2
+	VFMADD231PS  192(R11), Z9, Z3
+	VFMADD231PS  256(R11), Z9, Z4
+	VFMADD231PS  320(R11), Z9, Z5
+	VFMADD231PS  384(R11), Z9, Z6
+	VFMADD231PS  448(R11), Z9, Z7
+	ADDQ         $0x08, R8
+	DECQ         R9
+	JNZ          tapby8
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, 64(BX)
+	VMOVUPS      Z2, 128(BX)
+	VMOVUPS      Z3, 192(BX)
+	VMOVUPS      Z4, 256(BX)
+	VMOVUPS      Z5, 320(BX)
+	VMOVUPS      Z6, 384(BX)
+	VMOVUPS      Z7, 448(BX)
+	ADDQ         $+512, DX
+	ADDQ         $+512, BX
+	SUBQ         $+128, SI
+	JMP          by8
+
+end8:
+by4:
+	CMPQ    SI, $0x00000040
+	JL      end4
+	VMOVAPS Z8, Z0
+	VMOVAPS Z8, Z1
+	VMOVAPS Z8, Z2
+	VMOVAPS Z8, Z3
+	MOVQ    AX, R9
+	MOVQ    CX, R8
+	MOVQ    DI, R10
+
+tapby4:
+	MOVQ         (R8), R11
+	LEAQ         (DX)(R11*4), R11
+	VBROADCASTSS (R10), Z9
+	ADDQ         $0x04, R10
+	VFMADD231PS  (R11), Z9, Z0
+	VFMADD231PS  64(R11), Z9, Z1
+	VFMADD231PS  128(R11), Z9, Z2
+	VFMADD231PS  192(R11), Z9, Z3
+	ADDQ         $0x08, R8
+	DECQ         R9
+	JNZ          tapby4
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, 64(BX)
+	VMOVUPS      Z2, 128(BX)
+	VMOVUPS      Z3, 192(BX)
+	ADDQ         $+256, DX
+	ADDQ         $+256, BX
+	SUBQ         $+64, SI
+	JMP          by4
+
+end4:
+by1:
+	CMPQ    SI, $0x00000010
+	JL      end1
+	VMOVAPS Z8, Z0
+	MOVQ    AX, R9
+	MOVQ    CX, R8
+	MOVQ    DI, R10
+
+tapby1:
+	MOVQ         (R8), R11
+	LEAQ         (DX)(R11*4), R11
+	VBROADCASTSS (R10), Z9
+	ADDQ         $0x04, R10
+	VFMADD231PS  (R11), Z9, Z0
+	ADDQ         $0x08, R8
+	DECQ         R9
+	JNZ          tapby1
+	VMOVUPS      Z0, (BX)
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	SUBQ         $+16, SI
+	JMP          by1
+
+end1:
+	VZEROUPPER
+	RET
+
+// func maxTapsAVX512(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
+// Requires: AVX, AVX512F
+TEXT ·maxTapsAVX512(SB), NOSPLIT, $0-52
+	MOVQ         k+0(FP), AX
+	MOVQ         taps+8(FP), CX
+	MOVQ         x+24(FP), DX
+	MOVQ         out+32(FP), BX
+	MOVQ         n+40(FP), SI
+	VBROADCASTSS start+48(FP), Z8
+
+by8:
+	CMPQ    SI, $0x00000080
+	JL      end8
+	VMOVAPS Z8, Z0
+	VMOVAPS Z8, Z1
+	VMOVAPS Z8, Z2
+	VMOVAPS Z8, Z3
+	VMOVAPS Z8, Z4
+	VMOVAPS Z8, Z5
+	VMOVAPS Z8, Z6
+	VMOVAPS Z8, Z7
+	MOVQ    AX, R8
+	MOVQ    CX, DI
+
+tapby8:
+	MOVQ    (DI), R9
+	LEAQ    (DX)(R9*4), R9
+	VMOVUPS (R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z0, Z10, Z0
+	VMOVAPS Z10, K1, Z0
+	VMOVUPS 64(R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z1, Z10, Z1
+	VMOVAPS Z10, K1, Z1
+	VMOVUPS 128(R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z2, Z10, Z2
+	VMOVAPS Z10, K1, Z2
+	VMOVUPS 192(R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z3, Z10, Z3
+	VMOVAPS Z10, K1, Z3
+	VMOVUPS 256(R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z4, Z10, Z4
+	VMOVAPS Z10, K1, Z4
+	VMOVUPS 320(R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z5, Z10, Z5
+	VMOVAPS Z10, K1, Z5
+	VMOVUPS 384(R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z6, Z10, Z6
+	VMOVAPS Z10, K1, Z6
+	VMOVUPS 448(R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z7, Z10, Z7
+	VMOVAPS Z10, K1, Z7
+	ADDQ    $0x08, DI
+	DECQ    R8
+	JNZ     tapby8
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	ADDQ    $+512, DX
+	ADDQ    $+512, BX
+	SUBQ    $+128, SI
+	JMP     by8
+
+end8:
+by4:
+	CMPQ    SI, $0x00000040
+	JL      end4
+	VMOVAPS Z8, Z0
+	VMOVAPS Z8, Z1
+	VMOVAPS Z8, Z2
+	VMOVAPS Z8, Z3
+	MOVQ    AX, R8
+	MOVQ    CX, DI
+
+tapby4:
+	MOVQ    (DI), R9
+	LEAQ    (DX)(R9*4), R9
+	VMOVUPS (R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z0, Z10, Z0
+	VMOVAPS Z10, K1, Z0
+	VMOVUPS 64(R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z1, Z10, Z1
+	VMOVAPS Z10, K1, Z1
+	VMOVUPS 128(R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z2, Z10, Z2
+	VMOVAPS Z10, K1, Z2
+	VMOVUPS 192(R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z3, Z10, Z3
+	VMOVAPS Z10, K1, Z3
+	ADDQ    $0x08, DI
+	DECQ    R8
+	JNZ     tapby4
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+64, SI
+	JMP     by4
+
+end4:
+by1:
+	CMPQ    SI, $0x00000010
+	JL      end1
+	VMOVAPS Z8, Z0
+	MOVQ    AX, R8
+	MOVQ    CX, DI
+
+tapby1:
+	MOVQ    (DI), R9
+	LEAQ    (DX)(R9*4), R9
+	VMOVUPS (R9), Z10
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMAXPS  Z0, Z10, Z0
+	VMOVAPS Z10, K1, Z0
+	ADDQ    $0x08, DI
+	DECQ    R8
+	JNZ     tapby1
+	VMOVUPS Z0, (BX)
+	ADDQ    $+64, DX
+	ADDQ    $+64, BX
+	SUBQ    $+16, SI
+	JMP     by1
+
+end1:
+	VZEROUPPER
+	RET
+
+// func meanTapsAVX512(k int, taps *int, x *float32, out *float32, counts *float64, n int)
+// Requires: AVX, AVX512F
+TEXT ·meanTapsAVX512(SB), NOSPLIT, $0-48
+	MOVQ k+0(FP), AX
+	MOVQ taps+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ out+24(FP), BX
+	MOVQ counts+32(FP), SI
+	MOVQ n+40(FP), DI
+
+by4:
+	CMPQ  DI, $0x00000020
+	JL    end4
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	MOVQ  AX, R9
+	MOVQ  CX, R8
+
+tapby4:
+	MOVQ      (R8), R10
+	LEAQ      (DX)(R10*4), R10
+	VCVTPS2PD (R10), Z4
+	VADDPD    Z4, Z0, Z0
+	VCVTPS2PD 32(R10), Z4
+	VADDPD    Z4, Z1, Z1
+	VCVTPS2PD 64(R10), Z4
+	VADDPD    Z4, Z2, Z2
+	VCVTPS2PD 96(R10), Z4
+	VADDPD    Z4, Z3, Z3
+	ADDQ      $0x08, R8
+	DECQ      R9
+	JNZ       tapby4
+	VDIVPD    (SI), Z0, Z0
+	VCVTPD2PS Z0, Y0
+	VMOVUPS   Y0, (BX)
+	VDIVPD    64(SI), Z1, Z1
+	VCVTPD2PS Z1, Y1
+	VMOVUPS   Y1, 32(BX)
+	VDIVPD    128(SI), Z2, Z2
+	VCVTPD2PS Z2, Y2
+	VMOVUPS   Y2, 64(BX)
+	VDIVPD    192(SI), Z3, Z3
+	VCVTPD2PS Z3, Y3
+	VMOVUPS   Y3, 96(BX)
+	ADDQ      $+128, DX
+	ADDQ      $+128, BX
+	ADDQ      $+256, SI
+	SUBQ      $+32, DI
+	JMP       by4
+
+end4:
+by1:
+	CMPQ  DI, $0x00000008
+	JL    end1
+	VPXOR X0, X0, X0
+	MOVQ  AX, R9
+	MOVQ  CX, R8
+
+tapby1:
+	MOVQ      (R8), R10
+	LEAQ      (DX)(R10*4), R10
+	VCVTPS2PD (R10), Z4
+	VADDPD    Z4, Z0, Z0
+	ADDQ      $0x08, R8
+	DECQ      R9
+	JNZ       tapby1
+	VDIVPD    (SI), Z0, Z0
+	VCVTPD2PS Z0, Y0
+	VMOVUPS   Y0, (BX)
+	ADDQ      $+32, DX
+	ADDQ      $+32, BX
+	ADDQ      $+64, SI
+	SUBQ      $+8, DI
+	JMP       by1
+
+end1:
+	VZEROUPPER
+	RET
+
+// func dealAVX512(even *float32, odd *float32, x *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·dealAVX512(SB), NOSPLIT, $0-32
+	MOVQ    even+0(FP), AX
+	MOVQ    odd+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), BX
+	VMOVUPS numbers<>+128(SB), Z3
+	VMOVUPS numbers<>+256(SB), Z4
+
+vector:
+	VMOVUPS   (DX), Z0
+	VMOVUPS   64(DX), Z1
+	VMOVAPS   Z0, Z2
+	VPERMT2PS Z1, Z3, Z2
+	VPERMT2PS Z1, Z4, Z0
+	VMOVUPS   Z2, (AX)
+	VMOVUPS   Z0, (CX)
+	ADDQ      $+128, DX
+	ADDQ      $+64, AX
+	ADDQ      $+64, CX
+	SUBQ      $+16, BX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func standardizeAVX512(v *float32, n int, mean float64, factor float64, bias float64)
+// Requires: AVX, AVX512F
+TEXT ·standardizeAVX512(SB), NOSPLIT, $0-40
+	MOVQ         v+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSD mean+16(FP), Z0
+	VBROADCASTSD factor+24(FP), Z1
+	VBROADCASTSD bias+32(FP), Z2
+
+vector:
+	VCVTPS2PD (AX), Z3
+	VSUBPD    Z0, Z3, Z3
+	VMULPD    Z1, Z3, Z3
+	VADDPD    Z2, Z3, Z3
+	VCVTPD2PS Z3, Y3
+	VMOVUPS   Y3, (AX)
+	ADDQ      $+32, AX
+	SUBQ      $+8, CX
+	JNZ       vector
 	VZEROUPPER
 	RET
 
@@ -41037,6 +42543,151 @@ product:
 	VZEROUPPER
 	RET
 
+// func row1xAVX2(k int, a *float32, b *float32, step int, panel int, c *float32)
+// Requires: AVX, FMA3
+TEXT ·row1xAVX2(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    step+24(FP), BX
+	MOVQ    panel+32(FP), SI
+	MOVQ    c+40(FP), DI
+	SHLQ    $0x02, BX
+	SHLQ    $0x02, SI
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+
+tap:
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  (DX), Y2, Y0
+	VFMADD231PS  32(DX), Y2, Y1
+	ADDQ         $0x04, CX
+	ADDQ         BX, DX
+	DECQ         AX
+	JNZ          tap
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      Y1, 32(DI)
+	VZEROUPPER
+	RET
+
+// func row2xAVX2(k int, a *float32, b *float32, step int, panel int, c *float32)
+// Requires: AVX, FMA3
+TEXT ·row2xAVX2(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    step+24(FP), BX
+	MOVQ    panel+32(FP), SI
+	MOVQ    c+40(FP), DI
+	SHLQ    $0x02, BX
+	SHLQ    $0x02, SI
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+
+tap:
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  (DX), Y4, Y0
+	VFMADD231PS  32(DX), Y4, Y1
+	VFMADD231PS  (DX)(SI*1), Y4, Y2
+	VFMADD231PS  32(DX)(SI*1), Y4, Y3
+	ADDQ         $0x04, CX
+	ADDQ         BX, DX
+	DECQ         AX
+	JNZ          tap
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      Y1, 32(DI)
+	VMOVUPS      Y2, 64(DI)
+	VMOVUPS      Y3, 96(DI)
+	VZEROUPPER
+	RET
+
+// func row3xAVX2(k int, a *float32, b *float32, step int, panel int, c *float32)
+// Requires: AVX, FMA3
+TEXT ·row3xAVX2(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    step+24(FP), BX
+	MOVQ    panel+32(FP), SI
+	MOVQ    c+40(FP), DI
+	SHLQ    $0x02, BX
+	SHLQ    $0x02, SI
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+
+tap:
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  (DX), Y6, Y0
+	VFMADD231PS  32(DX), Y6, Y1
+	VFMADD231PS  (DX)(SI*1), Y6, Y2
+	VFMADD231PS  32(DX)(SI*1), Y6, Y3
+	VFMADD231PS  (DX)(SI*2), Y6, Y4
+	VFMADD231PS  32(DX)(SI*2), Y6, Y5
+	ADDQ         $0x04, CX
+	ADDQ         BX, DX
+	DECQ         AX
+	JNZ          tap
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      Y1, 32(DI)
+	VMOVUPS      Y2, 64(DI)
+	VMOVUPS      Y3, 96(DI)
+	VMOVUPS      Y4, 128(DI)
+	VMOVUPS      Y5, 160(DI)
+	VZEROUPPER
+	RET
+
+// func row4xAVX2(k int, a *float32, b *float32, step int, panel int, c *float32)
+// Requires: AVX, FMA3
+TEXT ·row4xAVX2(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    step+24(FP), BX
+	MOVQ    panel+32(FP), SI
+	MOVQ    c+40(FP), DI
+	SHLQ    $0x02, BX
+	SHLQ    $0x02, SI
+	LEAQ    (SI)(SI*2), R8
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	VMOVUPS 192(DI), Y6
+	VMOVUPS 224(DI), Y7
+
+tap:
+	VBROADCASTSS (CX), Y8
+	VFMADD231PS  (DX), Y8, Y0
+	VFMADD231PS  32(DX), Y8, Y1
+	VFMADD231PS  (DX)(SI*1), Y8, Y2
+	VFMADD231PS  32(DX)(SI*1), Y8, Y3
+	VFMADD231PS  (DX)(SI*2), Y8, Y4
+	VFMADD231PS  32(DX)(SI*2), Y8, Y5
+	VFMADD231PS  (DX)(R8*1), Y8, Y6
+	VFMADD231PS  32(DX)(R8*1), Y8, Y7
+	ADDQ         $0x04, CX
+	ADDQ         BX, DX
+	DECQ         AX
+	JNZ          tap
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      Y1, 32(DI)
+	VMOVUPS      Y2, 64(DI)
+	VMOVUPS      Y3, 96(DI)
+	VMOVUPS      Y4, 128(DI)
+	VMOVUPS      Y5, 160(DI)
+	VMOVUPS      Y6, 192(DI)
+	VMOVUPS      Y7, 224(DI)
+	VZEROUPPER
+	RET
+
 // func pack1AVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
 // Requires: AVX, AVX2
 TEXT ·pack1AVX2(SB), NOSPLIT, $0-56
@@ -41699,6 +43350,698 @@ vector:
 	JL      vector
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, (CX)
+	VZEROUPPER
+	RET
+
+// func windows1x8AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, FMA3
+TEXT ·windows1x8AVX2(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), SI
+	VMOVUPS (SI), Y0
+	VMOVAPS Y0, Y1
+
+tap:
+	MOVQ         (CX), SI
+	LEAQ         (DX)(SI*4), SI
+	LEAQ         (SI)(DI*1), R8
+	VMOVUPS      (BX), Y2
+	VBROADCASTSS (SI), Y3
+	VFMADD231PS  Y3, Y2, Y0
+	VBROADCASTSS (R8), Y3
+	VFMADD231PS  Y3, Y2, Y1
+	ADDQ         $0x08, CX
+	ADDQ         $+32, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Y0, (AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Y1, (AX)
+	VZEROUPPER
+	RET
+
+// func windows1x16AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, FMA3
+TEXT ·windows1x16AVX2(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), SI
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+
+tap:
+	MOVQ         (CX), SI
+	LEAQ         (DX)(SI*4), SI
+	LEAQ         (SI)(DI*1), R8
+	VMOVUPS      (BX), Y4
+	VMOVUPS      32(BX), Y5
+	VBROADCASTSS (SI), Y6
+	VFMADD231PS  Y6, Y4, Y0
+	VFMADD231PS  Y6, Y5, Y1
+	VBROADCASTSS (R8), Y6
+	VFMADD231PS  Y6, Y4, Y2
+	VFMADD231PS  Y6, Y5, Y3
+	ADDQ         $0x08, CX
+	ADDQ         $+64, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func windows2x8AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, FMA3
+TEXT ·windows2x8AVX2(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+
+tap:
+	MOVQ         (CX), R8
+	LEAQ         (DX)(R8*4), R8
+	LEAQ         (R8)(DI*1), R9
+	VMOVUPS      (BX), Y4
+	VBROADCASTSS (R8), Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VBROADCASTSS (R8)(SI*1), Y5
+	VFMADD231PS  Y5, Y4, Y1
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y5, Y4, Y2
+	VBROADCASTSS (R9)(SI*1), Y5
+	VFMADD231PS  Y5, Y4, Y3
+	ADDQ         $0x08, CX
+	ADDQ         $+32, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func windows2x16AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, FMA3
+TEXT ·windows2x16AVX2(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Y0
+	VMOVUPS 32(R8), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+
+tap:
+	MOVQ         (CX), R8
+	LEAQ         (DX)(R8*4), R8
+	LEAQ         (R8)(DI*1), R9
+	VMOVUPS      (BX), Y8
+	VMOVUPS      32(BX), Y9
+	VBROADCASTSS (R8), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS (R8)(SI*1), Y10
+	VFMADD231PS  Y10, Y8, Y2
+	VFMADD231PS  Y10, Y9, Y3
+	VBROADCASTSS (R9), Y10
+	VFMADD231PS  Y10, Y8, Y4
+	VFMADD231PS  Y10, Y9, Y5
+	VBROADCASTSS (R9)(SI*1), Y10
+	VFMADD231PS  Y10, Y8, Y6
+	VFMADD231PS  Y10, Y9, Y7
+	ADDQ         $0x08, CX
+	ADDQ         $+64, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	VMOVUPS      Y6, 64(AX)
+	VMOVUPS      Y7, 96(AX)
+	VZEROUPPER
+	RET
+
+// func windows3x8AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, FMA3
+TEXT ·windows3x8AVX2(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+
+tap:
+	MOVQ         (CX), R8
+	LEAQ         (DX)(R8*4), R8
+	LEAQ         (R8)(DI*1), R9
+	VMOVUPS      (BX), Y6
+	VBROADCASTSS (R8), Y7
+	VFMADD231PS  Y7, Y6, Y0
+	VBROADCASTSS (R8)(SI*1), Y7
+	VFMADD231PS  Y7, Y6, Y1
+	VBROADCASTSS (R8)(SI*2), Y7
+	VFMADD231PS  Y7, Y6, Y2
+	VBROADCASTSS (R9), Y7
+	VFMADD231PS  Y7, Y6, Y3
+	VBROADCASTSS (R9)(SI*1), Y7
+	VFMADD231PS  Y7, Y6, Y4
+	VBROADCASTSS (R9)(SI*2), Y7
+	VFMADD231PS  Y7, Y6, Y5
+	ADDQ         $0x08, CX
+	ADDQ         $+32, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Y3, (AX)
+	VMOVUPS      Y4, 32(AX)
+	VMOVUPS      Y5, 64(AX)
+	VZEROUPPER
+	RET
+
+// func windows3x16AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+// Requires: AVX, FMA3
+TEXT ·windows3x16AVX2(SB), NOSPLIT, $0-72
+	MOVQ    k+0(FP), AX
+	MOVQ    taps+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    w+40(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    second+32(FP), DI
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    start+48(FP), R8
+	VMOVUPS (R8), Y0
+	VMOVUPS 32(R8), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y1, Y11
+
+tap:
+	MOVQ         (CX), R8
+	LEAQ         (DX)(R8*4), R8
+	LEAQ         (R8)(DI*1), R9
+	VMOVUPS      (BX), Y12
+	VMOVUPS      32(BX), Y13
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (R8)(SI*1), Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VFMADD231PS  Y14, Y13, Y3
+	VBROADCASTSS (R8)(SI*2), Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (R9), Y14
+	VFMADD231PS  Y14, Y12, Y6
+	VFMADD231PS  Y14, Y13, Y7
+	VBROADCASTSS (R9)(SI*1), Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VBROADCASTSS (R9)(SI*2), Y14
+	VFMADD231PS  Y14, Y12, Y10
+	VFMADD231PS  Y14, Y13, Y11
+	ADDQ         $0x08, CX
+	ADDQ         $+64, BX
+	DECQ         AX
+	JNZ          tap
+	MOVQ         out+56(FP), AX
+	MOVQ         next+64(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      Y9, 96(AX)
+	VMOVUPS      Y10, 128(AX)
+	VMOVUPS      Y11, 160(AX)
+	VZEROUPPER
+	RET
+
+// func weightTapsAVX2(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
+// Requires: AVX, FMA3
+TEXT ·weightTapsAVX2(SB), NOSPLIT, $0-52
+	MOVQ         k+0(FP), AX
+	MOVQ         taps+8(FP), CX
+	MOVQ         x+24(FP), DX
+	MOVQ         out+32(FP), BX
+	MOVQ         n+40(FP), SI
+	MOVQ         w+16(FP), DI
+	VBROADCASTSS start+48(FP), Y8
+
+by8:
+	CMPQ    SI, $0x00000040
+	JL      end8
+	VMOVAPS Y8, Y0
+	VMOVAPS Y8, Y1
+	VMOVAPS Y8, Y2
+	VMOVAPS Y8, Y3
+	VMOVAPS Y8, Y4
+	VMOVAPS Y8, Y5
+	VMOVAPS Y8, Y6
+	VMOVAPS Y8, Y7
+	MOVQ    AX, R9
+	MOVQ    CX, R8
+	MOVQ    DI, R10
+
+tapby8:
+	MOVQ         (R8), R11
+	LEAQ         (DX)(R11*4), R11
+	VBROADCASTSS (R10), Y9
+	ADDQ         $0x04, R10
+	VFMADD231PS  (R11), Y9, Y0
+	VFMADD231PS  32(R11), Y9, Y1
+	VFMADD231PS  64(R11), Y9, Y2
+	VFMADD231PS  96(R11), Y9, Y3
+	VFMADD231PS  128(R11), Y9, Y4
+	VFMADD231PS  160(R11), Y9, Y5
+	VFMADD231PS  192(R11), Y9, Y6
+	VFMADD231PS  224(R11), Y9, Y7
+	ADDQ         $0x08, R8
+	DECQ         R9
+	JNZ          tapby8
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, 32(BX)
+	VMOVUPS      Y2, 64(BX)
+	VMOVUPS      Y3, 96(BX)
+	VMOVUPS      Y4, 128(BX)
+	VMOVUPS      Y5, 160(BX)
+	VMOVUPS      Y6, 192(BX)
+	VMOVUPS      Y7, 224(BX)
+	ADDQ         $+256, DX
+	ADDQ         $+256, BX
+	SUBQ         $+64, SI
+	JMP          by8
+
+end8:
+by4:
+	CMPQ    SI, $0x00000020
+	JL      end4
+	VMOVAPS Y8, Y0
+	VMOVAPS Y8, Y1
+	VMOVAPS Y8, Y2
+	VMOVAPS Y8, Y3
+	MOVQ    AX, R9
+	MOVQ    CX, R8
+	MOVQ    DI, R10
+
+tapby4:
+	MOVQ         (R8), R11
+	LEAQ         (DX)(R11*4), R11
+	VBROADCASTSS (R10), Y9
+	ADDQ         $0x04, R10
+	VFMADD231PS  (R11), Y9, Y0
+	VFMADD231PS  32(R11), Y9, Y1
+	VFMADD231PS  64(R11), Y9, Y2
+	VFMADD231PS  96(R11), Y9, Y3
+	ADDQ         $0x08, R8
+	DECQ         R9
+	JNZ          tapby4
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, 32(BX)
+	VMOVUPS      Y2, 64(BX)
+	VMOVUPS      Y3, 96(BX)
+	ADDQ         $+128, DX
+	ADDQ         $+128, BX
+	SUBQ         $+32, SI
+	JMP          by4
+
+end4:
+by1:
+	CMPQ    SI, $0x00000008
+	JL      end1
+	VMOVAPS Y8, Y0
+	MOVQ    AX, R9
+	MOVQ    CX, R8
+	MOVQ    DI, R10
+
+tapby1:
+	MOVQ         (R8), R11
+	LEAQ         (DX)(R11*4), R11
+	VBROADCASTSS (R10), Y9
+	ADDQ         $0x04, R10
+	VFMADD231PS  (R11), Y9, Y0
+	ADDQ         $0x08, R8
+	DECQ         R9
+	JNZ          tapby1
+	VMOVUPS      Y0, (BX)
+	ADDQ         $+32, DX
+	ADDQ         $+32, BX
+	SUBQ         $+8, SI
+	JMP          by1
+
+end1:
+	VZEROUPPER
+	RET
+
+// func maxTapsAVX2(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
+// Requires: AVX
+TEXT ·maxTapsAVX2(SB), NOSPLIT, $0-52
+	MOVQ         k+0(FP), AX
+	MOVQ         taps+8(FP), CX
+	MOVQ         x+24(FP), DX
+	MOVQ         out+32(FP), BX
+	MOVQ         n+40(FP), SI
+	VBROADCASTSS start+48(FP), Y8
+
+by8:
+	CMPQ    SI, $0x00000040
+	JL      end8
+	VMOVAPS Y8, Y0
+	VMOVAPS Y8, Y1
+	VMOVAPS Y8, Y2
+	VMOVAPS Y8, Y3
+	VMOVAPS Y8, Y4
+	VMOVAPS Y8, Y5
+	VMOVAPS Y8, Y6
+	VMOVAPS Y8, Y7
+	MOVQ    AX, R8
+	MOVQ    CX, DI
+
+tapby8:
+	MOVQ      (DI), R9
+	LEAQ      (DX)(R9*4), R9
+	VMOVUPS   (R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y0, Y10, Y0
+	VBLENDVPS Y11, Y10, Y0, Y0
+	VMOVUPS   32(R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y1, Y10, Y1
+	VBLENDVPS Y11, Y10, Y1, Y1
+	VMOVUPS   64(R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y2, Y10, Y2
+	VBLENDVPS Y11, Y10, Y2, Y2
+	VMOVUPS   96(R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y3, Y10, Y3
+	VBLENDVPS Y11, Y10, Y3, Y3
+	VMOVUPS   128(R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y4, Y10, Y4
+	VBLENDVPS Y11, Y10, Y4, Y4
+	VMOVUPS   160(R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y5, Y10, Y5
+	VBLENDVPS Y11, Y10, Y5, Y5
+	VMOVUPS   192(R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y6, Y10, Y6
+	VBLENDVPS Y11, Y10, Y6, Y6
+	VMOVUPS   224(R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y7, Y10, Y7
+	VBLENDVPS Y11, Y10, Y7, Y7
+	ADDQ      $0x08, DI
+	DECQ      R8
+	JNZ       tapby8
+	VMOVUPS   Y0, (BX)
+	VMOVUPS   Y1, 32(BX)
+	VMOVUPS   Y2, 64(BX)
+	VMOVUPS   Y3, 96(BX)
+	VMOVUPS   Y4, 128(BX)
+	VMOVUPS   Y5, 160(BX)
+	VMOVUPS   Y6, 192(BX)
+	VMOVUPS   Y7, 224(BX)
+	ADDQ      $+256, DX
+	ADDQ      $+256, BX
+	SUBQ      $+64, SI
+	JMP       by8
+
+end8:
+by4:
+	CMPQ    SI, $0x00000020
+	JL      end4
+	VMOVAPS Y8, Y0
+	VMOVAPS Y8, Y1
+	VMOVAPS Y8, Y2
+	VMOVAPS Y8, Y3
+	MOVQ    AX, R8
+	MOVQ    CX, DI
+
+tapby4:
+	MOVQ      (DI), R9
+	LEAQ      (DX)(R9*4), R9
+	VMOVUPS   (R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y0, Y10, Y0
+	VBLENDVPS Y11, Y10, Y0, Y0
+	VMOVUPS   32(R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y1, Y10, Y1
+	VBLENDVPS Y11, Y10, Y1, Y1
+	VMOVUPS   64(R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y2, Y10, Y2
+	VBLENDVPS Y11, Y10, Y2, Y2
+	VMOVUPS   96(R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y3, Y10, Y3
+	VBLENDVPS Y11, Y10, Y3, Y3
+	ADDQ      $0x08, DI
+	DECQ      R8
+	JNZ       tapby4
+	VMOVUPS   Y0, (BX)
+	VMOVUPS   Y1, 32(BX)
+	VMOVUPS   Y2, 64(BX)
+	VMOVUPS   Y3, 96(BX)
+	ADDQ      $+128, DX
+	ADDQ      $+128, BX
+	SUBQ      $+32, SI
+	JMP       by4
+
+end4:
+by1:
+	CMPQ    SI, $0x00000008
+	JL      end1
+	VMOVAPS Y8, Y0
+	MOVQ    AX, R8
+	MOVQ    CX, DI
+
+tapby1:
+	MOVQ      (DI), R9
+	LEAQ      (DX)(R9*4), R9
+	VMOVUPS   (R9), Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VMAXPS    Y0, Y10, Y0
+	VBLENDVPS Y11, Y10, Y0, Y0
+	ADDQ      $0x08, DI
+	DECQ      R8
+	JNZ       tapby1
+	VMOVUPS   Y0, (BX)
+	ADDQ      $+32, DX
+	ADDQ      $+32, BX
+	SUBQ      $+8, SI
+	JMP       by1
+
+end1:
+	VZEROUPPER
+	RET
+
+// func meanTapsAVX2(k int, taps *int, x *float32, out *float32, counts *float64, n int)
+// Requires: AVX
+TEXT ·meanTapsAVX2(SB), NOSPLIT, $0-48
+	MOVQ k+0(FP), AX
+	MOVQ taps+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ out+24(FP), BX
+	MOVQ counts+32(FP), SI
+	MOVQ n+40(FP), DI
+
+by4:
+	CMPQ  DI, $0x00000010
+	JL    end4
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	MOVQ  AX, R9
+	MOVQ  CX, R8
+
+tapby4:
+	MOVQ       (R8), R10
+	LEAQ       (DX)(R10*4), R10
+	VCVTPS2PD  (R10), Y4
+	VADDPD     Y4, Y0, Y0
+	VCVTPS2PD  16(R10), Y4
+	VADDPD     Y4, Y1, Y1
+	VCVTPS2PD  32(R10), Y4
+	VADDPD     Y4, Y2, Y2
+	VCVTPS2PD  48(R10), Y4
+	VADDPD     Y4, Y3, Y3
+	ADDQ       $0x08, R8
+	DECQ       R9
+	JNZ        tapby4
+	VDIVPD     (SI), Y0, Y0
+	VCVTPD2PSY Y0, X0
+	VMOVUPS    X0, (BX)
+	VDIVPD     32(SI), Y1, Y1
+	VCVTPD2PSY Y1, X1
+	VMOVUPS    X1, 16(BX)
+	VDIVPD     64(SI), Y2, Y2
+	VCVTPD2PSY Y2, X2
+	VMOVUPS    X2, 32(BX)
+	VDIVPD     96(SI), Y3, Y3
+	VCVTPD2PSY Y3, X3
+	VMOVUPS    X3, 48(BX)
+	ADDQ       $+64, DX
+	ADDQ       $+64, BX
+	ADDQ       $+128, SI
+	SUBQ       $+16, DI
+	JMP        by4
+
+end4:
+by1:
+	CMPQ  DI, $0x00000004
+	JL    end1
+	VPXOR X0, X0, X0
+	MOVQ  AX, R9
+	MOVQ  CX, R8
+
+tapby1:
+	MOVQ       (R8), R10
+	LEAQ       (DX)(R10*4), R10
+	VCVTPS2PD  (R10), Y4
+	VADDPD     Y4, Y0, Y0
+	ADDQ       $0x08, R8
+	DECQ       R9
+	JNZ        tapby1
+	VDIVPD     (SI), Y0, Y0
+	VCVTPD2PSY Y0, X0
+	VMOVUPS    X0, (BX)
+	ADDQ       $+16, DX
+	ADDQ       $+16, BX
+	ADDQ       $+32, SI
+	SUBQ       $+4, DI
+	JMP        by1
+
+end1:
+	VZEROUPPER
+	RET
+
+// func dealAVX2(even *float32, odd *float32, x *float32, n int)
+// Requires: AVX, AVX2
+TEXT ·dealAVX2(SB), NOSPLIT, $0-32
+	MOVQ even+0(FP), AX
+	MOVQ odd+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ n+24(FP), BX
+
+vector:
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VSHUFPS $0x88, Y1, Y0, Y2
+	VSHUFPS $0xdd, Y1, Y0, Y0
+	VPERMPD $0xd8, Y2, Y2
+	VPERMPD $0xd8, Y0, Y0
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y0, (CX)
+	ADDQ    $+64, DX
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	SUBQ    $+8, BX
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func standardizeAVX2(v *float32, n int, mean float64, factor float64, bias float64)
+// Requires: AVX
+TEXT ·standardizeAVX2(SB), NOSPLIT, $0-40
+	MOVQ         v+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSD mean+16(FP), Y0
+	VBROADCASTSD factor+24(FP), Y1
+	VBROADCASTSD bias+32(FP), Y2
+
+vector:
+	VCVTPS2PD  (AX), Y3
+	VSUBPD     Y0, Y3, Y3
+	VMULPD     Y1, Y3, Y3
+	VADDPD     Y2, Y3, Y3
+	VCVTPD2PSY Y3, X3
+	VMOVUPS    X3, (AX)
+	ADDQ       $+16, AX
+	SUBQ       $+4, CX
+	JNZ        vector
 	VZEROUPPER
 	RET
 
@@ -49154,6 +51497,8576 @@ vector:
 	ADDQ      $0x08, SI
 	CMPQ      SI, CX
 	JL        vector
+	VZEROUPPER
+	RET
+
+// func expAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512F
+TEXT ·expAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ              DX, $0x10
+	JL                tail
+	VMOVUPS           (CX), Z0
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z1
+	VMAXPS            Z0, Z1, Z1
+	VBROADCASTSS      lanes42b20000<>+0(SB), Z0
+	VMINPS            Z1, Z0, Z1
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z0
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z1, Z0
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z0, Z0
+	VMOVAPS           Z1, Z1
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z0, Z1
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z0, Z1
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z2
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z1, Z2
+	VMULPS            Z1, Z1, Z3
+	VFMADD231PS       Z2, Z3, Z1
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z1, Z1
+	VSCALEFPS         Z0, Z1, Z1
+	VMOVUPS           Z1, (AX)
+	ADDQ              $0x40, CX
+	ADDQ              $0x40, AX
+	SUBQ              $0x10, DX
+	JMP               vector
+
+tail:
+	TESTQ             DX, DX
+	JZ                done
+	VMOVD             DX, X0
+	VPBROADCASTD      X0, Z0
+	VPCMPGTD          numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z         (CX), K1, Z0
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z1
+	VMAXPS            Z0, Z1, Z1
+	VBROADCASTSS      lanes42b20000<>+0(SB), Z0
+	VMINPS            Z1, Z0, Z1
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z0
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z1, Z0
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z0, Z0
+	VMOVAPS           Z1, Z1
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z0, Z1
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z0, Z1
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z2
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z1, Z2
+	VMULPS            Z1, Z1, Z3
+	VFMADD231PS       Z2, Z3, Z1
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z1, Z1
+	VSCALEFPS         Z0, Z1, Z1
+	VMOVUPS           Z1, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanesc2d00000<>+0(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+4(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+8(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+12(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+16(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+20(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+24(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+28(SB)/4, $0xc2d00000
+GLOBL lanesc2d00000<>(SB), RODATA|NOPTR, $32
+
+DATA lanes42b20000<>+0(SB)/4, $0x42b20000
+DATA lanes42b20000<>+4(SB)/4, $0x42b20000
+DATA lanes42b20000<>+8(SB)/4, $0x42b20000
+DATA lanes42b20000<>+12(SB)/4, $0x42b20000
+DATA lanes42b20000<>+16(SB)/4, $0x42b20000
+DATA lanes42b20000<>+20(SB)/4, $0x42b20000
+DATA lanes42b20000<>+24(SB)/4, $0x42b20000
+DATA lanes42b20000<>+28(SB)/4, $0x42b20000
+GLOBL lanes42b20000<>(SB), RODATA|NOPTR, $32
+
+DATA lanes4b400000<>+0(SB)/4, $0x4b400000
+DATA lanes4b400000<>+4(SB)/4, $0x4b400000
+DATA lanes4b400000<>+8(SB)/4, $0x4b400000
+DATA lanes4b400000<>+12(SB)/4, $0x4b400000
+DATA lanes4b400000<>+16(SB)/4, $0x4b400000
+DATA lanes4b400000<>+20(SB)/4, $0x4b400000
+DATA lanes4b400000<>+24(SB)/4, $0x4b400000
+DATA lanes4b400000<>+28(SB)/4, $0x4b400000
+GLOBL lanes4b400000<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3fb8aa3b<>+0(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+4(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+8(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+12(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+16(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+20(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+24(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+28(SB)/4, $0x3fb8aa3b
+GLOBL lanes3fb8aa3b<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3f317218<>+0(SB)/4, $0x3f317218
+DATA lanes3f317218<>+4(SB)/4, $0x3f317218
+DATA lanes3f317218<>+8(SB)/4, $0x3f317218
+DATA lanes3f317218<>+12(SB)/4, $0x3f317218
+DATA lanes3f317218<>+16(SB)/4, $0x3f317218
+DATA lanes3f317218<>+20(SB)/4, $0x3f317218
+DATA lanes3f317218<>+24(SB)/4, $0x3f317218
+DATA lanes3f317218<>+28(SB)/4, $0x3f317218
+GLOBL lanes3f317218<>(SB), RODATA|NOPTR, $32
+
+DATA lanesb102e308<>+0(SB)/4, $0xb102e308
+DATA lanesb102e308<>+4(SB)/4, $0xb102e308
+DATA lanesb102e308<>+8(SB)/4, $0xb102e308
+DATA lanesb102e308<>+12(SB)/4, $0xb102e308
+DATA lanesb102e308<>+16(SB)/4, $0xb102e308
+DATA lanesb102e308<>+20(SB)/4, $0xb102e308
+DATA lanesb102e308<>+24(SB)/4, $0xb102e308
+DATA lanesb102e308<>+28(SB)/4, $0xb102e308
+GLOBL lanesb102e308<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3ab6da74<>+0(SB)/4, $0x3ab6da74
+DATA lanes3ab6da74<>+4(SB)/4, $0x3ab6da74
+DATA lanes3ab6da74<>+8(SB)/4, $0x3ab6da74
+DATA lanes3ab6da74<>+12(SB)/4, $0x3ab6da74
+DATA lanes3ab6da74<>+16(SB)/4, $0x3ab6da74
+DATA lanes3ab6da74<>+20(SB)/4, $0x3ab6da74
+DATA lanes3ab6da74<>+24(SB)/4, $0x3ab6da74
+DATA lanes3ab6da74<>+28(SB)/4, $0x3ab6da74
+GLOBL lanes3ab6da74<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3c091def<>+0(SB)/4, $0x3c091def
+DATA lanes3c091def<>+4(SB)/4, $0x3c091def
+DATA lanes3c091def<>+8(SB)/4, $0x3c091def
+DATA lanes3c091def<>+12(SB)/4, $0x3c091def
+DATA lanes3c091def<>+16(SB)/4, $0x3c091def
+DATA lanes3c091def<>+20(SB)/4, $0x3c091def
+DATA lanes3c091def<>+24(SB)/4, $0x3c091def
+DATA lanes3c091def<>+28(SB)/4, $0x3c091def
+GLOBL lanes3c091def<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3d2aaa2f<>+0(SB)/4, $0x3d2aaa2f
+DATA lanes3d2aaa2f<>+4(SB)/4, $0x3d2aaa2f
+DATA lanes3d2aaa2f<>+8(SB)/4, $0x3d2aaa2f
+DATA lanes3d2aaa2f<>+12(SB)/4, $0x3d2aaa2f
+DATA lanes3d2aaa2f<>+16(SB)/4, $0x3d2aaa2f
+DATA lanes3d2aaa2f<>+20(SB)/4, $0x3d2aaa2f
+DATA lanes3d2aaa2f<>+24(SB)/4, $0x3d2aaa2f
+DATA lanes3d2aaa2f<>+28(SB)/4, $0x3d2aaa2f
+GLOBL lanes3d2aaa2f<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3e2aaa47<>+0(SB)/4, $0x3e2aaa47
+DATA lanes3e2aaa47<>+4(SB)/4, $0x3e2aaa47
+DATA lanes3e2aaa47<>+8(SB)/4, $0x3e2aaa47
+DATA lanes3e2aaa47<>+12(SB)/4, $0x3e2aaa47
+DATA lanes3e2aaa47<>+16(SB)/4, $0x3e2aaa47
+DATA lanes3e2aaa47<>+20(SB)/4, $0x3e2aaa47
+DATA lanes3e2aaa47<>+24(SB)/4, $0x3e2aaa47
+DATA lanes3e2aaa47<>+28(SB)/4, $0x3e2aaa47
+GLOBL lanes3e2aaa47<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3f000000<>+0(SB)/4, $0x3f000000
+DATA lanes3f000000<>+4(SB)/4, $0x3f000000
+DATA lanes3f000000<>+8(SB)/4, $0x3f000000
+DATA lanes3f000000<>+12(SB)/4, $0x3f000000
+DATA lanes3f000000<>+16(SB)/4, $0x3f000000
+DATA lanes3f000000<>+20(SB)/4, $0x3f000000
+DATA lanes3f000000<>+24(SB)/4, $0x3f000000
+DATA lanes3f000000<>+28(SB)/4, $0x3f000000
+GLOBL lanes3f000000<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3f800000<>+0(SB)/4, $0x3f800000
+DATA lanes3f800000<>+4(SB)/4, $0x3f800000
+DATA lanes3f800000<>+8(SB)/4, $0x3f800000
+DATA lanes3f800000<>+12(SB)/4, $0x3f800000
+DATA lanes3f800000<>+16(SB)/4, $0x3f800000
+DATA lanes3f800000<>+20(SB)/4, $0x3f800000
+DATA lanes3f800000<>+24(SB)/4, $0x3f800000
+DATA lanes3f800000<>+28(SB)/4, $0x3f800000
+GLOBL lanes3f800000<>(SB), RODATA|NOPTR, $32
+
+// func sigmoidAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ              DX, $0x10
+	JL                tail
+	VMOVUPS           (CX), Z0
+	VORPS.BCST        lanes80000000<>+0(SB), Z0, Z1
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z2
+	VMAXPS            Z1, Z2, Z2
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z2, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z1
+	VMOVAPS           Z2, Z2
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z1, Z2
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z1, Z2
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z5
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z2, Z5
+	VMULPS            Z2, Z2, Z6
+	VFMADD231PS       Z5, Z6, Z2
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z2, Z2
+	VSCALEFPS         Z1, Z2, Z2
+	VBROADCASTSS      lanes3f800000<>+0(SB), Z1
+	VPMOVD2M          Z0, K1
+	VBLENDMPS         Z2, Z1, K1, Z3
+	VADDPS            Z1, Z2, Z0
+	VDIVPS            Z0, Z3, Z0
+	VMOVUPS           Z0, (AX)
+	ADDQ              $0x40, CX
+	ADDQ              $0x40, AX
+	SUBQ              $0x10, DX
+	JMP               vector
+
+tail:
+	TESTQ             DX, DX
+	JZ                done
+	VMOVD             DX, X0
+	VPBROADCASTD      X0, Z0
+	VPCMPGTD          numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z         (CX), K1, Z0
+	VORPS.BCST        lanes80000000<>+0(SB), Z0, Z1
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z2
+	VMAXPS            Z1, Z2, Z2
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z2, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z1
+	VMOVAPS           Z2, Z2
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z1, Z2
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z1, Z2
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z3
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z2, Z3
+	VMULPS            Z2, Z2, Z5
+	VFMADD231PS       Z3, Z5, Z2
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z2, Z2
+	VSCALEFPS         Z1, Z2, Z2
+	VBROADCASTSS      lanes3f800000<>+0(SB), Z1
+	VPMOVD2M          Z0, K2
+	VBLENDMPS         Z2, Z1, K2, Z4
+	VADDPS            Z1, Z2, Z0
+	VDIVPS            Z0, Z4, Z0
+	VMOVUPS           Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes80000000<>+0(SB)/4, $0x80000000
+DATA lanes80000000<>+4(SB)/4, $0x80000000
+DATA lanes80000000<>+8(SB)/4, $0x80000000
+DATA lanes80000000<>+12(SB)/4, $0x80000000
+DATA lanes80000000<>+16(SB)/4, $0x80000000
+DATA lanes80000000<>+20(SB)/4, $0x80000000
+DATA lanes80000000<>+24(SB)/4, $0x80000000
+DATA lanes80000000<>+28(SB)/4, $0x80000000
+GLOBL lanes80000000<>(SB), RODATA|NOPTR, $32
+
+// func tanhAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·tanhAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ              DX, $0x10
+	JL                tail
+	VMOVUPS           (CX), Z0
+	VORPS.BCST        lanes80000000<>+0(SB), Z0, Z1
+	VMULPS.BCST       lanes40000000<>+0(SB), Z1, Z1
+	VBROADCASTSS      lanesc2200000<>+0(SB), Z2
+	VMAXPS            Z1, Z2, Z2
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z2, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z3
+	VMOVAPS           Z2, Z2
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z3, Z2
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z3, Z2
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z3
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z2, Z3
+	VMULPS            Z2, Z2, Z4
+	VFMADD231PS       Z3, Z4, Z2
+	VPSLLD            $0x17, Z1, Z1
+	VPADDD.BCST       lanes3f800000<>+0(SB), Z1, Z1
+	VSUBPS.BCST       lanes3f800000<>+0(SB), Z1, Z3
+	VFMADD231PS       Z2, Z1, Z3
+	VADDPS.BCST       lanes40000000<>+0(SB), Z3, Z1
+	VDIVPS            Z1, Z3, Z1
+	VANDPS.BCST       lanes7fffffff<>+0(SB), Z1, Z1
+	VANDPS.BCST       lanes80000000<>+0(SB), Z0, Z0
+	VORPS             Z0, Z1, Z0
+	VMOVUPS           Z0, (AX)
+	ADDQ              $0x40, CX
+	ADDQ              $0x40, AX
+	SUBQ              $0x10, DX
+	JMP               vector
+
+tail:
+	TESTQ             DX, DX
+	JZ                done
+	VMOVD             DX, X0
+	VPBROADCASTD      X0, Z0
+	VPCMPGTD          numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z         (CX), K1, Z0
+	VORPS.BCST        lanes80000000<>+0(SB), Z0, Z1
+	VMULPS.BCST       lanes40000000<>+0(SB), Z1, Z1
+	VBROADCASTSS      lanesc2200000<>+0(SB), Z2
+	VMAXPS            Z1, Z2, Z2
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z2, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z3
+	VMOVAPS           Z2, Z2
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z3, Z2
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z3, Z2
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z3
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z2, Z3
+	VMULPS            Z2, Z2, Z4
+	VFMADD231PS       Z3, Z4, Z2
+	VPSLLD            $0x17, Z1, Z1
+	VPADDD.BCST       lanes3f800000<>+0(SB), Z1, Z1
+	VSUBPS.BCST       lanes3f800000<>+0(SB), Z1, Z3
+	VFMADD231PS       Z2, Z1, Z3
+	VADDPS.BCST       lanes40000000<>+0(SB), Z3, Z1
+	VDIVPS            Z1, Z3, Z1
+	VANDPS.BCST       lanes7fffffff<>+0(SB), Z1, Z1
+	VANDPS.BCST       lanes80000000<>+0(SB), Z0, Z0
+	VORPS             Z0, Z1, Z0
+	VMOVUPS           Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes40000000<>+0(SB)/4, $0x40000000
+DATA lanes40000000<>+4(SB)/4, $0x40000000
+DATA lanes40000000<>+8(SB)/4, $0x40000000
+DATA lanes40000000<>+12(SB)/4, $0x40000000
+DATA lanes40000000<>+16(SB)/4, $0x40000000
+DATA lanes40000000<>+20(SB)/4, $0x40000000
+DATA lanes40000000<>+24(SB)/4, $0x40000000
+DATA lanes40000000<>+28(SB)/4, $0x40000000
+GLOBL lanes40000000<>(SB), RODATA|NOPTR, $32
+
+DATA lanesc2200000<>+0(SB)/4, $0xc2200000
+DATA lanesc2200000<>+4(SB)/4, $0xc2200000
+DATA lanesc2200000<>+8(SB)/4, $0xc2200000
+DATA lanesc2200000<>+12(SB)/4, $0xc2200000
+DATA lanesc2200000<>+16(SB)/4, $0xc2200000
+DATA lanesc2200000<>+20(SB)/4, $0xc2200000
+DATA lanesc2200000<>+24(SB)/4, $0xc2200000
+DATA lanesc2200000<>+28(SB)/4, $0xc2200000
+GLOBL lanesc2200000<>(SB), RODATA|NOPTR, $32
+
+DATA lanes7fffffff<>+0(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+4(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+8(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+12(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+16(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+20(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+24(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+28(SB)/4, $0x7fffffff
+GLOBL lanes7fffffff<>(SB), RODATA|NOPTR, $32
+
+// func erfAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·erfAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ              DX, $0x10
+	JL                tail
+	VMOVUPS           (CX), Z0
+	VANDPS.BCST       lanes7fffffff<>+0(SB), Z0, Z1
+	VBROADCASTSS      lanes40800000<>+0(SB), Z2
+	VMINPS            Z1, Z2, Z1
+	VBROADCASTSS      lanesb71b4add<>+0(SB), Z2
+	VFMADD213PS.BCST  lanes38f6b624<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanesba25e525<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanes3ada8079<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanesb928335d<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanesbc9ce6df<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanes3dd27d2f<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanes3f22f97d<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanes3f906ebb<>+0(SB), Z1, Z2
+	VMULPS            Z2, Z1, Z1
+	VXORPS.BCST       lanes80000000<>+0(SB), Z1, Z1
+	VBROADCASTSS      lanesc2200000<>+0(SB), Z2
+	VMAXPS            Z1, Z2, Z2
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z2, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z3
+	VMOVAPS           Z2, Z2
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z3, Z2
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z3, Z2
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z3
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z2, Z3
+	VMULPS            Z2, Z2, Z4
+	VFMADD231PS       Z3, Z4, Z2
+	VPSLLD            $0x17, Z1, Z1
+	VPADDD.BCST       lanes3f800000<>+0(SB), Z1, Z1
+	VSUBPS.BCST       lanes3f800000<>+0(SB), Z1, Z3
+	VFMADD231PS       Z2, Z1, Z3
+	VANDPS.BCST       lanes7fffffff<>+0(SB), Z3, Z1
+	VANDPS.BCST       lanes80000000<>+0(SB), Z0, Z0
+	VORPS             Z0, Z1, Z0
+	VMOVUPS           Z0, (AX)
+	ADDQ              $0x40, CX
+	ADDQ              $0x40, AX
+	SUBQ              $0x10, DX
+	JMP               vector
+
+tail:
+	TESTQ             DX, DX
+	JZ                done
+	VMOVD             DX, X0
+	VPBROADCASTD      X0, Z0
+	VPCMPGTD          numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z         (CX), K1, Z0
+	VANDPS.BCST       lanes7fffffff<>+0(SB), Z0, Z1
+	VBROADCASTSS      lanes40800000<>+0(SB), Z2
+	VMINPS            Z1, Z2, Z1
+	VBROADCASTSS      lanesb71b4add<>+0(SB), Z2
+	VFMADD213PS.BCST  lanes38f6b624<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanesba25e525<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanes3ada8079<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanesb928335d<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanesbc9ce6df<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanes3dd27d2f<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanes3f22f97d<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanes3f906ebb<>+0(SB), Z1, Z2
+	VMULPS            Z2, Z1, Z1
+	VXORPS.BCST       lanes80000000<>+0(SB), Z1, Z1
+	VBROADCASTSS      lanesc2200000<>+0(SB), Z2
+	VMAXPS            Z1, Z2, Z2
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z2, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z3
+	VMOVAPS           Z2, Z2
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z3, Z2
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z3, Z2
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z3
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z2, Z3
+	VMULPS            Z2, Z2, Z4
+	VFMADD231PS       Z3, Z4, Z2
+	VPSLLD            $0x17, Z1, Z1
+	VPADDD.BCST       lanes3f800000<>+0(SB), Z1, Z1
+	VSUBPS.BCST       lanes3f800000<>+0(SB), Z1, Z3
+	VFMADD231PS       Z2, Z1, Z3
+	VANDPS.BCST       lanes7fffffff<>+0(SB), Z3, Z1
+	VANDPS.BCST       lanes80000000<>+0(SB), Z0, Z0
+	VORPS             Z0, Z1, Z0
+	VMOVUPS           Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes40800000<>+0(SB)/4, $0x40800000
+DATA lanes40800000<>+4(SB)/4, $0x40800000
+DATA lanes40800000<>+8(SB)/4, $0x40800000
+DATA lanes40800000<>+12(SB)/4, $0x40800000
+DATA lanes40800000<>+16(SB)/4, $0x40800000
+DATA lanes40800000<>+20(SB)/4, $0x40800000
+DATA lanes40800000<>+24(SB)/4, $0x40800000
+DATA lanes40800000<>+28(SB)/4, $0x40800000
+GLOBL lanes40800000<>(SB), RODATA|NOPTR, $32
+
+DATA lanesb71b4add<>+0(SB)/4, $0xb71b4add
+DATA lanesb71b4add<>+4(SB)/4, $0xb71b4add
+DATA lanesb71b4add<>+8(SB)/4, $0xb71b4add
+DATA lanesb71b4add<>+12(SB)/4, $0xb71b4add
+DATA lanesb71b4add<>+16(SB)/4, $0xb71b4add
+DATA lanesb71b4add<>+20(SB)/4, $0xb71b4add
+DATA lanesb71b4add<>+24(SB)/4, $0xb71b4add
+DATA lanesb71b4add<>+28(SB)/4, $0xb71b4add
+GLOBL lanesb71b4add<>(SB), RODATA|NOPTR, $32
+
+DATA lanes38f6b624<>+0(SB)/4, $0x38f6b624
+DATA lanes38f6b624<>+4(SB)/4, $0x38f6b624
+DATA lanes38f6b624<>+8(SB)/4, $0x38f6b624
+DATA lanes38f6b624<>+12(SB)/4, $0x38f6b624
+DATA lanes38f6b624<>+16(SB)/4, $0x38f6b624
+DATA lanes38f6b624<>+20(SB)/4, $0x38f6b624
+DATA lanes38f6b624<>+24(SB)/4, $0x38f6b624
+DATA lanes38f6b624<>+28(SB)/4, $0x38f6b624
+GLOBL lanes38f6b624<>(SB), RODATA|NOPTR, $32
+
+DATA lanesba25e525<>+0(SB)/4, $0xba25e525
+DATA lanesba25e525<>+4(SB)/4, $0xba25e525
+DATA lanesba25e525<>+8(SB)/4, $0xba25e525
+DATA lanesba25e525<>+12(SB)/4, $0xba25e525
+DATA lanesba25e525<>+16(SB)/4, $0xba25e525
+DATA lanesba25e525<>+20(SB)/4, $0xba25e525
+DATA lanesba25e525<>+24(SB)/4, $0xba25e525
+DATA lanesba25e525<>+28(SB)/4, $0xba25e525
+GLOBL lanesba25e525<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3ada8079<>+0(SB)/4, $0x3ada8079
+DATA lanes3ada8079<>+4(SB)/4, $0x3ada8079
+DATA lanes3ada8079<>+8(SB)/4, $0x3ada8079
+DATA lanes3ada8079<>+12(SB)/4, $0x3ada8079
+DATA lanes3ada8079<>+16(SB)/4, $0x3ada8079
+DATA lanes3ada8079<>+20(SB)/4, $0x3ada8079
+DATA lanes3ada8079<>+24(SB)/4, $0x3ada8079
+DATA lanes3ada8079<>+28(SB)/4, $0x3ada8079
+GLOBL lanes3ada8079<>(SB), RODATA|NOPTR, $32
+
+DATA lanesb928335d<>+0(SB)/4, $0xb928335d
+DATA lanesb928335d<>+4(SB)/4, $0xb928335d
+DATA lanesb928335d<>+8(SB)/4, $0xb928335d
+DATA lanesb928335d<>+12(SB)/4, $0xb928335d
+DATA lanesb928335d<>+16(SB)/4, $0xb928335d
+DATA lanesb928335d<>+20(SB)/4, $0xb928335d
+DATA lanesb928335d<>+24(SB)/4, $0xb928335d
+DATA lanesb928335d<>+28(SB)/4, $0xb928335d
+GLOBL lanesb928335d<>(SB), RODATA|NOPTR, $32
+
+DATA lanesbc9ce6df<>+0(SB)/4, $0xbc9ce6df
+DATA lanesbc9ce6df<>+4(SB)/4, $0xbc9ce6df
+DATA lanesbc9ce6df<>+8(SB)/4, $0xbc9ce6df
+DATA lanesbc9ce6df<>+12(SB)/4, $0xbc9ce6df
+DATA lanesbc9ce6df<>+16(SB)/4, $0xbc9ce6df
+DATA lanesbc9ce6df<>+20(SB)/4, $0xbc9ce6df
+DATA lanesbc9ce6df<>+24(SB)/4, $0xbc9ce6df
+DATA lanesbc9ce6df<>+28(SB)/4, $0xbc9ce6df
+GLOBL lanesbc9ce6df<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3dd27d2f<>+0(SB)/4, $0x3dd27d2f
+DATA lanes3dd27d2f<>+4(SB)/4, $0x3dd27d2f
+DATA lanes3dd27d2f<>+8(SB)/4, $0x3dd27d2f
+DATA lanes3dd27d2f<>+12(SB)/4, $0x3dd27d2f
+DATA lanes3dd27d2f<>+16(SB)/4, $0x3dd27d2f
+DATA lanes3dd27d2f<>+20(SB)/4, $0x3dd27d2f
+DATA lanes3dd27d2f<>+24(SB)/4, $0x3dd27d2f
+DATA lanes3dd27d2f<>+28(SB)/4, $0x3dd27d2f
+GLOBL lanes3dd27d2f<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3f22f97d<>+0(SB)/4, $0x3f22f97d
+DATA lanes3f22f97d<>+4(SB)/4, $0x3f22f97d
+DATA lanes3f22f97d<>+8(SB)/4, $0x3f22f97d
+DATA lanes3f22f97d<>+12(SB)/4, $0x3f22f97d
+DATA lanes3f22f97d<>+16(SB)/4, $0x3f22f97d
+DATA lanes3f22f97d<>+20(SB)/4, $0x3f22f97d
+DATA lanes3f22f97d<>+24(SB)/4, $0x3f22f97d
+DATA lanes3f22f97d<>+28(SB)/4, $0x3f22f97d
+GLOBL lanes3f22f97d<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3f906ebb<>+0(SB)/4, $0x3f906ebb
+DATA lanes3f906ebb<>+4(SB)/4, $0x3f906ebb
+DATA lanes3f906ebb<>+8(SB)/4, $0x3f906ebb
+DATA lanes3f906ebb<>+12(SB)/4, $0x3f906ebb
+DATA lanes3f906ebb<>+16(SB)/4, $0x3f906ebb
+DATA lanes3f906ebb<>+20(SB)/4, $0x3f906ebb
+DATA lanes3f906ebb<>+24(SB)/4, $0x3f906ebb
+DATA lanes3f906ebb<>+28(SB)/4, $0x3f906ebb
+GLOBL lanes3f906ebb<>(SB), RODATA|NOPTR, $32
+
+// func logAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512F
+TEXT ·logAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ              DX, $0x10
+	JL                tail
+	VMOVUPS           (CX), Z0
+	VCMPPS.BCST       $0x01, lanes00800000<>+0(SB), Z0, K1
+	VMULPS.BCST       lanes4c000000<>+0(SB), Z0, Z1
+	VBLENDMPS         Z1, Z0, K1, Z2
+	VPSUBD.BCST       lanes3f3504f3<>+0(SB), Z2, Z1
+	VPANDD.BCST       lanes007fffff<>+0(SB), Z1, Z12
+	VPADDD.BCST       lanes3f3504f3<>+0(SB), Z12, Z12
+	VPSRAD            $0x17, Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VSUBPS.BCST       lanes41c80000<>+0(SB), Z1, Z13
+	VBLENDMPS         Z13, Z1, K1, Z3
+	VSUBPS.BCST       lanes3f800000<>+0(SB), Z12, Z1
+	VMULPS            Z1, Z1, Z12
+	VMULPS            Z1, Z12, Z13
+	VBROADCASTSS      lanesbd9c5b1b<>+0(SB), Z14
+	VFMADD213PS.BCST  lanes3e02b810<>+0(SB), Z1, Z14
+	VFMADD213PS.BCST  lanesbe06c757<>+0(SB), Z1, Z14
+	VFMADD213PS.BCST  lanes3e116bfe<>+0(SB), Z1, Z14
+	VFMADD213PS.BCST  lanesbe2a3894<>+0(SB), Z1, Z14
+	VFMADD213PS.BCST  lanes3e4cd00b<>+0(SB), Z1, Z14
+	VFMADD213PS.BCST  lanesbe800115<>+0(SB), Z1, Z14
+	VFMADD213PS.BCST  lanes3eaaaaaa<>+0(SB), Z1, Z14
+	VMULPS            Z14, Z13, Z13
+	VFMADD231PS.BCST  lanesb102e308<>+0(SB), Z3, Z13
+	VFNMADD231PS.BCST lanes3f000000<>+0(SB), Z12, Z13
+	VADDPS            Z13, Z1, Z1
+	VFMADD231PS.BCST  lanes3f317218<>+0(SB), Z3, Z1
+	VCMPPS.BCST       $0x06, lanes7f7fffff<>+0(SB), Z0, K1
+	VBLENDMPS         Z0, Z1, K1, Z4
+	VCMPPS.BCST       $0x01, lanes00000000<>+0(SB), Z0, K1
+	VBLENDMPS.BCST    lanes7fc00000<>+0(SB), Z4, K1, Z5
+	VCMPPS.BCST       $0x00, lanes00000000<>+0(SB), Z0, K1
+	VBLENDMPS.BCST    lanesff800000<>+0(SB), Z5, K1, Z6
+	VMOVUPS           Z6, (AX)
+	ADDQ              $0x40, CX
+	ADDQ              $0x40, AX
+	SUBQ              $0x10, DX
+	JMP               vector
+
+tail:
+	TESTQ             DX, DX
+	JZ                done
+	VMOVD             DX, X0
+	VPBROADCASTD      X0, Z0
+	VPCMPGTD          numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z         (CX), K1, Z0
+	VCMPPS.BCST       $0x01, lanes00800000<>+0(SB), Z0, K2
+	VMULPS.BCST       lanes4c000000<>+0(SB), Z0, Z1
+	VBLENDMPS         Z1, Z0, K2, Z7
+	VPSUBD.BCST       lanes3f3504f3<>+0(SB), Z7, Z1
+	VPANDD.BCST       lanes007fffff<>+0(SB), Z1, Z2
+	VPADDD.BCST       lanes3f3504f3<>+0(SB), Z2, Z2
+	VPSRAD            $0x17, Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VSUBPS.BCST       lanes41c80000<>+0(SB), Z1, Z3
+	VBLENDMPS         Z3, Z1, K2, Z8
+	VSUBPS.BCST       lanes3f800000<>+0(SB), Z2, Z1
+	VMULPS            Z1, Z1, Z2
+	VMULPS            Z1, Z2, Z3
+	VBROADCASTSS      lanesbd9c5b1b<>+0(SB), Z4
+	VFMADD213PS.BCST  lanes3e02b810<>+0(SB), Z1, Z4
+	VFMADD213PS.BCST  lanesbe06c757<>+0(SB), Z1, Z4
+	VFMADD213PS.BCST  lanes3e116bfe<>+0(SB), Z1, Z4
+	VFMADD213PS.BCST  lanesbe2a3894<>+0(SB), Z1, Z4
+	VFMADD213PS.BCST  lanes3e4cd00b<>+0(SB), Z1, Z4
+	VFMADD213PS.BCST  lanesbe800115<>+0(SB), Z1, Z4
+	VFMADD213PS.BCST  lanes3eaaaaaa<>+0(SB), Z1, Z4
+	VMULPS            Z4, Z3, Z3
+	VFMADD231PS.BCST  lanesb102e308<>+0(SB), Z8, Z3
+	VFNMADD231PS.BCST lanes3f000000<>+0(SB), Z2, Z3
+	VADDPS            Z3, Z1, Z1
+	VFMADD231PS.BCST  lanes3f317218<>+0(SB), Z8, Z1
+	VCMPPS.BCST       $0x06, lanes7f7fffff<>+0(SB), Z0, K2
+	VBLENDMPS         Z0, Z1, K2, Z9
+	VCMPPS.BCST       $0x01, lanes00000000<>+0(SB), Z0, K2
+	VBLENDMPS.BCST    lanes7fc00000<>+0(SB), Z9, K2, Z10
+	VCMPPS.BCST       $0x00, lanes00000000<>+0(SB), Z0, K2
+	VBLENDMPS.BCST    lanesff800000<>+0(SB), Z10, K2, Z11
+	VMOVUPS           Z11, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes00800000<>+0(SB)/4, $0x00800000
+DATA lanes00800000<>+4(SB)/4, $0x00800000
+DATA lanes00800000<>+8(SB)/4, $0x00800000
+DATA lanes00800000<>+12(SB)/4, $0x00800000
+DATA lanes00800000<>+16(SB)/4, $0x00800000
+DATA lanes00800000<>+20(SB)/4, $0x00800000
+DATA lanes00800000<>+24(SB)/4, $0x00800000
+DATA lanes00800000<>+28(SB)/4, $0x00800000
+GLOBL lanes00800000<>(SB), RODATA|NOPTR, $32
+
+DATA lanes4c000000<>+0(SB)/4, $0x4c000000
+DATA lanes4c000000<>+4(SB)/4, $0x4c000000
+DATA lanes4c000000<>+8(SB)/4, $0x4c000000
+DATA lanes4c000000<>+12(SB)/4, $0x4c000000
+DATA lanes4c000000<>+16(SB)/4, $0x4c000000
+DATA lanes4c000000<>+20(SB)/4, $0x4c000000
+DATA lanes4c000000<>+24(SB)/4, $0x4c000000
+DATA lanes4c000000<>+28(SB)/4, $0x4c000000
+GLOBL lanes4c000000<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3f3504f3<>+0(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+4(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+8(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+12(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+16(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+20(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+24(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+28(SB)/4, $0x3f3504f3
+GLOBL lanes3f3504f3<>(SB), RODATA|NOPTR, $32
+
+DATA lanes007fffff<>+0(SB)/4, $0x007fffff
+DATA lanes007fffff<>+4(SB)/4, $0x007fffff
+DATA lanes007fffff<>+8(SB)/4, $0x007fffff
+DATA lanes007fffff<>+12(SB)/4, $0x007fffff
+DATA lanes007fffff<>+16(SB)/4, $0x007fffff
+DATA lanes007fffff<>+20(SB)/4, $0x007fffff
+DATA lanes007fffff<>+24(SB)/4, $0x007fffff
+DATA lanes007fffff<>+28(SB)/4, $0x007fffff
+GLOBL lanes007fffff<>(SB), RODATA|NOPTR, $32
+
+DATA lanes41c80000<>+0(SB)/4, $0x41c80000
+DATA lanes41c80000<>+4(SB)/4, $0x41c80000
+DATA lanes41c80000<>+8(SB)/4, $0x41c80000
+DATA lanes41c80000<>+12(SB)/4, $0x41c80000
+DATA lanes41c80000<>+16(SB)/4, $0x41c80000
+DATA lanes41c80000<>+20(SB)/4, $0x41c80000
+DATA lanes41c80000<>+24(SB)/4, $0x41c80000
+DATA lanes41c80000<>+28(SB)/4, $0x41c80000
+GLOBL lanes41c80000<>(SB), RODATA|NOPTR, $32
+
+DATA lanesbd9c5b1b<>+0(SB)/4, $0xbd9c5b1b
+DATA lanesbd9c5b1b<>+4(SB)/4, $0xbd9c5b1b
+DATA lanesbd9c5b1b<>+8(SB)/4, $0xbd9c5b1b
+DATA lanesbd9c5b1b<>+12(SB)/4, $0xbd9c5b1b
+DATA lanesbd9c5b1b<>+16(SB)/4, $0xbd9c5b1b
+DATA lanesbd9c5b1b<>+20(SB)/4, $0xbd9c5b1b
+DATA lanesbd9c5b1b<>+24(SB)/4, $0xbd9c5b1b
+DATA lanesbd9c5b1b<>+28(SB)/4, $0xbd9c5b1b
+GLOBL lanesbd9c5b1b<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3e02b810<>+0(SB)/4, $0x3e02b810
+DATA lanes3e02b810<>+4(SB)/4, $0x3e02b810
+DATA lanes3e02b810<>+8(SB)/4, $0x3e02b810
+DATA lanes3e02b810<>+12(SB)/4, $0x3e02b810
+DATA lanes3e02b810<>+16(SB)/4, $0x3e02b810
+DATA lanes3e02b810<>+20(SB)/4, $0x3e02b810
+DATA lanes3e02b810<>+24(SB)/4, $0x3e02b810
+DATA lanes3e02b810<>+28(SB)/4, $0x3e02b810
+GLOBL lanes3e02b810<>(SB), RODATA|NOPTR, $32
+
+DATA lanesbe06c757<>+0(SB)/4, $0xbe06c757
+DATA lanesbe06c757<>+4(SB)/4, $0xbe06c757
+DATA lanesbe06c757<>+8(SB)/4, $0xbe06c757
+DATA lanesbe06c757<>+12(SB)/4, $0xbe06c757
+DATA lanesbe06c757<>+16(SB)/4, $0xbe06c757
+DATA lanesbe06c757<>+20(SB)/4, $0xbe06c757
+DATA lanesbe06c757<>+24(SB)/4, $0xbe06c757
+DATA lanesbe06c757<>+28(SB)/4, $0xbe06c757
+GLOBL lanesbe06c757<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3e116bfe<>+0(SB)/4, $0x3e116bfe
+DATA lanes3e116bfe<>+4(SB)/4, $0x3e116bfe
+DATA lanes3e116bfe<>+8(SB)/4, $0x3e116bfe
+DATA lanes3e116bfe<>+12(SB)/4, $0x3e116bfe
+DATA lanes3e116bfe<>+16(SB)/4, $0x3e116bfe
+DATA lanes3e116bfe<>+20(SB)/4, $0x3e116bfe
+DATA lanes3e116bfe<>+24(SB)/4, $0x3e116bfe
+DATA lanes3e116bfe<>+28(SB)/4, $0x3e116bfe
+GLOBL lanes3e116bfe<>(SB), RODATA|NOPTR, $32
+
+DATA lanesbe2a3894<>+0(SB)/4, $0xbe2a3894
+DATA lanesbe2a3894<>+4(SB)/4, $0xbe2a3894
+DATA lanesbe2a3894<>+8(SB)/4, $0xbe2a3894
+DATA lanesbe2a3894<>+12(SB)/4, $0xbe2a3894
+DATA lanesbe2a3894<>+16(SB)/4, $0xbe2a3894
+DATA lanesbe2a3894<>+20(SB)/4, $0xbe2a3894
+DATA lanesbe2a3894<>+24(SB)/4, $0xbe2a3894
+DATA lanesbe2a3894<>+28(SB)/4, $0xbe2a3894
+GLOBL lanesbe2a3894<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3e4cd00b<>+0(SB)/4, $0x3e4cd00b
+DATA lanes3e4cd00b<>+4(SB)/4, $0x3e4cd00b
+DATA lanes3e4cd00b<>+8(SB)/4, $0x3e4cd00b
+DATA lanes3e4cd00b<>+12(SB)/4, $0x3e4cd00b
+DATA lanes3e4cd00b<>+16(SB)/4, $0x3e4cd00b
+DATA lanes3e4cd00b<>+20(SB)/4, $0x3e4cd00b
+DATA lanes3e4cd00b<>+24(SB)/4, $0x3e4cd00b
+DATA lanes3e4cd00b<>+28(SB)/4, $0x3e4cd00b
+GLOBL lanes3e4cd00b<>(SB), RODATA|NOPTR, $32
+
+DATA lanesbe800115<>+0(SB)/4, $0xbe800115
+DATA lanesbe800115<>+4(SB)/4, $0xbe800115
+DATA lanesbe800115<>+8(SB)/4, $0xbe800115
+DATA lanesbe800115<>+12(SB)/4, $0xbe800115
+DATA lanesbe800115<>+16(SB)/4, $0xbe800115
+DATA lanesbe800115<>+20(SB)/4, $0xbe800115
+DATA lanesbe800115<>+24(SB)/4, $0xbe800115
+DATA lanesbe800115<>+28(SB)/4, $0xbe800115
+GLOBL lanesbe800115<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3eaaaaaa<>+0(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+4(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+8(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+12(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+16(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+20(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+24(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+28(SB)/4, $0x3eaaaaaa
+GLOBL lanes3eaaaaaa<>(SB), RODATA|NOPTR, $32
+
+DATA lanes7f7fffff<>+0(SB)/4, $0x7f7fffff
+DATA lanes7f7fffff<>+4(SB)/4, $0x7f7fffff
+DATA lanes7f7fffff<>+8(SB)/4, $0x7f7fffff
+DATA lanes7f7fffff<>+12(SB)/4, $0x7f7fffff
+DATA lanes7f7fffff<>+16(SB)/4, $0x7f7fffff
+DATA lanes7f7fffff<>+20(SB)/4, $0x7f7fffff
+DATA lanes7f7fffff<>+24(SB)/4, $0x7f7fffff
+DATA lanes7f7fffff<>+28(SB)/4, $0x7f7fffff
+GLOBL lanes7f7fffff<>(SB), RODATA|NOPTR, $32
+
+DATA lanes00000000<>+0(SB)/4, $0x00000000
+DATA lanes00000000<>+4(SB)/4, $0x00000000
+DATA lanes00000000<>+8(SB)/4, $0x00000000
+DATA lanes00000000<>+12(SB)/4, $0x00000000
+DATA lanes00000000<>+16(SB)/4, $0x00000000
+DATA lanes00000000<>+20(SB)/4, $0x00000000
+DATA lanes00000000<>+24(SB)/4, $0x00000000
+DATA lanes00000000<>+28(SB)/4, $0x00000000
+GLOBL lanes00000000<>(SB), RODATA|NOPTR, $32
+
+DATA lanes7fc00000<>+0(SB)/4, $0x7fc00000
+DATA lanes7fc00000<>+4(SB)/4, $0x7fc00000
+DATA lanes7fc00000<>+8(SB)/4, $0x7fc00000
+DATA lanes7fc00000<>+12(SB)/4, $0x7fc00000
+DATA lanes7fc00000<>+16(SB)/4, $0x7fc00000
+DATA lanes7fc00000<>+20(SB)/4, $0x7fc00000
+DATA lanes7fc00000<>+24(SB)/4, $0x7fc00000
+DATA lanes7fc00000<>+28(SB)/4, $0x7fc00000
+GLOBL lanes7fc00000<>(SB), RODATA|NOPTR, $32
+
+DATA lanesff800000<>+0(SB)/4, $0xff800000
+DATA lanesff800000<>+4(SB)/4, $0xff800000
+DATA lanesff800000<>+8(SB)/4, $0xff800000
+DATA lanesff800000<>+12(SB)/4, $0xff800000
+DATA lanesff800000<>+16(SB)/4, $0xff800000
+DATA lanesff800000<>+20(SB)/4, $0xff800000
+DATA lanesff800000<>+24(SB)/4, $0xff800000
+DATA lanesff800000<>+28(SB)/4, $0xff800000
+GLOBL lanesff800000<>(SB), RODATA|NOPTR, $32
+
+// func softplusAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·softplusAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ              DX, $0x10
+	JL                tail
+	VMOVUPS           (CX), Z0
+	VORPS.BCST        lanes80000000<>+0(SB), Z0, Z1
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z2
+	VMAXPS            Z1, Z2, Z2
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z2, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z1
+	VMOVAPS           Z2, Z2
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z1, Z2
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z1, Z2
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z5
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z2, Z5
+	VMULPS            Z2, Z2, Z6
+	VFMADD231PS       Z5, Z6, Z2
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z2, Z2
+	VSCALEFPS         Z1, Z2, Z2
+	VBROADCASTSS      lanes3ed413cd<>+0(SB), Z1
+	VCMPPS            $0x01, Z2, Z1, K1
+	VSUBPS.BCST       lanes3f800000<>+0(SB), Z2, Z1
+	VMULPS.BCST       lanes3f000000<>+0(SB), Z1, Z1
+	VBLENDMPS         Z1, Z2, K1, Z3
+	VMULPS            Z3, Z3, Z1
+	VMULPS            Z3, Z1, Z2
+	VBROADCASTSS      lanesbd9c5b1b<>+0(SB), Z5
+	VFMADD213PS.BCST  lanes3e02b810<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  lanesbe06c757<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  lanes3e116bfe<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  lanesbe2a3894<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  lanes3e4cd00b<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  lanesbe800115<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  lanes3eaaaaaa<>+0(SB), Z3, Z5
+	VMULPS            Z5, Z2, Z2
+	VFNMADD231PS.BCST lanes3f000000<>+0(SB), Z1, Z2
+	VADDPS            Z2, Z3, Z1
+	VBROADCASTSS      lanes3f317218<>+0(SB), Z2
+	VMOVAPS.Z         Z2, K1, Z2
+	VADDPS            Z2, Z1, Z1
+	VXORPS            Z2, Z2, Z2
+	VMAXPS            Z0, Z2, Z0
+	VADDPS            Z0, Z1, Z0
+	VMOVUPS           Z0, (AX)
+	ADDQ              $0x40, CX
+	ADDQ              $0x40, AX
+	SUBQ              $0x10, DX
+	JMP               vector
+
+tail:
+	TESTQ             DX, DX
+	JZ                done
+	VMOVD             DX, X0
+	VPBROADCASTD      X0, Z0
+	VPCMPGTD          numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z         (CX), K1, Z0
+	VORPS.BCST        lanes80000000<>+0(SB), Z0, Z1
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z2
+	VMAXPS            Z1, Z2, Z2
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z2, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z1
+	VMOVAPS           Z2, Z2
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z1, Z2
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z1, Z2
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z3
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z2, Z3
+	VMULPS            Z2, Z2, Z5
+	VFMADD231PS       Z3, Z5, Z2
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z2, Z2
+	VSCALEFPS         Z1, Z2, Z2
+	VBROADCASTSS      lanes3ed413cd<>+0(SB), Z1
+	VCMPPS            $0x01, Z2, Z1, K2
+	VSUBPS.BCST       lanes3f800000<>+0(SB), Z2, Z1
+	VMULPS.BCST       lanes3f000000<>+0(SB), Z1, Z1
+	VBLENDMPS         Z1, Z2, K2, Z4
+	VMULPS            Z4, Z4, Z1
+	VMULPS            Z4, Z1, Z2
+	VBROADCASTSS      lanesbd9c5b1b<>+0(SB), Z3
+	VFMADD213PS.BCST  lanes3e02b810<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST  lanesbe06c757<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST  lanes3e116bfe<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST  lanesbe2a3894<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST  lanes3e4cd00b<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST  lanesbe800115<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST  lanes3eaaaaaa<>+0(SB), Z4, Z3
+	VMULPS            Z3, Z2, Z2
+	VFNMADD231PS.BCST lanes3f000000<>+0(SB), Z1, Z2
+	VADDPS            Z2, Z4, Z1
+	VBROADCASTSS      lanes3f317218<>+0(SB), Z2
+	VMOVAPS.Z         Z2, K2, Z2
+	VADDPS            Z2, Z1, Z1
+	VXORPS            Z2, Z2, Z2
+	VMAXPS            Z0, Z2, Z0
+	VADDPS            Z0, Z1, Z0
+	VMOVUPS           Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes3ed413cd<>+0(SB)/4, $0x3ed413cd
+DATA lanes3ed413cd<>+4(SB)/4, $0x3ed413cd
+DATA lanes3ed413cd<>+8(SB)/4, $0x3ed413cd
+DATA lanes3ed413cd<>+12(SB)/4, $0x3ed413cd
+DATA lanes3ed413cd<>+16(SB)/4, $0x3ed413cd
+DATA lanes3ed413cd<>+20(SB)/4, $0x3ed413cd
+DATA lanes3ed413cd<>+24(SB)/4, $0x3ed413cd
+DATA lanes3ed413cd<>+28(SB)/4, $0x3ed413cd
+GLOBL lanes3ed413cd<>(SB), RODATA|NOPTR, $32
+
+// func softsignAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·softsignAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ        DX, $0x10
+	JL          tail
+	VMOVUPS     (CX), Z0
+	VANDPS.BCST lanes7fffffff<>+0(SB), Z0, Z1
+	VADDPS.BCST lanes3f800000<>+0(SB), Z1, Z1
+	VDIVPS      Z1, Z0, Z0
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, AX
+	SUBQ        $0x10, DX
+	JMP         vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Z0
+	VPCMPGTD     numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VANDPS.BCST  lanes7fffffff<>+0(SB), Z0, Z1
+	VADDPS.BCST  lanes3f800000<>+0(SB), Z1, Z1
+	VDIVPS       Z1, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func mishAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512F
+TEXT ·mishAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ              DX, $0x10
+	JL                tail
+	VMOVUPS           (CX), Z0
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z1
+	VMAXPS            Z0, Z1, Z1
+	VBROADCASTSS      lanes41a00000<>+0(SB), Z2
+	VMINPS            Z1, Z2, Z1
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z2
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z1, Z2
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z2, Z2
+	VMOVAPS           Z1, Z1
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z2, Z1
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z2, Z1
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z3
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z1, Z3
+	VMULPS            Z1, Z1, Z4
+	VFMADD231PS       Z3, Z4, Z1
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z1, Z1
+	VSCALEFPS         Z2, Z1, Z1
+	VADDPS.BCST       lanes40000000<>+0(SB), Z1, Z2
+	VMULPS            Z2, Z1, Z1
+	VADDPS.BCST       lanes40000000<>+0(SB), Z1, Z2
+	VDIVPS            Z2, Z1, Z1
+	VMULPS            Z1, Z0, Z0
+	VMOVUPS           Z0, (AX)
+	ADDQ              $0x40, CX
+	ADDQ              $0x40, AX
+	SUBQ              $0x10, DX
+	JMP               vector
+
+tail:
+	TESTQ             DX, DX
+	JZ                done
+	VMOVD             DX, X0
+	VPBROADCASTD      X0, Z0
+	VPCMPGTD          numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z         (CX), K1, Z0
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z1
+	VMAXPS            Z0, Z1, Z1
+	VBROADCASTSS      lanes41a00000<>+0(SB), Z2
+	VMINPS            Z1, Z2, Z1
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z2
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z1, Z2
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z2, Z2
+	VMOVAPS           Z1, Z1
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z2, Z1
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z2, Z1
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z3
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z1, Z3
+	VMULPS            Z1, Z1, Z4
+	VFMADD231PS       Z3, Z4, Z1
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z1, Z1
+	VSCALEFPS         Z2, Z1, Z1
+	VADDPS.BCST       lanes40000000<>+0(SB), Z1, Z2
+	VMULPS            Z2, Z1, Z1
+	VADDPS.BCST       lanes40000000<>+0(SB), Z1, Z2
+	VDIVPS            Z2, Z1, Z1
+	VMULPS            Z1, Z0, Z0
+	VMOVUPS           Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes41a00000<>+0(SB)/4, $0x41a00000
+DATA lanes41a00000<>+4(SB)/4, $0x41a00000
+DATA lanes41a00000<>+8(SB)/4, $0x41a00000
+DATA lanes41a00000<>+12(SB)/4, $0x41a00000
+DATA lanes41a00000<>+16(SB)/4, $0x41a00000
+DATA lanes41a00000<>+20(SB)/4, $0x41a00000
+DATA lanes41a00000<>+24(SB)/4, $0x41a00000
+DATA lanes41a00000<>+28(SB)/4, $0x41a00000
+GLOBL lanes41a00000<>(SB), RODATA|NOPTR, $32
+
+// func geluAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·geluAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ              DX, $0x10
+	JL                tail
+	VMOVUPS           (CX), Z0
+	VBROADCASTSS      lanesc1680000<>+0(SB), Z1
+	VMAXPS            Z0, Z1, Z1
+	VBROADCASTSS      lanes41680000<>+0(SB), Z2
+	VMINPS            Z1, Z2, Z1
+	VANDPS.BCST       lanes7fffffff<>+0(SB), Z1, Z2
+	VMULPS.BCST       lanes3f3504f3<>+0(SB), Z2, Z2
+	VBROADCASTSS      lanes3196dd86<>+0(SB), Z5
+	VFMADD213PS.BCST  lanesb4327121<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes363b5569<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanesb7e589bb<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes39347974<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanesba38eb15<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes3adb0685<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanesb85f7fba<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanesbc9df52f<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes3dd29e77<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes3f22f8a5<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes3f906ec1<>+0(SB), Z2, Z5
+	VMULPS            Z5, Z2, Z2
+	VMULPS.BCST       lanes3f000000<>+0(SB), Z1, Z1
+	VXORPS.BCST       lanes80000000<>+0(SB), Z2, Z2
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z5
+	VMAXPS            Z2, Z5, Z5
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z2
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z5, Z2
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z2, Z2
+	VMOVAPS           Z5, Z5
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z2, Z5
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z2, Z5
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z6
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z5, Z6
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z5, Z6
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z5, Z6
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z5, Z6
+	VMULPS            Z5, Z5, Z7
+	VFMADD231PS       Z6, Z7, Z5
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS         Z2, Z5, Z5
+	VMULPS            Z5, Z1, Z1
+	VPMOVD2M          Z0, K1
+	VSUBPS            Z1, Z0, Z0
+	VBLENDMPS         Z1, Z0, K1, Z3
+	VMOVUPS           Z3, (AX)
+	ADDQ              $0x40, CX
+	ADDQ              $0x40, AX
+	SUBQ              $0x10, DX
+	JMP               vector
+
+tail:
+	TESTQ             DX, DX
+	JZ                done
+	VMOVD             DX, X0
+	VPBROADCASTD      X0, Z0
+	VPCMPGTD          numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z         (CX), K1, Z0
+	VBROADCASTSS      lanesc1680000<>+0(SB), Z1
+	VMAXPS            Z0, Z1, Z1
+	VBROADCASTSS      lanes41680000<>+0(SB), Z2
+	VMINPS            Z1, Z2, Z1
+	VANDPS.BCST       lanes7fffffff<>+0(SB), Z1, Z2
+	VMULPS.BCST       lanes3f3504f3<>+0(SB), Z2, Z2
+	VBROADCASTSS      lanes3196dd86<>+0(SB), Z3
+	VFMADD213PS.BCST  lanesb4327121<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes363b5569<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanesb7e589bb<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes39347974<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanesba38eb15<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3adb0685<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanesb85f7fba<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanesbc9df52f<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3dd29e77<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3f22f8a5<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3f906ec1<>+0(SB), Z2, Z3
+	VMULPS            Z3, Z2, Z2
+	VMULPS.BCST       lanes3f000000<>+0(SB), Z1, Z1
+	VXORPS.BCST       lanes80000000<>+0(SB), Z2, Z2
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z3
+	VMAXPS            Z2, Z3, Z3
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z2
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z3, Z2
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z2, Z2
+	VMOVAPS           Z3, Z3
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z2, Z3
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z2, Z3
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z5
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z3, Z5
+	VMULPS            Z3, Z3, Z6
+	VFMADD231PS       Z5, Z6, Z3
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS         Z2, Z3, Z3
+	VMULPS            Z3, Z1, Z1
+	VPMOVD2M          Z0, K2
+	VSUBPS            Z1, Z0, Z0
+	VBLENDMPS         Z1, Z0, K2, Z4
+	VMOVUPS           Z4, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanesc1680000<>+0(SB)/4, $0xc1680000
+DATA lanesc1680000<>+4(SB)/4, $0xc1680000
+DATA lanesc1680000<>+8(SB)/4, $0xc1680000
+DATA lanesc1680000<>+12(SB)/4, $0xc1680000
+DATA lanesc1680000<>+16(SB)/4, $0xc1680000
+DATA lanesc1680000<>+20(SB)/4, $0xc1680000
+DATA lanesc1680000<>+24(SB)/4, $0xc1680000
+DATA lanesc1680000<>+28(SB)/4, $0xc1680000
+GLOBL lanesc1680000<>(SB), RODATA|NOPTR, $32
+
+DATA lanes41680000<>+0(SB)/4, $0x41680000
+DATA lanes41680000<>+4(SB)/4, $0x41680000
+DATA lanes41680000<>+8(SB)/4, $0x41680000
+DATA lanes41680000<>+12(SB)/4, $0x41680000
+DATA lanes41680000<>+16(SB)/4, $0x41680000
+DATA lanes41680000<>+20(SB)/4, $0x41680000
+DATA lanes41680000<>+24(SB)/4, $0x41680000
+DATA lanes41680000<>+28(SB)/4, $0x41680000
+GLOBL lanes41680000<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3196dd86<>+0(SB)/4, $0x3196dd86
+DATA lanes3196dd86<>+4(SB)/4, $0x3196dd86
+DATA lanes3196dd86<>+8(SB)/4, $0x3196dd86
+DATA lanes3196dd86<>+12(SB)/4, $0x3196dd86
+DATA lanes3196dd86<>+16(SB)/4, $0x3196dd86
+DATA lanes3196dd86<>+20(SB)/4, $0x3196dd86
+DATA lanes3196dd86<>+24(SB)/4, $0x3196dd86
+DATA lanes3196dd86<>+28(SB)/4, $0x3196dd86
+GLOBL lanes3196dd86<>(SB), RODATA|NOPTR, $32
+
+DATA lanesb4327121<>+0(SB)/4, $0xb4327121
+DATA lanesb4327121<>+4(SB)/4, $0xb4327121
+DATA lanesb4327121<>+8(SB)/4, $0xb4327121
+DATA lanesb4327121<>+12(SB)/4, $0xb4327121
+DATA lanesb4327121<>+16(SB)/4, $0xb4327121
+DATA lanesb4327121<>+20(SB)/4, $0xb4327121
+DATA lanesb4327121<>+24(SB)/4, $0xb4327121
+DATA lanesb4327121<>+28(SB)/4, $0xb4327121
+GLOBL lanesb4327121<>(SB), RODATA|NOPTR, $32
+
+DATA lanes363b5569<>+0(SB)/4, $0x363b5569
+DATA lanes363b5569<>+4(SB)/4, $0x363b5569
+DATA lanes363b5569<>+8(SB)/4, $0x363b5569
+DATA lanes363b5569<>+12(SB)/4, $0x363b5569
+DATA lanes363b5569<>+16(SB)/4, $0x363b5569
+DATA lanes363b5569<>+20(SB)/4, $0x363b5569
+DATA lanes363b5569<>+24(SB)/4, $0x363b5569
+DATA lanes363b5569<>+28(SB)/4, $0x363b5569
+GLOBL lanes363b5569<>(SB), RODATA|NOPTR, $32
+
+DATA lanesb7e589bb<>+0(SB)/4, $0xb7e589bb
+DATA lanesb7e589bb<>+4(SB)/4, $0xb7e589bb
+DATA lanesb7e589bb<>+8(SB)/4, $0xb7e589bb
+DATA lanesb7e589bb<>+12(SB)/4, $0xb7e589bb
+DATA lanesb7e589bb<>+16(SB)/4, $0xb7e589bb
+DATA lanesb7e589bb<>+20(SB)/4, $0xb7e589bb
+DATA lanesb7e589bb<>+24(SB)/4, $0xb7e589bb
+DATA lanesb7e589bb<>+28(SB)/4, $0xb7e589bb
+GLOBL lanesb7e589bb<>(SB), RODATA|NOPTR, $32
+
+DATA lanes39347974<>+0(SB)/4, $0x39347974
+DATA lanes39347974<>+4(SB)/4, $0x39347974
+DATA lanes39347974<>+8(SB)/4, $0x39347974
+DATA lanes39347974<>+12(SB)/4, $0x39347974
+DATA lanes39347974<>+16(SB)/4, $0x39347974
+DATA lanes39347974<>+20(SB)/4, $0x39347974
+DATA lanes39347974<>+24(SB)/4, $0x39347974
+DATA lanes39347974<>+28(SB)/4, $0x39347974
+GLOBL lanes39347974<>(SB), RODATA|NOPTR, $32
+
+DATA lanesba38eb15<>+0(SB)/4, $0xba38eb15
+DATA lanesba38eb15<>+4(SB)/4, $0xba38eb15
+DATA lanesba38eb15<>+8(SB)/4, $0xba38eb15
+DATA lanesba38eb15<>+12(SB)/4, $0xba38eb15
+DATA lanesba38eb15<>+16(SB)/4, $0xba38eb15
+DATA lanesba38eb15<>+20(SB)/4, $0xba38eb15
+DATA lanesba38eb15<>+24(SB)/4, $0xba38eb15
+DATA lanesba38eb15<>+28(SB)/4, $0xba38eb15
+GLOBL lanesba38eb15<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3adb0685<>+0(SB)/4, $0x3adb0685
+DATA lanes3adb0685<>+4(SB)/4, $0x3adb0685
+DATA lanes3adb0685<>+8(SB)/4, $0x3adb0685
+DATA lanes3adb0685<>+12(SB)/4, $0x3adb0685
+DATA lanes3adb0685<>+16(SB)/4, $0x3adb0685
+DATA lanes3adb0685<>+20(SB)/4, $0x3adb0685
+DATA lanes3adb0685<>+24(SB)/4, $0x3adb0685
+DATA lanes3adb0685<>+28(SB)/4, $0x3adb0685
+GLOBL lanes3adb0685<>(SB), RODATA|NOPTR, $32
+
+DATA lanesb85f7fba<>+0(SB)/4, $0xb85f7fba
+DATA lanesb85f7fba<>+4(SB)/4, $0xb85f7fba
+DATA lanesb85f7fba<>+8(SB)/4, $0xb85f7fba
+DATA lanesb85f7fba<>+12(SB)/4, $0xb85f7fba
+DATA lanesb85f7fba<>+16(SB)/4, $0xb85f7fba
+DATA lanesb85f7fba<>+20(SB)/4, $0xb85f7fba
+DATA lanesb85f7fba<>+24(SB)/4, $0xb85f7fba
+DATA lanesb85f7fba<>+28(SB)/4, $0xb85f7fba
+GLOBL lanesb85f7fba<>(SB), RODATA|NOPTR, $32
+
+DATA lanesbc9df52f<>+0(SB)/4, $0xbc9df52f
+DATA lanesbc9df52f<>+4(SB)/4, $0xbc9df52f
+DATA lanesbc9df52f<>+8(SB)/4, $0xbc9df52f
+DATA lanesbc9df52f<>+12(SB)/4, $0xbc9df52f
+DATA lanesbc9df52f<>+16(SB)/4, $0xbc9df52f
+DATA lanesbc9df52f<>+20(SB)/4, $0xbc9df52f
+DATA lanesbc9df52f<>+24(SB)/4, $0xbc9df52f
+DATA lanesbc9df52f<>+28(SB)/4, $0xbc9df52f
+GLOBL lanesbc9df52f<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3dd29e77<>+0(SB)/4, $0x3dd29e77
+DATA lanes3dd29e77<>+4(SB)/4, $0x3dd29e77
+DATA lanes3dd29e77<>+8(SB)/4, $0x3dd29e77
+DATA lanes3dd29e77<>+12(SB)/4, $0x3dd29e77
+DATA lanes3dd29e77<>+16(SB)/4, $0x3dd29e77
+DATA lanes3dd29e77<>+20(SB)/4, $0x3dd29e77
+DATA lanes3dd29e77<>+24(SB)/4, $0x3dd29e77
+DATA lanes3dd29e77<>+28(SB)/4, $0x3dd29e77
+GLOBL lanes3dd29e77<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3f22f8a5<>+0(SB)/4, $0x3f22f8a5
+DATA lanes3f22f8a5<>+4(SB)/4, $0x3f22f8a5
+DATA lanes3f22f8a5<>+8(SB)/4, $0x3f22f8a5
+DATA lanes3f22f8a5<>+12(SB)/4, $0x3f22f8a5
+DATA lanes3f22f8a5<>+16(SB)/4, $0x3f22f8a5
+DATA lanes3f22f8a5<>+20(SB)/4, $0x3f22f8a5
+DATA lanes3f22f8a5<>+24(SB)/4, $0x3f22f8a5
+DATA lanes3f22f8a5<>+28(SB)/4, $0x3f22f8a5
+GLOBL lanes3f22f8a5<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3f906ec1<>+0(SB)/4, $0x3f906ec1
+DATA lanes3f906ec1<>+4(SB)/4, $0x3f906ec1
+DATA lanes3f906ec1<>+8(SB)/4, $0x3f906ec1
+DATA lanes3f906ec1<>+12(SB)/4, $0x3f906ec1
+DATA lanes3f906ec1<>+16(SB)/4, $0x3f906ec1
+DATA lanes3f906ec1<>+20(SB)/4, $0x3f906ec1
+DATA lanes3f906ec1<>+24(SB)/4, $0x3f906ec1
+DATA lanes3f906ec1<>+28(SB)/4, $0x3f906ec1
+GLOBL lanes3f906ec1<>(SB), RODATA|NOPTR, $32
+
+// func geluTanhAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·geluTanhAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ              DX, $0x10
+	JL                tail
+	VMOVUPS           (CX), Z0
+	VBROADCASTSS      lanesc1a00000<>+0(SB), Z1
+	VMAXPS            Z0, Z1, Z1
+	VBROADCASTSS      lanes3fcc422a<>+0(SB), Z0
+	VMULPS            Z1, Z1, Z4
+	VFMADD231PS.BCST  lanes3d92227a<>+0(SB), Z4, Z0
+	VMULPS            Z0, Z1, Z0
+	VORPS.BCST        lanes80000000<>+0(SB), Z0, Z4
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z5
+	VMAXPS            Z4, Z5, Z5
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z4
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z5, Z4
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z4, Z4
+	VMOVAPS           Z5, Z5
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z4, Z5
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z4, Z5
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z6
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z5, Z6
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z5, Z6
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z5, Z6
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z5, Z6
+	VMULPS            Z5, Z5, Z7
+	VFMADD231PS       Z6, Z7, Z5
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS         Z4, Z5, Z5
+	VBROADCASTSS      lanes3f800000<>+0(SB), Z4
+	VPMOVD2M          Z0, K1
+	VBLENDMPS         Z5, Z4, K1, Z2
+	VADDPS            Z4, Z5, Z0
+	VDIVPS            Z0, Z2, Z0
+	VMULPS            Z0, Z1, Z0
+	VMOVUPS           Z0, (AX)
+	ADDQ              $0x40, CX
+	ADDQ              $0x40, AX
+	SUBQ              $0x10, DX
+	JMP               vector
+
+tail:
+	TESTQ             DX, DX
+	JZ                done
+	VMOVD             DX, X0
+	VPBROADCASTD      X0, Z0
+	VPCMPGTD          numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z         (CX), K1, Z0
+	VBROADCASTSS      lanesc1a00000<>+0(SB), Z1
+	VMAXPS            Z0, Z1, Z1
+	VBROADCASTSS      lanes3fcc422a<>+0(SB), Z0
+	VMULPS            Z1, Z1, Z2
+	VFMADD231PS.BCST  lanes3d92227a<>+0(SB), Z2, Z0
+	VMULPS            Z0, Z1, Z0
+	VORPS.BCST        lanes80000000<>+0(SB), Z0, Z2
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z4
+	VMAXPS            Z2, Z4, Z4
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z2
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z4, Z2
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z2, Z2
+	VMOVAPS           Z4, Z4
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z2, Z4
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z2, Z4
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z5
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z4, Z5
+	VMULPS            Z4, Z4, Z6
+	VFMADD231PS       Z5, Z6, Z4
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z4, Z4
+	VSCALEFPS         Z2, Z4, Z4
+	VBROADCASTSS      lanes3f800000<>+0(SB), Z2
+	VPMOVD2M          Z0, K2
+	VBLENDMPS         Z4, Z2, K2, Z3
+	VADDPS            Z2, Z4, Z0
+	VDIVPS            Z0, Z3, Z0
+	VMULPS            Z0, Z1, Z0
+	VMOVUPS           Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanesc1a00000<>+0(SB)/4, $0xc1a00000
+DATA lanesc1a00000<>+4(SB)/4, $0xc1a00000
+DATA lanesc1a00000<>+8(SB)/4, $0xc1a00000
+DATA lanesc1a00000<>+12(SB)/4, $0xc1a00000
+DATA lanesc1a00000<>+16(SB)/4, $0xc1a00000
+DATA lanesc1a00000<>+20(SB)/4, $0xc1a00000
+DATA lanesc1a00000<>+24(SB)/4, $0xc1a00000
+DATA lanesc1a00000<>+28(SB)/4, $0xc1a00000
+GLOBL lanesc1a00000<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3fcc422a<>+0(SB)/4, $0x3fcc422a
+DATA lanes3fcc422a<>+4(SB)/4, $0x3fcc422a
+DATA lanes3fcc422a<>+8(SB)/4, $0x3fcc422a
+DATA lanes3fcc422a<>+12(SB)/4, $0x3fcc422a
+DATA lanes3fcc422a<>+16(SB)/4, $0x3fcc422a
+DATA lanes3fcc422a<>+20(SB)/4, $0x3fcc422a
+DATA lanes3fcc422a<>+24(SB)/4, $0x3fcc422a
+DATA lanes3fcc422a<>+28(SB)/4, $0x3fcc422a
+GLOBL lanes3fcc422a<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3d92227a<>+0(SB)/4, $0x3d92227a
+DATA lanes3d92227a<>+4(SB)/4, $0x3d92227a
+DATA lanes3d92227a<>+8(SB)/4, $0x3d92227a
+DATA lanes3d92227a<>+12(SB)/4, $0x3d92227a
+DATA lanes3d92227a<>+16(SB)/4, $0x3d92227a
+DATA lanes3d92227a<>+20(SB)/4, $0x3d92227a
+DATA lanes3d92227a<>+24(SB)/4, $0x3d92227a
+DATA lanes3d92227a<>+28(SB)/4, $0x3d92227a
+GLOBL lanes3d92227a<>(SB), RODATA|NOPTR, $32
+
+// func swishAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·swishAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         p+24(FP), BX
+	VBROADCASTSS (BX), Z0
+
+vector:
+	CMPQ              DX, $0x10
+	JL                tail
+	VMOVUPS           (CX), Z1
+	VMULPS            Z0, Z1, Z2
+	VORPS.BCST        lanes80000000<>+0(SB), Z2, Z3
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z4
+	VMAXPS            Z3, Z4, Z4
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z3
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z4, Z3
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z3, Z3
+	VMOVAPS           Z4, Z4
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z3, Z4
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z3, Z4
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z7
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z4, Z7
+	VMULPS            Z4, Z4, Z8
+	VFMADD231PS       Z7, Z8, Z4
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z4, Z4
+	VSCALEFPS         Z3, Z4, Z4
+	VBROADCASTSS      lanes3f800000<>+0(SB), Z3
+	VPMOVD2M          Z2, K1
+	VBLENDMPS         Z4, Z3, K1, Z5
+	VADDPS            Z3, Z4, Z2
+	VDIVPS            Z2, Z5, Z2
+	VMULPS            Z2, Z1, Z1
+	VMOVUPS           Z1, (AX)
+	ADDQ              $0x40, CX
+	ADDQ              $0x40, AX
+	SUBQ              $0x10, DX
+	JMP               vector
+
+tail:
+	TESTQ             DX, DX
+	JZ                done
+	VMOVD             DX, X1
+	VPBROADCASTD      X1, Z1
+	VPCMPGTD          numbers<>+0(SB), Z1, K1
+	VMOVUPS.Z         (CX), K1, Z1
+	VMULPS            Z0, Z1, Z0
+	VORPS.BCST        lanes80000000<>+0(SB), Z0, Z2
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z3
+	VMAXPS            Z2, Z3, Z3
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z2
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z3, Z2
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z2, Z2
+	VMOVAPS           Z3, Z3
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z2, Z3
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z2, Z3
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z4
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z3, Z4
+	VMULPS            Z3, Z3, Z5
+	VFMADD231PS       Z4, Z5, Z3
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS         Z2, Z3, Z3
+	VBROADCASTSS      lanes3f800000<>+0(SB), Z2
+	VPMOVD2M          Z0, K2
+	VBLENDMPS         Z3, Z2, K2, Z6
+	VADDPS            Z2, Z3, Z0
+	VDIVPS            Z0, Z6, Z0
+	VMULPS            Z0, Z1, Z0
+	VMOVUPS           Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func eluAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·eluAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         p+24(FP), BX
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS 4(BX), Z1
+	VBROADCASTSS 8(BX), Z2
+
+vector:
+	CMPQ              DX, $0x10
+	JL                tail
+	VMOVUPS           (CX), Z3
+	VXORPS            Z4, Z4, Z4
+	VMINPS            Z3, Z4, Z4
+	VMULPS            Z1, Z4, Z4
+	VBROADCASTSS      lanesc2200000<>+0(SB), Z7
+	VMAXPS            Z4, Z7, Z7
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z4
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z7, Z4
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z4, Z8
+	VMOVAPS           Z7, Z7
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z8, Z7
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z8, Z7
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z8
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z7, Z8
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z7, Z8
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z7, Z8
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z7, Z8
+	VMULPS            Z7, Z7, Z9
+	VFMADD231PS       Z8, Z9, Z7
+	VPSLLD            $0x17, Z4, Z4
+	VPADDD.BCST       lanes3f800000<>+0(SB), Z4, Z4
+	VSUBPS.BCST       lanes3f800000<>+0(SB), Z4, Z8
+	VFMADD231PS       Z7, Z4, Z8
+	VPMOVD2M          Z3, K1
+	VMULPS            Z0, Z8, Z4
+	VMULPS            Z2, Z3, Z3
+	VBLENDMPS         Z4, Z3, K1, Z5
+	VMOVUPS           Z5, (AX)
+	ADDQ              $0x40, CX
+	ADDQ              $0x40, AX
+	SUBQ              $0x10, DX
+	JMP               vector
+
+tail:
+	TESTQ             DX, DX
+	JZ                done
+	VMOVD             DX, X3
+	VPBROADCASTD      X3, Z3
+	VPCMPGTD          numbers<>+0(SB), Z3, K1
+	VMOVUPS.Z         (CX), K1, Z3
+	VXORPS            Z4, Z4, Z4
+	VMINPS            Z3, Z4, Z4
+	VMULPS            Z1, Z4, Z1
+	VBROADCASTSS      lanesc2200000<>+0(SB), Z4
+	VMAXPS            Z1, Z4, Z4
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z4, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z5
+	VMOVAPS           Z4, Z4
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z5, Z4
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z5, Z4
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z5
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z4, Z5
+	VMULPS            Z4, Z4, Z7
+	VFMADD231PS       Z5, Z7, Z4
+	VPSLLD            $0x17, Z1, Z1
+	VPADDD.BCST       lanes3f800000<>+0(SB), Z1, Z1
+	VSUBPS.BCST       lanes3f800000<>+0(SB), Z1, Z5
+	VFMADD231PS       Z4, Z1, Z5
+	VPMOVD2M          Z3, K2
+	VMULPS            Z0, Z5, Z0
+	VMULPS            Z2, Z3, Z1
+	VBLENDMPS         Z0, Z1, K2, Z6
+	VMOVUPS           Z6, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func leakyReluAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·leakyReluAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         p+24(FP), BX
+	VBROADCASTSS (BX), Z0
+
+vector:
+	CMPQ      DX, $0x10
+	JL        tail
+	VMOVUPS   (CX), Z1
+	VPMOVD2M  Z1, K1
+	VMULPS    Z0, Z1, Z2
+	VBLENDMPS Z2, Z1, K1, Z3
+	VMOVUPS   Z3, (AX)
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, AX
+	SUBQ      $0x10, DX
+	JMP       vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X1
+	VPBROADCASTD X1, Z1
+	VPCMPGTD     numbers<>+0(SB), Z1, K1
+	VMOVUPS.Z    (CX), K1, Z1
+	VPMOVD2M     Z1, K2
+	VMULPS       Z0, Z1, Z0
+	VBLENDMPS    Z0, Z1, K2, Z4
+	VMOVUPS      Z4, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func thresholdedReluAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512F
+TEXT ·thresholdedReluAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         p+24(FP), BX
+	VBROADCASTSS (BX), Z0
+
+vector:
+	CMPQ      DX, $0x10
+	JL        tail
+	VMOVUPS   (CX), Z1
+	VCMPPS    $0x01, Z1, Z0, K1
+	VMOVAPS.Z Z1, K1, Z1
+	VMOVUPS   Z1, (AX)
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, AX
+	SUBQ      $0x10, DX
+	JMP       vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X1
+	VPBROADCASTD X1, Z1
+	VPCMPGTD     numbers<>+0(SB), Z1, K1
+	VMOVUPS.Z    (CX), K1, Z1
+	VCMPPS       $0x01, Z1, Z0, K2
+	VMOVAPS.Z    Z1, K2, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSigmoidAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512F
+TEXT ·hardSigmoidAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         p+24(FP), BX
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS 4(BX), Z1
+
+vector:
+	CMPQ         DX, $0x10
+	JL           tail
+	VMOVUPS      (CX), Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       Z1, Z2, Z2
+	VBROADCASTSS lanes00000000<>+0(SB), Z3
+	VMAXPS       Z2, Z3, Z3
+	VBROADCASTSS lanes3f800000<>+0(SB), Z2
+	VMINPS       Z3, Z2, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, AX
+	SUBQ         $0x10, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X2
+	VPBROADCASTD X2, Z2
+	VPCMPGTD     numbers<>+0(SB), Z2, K1
+	VMOVUPS.Z    (CX), K1, Z2
+	VMULPS       Z0, Z2, Z0
+	VADDPS       Z1, Z0, Z0
+	VBROADCASTSS lanes00000000<>+0(SB), Z1
+	VMAXPS       Z0, Z1, Z1
+	VBROADCASTSS lanes3f800000<>+0(SB), Z0
+	VMINPS       Z1, Z0, Z1
+	VMOVUPS      Z1, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSwishAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512F
+TEXT ·hardSwishAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         p+24(FP), BX
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS 4(BX), Z1
+
+vector:
+	CMPQ         DX, $0x10
+	JL           tail
+	VMOVUPS      (CX), Z2
+	VMULPS       Z0, Z2, Z3
+	VADDPS       Z1, Z3, Z3
+	VBROADCASTSS lanes00000000<>+0(SB), Z4
+	VMAXPS       Z3, Z4, Z4
+	VBROADCASTSS lanes3f800000<>+0(SB), Z3
+	VMINPS       Z4, Z3, Z4
+	VMULPS       Z4, Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, AX
+	SUBQ         $0x10, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X2
+	VPBROADCASTD X2, Z2
+	VPCMPGTD     numbers<>+0(SB), Z2, K1
+	VMOVUPS.Z    (CX), K1, Z2
+	VMULPS       Z0, Z2, Z0
+	VADDPS       Z1, Z0, Z0
+	VBROADCASTSS lanes00000000<>+0(SB), Z1
+	VMAXPS       Z0, Z1, Z1
+	VBROADCASTSS lanes3f800000<>+0(SB), Z0
+	VMINPS       Z1, Z0, Z1
+	VMULPS       Z1, Z2, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func clipAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512F
+TEXT ·clipAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         p+24(FP), BX
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS 4(BX), Z1
+
+vector:
+	CMPQ    DX, $0x10
+	JL      tail
+	VMOVUPS (CX), Z2
+	VMAXPS  Z2, Z0, Z2
+	VMINPS  Z2, Z1, Z2
+	VMOVUPS Z2, (AX)
+	ADDQ    $0x40, CX
+	ADDQ    $0x40, AX
+	SUBQ    $0x10, DX
+	JMP     vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X2
+	VPBROADCASTD X2, Z2
+	VPCMPGTD     numbers<>+0(SB), Z2, K1
+	VMOVUPS.Z    (CX), K1, Z2
+	VMAXPS       Z2, Z0, Z0
+	VMINPS       Z0, Z1, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512F
+TEXT ·normalizeAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         p+24(FP), BX
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS 4(BX), Z1
+	VBROADCASTSS 8(BX), Z2
+	VBROADCASTSS 12(BX), Z3
+
+vector:
+	CMPQ        DX, $0x10
+	JL          tail
+	VMOVUPS     (CX), Z4
+	VSUBPS      Z0, Z4, Z4
+	VSUBPS      Z1, Z4, Z4
+	VFMADD213PS Z3, Z2, Z4
+	VMOVUPS     Z4, (AX)
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, AX
+	SUBQ        $0x10, DX
+	JMP         vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X4
+	VPBROADCASTD X4, Z4
+	VPCMPGTD     numbers<>+0(SB), Z4, K1
+	VMOVUPS.Z    (CX), K1, Z4
+	VSUBPS       Z0, Z4, Z0
+	VSUBPS       Z1, Z0, Z0
+	VFMADD213PS  Z3, Z2, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func absAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·absAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ        DX, $0x10
+	JL          tail
+	VMOVUPS     (CX), Z0
+	VANDPS.BCST lanes7fffffff<>+0(SB), Z0, Z0
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, AX
+	SUBQ        $0x10, DX
+	JMP         vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Z0
+	VPCMPGTD     numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VANDPS.BCST  lanes7fffffff<>+0(SB), Z0, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func negAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·negAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ        DX, $0x10
+	JL          tail
+	VMOVUPS     (CX), Z0
+	VXORPS.BCST lanes80000000<>+0(SB), Z0, Z0
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, AX
+	SUBQ        $0x10, DX
+	JMP         vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Z0
+	VPCMPGTD     numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VXORPS.BCST  lanes80000000<>+0(SB), Z0, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func signAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·signAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ         DX, $0x10
+	JL           tail
+	VMOVUPS      (CX), Z0
+	VANDPS.BCST  lanes80000000<>+0(SB), Z0, Z1
+	VORPS.BCST   lanes3f800000<>+0(SB), Z1, Z1
+	VBROADCASTSS lanes00000000<>+0(SB), Z4
+	VANDPS.BCST  lanes7fffffff<>+0(SB), Z0, Z5
+	VCMPPS       $0x01, Z5, Z4, K1
+	VBLENDMPS    Z1, Z0, K1, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, AX
+	SUBQ         $0x10, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Z0
+	VPCMPGTD     numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VANDPS.BCST  lanes80000000<>+0(SB), Z0, Z1
+	VORPS.BCST   lanes3f800000<>+0(SB), Z1, Z1
+	VBROADCASTSS lanes00000000<>+0(SB), Z2
+	VANDPS.BCST  lanes7fffffff<>+0(SB), Z0, Z4
+	VCMPPS       $0x01, Z4, Z2, K2
+	VBLENDMPS    Z1, Z0, K2, Z3
+	VMOVUPS      Z3, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func reciprocalAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512F
+TEXT ·reciprocalAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ         DX, $0x10
+	JL           tail
+	VMOVUPS      (CX), Z0
+	VBROADCASTSS lanes3f800000<>+0(SB), Z1
+	VDIVPS       Z0, Z1, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, AX
+	SUBQ         $0x10, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Z0
+	VPCMPGTD     numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VBROADCASTSS lanes3f800000<>+0(SB), Z1
+	VDIVPS       Z0, Z1, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sqrtAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512F
+TEXT ·sqrtAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ    DX, $0x10
+	JL      tail
+	VMOVUPS (CX), Z0
+	VSQRTPS Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x40, CX
+	ADDQ    $0x40, AX
+	SUBQ    $0x10, DX
+	JMP     vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Z0
+	VPCMPGTD     numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VSQRTPS      Z0, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func floorAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512F
+TEXT ·floorAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ        DX, $0x10
+	JL          tail
+	VMOVUPS     (CX), Z0
+	VRNDSCALEPS $0x09, Z0, Z0
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, AX
+	SUBQ        $0x10, DX
+	JMP         vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Z0
+	VPCMPGTD     numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VRNDSCALEPS  $0x09, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ceilAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512F
+TEXT ·ceilAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ        DX, $0x10
+	JL          tail
+	VMOVUPS     (CX), Z0
+	VRNDSCALEPS $0x0a, Z0, Z0
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, AX
+	SUBQ        $0x10, DX
+	JMP         vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Z0
+	VPCMPGTD     numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VRNDSCALEPS  $0x0a, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sinAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·sinAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ              DX, $0x10
+	JL                tail
+	VMOVUPS           (CX), Z0
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3f22f983<>+0(SB), Z0, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z2
+	VMOVAPS           Z0, Z0
+	VFNMADD231PS.BCST lanes3fc90fda<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes33a22168<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes27c234c4<>+0(SB), Z2, Z0
+	VMULPS            Z0, Z0, Z2
+	VBROADCASTSS      lanesb94ca59c<>+0(SB), Z5
+	VFMADD213PS.BCST  lanes3c0883ab<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanesbe2aaaa3<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes3f800000<>+0(SB), Z2, Z5
+	VMULPS            Z5, Z0, Z0
+	VBROADCASTSS      lanes3f800000<>+0(SB), Z5
+	VFNMADD231PS.BCST lanes3f000000<>+0(SB), Z2, Z5
+	VMULPS            Z2, Z2, Z6
+	VBROADCASTSS      lanes37ccf435<>+0(SB), Z7
+	VFMADD213PS.BCST  lanesbab60614<>+0(SB), Z2, Z7
+	VFMADD213PS.BCST  lanes3d2aaaa5<>+0(SB), Z2, Z7
+	VFMADD231PS       Z7, Z6, Z5
+	VPADDD.BCST       lanes00000000<>+0(SB), Z1, Z1
+	VPSLLD            $0x1f, Z1, Z2
+	VPSLLD            $0x1e, Z1, Z1
+	VPMOVD2M          Z2, K1
+	VBLENDMPS         Z5, Z0, K1, Z3
+	VANDPS.BCST       lanes80000000<>+0(SB), Z1, Z0
+	VXORPS            Z0, Z3, Z0
+	VMOVUPS           Z0, (AX)
+	ADDQ              $0x40, CX
+	ADDQ              $0x40, AX
+	SUBQ              $0x10, DX
+	JMP               vector
+
+tail:
+	TESTQ             DX, DX
+	JZ                done
+	VMOVD             DX, X0
+	VPBROADCASTD      X0, Z0
+	VPCMPGTD          numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z         (CX), K1, Z0
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3f22f983<>+0(SB), Z0, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z2
+	VMOVAPS           Z0, Z0
+	VFNMADD231PS.BCST lanes3fc90fda<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes33a22168<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes27c234c4<>+0(SB), Z2, Z0
+	VMULPS            Z0, Z0, Z2
+	VBROADCASTSS      lanesb94ca59c<>+0(SB), Z3
+	VFMADD213PS.BCST  lanes3c0883ab<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanesbe2aaaa3<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3f800000<>+0(SB), Z2, Z3
+	VMULPS            Z3, Z0, Z0
+	VBROADCASTSS      lanes3f800000<>+0(SB), Z3
+	VFNMADD231PS.BCST lanes3f000000<>+0(SB), Z2, Z3
+	VMULPS            Z2, Z2, Z5
+	VBROADCASTSS      lanes37ccf435<>+0(SB), Z6
+	VFMADD213PS.BCST  lanesbab60614<>+0(SB), Z2, Z6
+	VFMADD213PS.BCST  lanes3d2aaaa5<>+0(SB), Z2, Z6
+	VFMADD231PS       Z6, Z5, Z3
+	VPADDD.BCST       lanes00000000<>+0(SB), Z1, Z1
+	VPSLLD            $0x1f, Z1, Z2
+	VPSLLD            $0x1e, Z1, Z1
+	VPMOVD2M          Z2, K2
+	VBLENDMPS         Z3, Z0, K2, Z4
+	VANDPS.BCST       lanes80000000<>+0(SB), Z1, Z0
+	VXORPS            Z0, Z4, Z0
+	VMOVUPS           Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes3f22f983<>+0(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+4(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+8(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+12(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+16(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+20(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+24(SB)/4, $0x3f22f983
+DATA lanes3f22f983<>+28(SB)/4, $0x3f22f983
+GLOBL lanes3f22f983<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3fc90fda<>+0(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+4(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+8(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+12(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+16(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+20(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+24(SB)/4, $0x3fc90fda
+DATA lanes3fc90fda<>+28(SB)/4, $0x3fc90fda
+GLOBL lanes3fc90fda<>(SB), RODATA|NOPTR, $32
+
+DATA lanes33a22168<>+0(SB)/4, $0x33a22168
+DATA lanes33a22168<>+4(SB)/4, $0x33a22168
+DATA lanes33a22168<>+8(SB)/4, $0x33a22168
+DATA lanes33a22168<>+12(SB)/4, $0x33a22168
+DATA lanes33a22168<>+16(SB)/4, $0x33a22168
+DATA lanes33a22168<>+20(SB)/4, $0x33a22168
+DATA lanes33a22168<>+24(SB)/4, $0x33a22168
+DATA lanes33a22168<>+28(SB)/4, $0x33a22168
+GLOBL lanes33a22168<>(SB), RODATA|NOPTR, $32
+
+DATA lanes27c234c4<>+0(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+4(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+8(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+12(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+16(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+20(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+24(SB)/4, $0x27c234c4
+DATA lanes27c234c4<>+28(SB)/4, $0x27c234c4
+GLOBL lanes27c234c4<>(SB), RODATA|NOPTR, $32
+
+DATA lanesb94ca59c<>+0(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+4(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+8(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+12(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+16(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+20(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+24(SB)/4, $0xb94ca59c
+DATA lanesb94ca59c<>+28(SB)/4, $0xb94ca59c
+GLOBL lanesb94ca59c<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3c0883ab<>+0(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+4(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+8(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+12(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+16(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+20(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+24(SB)/4, $0x3c0883ab
+DATA lanes3c0883ab<>+28(SB)/4, $0x3c0883ab
+GLOBL lanes3c0883ab<>(SB), RODATA|NOPTR, $32
+
+DATA lanesbe2aaaa3<>+0(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+4(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+8(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+12(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+16(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+20(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+24(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+28(SB)/4, $0xbe2aaaa3
+GLOBL lanesbe2aaaa3<>(SB), RODATA|NOPTR, $32
+
+DATA lanes37ccf435<>+0(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+4(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+8(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+12(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+16(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+20(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+24(SB)/4, $0x37ccf435
+DATA lanes37ccf435<>+28(SB)/4, $0x37ccf435
+GLOBL lanes37ccf435<>(SB), RODATA|NOPTR, $32
+
+DATA lanesbab60614<>+0(SB)/4, $0xbab60614
+DATA lanesbab60614<>+4(SB)/4, $0xbab60614
+DATA lanesbab60614<>+8(SB)/4, $0xbab60614
+DATA lanesbab60614<>+12(SB)/4, $0xbab60614
+DATA lanesbab60614<>+16(SB)/4, $0xbab60614
+DATA lanesbab60614<>+20(SB)/4, $0xbab60614
+DATA lanesbab60614<>+24(SB)/4, $0xbab60614
+DATA lanesbab60614<>+28(SB)/4, $0xbab60614
+GLOBL lanesbab60614<>(SB), RODATA|NOPTR, $32
+
+DATA lanes3d2aaaa5<>+0(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+4(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+8(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+12(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+16(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+20(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+24(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+28(SB)/4, $0x3d2aaaa5
+GLOBL lanes3d2aaaa5<>(SB), RODATA|NOPTR, $32
+
+// func cosAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·cosAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ              DX, $0x10
+	JL                tail
+	VMOVUPS           (CX), Z0
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3f22f983<>+0(SB), Z0, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z2
+	VMOVAPS           Z0, Z0
+	VFNMADD231PS.BCST lanes3fc90fda<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes33a22168<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes27c234c4<>+0(SB), Z2, Z0
+	VMULPS            Z0, Z0, Z2
+	VBROADCASTSS      lanesb94ca59c<>+0(SB), Z5
+	VFMADD213PS.BCST  lanes3c0883ab<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanesbe2aaaa3<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes3f800000<>+0(SB), Z2, Z5
+	VMULPS            Z5, Z0, Z0
+	VBROADCASTSS      lanes3f800000<>+0(SB), Z5
+	VFNMADD231PS.BCST lanes3f000000<>+0(SB), Z2, Z5
+	VMULPS            Z2, Z2, Z6
+	VBROADCASTSS      lanes37ccf435<>+0(SB), Z7
+	VFMADD213PS.BCST  lanesbab60614<>+0(SB), Z2, Z7
+	VFMADD213PS.BCST  lanes3d2aaaa5<>+0(SB), Z2, Z7
+	VFMADD231PS       Z7, Z6, Z5
+	VPADDD.BCST       lanes00000001<>+0(SB), Z1, Z1
+	VPSLLD            $0x1f, Z1, Z2
+	VPSLLD            $0x1e, Z1, Z1
+	VPMOVD2M          Z2, K1
+	VBLENDMPS         Z5, Z0, K1, Z3
+	VANDPS.BCST       lanes80000000<>+0(SB), Z1, Z0
+	VXORPS            Z0, Z3, Z0
+	VMOVUPS           Z0, (AX)
+	ADDQ              $0x40, CX
+	ADDQ              $0x40, AX
+	SUBQ              $0x10, DX
+	JMP               vector
+
+tail:
+	TESTQ             DX, DX
+	JZ                done
+	VMOVD             DX, X0
+	VPBROADCASTD      X0, Z0
+	VPCMPGTD          numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z         (CX), K1, Z0
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3f22f983<>+0(SB), Z0, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z2
+	VMOVAPS           Z0, Z0
+	VFNMADD231PS.BCST lanes3fc90fda<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes33a22168<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST lanes27c234c4<>+0(SB), Z2, Z0
+	VMULPS            Z0, Z0, Z2
+	VBROADCASTSS      lanesb94ca59c<>+0(SB), Z3
+	VFMADD213PS.BCST  lanes3c0883ab<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanesbe2aaaa3<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3f800000<>+0(SB), Z2, Z3
+	VMULPS            Z3, Z0, Z0
+	VBROADCASTSS      lanes3f800000<>+0(SB), Z3
+	VFNMADD231PS.BCST lanes3f000000<>+0(SB), Z2, Z3
+	VMULPS            Z2, Z2, Z5
+	VBROADCASTSS      lanes37ccf435<>+0(SB), Z6
+	VFMADD213PS.BCST  lanesbab60614<>+0(SB), Z2, Z6
+	VFMADD213PS.BCST  lanes3d2aaaa5<>+0(SB), Z2, Z6
+	VFMADD231PS       Z6, Z5, Z3
+	VPADDD.BCST       lanes00000001<>+0(SB), Z1, Z1
+	VPSLLD            $0x1f, Z1, Z2
+	VPSLLD            $0x1e, Z1, Z1
+	VPMOVD2M          Z2, K2
+	VBLENDMPS         Z3, Z0, K2, Z4
+	VANDPS.BCST       lanes80000000<>+0(SB), Z1, Z0
+	VXORPS            Z0, Z4, Z0
+	VMOVUPS           Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes00000001<>+0(SB)/4, $0x00000001
+DATA lanes00000001<>+4(SB)/4, $0x00000001
+DATA lanes00000001<>+8(SB)/4, $0x00000001
+DATA lanes00000001<>+12(SB)/4, $0x00000001
+DATA lanes00000001<>+16(SB)/4, $0x00000001
+DATA lanes00000001<>+20(SB)/4, $0x00000001
+DATA lanes00000001<>+24(SB)/4, $0x00000001
+DATA lanes00000001<>+28(SB)/4, $0x00000001
+GLOBL lanes00000001<>(SB), RODATA|NOPTR, $32
+
+// func roundAVX512(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX512F
+TEXT ·roundAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ        DX, $0x10
+	JL          tail
+	VMOVUPS     (CX), Z0
+	VRNDSCALEPS $0x08, Z0, Z0
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, AX
+	SUBQ        $0x10, DX
+	JMP         vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Z0
+	VPCMPGTD     numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VRNDSCALEPS  $0x08, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func softmaxAVX512(dst *float32, x *float32, rows int, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·softmaxAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         rows+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS lanesff800000<>+0(SB), Z0
+
+row:
+	VMOVAPS Z0, Z1
+	XORQ    SI, SI
+	MOVQ    BX, DI
+
+topblock:
+	SUBQ    $0x10, DI
+	JL      toprest
+	VMOVUPS (CX)(SI*4), Z2
+	VMAXPS  Z1, Z2, Z1
+	ADDQ    $0x10, SI
+	JMP     topblock
+
+toprest:
+	ADDQ         $0x10, DI
+	JZ           topend
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Z2
+	VPCMPGTD     numbers<>+0(SB), Z2, K1
+	VMOVUPS.Z    (CX)(SI*4), K1, Z2
+	VBLENDMPS    Z2, Z0, K1, Z3
+	VMAXPS       Z1, Z3, Z1
+
+topend:
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VMAXPS        Y2, Y1, Y2
+	VEXTRACTF128  $0x01, Y2, X1
+	VMAXPS        X1, X2, X2
+	VPERMILPS     $0x4e, X2, X1
+	VMAXPS        X1, X2, X2
+	VPERMILPS     $0xb1, X2, X1
+	VMAXPS        X1, X2, X2
+	VBROADCASTSS  X2, Z1
+	VXORPS        Z2, Z2, Z2
+	XORQ          SI, SI
+	MOVQ          BX, DI
+
+expblock:
+	SUBQ              $0x10, DI
+	JL                exprest
+	VMOVUPS           (CX)(SI*4), Z4
+	VSUBPS            Z1, Z4, Z4
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z5
+	VMAXPS            Z4, Z5, Z5
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z4
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z5, Z4
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z4, Z4
+	VMOVAPS           Z5, Z5
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z4, Z5
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z4, Z5
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z6
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z5, Z6
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z5, Z6
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z5, Z6
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z5, Z6
+	VMULPS            Z5, Z5, Z7
+	VFMADD231PS       Z6, Z7, Z5
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS         Z4, Z5, Z5
+	VMOVUPS           Z5, (AX)(SI*4)
+	VADDPS            Z5, Z2, Z2
+	ADDQ              $0x10, SI
+	JMP               expblock
+
+exprest:
+	ADDQ              $0x10, DI
+	JZ                expend
+	VMOVD             DI, X4
+	VPBROADCASTD      X4, Z4
+	VPCMPGTD          numbers<>+0(SB), Z4, K1
+	VMOVUPS.Z         (CX)(SI*4), K1, Z4
+	VSUBPS            Z1, Z4, Z1
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z4
+	VMAXPS            Z1, Z4, Z4
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z1
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z4, Z1
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z1, Z1
+	VMOVAPS           Z4, Z4
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z1, Z4
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z1, Z4
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z5
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z4, Z5
+	VMULPS            Z4, Z4, Z6
+	VFMADD231PS       Z5, Z6, Z4
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z4, Z4
+	VSCALEFPS         Z1, Z4, Z4
+	VMOVUPS           Z4, K1, (AX)(SI*4)
+	VMOVAPS.Z         Z4, K1, Z1
+	VADDPS            Z1, Z2, Z2
+
+expend:
+	VEXTRACTF64X4 $0x01, Z2, Y1
+	VADDPS        Y1, Y2, Y1
+	VEXTRACTF128  $0x01, Y1, X2
+	VADDPS        X2, X1, X1
+	VPERMILPS     $0x4e, X1, X2
+	VADDPS        X2, X1, X1
+	VPERMILPS     $0xb1, X1, X2
+	VADDPS        X2, X1, X1
+	VBROADCASTSS  X1, Z1
+	VBROADCASTSS  lanes3f800000<>+0(SB), Z2
+	VDIVPS        Z1, Z2, Z1
+	XORQ          SI, SI
+	MOVQ          BX, DI
+
+lastblock:
+	SUBQ    $0x10, DI
+	JL      lastrest
+	VMOVUPS (AX)(SI*4), Z2
+	VMULPS  Z1, Z2, Z2
+	VMOVUPS Z2, (AX)(SI*4)
+	ADDQ    $0x10, SI
+	JMP     lastblock
+
+lastrest:
+	ADDQ         $0x10, DI
+	JZ           lastend
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Z2
+	VPCMPGTD     numbers<>+0(SB), Z2, K1
+	VMOVUPS.Z    (AX)(SI*4), K1, Z2
+	VMULPS       Z1, Z2, Z1
+	VMOVUPS      Z1, K1, (AX)(SI*4)
+
+lastend:
+	LEAQ (CX)(BX*4), CX
+	LEAQ (AX)(BX*4), AX
+	DECQ DX
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func logSoftmaxAVX512(dst *float32, x *float32, rows int, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·logSoftmaxAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         rows+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS lanesff800000<>+0(SB), Z0
+
+row:
+	VMOVAPS Z0, Z1
+	XORQ    SI, SI
+	MOVQ    BX, DI
+
+topblock:
+	SUBQ    $0x10, DI
+	JL      toprest
+	VMOVUPS (CX)(SI*4), Z2
+	VMAXPS  Z1, Z2, Z1
+	ADDQ    $0x10, SI
+	JMP     topblock
+
+toprest:
+	ADDQ         $0x10, DI
+	JZ           topend
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Z2
+	VPCMPGTD     numbers<>+0(SB), Z2, K1
+	VMOVUPS.Z    (CX)(SI*4), K1, Z2
+	VBLENDMPS    Z2, Z0, K1, Z3
+	VMAXPS       Z1, Z3, Z1
+
+topend:
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VMAXPS        Y2, Y1, Y2
+	VEXTRACTF128  $0x01, Y2, X1
+	VMAXPS        X1, X2, X2
+	VPERMILPS     $0x4e, X2, X1
+	VMAXPS        X1, X2, X2
+	VPERMILPS     $0xb1, X2, X1
+	VMAXPS        X1, X2, X2
+	VBROADCASTSS  X2, Z1
+	VXORPS        Z2, Z2, Z2
+	XORQ          SI, SI
+	MOVQ          BX, DI
+
+expblock:
+	SUBQ              $0x10, DI
+	JL                exprest
+	VMOVUPS           (CX)(SI*4), Z9
+	VSUBPS            Z1, Z9, Z9
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z10
+	VMAXPS            Z9, Z10, Z10
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z9
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z10, Z9
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z9, Z9
+	VMOVAPS           Z10, Z10
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z9, Z10
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z9, Z10
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z11
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z10, Z11
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z10, Z11
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z10, Z11
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z10, Z11
+	VMULPS            Z10, Z10, Z12
+	VFMADD231PS       Z11, Z12, Z10
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z10, Z10
+	VSCALEFPS         Z9, Z10, Z10
+	VADDPS            Z10, Z2, Z2
+	ADDQ              $0x10, SI
+	JMP               expblock
+
+exprest:
+	ADDQ              $0x10, DI
+	JZ                expend
+	VMOVD             DI, X9
+	VPBROADCASTD      X9, Z9
+	VPCMPGTD          numbers<>+0(SB), Z9, K1
+	VMOVUPS.Z         (CX)(SI*4), K1, Z9
+	VSUBPS            Z1, Z9, Z9
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z10
+	VMAXPS            Z9, Z10, Z10
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z9
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z10, Z9
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z9, Z9
+	VMOVAPS           Z10, Z10
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z9, Z10
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z9, Z10
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z11
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z10, Z11
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z10, Z11
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z10, Z11
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z10, Z11
+	VMULPS            Z10, Z10, Z12
+	VFMADD231PS       Z11, Z12, Z10
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z10, Z10
+	VSCALEFPS         Z9, Z10, Z10
+	VMOVAPS.Z         Z10, K1, Z9
+	VADDPS            Z9, Z2, Z2
+
+expend:
+	VEXTRACTF64X4     $0x01, Z2, Y9
+	VADDPS            Y9, Y2, Y9
+	VEXTRACTF128      $0x01, Y9, X2
+	VADDPS            X2, X9, X9
+	VPERMILPS         $0x4e, X9, X2
+	VADDPS            X2, X9, X9
+	VPERMILPS         $0xb1, X9, X2
+	VADDPS            X2, X9, X9
+	VBROADCASTSS      X9, Z2
+	VCMPPS.BCST       $0x01, lanes00800000<>+0(SB), Z2, K1
+	VMULPS.BCST       lanes4c000000<>+0(SB), Z2, Z9
+	VBLENDMPS         Z9, Z2, K1, Z4
+	VPSUBD.BCST       lanes3f3504f3<>+0(SB), Z4, Z9
+	VPANDD.BCST       lanes007fffff<>+0(SB), Z9, Z10
+	VPADDD.BCST       lanes3f3504f3<>+0(SB), Z10, Z10
+	VPSRAD            $0x17, Z9, Z9
+	VCVTDQ2PS         Z9, Z9
+	VSUBPS.BCST       lanes41c80000<>+0(SB), Z9, Z11
+	VBLENDMPS         Z11, Z9, K1, Z5
+	VSUBPS.BCST       lanes3f800000<>+0(SB), Z10, Z9
+	VMULPS            Z9, Z9, Z10
+	VMULPS            Z9, Z10, Z11
+	VBROADCASTSS      lanesbd9c5b1b<>+0(SB), Z12
+	VFMADD213PS.BCST  lanes3e02b810<>+0(SB), Z9, Z12
+	VFMADD213PS.BCST  lanesbe06c757<>+0(SB), Z9, Z12
+	VFMADD213PS.BCST  lanes3e116bfe<>+0(SB), Z9, Z12
+	VFMADD213PS.BCST  lanesbe2a3894<>+0(SB), Z9, Z12
+	VFMADD213PS.BCST  lanes3e4cd00b<>+0(SB), Z9, Z12
+	VFMADD213PS.BCST  lanesbe800115<>+0(SB), Z9, Z12
+	VFMADD213PS.BCST  lanes3eaaaaaa<>+0(SB), Z9, Z12
+	VMULPS            Z12, Z11, Z11
+	VFMADD231PS.BCST  lanesb102e308<>+0(SB), Z5, Z11
+	VFNMADD231PS.BCST lanes3f000000<>+0(SB), Z10, Z11
+	VADDPS            Z11, Z9, Z9
+	VFMADD231PS.BCST  lanes3f317218<>+0(SB), Z5, Z9
+	VCMPPS.BCST       $0x06, lanes7f7fffff<>+0(SB), Z2, K1
+	VBLENDMPS         Z2, Z9, K1, Z6
+	VCMPPS.BCST       $0x01, lanes00000000<>+0(SB), Z2, K1
+	VBLENDMPS.BCST    lanes7fc00000<>+0(SB), Z6, K1, Z7
+	VCMPPS.BCST       $0x00, lanes00000000<>+0(SB), Z2, K1
+	VBLENDMPS.BCST    lanesff800000<>+0(SB), Z7, K1, Z8
+	XORQ              SI, SI
+	MOVQ              BX, DI
+
+lastblock:
+	SUBQ    $0x10, DI
+	JL      lastrest
+	VMOVUPS (CX)(SI*4), Z2
+	VSUBPS  Z1, Z2, Z2
+	VSUBPS  Z8, Z2, Z2
+	VMOVUPS Z2, (AX)(SI*4)
+	ADDQ    $0x10, SI
+	JMP     lastblock
+
+lastrest:
+	ADDQ         $0x10, DI
+	JZ           lastend
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Z2
+	VPCMPGTD     numbers<>+0(SB), Z2, K1
+	VMOVUPS.Z    (CX)(SI*4), K1, Z2
+	VSUBPS       Z1, Z2, Z1
+	VSUBPS       Z8, Z1, Z1
+	VMOVUPS      Z1, K1, (AX)(SI*4)
+
+lastend:
+	LEAQ (CX)(BX*4), CX
+	LEAQ (AX)(BX*4), AX
+	DECQ DX
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func expSumAVX512(dst *float32, x *float32, n int, top float32) float32
+// Requires: AVX, AVX512DQ, AVX512F, SSE
+TEXT ·expSumAVX512(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS top+24(FP), Z0
+	VXORPS       Z1, Z1, Z1
+	XORQ         BX, BX
+
+block:
+	SUBQ              $0x10, DX
+	JL                rest
+	VMOVUPS           (CX)(BX*4), Z2
+	VSUBPS            Z0, Z2, Z2
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z3
+	VMAXPS            Z2, Z3, Z3
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z2
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z3, Z2
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z2, Z2
+	VMOVAPS           Z3, Z3
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z2, Z3
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z2, Z3
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z4
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z3, Z4
+	VMULPS            Z3, Z3, Z5
+	VFMADD231PS       Z4, Z5, Z3
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS         Z2, Z3, Z3
+	VMOVUPS           Z3, (AX)(BX*4)
+	VADDPS            Z3, Z1, Z1
+	ADDQ              $0x10, BX
+	JMP               block
+
+rest:
+	ADDQ              $0x10, DX
+	JZ                end
+	VMOVD             DX, X2
+	VPBROADCASTD      X2, Z2
+	VPCMPGTD          numbers<>+0(SB), Z2, K1
+	VMOVUPS.Z         (CX)(BX*4), K1, Z2
+	VSUBPS            Z0, Z2, Z0
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z2
+	VMAXPS            Z0, Z2, Z2
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z0
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z2, Z0
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z0, Z0
+	VMOVAPS           Z2, Z2
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z0, Z2
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z0, Z2
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z3
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z2, Z3
+	VMULPS            Z2, Z2, Z4
+	VFMADD231PS       Z3, Z4, Z2
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z2, Z2
+	VSCALEFPS         Z0, Z2, Z2
+	VMOVUPS           Z2, K1, (AX)(BX*4)
+	VMOVAPS.Z         Z2, K1, Z0
+	VADDPS            Z0, Z1, Z1
+
+end:
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VPERMILPS     $0x4e, X0, X1
+	VADDPS        X1, X0, X0
+	VPERMILPS     $0xb1, X0, X1
+	VADDPS        X1, X0, X0
+	VBROADCASTSS  X0, Z0
+	MOVSS         X0, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func expTotalAVX512(x *float32, n int, top float32) float32
+// Requires: AVX, AVX512DQ, AVX512F, SSE
+TEXT ·expTotalAVX512(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS top+16(FP), Z0
+	VXORPS       Z1, Z1, Z1
+	XORQ         DX, DX
+
+block:
+	SUBQ              $0x10, CX
+	JL                rest
+	VMOVUPS           (AX)(DX*4), Z2
+	VSUBPS            Z0, Z2, Z2
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z3
+	VMAXPS            Z2, Z3, Z3
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z2
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z3, Z2
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z2, Z2
+	VMOVAPS           Z3, Z3
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z2, Z3
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z2, Z3
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z4
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z3, Z4
+	VMULPS            Z3, Z3, Z5
+	VFMADD231PS       Z4, Z5, Z3
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS         Z2, Z3, Z3
+	VADDPS            Z3, Z1, Z1
+	ADDQ              $0x10, DX
+	JMP               block
+
+rest:
+	ADDQ              $0x10, CX
+	JZ                end
+	VMOVD             CX, X2
+	VPBROADCASTD      X2, Z2
+	VPCMPGTD          numbers<>+0(SB), Z2, K1
+	VMOVUPS.Z         (AX)(DX*4), K1, Z2
+	VSUBPS            Z0, Z2, Z0
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z2
+	VMAXPS            Z0, Z2, Z2
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z0
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z2, Z0
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z0, Z0
+	VMOVAPS           Z2, Z2
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z0, Z2
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z0, Z2
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z3
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z2, Z3
+	VMULPS            Z2, Z2, Z4
+	VFMADD231PS       Z3, Z4, Z2
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z2, Z2
+	VSCALEFPS         Z0, Z2, Z2
+	VMOVAPS.Z         Z2, K1, Z0
+	VADDPS            Z0, Z1, Z1
+
+end:
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VPERMILPS     $0x4e, X0, X1
+	VADDPS        X1, X0, X0
+	VPERMILPS     $0xb1, X0, X1
+	VADDPS        X1, X0, X0
+	VBROADCASTSS  X0, Z0
+	MOVSS         X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func expColumnsAVX512(dst *float32, x *float32, tops *float32, sums *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·expColumnsAVX512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ tops+16(FP), DX
+	MOVQ sums+24(FP), BX
+	MOVQ n+32(FP), SI
+
+vector:
+	CMPQ              SI, $0x10
+	JL                tail
+	VMOVUPS           (CX), Z0
+	VMOVUPS           (DX), Z1
+	VSUBPS            Z1, Z0, Z0
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z1
+	VMAXPS            Z0, Z1, Z1
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z0
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z1, Z0
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z0, Z0
+	VMOVAPS           Z1, Z1
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z0, Z1
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z0, Z1
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z2
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z1, Z2
+	VMULPS            Z1, Z1, Z3
+	VFMADD231PS       Z2, Z3, Z1
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z1, Z1
+	VSCALEFPS         Z0, Z1, Z1
+	VMOVUPS           Z1, (AX)
+	VMOVUPS           (BX), Z0
+	VADDPS            Z0, Z1, Z0
+	VMOVUPS           Z0, (BX)
+	ADDQ              $0x40, AX
+	ADDQ              $0x40, CX
+	ADDQ              $0x40, DX
+	ADDQ              $0x40, BX
+	SUBQ              $0x10, SI
+	JMP               vector
+
+tail:
+	TESTQ             SI, SI
+	JZ                done
+	VMOVD             SI, X0
+	VPBROADCASTD      X0, Z0
+	VPCMPGTD          numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z         (CX), K1, Z0
+	VMOVUPS.Z         (DX), K1, Z1
+	VSUBPS            Z1, Z0, Z0
+	VBROADCASTSS      lanesc2d00000<>+0(SB), Z1
+	VMAXPS            Z0, Z1, Z1
+	VBROADCASTSS      lanes4b400000<>+0(SB), Z0
+	VFMADD231PS.BCST  lanes3fb8aa3b<>+0(SB), Z1, Z0
+	VSUBPS.BCST       lanes4b400000<>+0(SB), Z0, Z0
+	VMOVAPS           Z1, Z1
+	VFNMADD231PS.BCST lanes3f317218<>+0(SB), Z0, Z1
+	VFNMADD231PS.BCST lanesb102e308<>+0(SB), Z0, Z1
+	VBROADCASTSS      lanes3ab6da74<>+0(SB), Z2
+	VFMADD213PS.BCST  lanes3c091def<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanes3d2aaa2f<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanes3e2aaa47<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  lanes3f000000<>+0(SB), Z1, Z2
+	VMULPS            Z1, Z1, Z3
+	VFMADD231PS       Z2, Z3, Z1
+	VADDPS.BCST       lanes3f800000<>+0(SB), Z1, Z1
+	VSCALEFPS         Z0, Z1, Z1
+	VMOVUPS           Z1, K1, (AX)
+	VMOVUPS.Z         (BX), K1, Z0
+	VADDPS            Z0, Z1, Z0
+	VMOVUPS           Z0, K1, (BX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeRowAVX512(dst *float32, x *float32, scale *float32, bias *float32, n int, p *float32)
+// Requires: AVX, AVX512F
+TEXT ·normalizeRowAVX512(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         scale+16(FP), DX
+	MOVQ         bias+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         p+40(FP), DI
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 8(DI), Z2
+
+vector:
+	CMPQ        SI, $0x10
+	JL          tail
+	VMOVUPS     (CX), Z3
+	VSUBPS      Z0, Z3, Z3
+	VSUBPS      Z1, Z3, Z3
+	VMULPS      Z2, Z3, Z3
+	VMOVUPS     (DX), Z4
+	VMOVUPS     (BX), Z5
+	VFMADD213PS Z5, Z4, Z3
+	VMOVUPS     Z3, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, BX
+	SUBQ        $0x10, SI
+	JMP         vector
+
+tail:
+	TESTQ        SI, SI
+	JZ           done
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Z3
+	VPCMPGTD     numbers<>+0(SB), Z3, K1
+	VMOVUPS.Z    (CX), K1, Z3
+	VSUBPS       Z0, Z3, Z0
+	VSUBPS       Z1, Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VMOVUPS.Z    (DX), K1, Z1
+	VMOVUPS.Z    (BX), K1, Z2
+	VFMADD213PS  Z2, Z1, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func addAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX, AVX512F
+TEXT ·addAVX512(SB), NOSPLIT, $128-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         stepA+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manya
+	VBROADCASTSS (DX), Z0
+	VMOVUPS      Z0, (SP)
+	LEAQ         (SP), DX
+
+manya:
+	IMUL3Q       $0x40, BX, BX
+	MOVQ         b+16(FP), SI
+	MOVQ         stepB+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyb
+	VBROADCASTSS (SI), Z0
+	VMOVUPS      Z0, 64(SP)
+	LEAQ         64(SP), SI
+
+manyb:
+	IMUL3Q $0x40, DI, DI
+
+vector:
+	VMOVUPS (DX), Z0
+	VMOVUPS (SI), Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x40, AX
+	ADDQ    BX, DX
+	ADDQ    DI, SI
+	SUBQ    $0x10, CX
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func subAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX, AVX512F
+TEXT ·subAVX512(SB), NOSPLIT, $128-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         stepA+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manya
+	VBROADCASTSS (DX), Z0
+	VMOVUPS      Z0, (SP)
+	LEAQ         (SP), DX
+
+manya:
+	IMUL3Q       $0x40, BX, BX
+	MOVQ         b+16(FP), SI
+	MOVQ         stepB+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyb
+	VBROADCASTSS (SI), Z0
+	VMOVUPS      Z0, 64(SP)
+	LEAQ         64(SP), SI
+
+manyb:
+	IMUL3Q $0x40, DI, DI
+
+vector:
+	VMOVUPS (DX), Z0
+	VMOVUPS (SI), Z1
+	VSUBPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x40, AX
+	ADDQ    BX, DX
+	ADDQ    DI, SI
+	SUBQ    $0x10, CX
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func mulAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX, AVX512F
+TEXT ·mulAVX512(SB), NOSPLIT, $128-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         stepA+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manya
+	VBROADCASTSS (DX), Z0
+	VMOVUPS      Z0, (SP)
+	LEAQ         (SP), DX
+
+manya:
+	IMUL3Q       $0x40, BX, BX
+	MOVQ         b+16(FP), SI
+	MOVQ         stepB+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyb
+	VBROADCASTSS (SI), Z0
+	VMOVUPS      Z0, 64(SP)
+	LEAQ         64(SP), SI
+
+manyb:
+	IMUL3Q $0x40, DI, DI
+
+vector:
+	VMOVUPS (DX), Z0
+	VMOVUPS (SI), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x40, AX
+	ADDQ    BX, DX
+	ADDQ    DI, SI
+	SUBQ    $0x10, CX
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func divAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX, AVX512F
+TEXT ·divAVX512(SB), NOSPLIT, $128-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         stepA+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manya
+	VBROADCASTSS (DX), Z0
+	VMOVUPS      Z0, (SP)
+	LEAQ         (SP), DX
+
+manya:
+	IMUL3Q       $0x40, BX, BX
+	MOVQ         b+16(FP), SI
+	MOVQ         stepB+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyb
+	VBROADCASTSS (SI), Z0
+	VMOVUPS      Z0, 64(SP)
+	LEAQ         64(SP), SI
+
+manyb:
+	IMUL3Q $0x40, DI, DI
+
+vector:
+	VMOVUPS (DX), Z0
+	VMOVUPS (SI), Z1
+	VDIVPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x40, AX
+	ADDQ    BX, DX
+	ADDQ    DI, SI
+	SUBQ    $0x10, CX
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func maxAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX, AVX512F
+TEXT ·maxAVX512(SB), NOSPLIT, $128-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         stepA+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manya
+	VBROADCASTSS (DX), Z0
+	VMOVUPS      Z0, (SP)
+	LEAQ         (SP), DX
+
+manya:
+	IMUL3Q       $0x40, BX, BX
+	MOVQ         b+16(FP), SI
+	MOVQ         stepB+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyb
+	VBROADCASTSS (SI), Z0
+	VMOVUPS      Z0, 64(SP)
+	LEAQ         64(SP), SI
+
+manyb:
+	IMUL3Q $0x40, DI, DI
+
+vector:
+	VMOVUPS   (DX), Z0
+	VMOVUPS   (SI), Z2
+	VCMPPS    $0x03, Z0, Z0, K1
+	VMAXPS    Z2, Z0, Z2
+	VBLENDMPS Z0, Z2, K1, Z1
+	VMOVUPS   Z1, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      BX, DX
+	ADDQ      DI, SI
+	SUBQ      $0x10, CX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func minAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX, AVX512F
+TEXT ·minAVX512(SB), NOSPLIT, $128-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         stepA+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manya
+	VBROADCASTSS (DX), Z0
+	VMOVUPS      Z0, (SP)
+	LEAQ         (SP), DX
+
+manya:
+	IMUL3Q       $0x40, BX, BX
+	MOVQ         b+16(FP), SI
+	MOVQ         stepB+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyb
+	VBROADCASTSS (SI), Z0
+	VMOVUPS      Z0, 64(SP)
+	LEAQ         64(SP), SI
+
+manyb:
+	IMUL3Q $0x40, DI, DI
+
+vector:
+	VMOVUPS   (DX), Z0
+	VMOVUPS   (SI), Z2
+	VCMPPS    $0x03, Z0, Z0, K1
+	VMINPS    Z2, Z0, Z2
+	VBLENDMPS Z0, Z2, K1, Z1
+	VMOVUPS   Z1, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      BX, DX
+	ADDQ      DI, SI
+	SUBQ      $0x10, CX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func preluOfAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·preluOfAVX512(SB), NOSPLIT, $128-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         stepA+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manya
+	VBROADCASTSS (DX), Z0
+	VMOVUPS      Z0, (SP)
+	LEAQ         (SP), DX
+
+manya:
+	IMUL3Q       $0x40, BX, BX
+	MOVQ         b+16(FP), SI
+	MOVQ         stepB+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyb
+	VBROADCASTSS (SI), Z0
+	VMOVUPS      Z0, 64(SP)
+	LEAQ         64(SP), SI
+
+manyb:
+	IMUL3Q $0x40, DI, DI
+
+vector:
+	VMOVUPS   (DX), Z0
+	VMOVUPS   (SI), Z2
+	VPMOVD2M  Z0, K1
+	VMULPS    Z2, Z0, Z2
+	VBLENDMPS Z2, Z0, K1, Z1
+	VMOVUPS   Z1, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      BX, DX
+	ADDQ      DI, SI
+	SUBQ      $0x10, CX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func isLessAVX512(dst *bool, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX, AVX512F
+TEXT ·isLessAVX512(SB), NOSPLIT, $128-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         stepA+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manya
+	VBROADCASTSS (DX), Z0
+	VMOVUPS      Z0, (SP)
+	LEAQ         (SP), DX
+
+manya:
+	IMUL3Q       $0x40, BX, BX
+	MOVQ         b+16(FP), SI
+	MOVQ         stepB+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyb
+	VBROADCASTSS (SI), Z0
+	VMOVUPS      Z0, 64(SP)
+	LEAQ         64(SP), SI
+
+manyb:
+	IMUL3Q       $0x40, DI, DI
+	VBROADCASTSS lanes00000001<>+0(SB), Z0
+
+vector:
+	VMOVUPS   (DX), Z1
+	VMOVUPS   (SI), Z2
+	VCMPPS    $0x01, Z2, Z1, K1
+	VMOVAPS.Z Z0, K1, Z1
+	VPMOVDB   Z1, (AX)
+	ADDQ      $0x10, AX
+	ADDQ      BX, DX
+	ADDQ      DI, SI
+	SUBQ      $0x10, CX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func isLessEqualAVX512(dst *bool, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX, AVX512F
+TEXT ·isLessEqualAVX512(SB), NOSPLIT, $128-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         stepA+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manya
+	VBROADCASTSS (DX), Z0
+	VMOVUPS      Z0, (SP)
+	LEAQ         (SP), DX
+
+manya:
+	IMUL3Q       $0x40, BX, BX
+	MOVQ         b+16(FP), SI
+	MOVQ         stepB+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyb
+	VBROADCASTSS (SI), Z0
+	VMOVUPS      Z0, 64(SP)
+	LEAQ         64(SP), SI
+
+manyb:
+	IMUL3Q       $0x40, DI, DI
+	VBROADCASTSS lanes00000001<>+0(SB), Z0
+
+vector:
+	VMOVUPS   (DX), Z1
+	VMOVUPS   (SI), Z2
+	VCMPPS    $0x02, Z2, Z1, K1
+	VMOVAPS.Z Z0, K1, Z1
+	VPMOVDB   Z1, (AX)
+	ADDQ      $0x10, AX
+	ADDQ      BX, DX
+	ADDQ      DI, SI
+	SUBQ      $0x10, CX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func isEqualAVX512(dst *bool, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX, AVX512F
+TEXT ·isEqualAVX512(SB), NOSPLIT, $128-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         stepA+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manya
+	VBROADCASTSS (DX), Z0
+	VMOVUPS      Z0, (SP)
+	LEAQ         (SP), DX
+
+manya:
+	IMUL3Q       $0x40, BX, BX
+	MOVQ         b+16(FP), SI
+	MOVQ         stepB+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyb
+	VBROADCASTSS (SI), Z0
+	VMOVUPS      Z0, 64(SP)
+	LEAQ         64(SP), SI
+
+manyb:
+	IMUL3Q       $0x40, DI, DI
+	VBROADCASTSS lanes00000001<>+0(SB), Z0
+
+vector:
+	VMOVUPS   (DX), Z1
+	VMOVUPS   (SI), Z2
+	VCMPPS    $0x00, Z2, Z1, K1
+	VMOVAPS.Z Z0, K1, Z1
+	VPMOVDB   Z1, (AX)
+	ADDQ      $0x10, AX
+	ADDQ      BX, DX
+	ADDQ      DI, SI
+	SUBQ      $0x10, CX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func selectionAVX512(dst *float32, c *bool, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX, AVX512F
+TEXT ·selectionAVX512(SB), NOSPLIT, $128-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         c+8(FP), CX
+	MOVQ         n+32(FP), DX
+	MOVQ         a+16(FP), BX
+	MOVQ         stepA+40(FP), SI
+	TESTQ        SI, SI
+	JNZ          manya
+	VBROADCASTSS (BX), Z0
+	VMOVUPS      Z0, (SP)
+	LEAQ         (SP), BX
+
+manya:
+	IMUL3Q       $0x40, SI, SI
+	MOVQ         b+24(FP), DI
+	MOVQ         stepB+48(FP), R8
+	TESTQ        R8, R8
+	JNZ          manyb
+	VBROADCASTSS (DI), Z0
+	VMOVUPS      Z0, 64(SP)
+	LEAQ         64(SP), DI
+
+manyb:
+	IMUL3Q       $0x40, R8, R8
+	VBROADCASTSS lanes00000000<>+0(SB), Z0
+
+vector:
+	VPMOVZXBD (CX), Z0
+	VPTESTNMD Z0, Z0, K1
+	VMOVUPS   (DI), Z0
+	VMOVUPS   (BX), Z2
+	VBLENDMPS Z0, Z2, K1, Z1
+	VMOVUPS   Z1, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x10, CX
+	ADDQ      SI, BX
+	ADDQ      R8, DI
+	SUBQ      $0x10, DX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func totalNumbersAVX512(x *float32, n int, center float64) float64
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, SSE2
+TEXT ·totalNumbersAVX512(SB), NOSPLIT, $0-32
+	MOVQ   x+0(FP), AX
+	MOVQ   n+8(FP), CX
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+
+block:
+	SUBQ      $0x20, CX
+	JL        rest
+	VCVTPS2PD (AX), Z4
+	VADDPD    Z4, Z0, Z0
+	VCVTPS2PD 32(AX), Z4
+	VADDPD    Z4, Z1, Z1
+	VCVTPS2PD 64(AX), Z4
+	VADDPD    Z4, Z2, Z2
+	VCVTPS2PD 96(AX), Z4
+	VADDPD    Z4, Z3, Z3
+	ADDQ      $0x80, AX
+	JMP       block
+
+rest:
+	ADDQ         $0x20, CX
+	JZ           end
+	VMOVD        CX, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     numbers<>+0(SB), Y4, K1
+	VCVTPS2PD.Z  (AX), K1, Z4
+	VADDPD       Z4, Z0, Z0
+	SUBQ         $0x08, CX
+	JLE          end
+	VMOVD        CX, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     numbers<>+0(SB), Y4, K1
+	VCVTPS2PD.Z  32(AX), K1, Z4
+	VADDPD       Z4, Z1, Z1
+	SUBQ         $0x08, CX
+	JLE          end
+	VMOVD        CX, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     numbers<>+0(SB), Y4, K1
+	VCVTPS2PD.Z  64(AX), K1, Z4
+	VADDPD       Z4, Z2, Z2
+	SUBQ         $0x08, CX
+	JLE          end
+	VMOVD        CX, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     numbers<>+0(SB), Y4, K1
+	VCVTPS2PD.Z  96(AX), K1, Z4
+	VADDPD       Z4, Z3, Z3
+
+end:
+	VADDPD        Z2, Z0, Z0
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X1
+	VPERMILPD     $0x01, X1, X0
+	VADDSD        X0, X1, X1
+	MOVSD         X1, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func accumulateNumbersAVX512(sums *float64, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·accumulateNumbersAVX512(SB), NOSPLIT, $0-24
+	MOVQ   sums+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPD Z0, Z0, Z0
+
+vector:
+	VCVTPS2PD (CX), Z0
+	VADDPD    (AX), Z0, Z0
+	VMOVUPD   Z0, (AX)
+	VCVTPS2PD 32(CX), Z0
+	VADDPD    64(AX), Z0, Z0
+	VMOVUPD   Z0, 64(AX)
+	ADDQ      $0x40, CX
+	ADDQ      $0x80, AX
+	SUBQ      $0x10, DX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func totalMagnitudesAVX512(x *float32, n int, center float64) float64
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, SSE2
+TEXT ·totalMagnitudesAVX512(SB), NOSPLIT, $0-32
+	MOVQ   x+0(FP), AX
+	MOVQ   n+8(FP), CX
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+
+block:
+	SUBQ        $0x20, CX
+	JL          rest
+	VCVTPS2PD   (AX), Z4
+	VANDPD.BCST double7fffffffffffffff<>+0(SB), Z4, Z4
+	VADDPD      Z4, Z0, Z0
+	VCVTPS2PD   32(AX), Z4
+	VANDPD.BCST double7fffffffffffffff<>+0(SB), Z4, Z4
+	VADDPD      Z4, Z1, Z1
+	VCVTPS2PD   64(AX), Z4
+	VANDPD.BCST double7fffffffffffffff<>+0(SB), Z4, Z4
+	VADDPD      Z4, Z2, Z2
+	VCVTPS2PD   96(AX), Z4
+	VANDPD.BCST double7fffffffffffffff<>+0(SB), Z4, Z4
+	VADDPD      Z4, Z3, Z3
+	ADDQ        $0x80, AX
+	JMP         block
+
+rest:
+	ADDQ         $0x20, CX
+	JZ           end
+	VMOVD        CX, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     numbers<>+0(SB), Y4, K1
+	VCVTPS2PD.Z  (AX), K1, Z4
+	VANDPD.BCST  double7fffffffffffffff<>+0(SB), Z4, Z4
+	VADDPD       Z4, Z0, Z0
+	SUBQ         $0x08, CX
+	JLE          end
+	VMOVD        CX, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     numbers<>+0(SB), Y4, K1
+	VCVTPS2PD.Z  32(AX), K1, Z4
+	VANDPD.BCST  double7fffffffffffffff<>+0(SB), Z4, Z4
+	VADDPD       Z4, Z1, Z1
+	SUBQ         $0x08, CX
+	JLE          end
+	VMOVD        CX, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     numbers<>+0(SB), Y4, K1
+	VCVTPS2PD.Z  64(AX), K1, Z4
+	VANDPD.BCST  double7fffffffffffffff<>+0(SB), Z4, Z4
+	VADDPD       Z4, Z2, Z2
+	SUBQ         $0x08, CX
+	JLE          end
+	VMOVD        CX, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     numbers<>+0(SB), Y4, K1
+	VCVTPS2PD.Z  96(AX), K1, Z4
+	VANDPD.BCST  double7fffffffffffffff<>+0(SB), Z4, Z4
+	VADDPD       Z4, Z3, Z3
+
+end:
+	VADDPD        Z2, Z0, Z0
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X1
+	VPERMILPD     $0x01, X1, X0
+	VADDSD        X0, X1, X1
+	MOVSD         X1, ret+24(FP)
+	VZEROUPPER
+	RET
+
+DATA double7fffffffffffffff<>+0(SB)/4, $0xffffffff
+DATA double7fffffffffffffff<>+4(SB)/4, $0x7fffffff
+DATA double7fffffffffffffff<>+8(SB)/4, $0xffffffff
+DATA double7fffffffffffffff<>+12(SB)/4, $0x7fffffff
+DATA double7fffffffffffffff<>+16(SB)/4, $0xffffffff
+DATA double7fffffffffffffff<>+20(SB)/4, $0x7fffffff
+DATA double7fffffffffffffff<>+24(SB)/4, $0xffffffff
+DATA double7fffffffffffffff<>+28(SB)/4, $0x7fffffff
+GLOBL double7fffffffffffffff<>(SB), RODATA|NOPTR, $32
+
+// func accumulateMagnitudesAVX512(sums *float64, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·accumulateMagnitudesAVX512(SB), NOSPLIT, $0-24
+	MOVQ   sums+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPD Z0, Z0, Z0
+
+vector:
+	VCVTPS2PD   (CX), Z0
+	VANDPD.BCST double7fffffffffffffff<>+0(SB), Z0, Z0
+	VADDPD      (AX), Z0, Z0
+	VMOVUPD     Z0, (AX)
+	VCVTPS2PD   32(CX), Z0
+	VANDPD.BCST double7fffffffffffffff<>+0(SB), Z0, Z0
+	VADDPD      64(AX), Z0, Z0
+	VMOVUPD     Z0, 64(AX)
+	ADDQ        $0x40, CX
+	ADDQ        $0x80, AX
+	SUBQ        $0x10, DX
+	JNZ         vector
+	VZEROUPPER
+	RET
+
+// func totalSquaresAVX512(x *float32, n int, center float64) float64
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, SSE2
+TEXT ·totalSquaresAVX512(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSD center+16(FP), Z0
+	VXORPD       Z1, Z1, Z1
+	VXORPD       Z2, Z2, Z2
+	VXORPD       Z3, Z3, Z3
+	VXORPD       Z4, Z4, Z4
+
+block:
+	SUBQ      $0x20, CX
+	JL        rest
+	VCVTPS2PD (AX), Z5
+	VSUBPD    Z0, Z5, Z5
+	VMULPD    Z5, Z5, Z5
+	VADDPD    Z5, Z1, Z1
+	VCVTPS2PD 32(AX), Z5
+	VSUBPD    Z0, Z5, Z5
+	VMULPD    Z5, Z5, Z5
+	VADDPD    Z5, Z2, Z2
+	VCVTPS2PD 64(AX), Z5
+	VSUBPD    Z0, Z5, Z5
+	VMULPD    Z5, Z5, Z5
+	VADDPD    Z5, Z3, Z3
+	VCVTPS2PD 96(AX), Z5
+	VSUBPD    Z0, Z5, Z5
+	VMULPD    Z5, Z5, Z5
+	VADDPD    Z5, Z4, Z4
+	ADDQ      $0x80, AX
+	JMP       block
+
+rest:
+	ADDQ         $0x20, CX
+	JZ           end
+	VMOVD        CX, X5
+	VPBROADCASTD X5, Y5
+	VPCMPGTD     numbers<>+0(SB), Y5, K1
+	VCVTPS2PD.Z  (AX), K1, Z5
+	VSUBPD.Z     Z0, Z5, K1, Z5
+	VMULPD       Z5, Z5, Z5
+	VADDPD       Z5, Z1, Z1
+	SUBQ         $0x08, CX
+	JLE          end
+	VMOVD        CX, X5
+	VPBROADCASTD X5, Y5
+	VPCMPGTD     numbers<>+0(SB), Y5, K1
+	VCVTPS2PD.Z  32(AX), K1, Z5
+	VSUBPD.Z     Z0, Z5, K1, Z5
+	VMULPD       Z5, Z5, Z5
+	VADDPD       Z5, Z2, Z2
+	SUBQ         $0x08, CX
+	JLE          end
+	VMOVD        CX, X5
+	VPBROADCASTD X5, Y5
+	VPCMPGTD     numbers<>+0(SB), Y5, K1
+	VCVTPS2PD.Z  64(AX), K1, Z5
+	VSUBPD.Z     Z0, Z5, K1, Z5
+	VMULPD       Z5, Z5, Z5
+	VADDPD       Z5, Z3, Z3
+	SUBQ         $0x08, CX
+	JLE          end
+	VMOVD        CX, X5
+	VPBROADCASTD X5, Y5
+	VPCMPGTD     numbers<>+0(SB), Y5, K1
+	VCVTPS2PD.Z  96(AX), K1, Z5
+	VSUBPD.Z     Z0, Z5, K1, Z5
+	VMULPD       Z5, Z5, Z5
+	VADDPD       Z5, Z4, Z4
+
+end:
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z4, Z2, Z2
+	VADDPD        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPD        Y0, Y1, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VADDPD        X0, X1, X0
+	VPERMILPD     $0x01, X0, X1
+	VADDSD        X1, X0, X0
+	MOVSD         X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func accumulateSquaresAVX512(sums *float64, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·accumulateSquaresAVX512(SB), NOSPLIT, $0-24
+	MOVQ   sums+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPD Z0, Z0, Z0
+
+vector:
+	VCVTPS2PD (CX), Z0
+	VMULPD    Z0, Z0, Z0
+	VADDPD    (AX), Z0, Z0
+	VMOVUPD   Z0, (AX)
+	VCVTPS2PD 32(CX), Z0
+	VMULPD    Z0, Z0, Z0
+	VADDPD    64(AX), Z0, Z0
+	VMOVUPD   Z0, 64(AX)
+	ADDQ      $0x40, CX
+	ADDQ      $0x80, AX
+	SUBQ      $0x10, DX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func largestAVX512(x *float32, n int, start float32) float32
+// Requires: AVX, AVX512F, SSE
+TEXT ·largestAVX512(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS start+16(FP), Z0
+	VMOVAPS      Z0, Z1
+	VCMPPS       $0x03, Z0, Z0, K1
+	XORQ         DX, DX
+
+block:
+	SUBQ    $0x10, CX
+	JL      rest
+	VMOVUPS (AX)(DX*4), Z2
+	VCMPPS  $0x03, Z2, Z2, K2
+	KORW    K2, K1, K1
+	VMAXPS  Z1, Z2, Z1
+	ADDQ    $0x10, DX
+	JMP     block
+
+rest:
+	ADDQ         $0x10, CX
+	JZ           end
+	VMOVD        CX, X2
+	VPBROADCASTD X2, Z2
+	VPCMPGTD     numbers<>+0(SB), Z2, K2
+	VMOVUPS.Z    (AX)(DX*4), K2, Z2
+	VBLENDMPS    Z2, Z0, K2, Z3
+	VCMPPS       $0x03, Z3, Z3, K2
+	KORW         K2, K1, K1
+	VMAXPS       Z1, Z3, Z1
+
+end:
+	VBLENDMPS.BCST lanes7fc00000<>+0(SB), Z1, K1, Z4
+	VEXTRACTF64X4  $0x01, Z4, Y0
+	VMOVAPS        Y4, Y1
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMAXPS         Y0, Y1, Y3
+	VBLENDVPS      Y2, Y1, Y3, Y1
+	VEXTRACTF128   $0x01, Y1, X0
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMAXPS         Y0, Y1, Y0
+	VBLENDVPS      Y2, Y1, Y0, Y1
+	VPERMILPS      $0x4e, Y1, Y0
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMAXPS         Y0, Y1, Y0
+	VBLENDVPS      Y2, Y1, Y0, Y1
+	VPERMILPS      $0xb1, Y1, Y0
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMAXPS         Y0, Y1, Y0
+	VBLENDVPS      Y2, Y1, Y0, Y0
+	MOVSS          X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func smallestAVX512(x *float32, n int, start float32) float32
+// Requires: AVX, AVX512F, SSE
+TEXT ·smallestAVX512(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS start+16(FP), Z0
+	VMOVAPS      Z0, Z1
+	VCMPPS       $0x03, Z0, Z0, K1
+	XORQ         DX, DX
+
+block:
+	SUBQ    $0x10, CX
+	JL      rest
+	VMOVUPS (AX)(DX*4), Z2
+	VCMPPS  $0x03, Z2, Z2, K2
+	KORW    K2, K1, K1
+	VMINPS  Z1, Z2, Z1
+	ADDQ    $0x10, DX
+	JMP     block
+
+rest:
+	ADDQ         $0x10, CX
+	JZ           end
+	VMOVD        CX, X2
+	VPBROADCASTD X2, Z2
+	VPCMPGTD     numbers<>+0(SB), Z2, K2
+	VMOVUPS.Z    (AX)(DX*4), K2, Z2
+	VBLENDMPS    Z2, Z0, K2, Z3
+	VCMPPS       $0x03, Z3, Z3, K2
+	KORW         K2, K1, K1
+	VMINPS       Z1, Z3, Z1
+
+end:
+	VBLENDMPS.BCST lanes7fc00000<>+0(SB), Z1, K1, Z4
+	VEXTRACTF64X4  $0x01, Z4, Y0
+	VMOVAPS        Y4, Y1
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMINPS         Y0, Y1, Y3
+	VBLENDVPS      Y2, Y1, Y3, Y1
+	VEXTRACTF128   $0x01, Y1, X0
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMINPS         Y0, Y1, Y0
+	VBLENDVPS      Y2, Y1, Y0, Y1
+	VPERMILPS      $0x4e, Y1, Y0
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMINPS         Y0, Y1, Y0
+	VBLENDVPS      Y2, Y1, Y0, Y1
+	VPERMILPS      $0xb1, Y1, Y0
+	VCMPPS         $0x03, Y1, Y1, Y2
+	VMINPS         Y0, Y1, Y0
+	VBLENDVPS      Y2, Y1, Y0, Y0
+	MOVSS          X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func fromHalfAVX512(dst *float32, x *uint16, n int)
+// Requires: AVX, AVX512F
+TEXT ·fromHalfAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+vector:
+	VCVTPH2PS (CX), Z0
+	VMOVUPS   Z0, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x20, CX
+	SUBQ      $0x10, DX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func toHalfAVX512(dst *uint16, x *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·toHalfAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+vector:
+	VMOVUPS   (CX), Z0
+	VCVTPS2PH $0x00, Z0, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      $0x40, CX
+	SUBQ      $0x10, DX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func powAVX512(dst *float32, x *float32, y *float32, n int, stepX int, stepY int) int
+// Requires: AVX, AVX2, AVX512F
+TEXT ·powAVX512(SB), NOSPLIT, $64-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         x+8(FP), DX
+	MOVQ         stepX+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manyx
+	VBROADCASTSS (DX), Y0
+	VMOVUPS      Y0, (SP)
+	LEAQ         (SP), DX
+
+manyx:
+	IMUL3Q       $0x20, BX, BX
+	MOVQ         y+16(FP), SI
+	MOVQ         stepY+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyy
+	VBROADCASTSS (SI), Y0
+	VMOVUPS      Y0, 32(SP)
+	LEAQ         32(SP), SI
+
+manyy:
+	IMUL3Q $0x20, DI, DI
+	XORQ   R8, R8
+
+vector:
+	VMOVUPS      (DX), Y0
+	VMOVUPS      (SI), Y1
+	VBROADCASTSS lanes00800000<>+0(SB), Y2
+	VBROADCASTSS lanes7f7fffff<>+0(SB), Y3
+	VCMPPS       $0x02, Y0, Y2, Y2
+	VANDPS       lanes7fffffff<>+0(SB), Y1, Y4
+	VCMPPS       $0x02, Y3, Y0, Y5
+	VANDPS       Y5, Y2, Y2
+	VCMPPS       $0x02, Y3, Y4, Y3
+	VANDPS       Y3, Y2, Y2
+	VMOVMSKPS    Y2, R9
+	CMPL         R9, $0xff
+	JNE          end
+	VPSUBD       lanes3f3504f4<>+0(SB), Y0, Y2
+	VPSRAD       $0x17, Y2, Y2
+	VPSLLD       $0x17, Y2, Y3
+	VPSUBD       Y3, Y0, Y3
+	VCVTPS2PD    Y3, Z0
+	VCVTDQ2PD    Y2, Z2
+	VCVTPS2PD    Y1, Z1
+	VSUBPD.BCST  double3ff0000000000000<>+0(SB), Z0, Z0
+	VADDPD.BCST  double4000000000000000<>+0(SB), Z0, Z3
+	VDIVPD       Z3, Z0, Z0
+	VMULPD       Z0, Z0, Z3
+	VMULPD.BCST  double3fc3b13b13b13b14<>+0(SB), Z3, Z4
+	VADDPD.BCST  double3fc745d1745d1746<>+0(SB), Z4, Z4
+	VMULPD       Z3, Z4, Z4
+	VADDPD.BCST  double3fcc71c71c71c71c<>+0(SB), Z4, Z4
+	VMULPD       Z3, Z4, Z4
+	VADDPD.BCST  double3fd2492492492492<>+0(SB), Z4, Z4
+	VMULPD       Z3, Z4, Z4
+	VADDPD.BCST  double3fd999999999999a<>+0(SB), Z4, Z4
+	VMULPD       Z3, Z4, Z4
+	VADDPD.BCST  double3fe5555555555555<>+0(SB), Z4, Z4
+	VMULPD       Z3, Z4, Z3
+	VADDPD       Z0, Z0, Z4
+	VMULPD       Z0, Z3, Z0
+	VADDPD       Z4, Z0, Z0
+	VMULPD.BCST  double3fe62e42fefa39ef<>+0(SB), Z2, Z2
+	VADDPD       Z2, Z0, Z0
+	VMULPD       Z0, Z1, Z0
+	VBROADCASTSD doublec05b800000000000<>+0(SB), Z1
+	VBROADCASTSD double4059000000000000<>+0(SB), Z2
+	VMAXPD       Z0, Z1, Z0
+	VMINPD       Z0, Z2, Z0
+	VMULPD.BCST  double3ff71547652b82fe<>+0(SB), Z0, Z1
+	VADDPD.BCST  double4338000000000000<>+0(SB), Z1, Z1
+	VSUBPD.BCST  double4338000000000000<>+0(SB), Z1, Z2
+	VMULPD.BCST  double3fe62e42fefa3800<>+0(SB), Z2, Z3
+	VSUBPD       Z3, Z0, Z0
+	VMULPD.BCST  double3d2ef35793c76730<>+0(SB), Z2, Z2
+	VSUBPD       Z2, Z0, Z3
+	VMULPD       Z3, Z3, Z4
+	VMULPD.BCST  double3fc5555555555561<>+0(SB), Z3, Z5
+	VADDPD.BCST  double3fe000000000000b<>+0(SB), Z5, Z5
+	VMULPD.BCST  double3f8111111110d61a<>+0(SB), Z3, Z6
+	VADDPD.BCST  double3fa5555555550030<>+0(SB), Z6, Z6
+	VMULPD.BCST  double3f2a01a01baed115<>+0(SB), Z3, Z7
+	VADDPD.BCST  double3f56c16c185a74f1<>+0(SB), Z7, Z7
+	VMULPD.BCST  double3ec71dddfb4ea1af<>+0(SB), Z3, Z8
+	VADDPD.BCST  double3efa0199693a6f33<>+0(SB), Z8, Z8
+	VMULPD.BCST  double3e5af85a9a38f246<>+0(SB), Z3, Z3
+	VADDPD.BCST  double3e928b0493ee36ab<>+0(SB), Z3, Z3
+	VMULPD       Z4, Z4, Z9
+	VMULPD       Z8, Z4, Z8
+	VADDPD       Z7, Z8, Z7
+	VMULPD       Z3, Z9, Z3
+	VADDPD       Z7, Z3, Z3
+	VMULPD       Z6, Z4, Z6
+	VADDPD       Z5, Z6, Z5
+	VMULPD       Z3, Z9, Z3
+	VADDPD       Z5, Z3, Z3
+	VMULPD       Z3, Z4, Z3
+	VSUBPD       Z2, Z3, Z2
+	VADDPD       Z2, Z0, Z0
+	VADDPD.BCST  double3ff0000000000000<>+0(SB), Z0, Z0
+	VPSLLQ       $0x34, Z1, Z1
+	VPADDQ.BCST  double3ff0000000000000<>+0(SB), Z1, Z1
+	VMULPD       Z1, Z0, Z0
+	VCVTPD2PS    Z0, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x20, AX
+	ADDQ         BX, DX
+	ADDQ         DI, SI
+	ADDQ         $0x08, R8
+	CMPQ         R8, CX
+	JL           vector
+
+end:
+	MOVQ R8, ret+48(FP)
+	VZEROUPPER
+	RET
+
+DATA lanes3f3504f4<>+0(SB)/4, $0x3f3504f4
+DATA lanes3f3504f4<>+4(SB)/4, $0x3f3504f4
+DATA lanes3f3504f4<>+8(SB)/4, $0x3f3504f4
+DATA lanes3f3504f4<>+12(SB)/4, $0x3f3504f4
+DATA lanes3f3504f4<>+16(SB)/4, $0x3f3504f4
+DATA lanes3f3504f4<>+20(SB)/4, $0x3f3504f4
+DATA lanes3f3504f4<>+24(SB)/4, $0x3f3504f4
+DATA lanes3f3504f4<>+28(SB)/4, $0x3f3504f4
+GLOBL lanes3f3504f4<>(SB), RODATA|NOPTR, $32
+
+DATA double3ff0000000000000<>+0(SB)/4, $0x00000000
+DATA double3ff0000000000000<>+4(SB)/4, $0x3ff00000
+DATA double3ff0000000000000<>+8(SB)/4, $0x00000000
+DATA double3ff0000000000000<>+12(SB)/4, $0x3ff00000
+DATA double3ff0000000000000<>+16(SB)/4, $0x00000000
+DATA double3ff0000000000000<>+20(SB)/4, $0x3ff00000
+DATA double3ff0000000000000<>+24(SB)/4, $0x00000000
+DATA double3ff0000000000000<>+28(SB)/4, $0x3ff00000
+GLOBL double3ff0000000000000<>(SB), RODATA|NOPTR, $32
+
+DATA double4000000000000000<>+0(SB)/4, $0x00000000
+DATA double4000000000000000<>+4(SB)/4, $0x40000000
+DATA double4000000000000000<>+8(SB)/4, $0x00000000
+DATA double4000000000000000<>+12(SB)/4, $0x40000000
+DATA double4000000000000000<>+16(SB)/4, $0x00000000
+DATA double4000000000000000<>+20(SB)/4, $0x40000000
+DATA double4000000000000000<>+24(SB)/4, $0x00000000
+DATA double4000000000000000<>+28(SB)/4, $0x40000000
+GLOBL double4000000000000000<>(SB), RODATA|NOPTR, $32
+
+DATA double3fc3b13b13b13b14<>+0(SB)/4, $0x13b13b14
+DATA double3fc3b13b13b13b14<>+4(SB)/4, $0x3fc3b13b
+DATA double3fc3b13b13b13b14<>+8(SB)/4, $0x13b13b14
+DATA double3fc3b13b13b13b14<>+12(SB)/4, $0x3fc3b13b
+DATA double3fc3b13b13b13b14<>+16(SB)/4, $0x13b13b14
+DATA double3fc3b13b13b13b14<>+20(SB)/4, $0x3fc3b13b
+DATA double3fc3b13b13b13b14<>+24(SB)/4, $0x13b13b14
+DATA double3fc3b13b13b13b14<>+28(SB)/4, $0x3fc3b13b
+GLOBL double3fc3b13b13b13b14<>(SB), RODATA|NOPTR, $32
+
+DATA double3fc745d1745d1746<>+0(SB)/4, $0x745d1746
+DATA double3fc745d1745d1746<>+4(SB)/4, $0x3fc745d1
+DATA double3fc745d1745d1746<>+8(SB)/4, $0x745d1746
+DATA double3fc745d1745d1746<>+12(SB)/4, $0x3fc745d1
+DATA double3fc745d1745d1746<>+16(SB)/4, $0x745d1746
+DATA double3fc745d1745d1746<>+20(SB)/4, $0x3fc745d1
+DATA double3fc745d1745d1746<>+24(SB)/4, $0x745d1746
+DATA double3fc745d1745d1746<>+28(SB)/4, $0x3fc745d1
+GLOBL double3fc745d1745d1746<>(SB), RODATA|NOPTR, $32
+
+DATA double3fcc71c71c71c71c<>+0(SB)/4, $0x1c71c71c
+DATA double3fcc71c71c71c71c<>+4(SB)/4, $0x3fcc71c7
+DATA double3fcc71c71c71c71c<>+8(SB)/4, $0x1c71c71c
+DATA double3fcc71c71c71c71c<>+12(SB)/4, $0x3fcc71c7
+DATA double3fcc71c71c71c71c<>+16(SB)/4, $0x1c71c71c
+DATA double3fcc71c71c71c71c<>+20(SB)/4, $0x3fcc71c7
+DATA double3fcc71c71c71c71c<>+24(SB)/4, $0x1c71c71c
+DATA double3fcc71c71c71c71c<>+28(SB)/4, $0x3fcc71c7
+GLOBL double3fcc71c71c71c71c<>(SB), RODATA|NOPTR, $32
+
+DATA double3fd2492492492492<>+0(SB)/4, $0x92492492
+DATA double3fd2492492492492<>+4(SB)/4, $0x3fd24924
+DATA double3fd2492492492492<>+8(SB)/4, $0x92492492
+DATA double3fd2492492492492<>+12(SB)/4, $0x3fd24924
+DATA double3fd2492492492492<>+16(SB)/4, $0x92492492
+DATA double3fd2492492492492<>+20(SB)/4, $0x3fd24924
+DATA double3fd2492492492492<>+24(SB)/4, $0x92492492
+DATA double3fd2492492492492<>+28(SB)/4, $0x3fd24924
+GLOBL double3fd2492492492492<>(SB), RODATA|NOPTR, $32
+
+DATA double3fd999999999999a<>+0(SB)/4, $0x9999999a
+DATA double3fd999999999999a<>+4(SB)/4, $0x3fd99999
+DATA double3fd999999999999a<>+8(SB)/4, $0x9999999a
+DATA double3fd999999999999a<>+12(SB)/4, $0x3fd99999
+DATA double3fd999999999999a<>+16(SB)/4, $0x9999999a
+DATA double3fd999999999999a<>+20(SB)/4, $0x3fd99999
+DATA double3fd999999999999a<>+24(SB)/4, $0x9999999a
+DATA double3fd999999999999a<>+28(SB)/4, $0x3fd99999
+GLOBL double3fd999999999999a<>(SB), RODATA|NOPTR, $32
+
+DATA double3fe5555555555555<>+0(SB)/4, $0x55555555
+DATA double3fe5555555555555<>+4(SB)/4, $0x3fe55555
+DATA double3fe5555555555555<>+8(SB)/4, $0x55555555
+DATA double3fe5555555555555<>+12(SB)/4, $0x3fe55555
+DATA double3fe5555555555555<>+16(SB)/4, $0x55555555
+DATA double3fe5555555555555<>+20(SB)/4, $0x3fe55555
+DATA double3fe5555555555555<>+24(SB)/4, $0x55555555
+DATA double3fe5555555555555<>+28(SB)/4, $0x3fe55555
+GLOBL double3fe5555555555555<>(SB), RODATA|NOPTR, $32
+
+DATA double3fe62e42fefa39ef<>+0(SB)/4, $0xfefa39ef
+DATA double3fe62e42fefa39ef<>+4(SB)/4, $0x3fe62e42
+DATA double3fe62e42fefa39ef<>+8(SB)/4, $0xfefa39ef
+DATA double3fe62e42fefa39ef<>+12(SB)/4, $0x3fe62e42
+DATA double3fe62e42fefa39ef<>+16(SB)/4, $0xfefa39ef
+DATA double3fe62e42fefa39ef<>+20(SB)/4, $0x3fe62e42
+DATA double3fe62e42fefa39ef<>+24(SB)/4, $0xfefa39ef
+DATA double3fe62e42fefa39ef<>+28(SB)/4, $0x3fe62e42
+GLOBL double3fe62e42fefa39ef<>(SB), RODATA|NOPTR, $32
+
+DATA doublec05b800000000000<>+0(SB)/4, $0x00000000
+DATA doublec05b800000000000<>+4(SB)/4, $0xc05b8000
+DATA doublec05b800000000000<>+8(SB)/4, $0x00000000
+DATA doublec05b800000000000<>+12(SB)/4, $0xc05b8000
+DATA doublec05b800000000000<>+16(SB)/4, $0x00000000
+DATA doublec05b800000000000<>+20(SB)/4, $0xc05b8000
+DATA doublec05b800000000000<>+24(SB)/4, $0x00000000
+DATA doublec05b800000000000<>+28(SB)/4, $0xc05b8000
+GLOBL doublec05b800000000000<>(SB), RODATA|NOPTR, $32
+
+DATA double4059000000000000<>+0(SB)/4, $0x00000000
+DATA double4059000000000000<>+4(SB)/4, $0x40590000
+DATA double4059000000000000<>+8(SB)/4, $0x00000000
+DATA double4059000000000000<>+12(SB)/4, $0x40590000
+DATA double4059000000000000<>+16(SB)/4, $0x00000000
+DATA double4059000000000000<>+20(SB)/4, $0x40590000
+DATA double4059000000000000<>+24(SB)/4, $0x00000000
+DATA double4059000000000000<>+28(SB)/4, $0x40590000
+GLOBL double4059000000000000<>(SB), RODATA|NOPTR, $32
+
+DATA double3ff71547652b82fe<>+0(SB)/4, $0x652b82fe
+DATA double3ff71547652b82fe<>+4(SB)/4, $0x3ff71547
+DATA double3ff71547652b82fe<>+8(SB)/4, $0x652b82fe
+DATA double3ff71547652b82fe<>+12(SB)/4, $0x3ff71547
+DATA double3ff71547652b82fe<>+16(SB)/4, $0x652b82fe
+DATA double3ff71547652b82fe<>+20(SB)/4, $0x3ff71547
+DATA double3ff71547652b82fe<>+24(SB)/4, $0x652b82fe
+DATA double3ff71547652b82fe<>+28(SB)/4, $0x3ff71547
+GLOBL double3ff71547652b82fe<>(SB), RODATA|NOPTR, $32
+
+DATA double4338000000000000<>+0(SB)/4, $0x00000000
+DATA double4338000000000000<>+4(SB)/4, $0x43380000
+DATA double4338000000000000<>+8(SB)/4, $0x00000000
+DATA double4338000000000000<>+12(SB)/4, $0x43380000
+DATA double4338000000000000<>+16(SB)/4, $0x00000000
+DATA double4338000000000000<>+20(SB)/4, $0x43380000
+DATA double4338000000000000<>+24(SB)/4, $0x00000000
+DATA double4338000000000000<>+28(SB)/4, $0x43380000
+GLOBL double4338000000000000<>(SB), RODATA|NOPTR, $32
+
+DATA double3fe62e42fefa3800<>+0(SB)/4, $0xfefa3800
+DATA double3fe62e42fefa3800<>+4(SB)/4, $0x3fe62e42
+DATA double3fe62e42fefa3800<>+8(SB)/4, $0xfefa3800
+DATA double3fe62e42fefa3800<>+12(SB)/4, $0x3fe62e42
+DATA double3fe62e42fefa3800<>+16(SB)/4, $0xfefa3800
+DATA double3fe62e42fefa3800<>+20(SB)/4, $0x3fe62e42
+DATA double3fe62e42fefa3800<>+24(SB)/4, $0xfefa3800
+DATA double3fe62e42fefa3800<>+28(SB)/4, $0x3fe62e42
+GLOBL double3fe62e42fefa3800<>(SB), RODATA|NOPTR, $32
+
+DATA double3d2ef35793c76730<>+0(SB)/4, $0x93c76730
+DATA double3d2ef35793c76730<>+4(SB)/4, $0x3d2ef357
+DATA double3d2ef35793c76730<>+8(SB)/4, $0x93c76730
+DATA double3d2ef35793c76730<>+12(SB)/4, $0x3d2ef357
+DATA double3d2ef35793c76730<>+16(SB)/4, $0x93c76730
+DATA double3d2ef35793c76730<>+20(SB)/4, $0x3d2ef357
+DATA double3d2ef35793c76730<>+24(SB)/4, $0x93c76730
+DATA double3d2ef35793c76730<>+28(SB)/4, $0x3d2ef357
+GLOBL double3d2ef35793c76730<>(SB), RODATA|NOPTR, $32
+
+DATA double3fc5555555555561<>+0(SB)/4, $0x55555561
+DATA double3fc5555555555561<>+4(SB)/4, $0x3fc55555
+DATA double3fc5555555555561<>+8(SB)/4, $0x55555561
+DATA double3fc5555555555561<>+12(SB)/4, $0x3fc55555
+DATA double3fc5555555555561<>+16(SB)/4, $0x55555561
+DATA double3fc5555555555561<>+20(SB)/4, $0x3fc55555
+DATA double3fc5555555555561<>+24(SB)/4, $0x55555561
+DATA double3fc5555555555561<>+28(SB)/4, $0x3fc55555
+GLOBL double3fc5555555555561<>(SB), RODATA|NOPTR, $32
+
+DATA double3fe000000000000b<>+0(SB)/4, $0x0000000b
+DATA double3fe000000000000b<>+4(SB)/4, $0x3fe00000
+DATA double3fe000000000000b<>+8(SB)/4, $0x0000000b
+DATA double3fe000000000000b<>+12(SB)/4, $0x3fe00000
+DATA double3fe000000000000b<>+16(SB)/4, $0x0000000b
+DATA double3fe000000000000b<>+20(SB)/4, $0x3fe00000
+DATA double3fe000000000000b<>+24(SB)/4, $0x0000000b
+DATA double3fe000000000000b<>+28(SB)/4, $0x3fe00000
+GLOBL double3fe000000000000b<>(SB), RODATA|NOPTR, $32
+
+DATA double3f8111111110d61a<>+0(SB)/4, $0x1110d61a
+DATA double3f8111111110d61a<>+4(SB)/4, $0x3f811111
+DATA double3f8111111110d61a<>+8(SB)/4, $0x1110d61a
+DATA double3f8111111110d61a<>+12(SB)/4, $0x3f811111
+DATA double3f8111111110d61a<>+16(SB)/4, $0x1110d61a
+DATA double3f8111111110d61a<>+20(SB)/4, $0x3f811111
+DATA double3f8111111110d61a<>+24(SB)/4, $0x1110d61a
+DATA double3f8111111110d61a<>+28(SB)/4, $0x3f811111
+GLOBL double3f8111111110d61a<>(SB), RODATA|NOPTR, $32
+
+DATA double3fa5555555550030<>+0(SB)/4, $0x55550030
+DATA double3fa5555555550030<>+4(SB)/4, $0x3fa55555
+DATA double3fa5555555550030<>+8(SB)/4, $0x55550030
+DATA double3fa5555555550030<>+12(SB)/4, $0x3fa55555
+DATA double3fa5555555550030<>+16(SB)/4, $0x55550030
+DATA double3fa5555555550030<>+20(SB)/4, $0x3fa55555
+DATA double3fa5555555550030<>+24(SB)/4, $0x55550030
+DATA double3fa5555555550030<>+28(SB)/4, $0x3fa55555
+GLOBL double3fa5555555550030<>(SB), RODATA|NOPTR, $32
+
+DATA double3f2a01a01baed115<>+0(SB)/4, $0x1baed115
+DATA double3f2a01a01baed115<>+4(SB)/4, $0x3f2a01a0
+DATA double3f2a01a01baed115<>+8(SB)/4, $0x1baed115
+DATA double3f2a01a01baed115<>+12(SB)/4, $0x3f2a01a0
+DATA double3f2a01a01baed115<>+16(SB)/4, $0x1baed115
+DATA double3f2a01a01baed115<>+20(SB)/4, $0x3f2a01a0
+DATA double3f2a01a01baed115<>+24(SB)/4, $0x1baed115
+DATA double3f2a01a01baed115<>+28(SB)/4, $0x3f2a01a0
+GLOBL double3f2a01a01baed115<>(SB), RODATA|NOPTR, $32
+
+DATA double3f56c16c185a74f1<>+0(SB)/4, $0x185a74f1
+DATA double3f56c16c185a74f1<>+4(SB)/4, $0x3f56c16c
+DATA double3f56c16c185a74f1<>+8(SB)/4, $0x185a74f1
+DATA double3f56c16c185a74f1<>+12(SB)/4, $0x3f56c16c
+DATA double3f56c16c185a74f1<>+16(SB)/4, $0x185a74f1
+DATA double3f56c16c185a74f1<>+20(SB)/4, $0x3f56c16c
+DATA double3f56c16c185a74f1<>+24(SB)/4, $0x185a74f1
+DATA double3f56c16c185a74f1<>+28(SB)/4, $0x3f56c16c
+GLOBL double3f56c16c185a74f1<>(SB), RODATA|NOPTR, $32
+
+DATA double3ec71dddfb4ea1af<>+0(SB)/4, $0xfb4ea1af
+DATA double3ec71dddfb4ea1af<>+4(SB)/4, $0x3ec71ddd
+DATA double3ec71dddfb4ea1af<>+8(SB)/4, $0xfb4ea1af
+DATA double3ec71dddfb4ea1af<>+12(SB)/4, $0x3ec71ddd
+DATA double3ec71dddfb4ea1af<>+16(SB)/4, $0xfb4ea1af
+DATA double3ec71dddfb4ea1af<>+20(SB)/4, $0x3ec71ddd
+DATA double3ec71dddfb4ea1af<>+24(SB)/4, $0xfb4ea1af
+DATA double3ec71dddfb4ea1af<>+28(SB)/4, $0x3ec71ddd
+GLOBL double3ec71dddfb4ea1af<>(SB), RODATA|NOPTR, $32
+
+DATA double3efa0199693a6f33<>+0(SB)/4, $0x693a6f33
+DATA double3efa0199693a6f33<>+4(SB)/4, $0x3efa0199
+DATA double3efa0199693a6f33<>+8(SB)/4, $0x693a6f33
+DATA double3efa0199693a6f33<>+12(SB)/4, $0x3efa0199
+DATA double3efa0199693a6f33<>+16(SB)/4, $0x693a6f33
+DATA double3efa0199693a6f33<>+20(SB)/4, $0x3efa0199
+DATA double3efa0199693a6f33<>+24(SB)/4, $0x693a6f33
+DATA double3efa0199693a6f33<>+28(SB)/4, $0x3efa0199
+GLOBL double3efa0199693a6f33<>(SB), RODATA|NOPTR, $32
+
+DATA double3e5af85a9a38f246<>+0(SB)/4, $0x9a38f246
+DATA double3e5af85a9a38f246<>+4(SB)/4, $0x3e5af85a
+DATA double3e5af85a9a38f246<>+8(SB)/4, $0x9a38f246
+DATA double3e5af85a9a38f246<>+12(SB)/4, $0x3e5af85a
+DATA double3e5af85a9a38f246<>+16(SB)/4, $0x9a38f246
+DATA double3e5af85a9a38f246<>+20(SB)/4, $0x3e5af85a
+DATA double3e5af85a9a38f246<>+24(SB)/4, $0x9a38f246
+DATA double3e5af85a9a38f246<>+28(SB)/4, $0x3e5af85a
+GLOBL double3e5af85a9a38f246<>(SB), RODATA|NOPTR, $32
+
+DATA double3e928b0493ee36ab<>+0(SB)/4, $0x93ee36ab
+DATA double3e928b0493ee36ab<>+4(SB)/4, $0x3e928b04
+DATA double3e928b0493ee36ab<>+8(SB)/4, $0x93ee36ab
+DATA double3e928b0493ee36ab<>+12(SB)/4, $0x3e928b04
+DATA double3e928b0493ee36ab<>+16(SB)/4, $0x93ee36ab
+DATA double3e928b0493ee36ab<>+20(SB)/4, $0x3e928b04
+DATA double3e928b0493ee36ab<>+24(SB)/4, $0x93ee36ab
+DATA double3e928b0493ee36ab<>+28(SB)/4, $0x3e928b04
+GLOBL double3e928b0493ee36ab<>(SB), RODATA|NOPTR, $32
+
+// func expAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·expAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y0
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y1
+	VBROADCASTSS lanes42b20000<>+0(SB), Y0
+	VMINPS       Y1, Y0, Y1
+	VBROADCASTSS lanes4b400000<>+0(SB), Y0
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y1, Y0
+	VSUBPS       lanes4b400000<>+0(SB), Y0, Y2
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS lanes3f317218<>+0(SB), Y2, Y1
+	VFNMADD231PS lanesb102e308<>+0(SB), Y2, Y1
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y2
+	VFMADD213PS  lanes3c091def<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3f000000<>+0(SB), Y1, Y2
+	VMULPS       Y1, Y1, Y3
+	VFMADD231PS  Y2, Y3, Y1
+	VADDPS       lanes3f800000<>+0(SB), Y1, Y1
+	VPSUBD       lanes4b400000<>+0(SB), Y0, Y0
+	VPSRAD       $0x01, Y0, Y2
+	VPSUBD       Y2, Y0, Y0
+	VPADDD       lanes0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VBROADCASTSS lanes42b20000<>+0(SB), Y1
+	VMINPS       Y2, Y1, Y2
+	VBROADCASTSS lanes4b400000<>+0(SB), Y1
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y2, Y1
+	VSUBPS       lanes4b400000<>+0(SB), Y1, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS lanes3f317218<>+0(SB), Y3, Y2
+	VFNMADD231PS lanesb102e308<>+0(SB), Y3, Y2
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y3
+	VFMADD213PS  lanes3c091def<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y4
+	VFMADD231PS  Y3, Y4, Y2
+	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
+	VPSUBD       lanes4b400000<>+0(SB), Y1, Y1
+	VPSRAD       $0x01, Y1, Y3
+	VPSUBD       Y3, Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y1, Y2, Y2
+	VMASKMOVPS   Y2, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes0000007f<>+0(SB)/4, $0x0000007f
+DATA lanes0000007f<>+4(SB)/4, $0x0000007f
+DATA lanes0000007f<>+8(SB)/4, $0x0000007f
+DATA lanes0000007f<>+12(SB)/4, $0x0000007f
+DATA lanes0000007f<>+16(SB)/4, $0x0000007f
+DATA lanes0000007f<>+20(SB)/4, $0x0000007f
+DATA lanes0000007f<>+24(SB)/4, $0x0000007f
+DATA lanes0000007f<>+28(SB)/4, $0x0000007f
+GLOBL lanes0000007f<>(SB), RODATA|NOPTR, $32
+
+// func sigmoidAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y0
+	VORPS        lanes80000000<>+0(SB), Y0, Y1
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VBROADCASTSS lanes4b400000<>+0(SB), Y1
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y2, Y1
+	VSUBPS       lanes4b400000<>+0(SB), Y1, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS lanes3f317218<>+0(SB), Y3, Y2
+	VFNMADD231PS lanesb102e308<>+0(SB), Y3, Y2
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y3
+	VFMADD213PS  lanes3c091def<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y4
+	VFMADD231PS  Y3, Y4, Y2
+	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
+	VPSUBD       lanes4b400000<>+0(SB), Y1, Y1
+	VPSRAD       $0x01, Y1, Y3
+	VPSUBD       Y3, Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y1, Y2, Y2
+	VBROADCASTSS lanes3f800000<>+0(SB), Y1
+	VBLENDVPS    Y0, Y2, Y1, Y0
+	VADDPS       Y1, Y2, Y1
+	VDIVPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VORPS        lanes80000000<>+0(SB), Y1, Y2
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y3
+	VBROADCASTSS lanes4b400000<>+0(SB), Y2
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y3, Y2
+	VSUBPS       lanes4b400000<>+0(SB), Y2, Y4
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS lanes3f317218<>+0(SB), Y4, Y3
+	VFNMADD231PS lanesb102e308<>+0(SB), Y4, Y3
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y4
+	VFMADD213PS  lanes3c091def<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3f000000<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y3, Y5
+	VFMADD231PS  Y4, Y5, Y3
+	VADDPS       lanes3f800000<>+0(SB), Y3, Y3
+	VPSUBD       lanes4b400000<>+0(SB), Y2, Y2
+	VPSRAD       $0x01, Y2, Y4
+	VPSUBD       Y4, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y3, Y3
+	VBROADCASTSS lanes3f800000<>+0(SB), Y2
+	VBLENDVPS    Y1, Y3, Y2, Y1
+	VADDPS       Y2, Y3, Y2
+	VDIVPS       Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func tanhAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·tanhAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y0
+	VORPS        lanes80000000<>+0(SB), Y0, Y1
+	VMULPS       lanes40000000<>+0(SB), Y1, Y1
+	VBROADCASTSS lanesc2200000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VBROADCASTSS lanes4b400000<>+0(SB), Y1
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y2, Y1
+	VSUBPS       lanes4b400000<>+0(SB), Y1, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS lanes3f317218<>+0(SB), Y3, Y2
+	VFNMADD231PS lanesb102e308<>+0(SB), Y3, Y2
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y3
+	VFMADD213PS  lanes3c091def<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y4
+	VFMADD231PS  Y3, Y4, Y2
+	VPSLLD       $0x17, Y1, Y1
+	VPADDD       lanes3f800000<>+0(SB), Y1, Y1
+	VSUBPS       lanes3f800000<>+0(SB), Y1, Y3
+	VFMADD231PS  Y2, Y1, Y3
+	VADDPS       lanes40000000<>+0(SB), Y3, Y1
+	VDIVPS       Y1, Y3, Y1
+	VANDPS       lanes7fffffff<>+0(SB), Y1, Y1
+	VANDPS       lanes80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y1, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VORPS        lanes80000000<>+0(SB), Y1, Y2
+	VMULPS       lanes40000000<>+0(SB), Y2, Y2
+	VBROADCASTSS lanesc2200000<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y3
+	VBROADCASTSS lanes4b400000<>+0(SB), Y2
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y3, Y2
+	VSUBPS       lanes4b400000<>+0(SB), Y2, Y4
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS lanes3f317218<>+0(SB), Y4, Y3
+	VFNMADD231PS lanesb102e308<>+0(SB), Y4, Y3
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y4
+	VFMADD213PS  lanes3c091def<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3f000000<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y3, Y5
+	VFMADD231PS  Y4, Y5, Y3
+	VPSLLD       $0x17, Y2, Y2
+	VPADDD       lanes3f800000<>+0(SB), Y2, Y2
+	VSUBPS       lanes3f800000<>+0(SB), Y2, Y4
+	VFMADD231PS  Y3, Y2, Y4
+	VADDPS       lanes40000000<>+0(SB), Y4, Y2
+	VDIVPS       Y2, Y4, Y2
+	VANDPS       lanes7fffffff<>+0(SB), Y2, Y2
+	VANDPS       lanes80000000<>+0(SB), Y1, Y1
+	VORPS        Y1, Y2, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func erfAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·erfAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y0
+	VANDPS       lanes7fffffff<>+0(SB), Y0, Y1
+	VBROADCASTSS lanes40800000<>+0(SB), Y2
+	VMINPS       Y1, Y2, Y1
+	VBROADCASTSS lanesb71b4add<>+0(SB), Y2
+	VFMADD213PS  lanes38f6b624<>+0(SB), Y1, Y2
+	VFMADD213PS  lanesba25e525<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3ada8079<>+0(SB), Y1, Y2
+	VFMADD213PS  lanesb928335d<>+0(SB), Y1, Y2
+	VFMADD213PS  lanesbc9ce6df<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3dd27d2f<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3f22f97d<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3f906ebb<>+0(SB), Y1, Y2
+	VMULPS       Y2, Y1, Y1
+	VXORPS       lanes80000000<>+0(SB), Y1, Y1
+	VBROADCASTSS lanesc2200000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VBROADCASTSS lanes4b400000<>+0(SB), Y1
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y2, Y1
+	VSUBPS       lanes4b400000<>+0(SB), Y1, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS lanes3f317218<>+0(SB), Y3, Y2
+	VFNMADD231PS lanesb102e308<>+0(SB), Y3, Y2
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y3
+	VFMADD213PS  lanes3c091def<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y4
+	VFMADD231PS  Y3, Y4, Y2
+	VPSLLD       $0x17, Y1, Y1
+	VPADDD       lanes3f800000<>+0(SB), Y1, Y1
+	VSUBPS       lanes3f800000<>+0(SB), Y1, Y3
+	VFMADD231PS  Y2, Y1, Y3
+	VANDPS       lanes7fffffff<>+0(SB), Y3, Y1
+	VANDPS       lanes80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y1, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VANDPS       lanes7fffffff<>+0(SB), Y1, Y2
+	VBROADCASTSS lanes40800000<>+0(SB), Y3
+	VMINPS       Y2, Y3, Y2
+	VBROADCASTSS lanesb71b4add<>+0(SB), Y3
+	VFMADD213PS  lanes38f6b624<>+0(SB), Y2, Y3
+	VFMADD213PS  lanesba25e525<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3ada8079<>+0(SB), Y2, Y3
+	VFMADD213PS  lanesb928335d<>+0(SB), Y2, Y3
+	VFMADD213PS  lanesbc9ce6df<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3dd27d2f<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f22f97d<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f906ebb<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y2, Y2
+	VXORPS       lanes80000000<>+0(SB), Y2, Y2
+	VBROADCASTSS lanesc2200000<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y3
+	VBROADCASTSS lanes4b400000<>+0(SB), Y2
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y3, Y2
+	VSUBPS       lanes4b400000<>+0(SB), Y2, Y4
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS lanes3f317218<>+0(SB), Y4, Y3
+	VFNMADD231PS lanesb102e308<>+0(SB), Y4, Y3
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y4
+	VFMADD213PS  lanes3c091def<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3f000000<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y3, Y5
+	VFMADD231PS  Y4, Y5, Y3
+	VPSLLD       $0x17, Y2, Y2
+	VPADDD       lanes3f800000<>+0(SB), Y2, Y2
+	VSUBPS       lanes3f800000<>+0(SB), Y2, Y4
+	VFMADD231PS  Y3, Y2, Y4
+	VANDPS       lanes7fffffff<>+0(SB), Y4, Y2
+	VANDPS       lanes80000000<>+0(SB), Y1, Y1
+	VORPS        Y1, Y2, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func logAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·logAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y0
+	VCMPPS       $0x01, lanes00800000<>+0(SB), Y0, Y1
+	VMULPS       lanes4c000000<>+0(SB), Y0, Y2
+	VBLENDVPS    Y1, Y2, Y0, Y2
+	VPSUBD       lanes3f3504f3<>+0(SB), Y2, Y2
+	VPAND        lanes007fffff<>+0(SB), Y2, Y3
+	VPADDD       lanes3f3504f3<>+0(SB), Y3, Y3
+	VPSRAD       $0x17, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VSUBPS       lanes41c80000<>+0(SB), Y2, Y4
+	VBLENDVPS    Y1, Y4, Y2, Y1
+	VSUBPS       lanes3f800000<>+0(SB), Y3, Y2
+	VMULPS       Y2, Y2, Y3
+	VMULPS       Y2, Y3, Y4
+	VBROADCASTSS lanesbd9c5b1b<>+0(SB), Y5
+	VFMADD213PS  lanes3e02b810<>+0(SB), Y2, Y5
+	VFMADD213PS  lanesbe06c757<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3e116bfe<>+0(SB), Y2, Y5
+	VFMADD213PS  lanesbe2a3894<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3e4cd00b<>+0(SB), Y2, Y5
+	VFMADD213PS  lanesbe800115<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3eaaaaaa<>+0(SB), Y2, Y5
+	VMULPS       Y5, Y4, Y4
+	VFMADD231PS  lanesb102e308<>+0(SB), Y1, Y4
+	VFNMADD231PS lanes3f000000<>+0(SB), Y3, Y4
+	VADDPS       Y4, Y2, Y2
+	VFMADD231PS  lanes3f317218<>+0(SB), Y1, Y2
+	VCMPPS       $0x06, lanes7f7fffff<>+0(SB), Y0, Y1
+	VBLENDVPS    Y1, Y0, Y2, Y1
+	VCMPPS       $0x01, lanes00000000<>+0(SB), Y0, Y2
+	VBLENDVPS    Y2, lanes7fc00000<>+0(SB), Y1, Y1
+	VCMPPS       $0x00, lanes00000000<>+0(SB), Y0, Y0
+	VBLENDVPS    Y0, lanesff800000<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VCMPPS       $0x01, lanes00800000<>+0(SB), Y1, Y2
+	VMULPS       lanes4c000000<>+0(SB), Y1, Y3
+	VBLENDVPS    Y2, Y3, Y1, Y3
+	VPSUBD       lanes3f3504f3<>+0(SB), Y3, Y3
+	VPAND        lanes007fffff<>+0(SB), Y3, Y4
+	VPADDD       lanes3f3504f3<>+0(SB), Y4, Y4
+	VPSRAD       $0x17, Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VSUBPS       lanes41c80000<>+0(SB), Y3, Y5
+	VBLENDVPS    Y2, Y5, Y3, Y2
+	VSUBPS       lanes3f800000<>+0(SB), Y4, Y3
+	VMULPS       Y3, Y3, Y4
+	VMULPS       Y3, Y4, Y5
+	VBROADCASTSS lanesbd9c5b1b<>+0(SB), Y6
+	VFMADD213PS  lanes3e02b810<>+0(SB), Y3, Y6
+	VFMADD213PS  lanesbe06c757<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes3e116bfe<>+0(SB), Y3, Y6
+	VFMADD213PS  lanesbe2a3894<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes3e4cd00b<>+0(SB), Y3, Y6
+	VFMADD213PS  lanesbe800115<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes3eaaaaaa<>+0(SB), Y3, Y6
+	VMULPS       Y6, Y5, Y5
+	VFMADD231PS  lanesb102e308<>+0(SB), Y2, Y5
+	VFNMADD231PS lanes3f000000<>+0(SB), Y4, Y5
+	VADDPS       Y5, Y3, Y3
+	VFMADD231PS  lanes3f317218<>+0(SB), Y2, Y3
+	VCMPPS       $0x06, lanes7f7fffff<>+0(SB), Y1, Y2
+	VBLENDVPS    Y2, Y1, Y3, Y2
+	VCMPPS       $0x01, lanes00000000<>+0(SB), Y1, Y3
+	VBLENDVPS    Y3, lanes7fc00000<>+0(SB), Y2, Y2
+	VCMPPS       $0x00, lanes00000000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y1, lanesff800000<>+0(SB), Y2, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func softplusAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·softplusAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y0
+	VORPS        lanes80000000<>+0(SB), Y0, Y1
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VBROADCASTSS lanes4b400000<>+0(SB), Y1
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y2, Y1
+	VSUBPS       lanes4b400000<>+0(SB), Y1, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS lanes3f317218<>+0(SB), Y3, Y2
+	VFNMADD231PS lanesb102e308<>+0(SB), Y3, Y2
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y3
+	VFMADD213PS  lanes3c091def<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y4
+	VFMADD231PS  Y3, Y4, Y2
+	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
+	VPSUBD       lanes4b400000<>+0(SB), Y1, Y1
+	VPSRAD       $0x01, Y1, Y3
+	VPSUBD       Y3, Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y1, Y2, Y2
+	VBROADCASTSS lanes3ed413cd<>+0(SB), Y1
+	VCMPPS       $0x01, Y2, Y1, Y1
+	VSUBPS       lanes3f800000<>+0(SB), Y2, Y3
+	VMULPS       lanes3f000000<>+0(SB), Y3, Y3
+	VBLENDVPS    Y1, Y3, Y2, Y2
+	VMULPS       Y2, Y2, Y3
+	VMULPS       Y2, Y3, Y4
+	VBROADCASTSS lanesbd9c5b1b<>+0(SB), Y5
+	VFMADD213PS  lanes3e02b810<>+0(SB), Y2, Y5
+	VFMADD213PS  lanesbe06c757<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3e116bfe<>+0(SB), Y2, Y5
+	VFMADD213PS  lanesbe2a3894<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3e4cd00b<>+0(SB), Y2, Y5
+	VFMADD213PS  lanesbe800115<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3eaaaaaa<>+0(SB), Y2, Y5
+	VMULPS       Y5, Y4, Y4
+	VFNMADD231PS lanes3f000000<>+0(SB), Y3, Y4
+	VADDPS       Y4, Y2, Y2
+	VBROADCASTSS lanes3f317218<>+0(SB), Y3
+	VANDPS       Y1, Y3, Y1
+	VADDPS       Y1, Y2, Y1
+	VXORPS       Y2, Y2, Y2
+	VMAXPS       Y0, Y2, Y0
+	VADDPS       Y0, Y1, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VORPS        lanes80000000<>+0(SB), Y1, Y2
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y3
+	VBROADCASTSS lanes4b400000<>+0(SB), Y2
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y3, Y2
+	VSUBPS       lanes4b400000<>+0(SB), Y2, Y4
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS lanes3f317218<>+0(SB), Y4, Y3
+	VFNMADD231PS lanesb102e308<>+0(SB), Y4, Y3
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y4
+	VFMADD213PS  lanes3c091def<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3f000000<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y3, Y5
+	VFMADD231PS  Y4, Y5, Y3
+	VADDPS       lanes3f800000<>+0(SB), Y3, Y3
+	VPSUBD       lanes4b400000<>+0(SB), Y2, Y2
+	VPSRAD       $0x01, Y2, Y4
+	VPSUBD       Y4, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y3, Y3
+	VBROADCASTSS lanes3ed413cd<>+0(SB), Y2
+	VCMPPS       $0x01, Y3, Y2, Y2
+	VSUBPS       lanes3f800000<>+0(SB), Y3, Y4
+	VMULPS       lanes3f000000<>+0(SB), Y4, Y4
+	VBLENDVPS    Y2, Y4, Y3, Y3
+	VMULPS       Y3, Y3, Y4
+	VMULPS       Y3, Y4, Y5
+	VBROADCASTSS lanesbd9c5b1b<>+0(SB), Y6
+	VFMADD213PS  lanes3e02b810<>+0(SB), Y3, Y6
+	VFMADD213PS  lanesbe06c757<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes3e116bfe<>+0(SB), Y3, Y6
+	VFMADD213PS  lanesbe2a3894<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes3e4cd00b<>+0(SB), Y3, Y6
+	VFMADD213PS  lanesbe800115<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes3eaaaaaa<>+0(SB), Y3, Y6
+	VMULPS       Y6, Y5, Y5
+	VFNMADD231PS lanes3f000000<>+0(SB), Y4, Y5
+	VADDPS       Y5, Y3, Y3
+	VBROADCASTSS lanes3f317218<>+0(SB), Y4
+	VANDPS       Y2, Y4, Y2
+	VADDPS       Y2, Y3, Y2
+	VXORPS       Y3, Y3, Y3
+	VMAXPS       Y1, Y3, Y1
+	VADDPS       Y1, Y2, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func softsignAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2
+TEXT ·softsignAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ    DX, $0x08
+	JL      tail
+	VMOVUPS (CX), Y0
+	VANDPS  lanes7fffffff<>+0(SB), Y0, Y1
+	VADDPS  lanes3f800000<>+0(SB), Y1, Y1
+	VDIVPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DX
+	JMP     vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VANDPS       lanes7fffffff<>+0(SB), Y1, Y2
+	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
+	VDIVPS       Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func mishAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·mishAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y0
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y1
+	VBROADCASTSS lanes41a00000<>+0(SB), Y2
+	VMINPS       Y1, Y2, Y1
+	VBROADCASTSS lanes4b400000<>+0(SB), Y2
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y1, Y2
+	VSUBPS       lanes4b400000<>+0(SB), Y2, Y3
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS lanes3f317218<>+0(SB), Y3, Y1
+	VFNMADD231PS lanesb102e308<>+0(SB), Y3, Y1
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y3
+	VFMADD213PS  lanes3c091def<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VADDPS       lanes3f800000<>+0(SB), Y1, Y1
+	VPSUBD       lanes4b400000<>+0(SB), Y2, Y2
+	VPSRAD       $0x01, Y2, Y3
+	VPSUBD       Y3, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       lanes40000000<>+0(SB), Y1, Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       lanes40000000<>+0(SB), Y1, Y2
+	VDIVPS       Y2, Y1, Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VBROADCASTSS lanes41a00000<>+0(SB), Y3
+	VMINPS       Y2, Y3, Y2
+	VBROADCASTSS lanes4b400000<>+0(SB), Y3
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y2, Y3
+	VSUBPS       lanes4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS lanes3f317218<>+0(SB), Y4, Y2
+	VFNMADD231PS lanesb102e308<>+0(SB), Y4, Y2
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y4
+	VFMADD213PS  lanes3c091def<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y4
+	VMULPS       Y2, Y2, Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
+	VPSUBD       lanes4b400000<>+0(SB), Y3, Y3
+	VPSRAD       $0x01, Y3, Y4
+	VPSUBD       Y4, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       lanes40000000<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       lanes40000000<>+0(SB), Y2, Y3
+	VDIVPS       Y3, Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func geluAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y0
+	VBROADCASTSS lanesc1680000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y1
+	VBROADCASTSS lanes41680000<>+0(SB), Y2
+	VMINPS       Y1, Y2, Y1
+	VANDPS       lanes7fffffff<>+0(SB), Y1, Y2
+	VMULPS       lanes3f3504f3<>+0(SB), Y2, Y2
+	VBROADCASTSS lanes3196dd86<>+0(SB), Y3
+	VFMADD213PS  lanesb4327121<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes363b5569<>+0(SB), Y2, Y3
+	VFMADD213PS  lanesb7e589bb<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes39347974<>+0(SB), Y2, Y3
+	VFMADD213PS  lanesba38eb15<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3adb0685<>+0(SB), Y2, Y3
+	VFMADD213PS  lanesb85f7fba<>+0(SB), Y2, Y3
+	VFMADD213PS  lanesbc9df52f<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3dd29e77<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f22f8a5<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f906ec1<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y2, Y2
+	VMULPS       lanes3f000000<>+0(SB), Y1, Y1
+	VXORPS       lanes80000000<>+0(SB), Y2, Y2
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y3
+	VBROADCASTSS lanes4b400000<>+0(SB), Y2
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y3, Y2
+	VSUBPS       lanes4b400000<>+0(SB), Y2, Y4
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS lanes3f317218<>+0(SB), Y4, Y3
+	VFNMADD231PS lanesb102e308<>+0(SB), Y4, Y3
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y4
+	VFMADD213PS  lanes3c091def<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3f000000<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y3, Y5
+	VFMADD231PS  Y4, Y5, Y3
+	VADDPS       lanes3f800000<>+0(SB), Y3, Y3
+	VPSUBD       lanes4b400000<>+0(SB), Y2, Y2
+	VPSRAD       $0x01, Y2, Y4
+	VPSUBD       Y4, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y3, Y3
+	VMULPS       Y3, Y1, Y1
+	VSUBPS       Y1, Y0, Y2
+	VBLENDVPS    Y0, Y1, Y2, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VBROADCASTSS lanesc1680000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VBROADCASTSS lanes41680000<>+0(SB), Y3
+	VMINPS       Y2, Y3, Y2
+	VANDPS       lanes7fffffff<>+0(SB), Y2, Y3
+	VMULPS       lanes3f3504f3<>+0(SB), Y3, Y3
+	VBROADCASTSS lanes3196dd86<>+0(SB), Y4
+	VFMADD213PS  lanesb4327121<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes363b5569<>+0(SB), Y3, Y4
+	VFMADD213PS  lanesb7e589bb<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes39347974<>+0(SB), Y3, Y4
+	VFMADD213PS  lanesba38eb15<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3adb0685<>+0(SB), Y3, Y4
+	VFMADD213PS  lanesb85f7fba<>+0(SB), Y3, Y4
+	VFMADD213PS  lanesbc9df52f<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3dd29e77<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3f22f8a5<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3f906ec1<>+0(SB), Y3, Y4
+	VMULPS       Y4, Y3, Y3
+	VMULPS       lanes3f000000<>+0(SB), Y2, Y2
+	VXORPS       lanes80000000<>+0(SB), Y3, Y3
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y4
+	VBROADCASTSS lanes4b400000<>+0(SB), Y3
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y4, Y3
+	VSUBPS       lanes4b400000<>+0(SB), Y3, Y5
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS lanes3f317218<>+0(SB), Y5, Y4
+	VFNMADD231PS lanesb102e308<>+0(SB), Y5, Y4
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y5
+	VFMADD213PS  lanes3c091def<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3f000000<>+0(SB), Y4, Y5
+	VMULPS       Y4, Y4, Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VADDPS       lanes3f800000<>+0(SB), Y4, Y4
+	VPSUBD       lanes4b400000<>+0(SB), Y3, Y3
+	VPSRAD       $0x01, Y3, Y5
+	VPSUBD       Y5, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y4, Y4
+	VMULPS       Y4, Y2, Y2
+	VSUBPS       Y2, Y1, Y3
+	VBLENDVPS    Y1, Y2, Y3, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func geluTanhAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluTanhAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y0
+	VBROADCASTSS lanesc1a00000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y1
+	VBROADCASTSS lanes3fcc422a<>+0(SB), Y0
+	VMULPS       Y1, Y1, Y2
+	VFMADD231PS  lanes3d92227a<>+0(SB), Y2, Y0
+	VMULPS       Y0, Y1, Y0
+	VORPS        lanes80000000<>+0(SB), Y0, Y2
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y3
+	VBROADCASTSS lanes4b400000<>+0(SB), Y2
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y3, Y2
+	VSUBPS       lanes4b400000<>+0(SB), Y2, Y4
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS lanes3f317218<>+0(SB), Y4, Y3
+	VFNMADD231PS lanesb102e308<>+0(SB), Y4, Y3
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y4
+	VFMADD213PS  lanes3c091def<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3f000000<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y3, Y5
+	VFMADD231PS  Y4, Y5, Y3
+	VADDPS       lanes3f800000<>+0(SB), Y3, Y3
+	VPSUBD       lanes4b400000<>+0(SB), Y2, Y2
+	VPSRAD       $0x01, Y2, Y4
+	VPSUBD       Y4, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y3, Y3
+	VBROADCASTSS lanes3f800000<>+0(SB), Y2
+	VBLENDVPS    Y0, Y3, Y2, Y0
+	VADDPS       Y2, Y3, Y2
+	VDIVPS       Y2, Y0, Y0
+	VMULPS       Y0, Y1, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VBROADCASTSS lanesc1a00000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VBROADCASTSS lanes3fcc422a<>+0(SB), Y1
+	VMULPS       Y2, Y2, Y3
+	VFMADD231PS  lanes3d92227a<>+0(SB), Y3, Y1
+	VMULPS       Y1, Y2, Y1
+	VORPS        lanes80000000<>+0(SB), Y1, Y3
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y4
+	VBROADCASTSS lanes4b400000<>+0(SB), Y3
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y4, Y3
+	VSUBPS       lanes4b400000<>+0(SB), Y3, Y5
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS lanes3f317218<>+0(SB), Y5, Y4
+	VFNMADD231PS lanesb102e308<>+0(SB), Y5, Y4
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y5
+	VFMADD213PS  lanes3c091def<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3f000000<>+0(SB), Y4, Y5
+	VMULPS       Y4, Y4, Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VADDPS       lanes3f800000<>+0(SB), Y4, Y4
+	VPSUBD       lanes4b400000<>+0(SB), Y3, Y3
+	VPSRAD       $0x01, Y3, Y5
+	VPSUBD       Y5, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y4, Y4
+	VBROADCASTSS lanes3f800000<>+0(SB), Y3
+	VBLENDVPS    Y1, Y4, Y3, Y1
+	VADDPS       Y3, Y4, Y3
+	VDIVPS       Y3, Y1, Y1
+	VMULPS       Y1, Y2, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func swishAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·swishAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         p+24(FP), BX
+	VBROADCASTSS (BX), Y0
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y1
+	VMULPS       Y0, Y1, Y2
+	VORPS        lanes80000000<>+0(SB), Y2, Y3
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y4
+	VBROADCASTSS lanes4b400000<>+0(SB), Y3
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y4, Y3
+	VSUBPS       lanes4b400000<>+0(SB), Y3, Y5
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS lanes3f317218<>+0(SB), Y5, Y4
+	VFNMADD231PS lanesb102e308<>+0(SB), Y5, Y4
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y5
+	VFMADD213PS  lanes3c091def<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3f000000<>+0(SB), Y4, Y5
+	VMULPS       Y4, Y4, Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VADDPS       lanes3f800000<>+0(SB), Y4, Y4
+	VPSUBD       lanes4b400000<>+0(SB), Y3, Y3
+	VPSRAD       $0x01, Y3, Y5
+	VPSUBD       Y5, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y4, Y4
+	VBROADCASTSS lanes3f800000<>+0(SB), Y3
+	VBLENDVPS    Y2, Y4, Y3, Y2
+	VADDPS       Y3, Y4, Y3
+	VDIVPS       Y3, Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VMOVUPS      Y1, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     numbers<>+0(SB), Y1, Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VMULPS       Y0, Y2, Y0
+	VORPS        lanes80000000<>+0(SB), Y0, Y3
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y4
+	VBROADCASTSS lanes4b400000<>+0(SB), Y3
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y4, Y3
+	VSUBPS       lanes4b400000<>+0(SB), Y3, Y5
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS lanes3f317218<>+0(SB), Y5, Y4
+	VFNMADD231PS lanesb102e308<>+0(SB), Y5, Y4
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y5
+	VFMADD213PS  lanes3c091def<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3f000000<>+0(SB), Y4, Y5
+	VMULPS       Y4, Y4, Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VADDPS       lanes3f800000<>+0(SB), Y4, Y4
+	VPSUBD       lanes4b400000<>+0(SB), Y3, Y3
+	VPSRAD       $0x01, Y3, Y5
+	VPSUBD       Y5, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y4, Y4
+	VBROADCASTSS lanes3f800000<>+0(SB), Y3
+	VBLENDVPS    Y0, Y4, Y3, Y0
+	VADDPS       Y3, Y4, Y3
+	VDIVPS       Y3, Y0, Y0
+	VMULPS       Y0, Y2, Y0
+	VMASKMOVPS   Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func eluAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·eluAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         p+24(FP), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y3
+	VXORPS       Y4, Y4, Y4
+	VMINPS       Y3, Y4, Y4
+	VMULPS       Y1, Y4, Y4
+	VBROADCASTSS lanesc2200000<>+0(SB), Y5
+	VMAXPS       Y4, Y5, Y5
+	VBROADCASTSS lanes4b400000<>+0(SB), Y4
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y5, Y4
+	VSUBPS       lanes4b400000<>+0(SB), Y4, Y6
+	VMOVAPS      Y5, Y5
+	VFNMADD231PS lanes3f317218<>+0(SB), Y6, Y5
+	VFNMADD231PS lanesb102e308<>+0(SB), Y6, Y5
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y6
+	VFMADD213PS  lanes3c091def<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3f000000<>+0(SB), Y5, Y6
+	VMULPS       Y5, Y5, Y7
+	VFMADD231PS  Y6, Y7, Y5
+	VPSLLD       $0x17, Y4, Y4
+	VPADDD       lanes3f800000<>+0(SB), Y4, Y4
+	VSUBPS       lanes3f800000<>+0(SB), Y4, Y6
+	VFMADD231PS  Y5, Y4, Y6
+	VMULPS       Y0, Y6, Y4
+	VMULPS       Y2, Y3, Y5
+	VBLENDVPS    Y3, Y4, Y5, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X3
+	VPBROADCASTD X3, Y3
+	VPCMPGTD     numbers<>+0(SB), Y3, Y3
+	VMASKMOVPS   (CX), Y3, Y4
+	VXORPS       Y5, Y5, Y5
+	VMINPS       Y4, Y5, Y5
+	VMULPS       Y1, Y5, Y1
+	VBROADCASTSS lanesc2200000<>+0(SB), Y5
+	VMAXPS       Y1, Y5, Y5
+	VBROADCASTSS lanes4b400000<>+0(SB), Y1
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y5, Y1
+	VSUBPS       lanes4b400000<>+0(SB), Y1, Y6
+	VMOVAPS      Y5, Y5
+	VFNMADD231PS lanes3f317218<>+0(SB), Y6, Y5
+	VFNMADD231PS lanesb102e308<>+0(SB), Y6, Y5
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y6
+	VFMADD213PS  lanes3c091def<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3f000000<>+0(SB), Y5, Y6
+	VMULPS       Y5, Y5, Y7
+	VFMADD231PS  Y6, Y7, Y5
+	VPSLLD       $0x17, Y1, Y1
+	VPADDD       lanes3f800000<>+0(SB), Y1, Y1
+	VSUBPS       lanes3f800000<>+0(SB), Y1, Y6
+	VFMADD231PS  Y5, Y1, Y6
+	VMULPS       Y0, Y6, Y0
+	VMULPS       Y2, Y4, Y1
+	VBLENDVPS    Y4, Y0, Y1, Y0
+	VMASKMOVPS   Y0, Y3, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func leakyReluAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2
+TEXT ·leakyReluAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         p+24(FP), BX
+	VBROADCASTSS (BX), Y0
+
+vector:
+	CMPQ      DX, $0x08
+	JL        tail
+	VMOVUPS   (CX), Y1
+	VMULPS    Y0, Y1, Y2
+	VBLENDVPS Y1, Y2, Y1, Y1
+	VMOVUPS   Y1, (AX)
+	ADDQ      $0x20, CX
+	ADDQ      $0x20, AX
+	SUBQ      $0x08, DX
+	JMP       vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     numbers<>+0(SB), Y1, Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VMULPS       Y0, Y2, Y0
+	VBLENDVPS    Y2, Y0, Y2, Y0
+	VMASKMOVPS   Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func thresholdedReluAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2
+TEXT ·thresholdedReluAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         p+24(FP), BX
+	VBROADCASTSS (BX), Y0
+
+vector:
+	CMPQ    DX, $0x08
+	JL      tail
+	VMOVUPS (CX), Y1
+	VCMPPS  $0x01, Y1, Y0, Y2
+	VANDPS  Y2, Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DX
+	JMP     vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     numbers<>+0(SB), Y1, Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VCMPPS       $0x01, Y2, Y0, Y0
+	VANDPS       Y0, Y2, Y0
+	VMASKMOVPS   Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSigmoidAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2
+TEXT ·hardSigmoidAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         p+24(FP), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       Y1, Y2, Y2
+	VBROADCASTSS lanes00000000<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y3
+	VBROADCASTSS lanes3f800000<>+0(SB), Y2
+	VMINPS       Y3, Y2, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     numbers<>+0(SB), Y2, Y2
+	VMASKMOVPS   (CX), Y2, Y3
+	VMULPS       Y0, Y3, Y0
+	VADDPS       Y1, Y0, Y0
+	VBROADCASTSS lanes00000000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y1
+	VBROADCASTSS lanes3f800000<>+0(SB), Y0
+	VMINPS       Y1, Y0, Y1
+	VMASKMOVPS   Y1, Y2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSwishAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2
+TEXT ·hardSwishAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         p+24(FP), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y2
+	VMULPS       Y0, Y2, Y3
+	VADDPS       Y1, Y3, Y3
+	VBROADCASTSS lanes00000000<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y4
+	VBROADCASTSS lanes3f800000<>+0(SB), Y3
+	VMINPS       Y4, Y3, Y4
+	VMULPS       Y4, Y2, Y2
+	VMOVUPS      Y2, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     numbers<>+0(SB), Y2, Y2
+	VMASKMOVPS   (CX), Y2, Y3
+	VMULPS       Y0, Y3, Y0
+	VADDPS       Y1, Y0, Y0
+	VBROADCASTSS lanes00000000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y1
+	VBROADCASTSS lanes3f800000<>+0(SB), Y0
+	VMINPS       Y1, Y0, Y1
+	VMULPS       Y1, Y3, Y0
+	VMASKMOVPS   Y0, Y2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func clipAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2
+TEXT ·clipAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         p+24(FP), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+
+vector:
+	CMPQ    DX, $0x08
+	JL      tail
+	VMOVUPS (CX), Y2
+	VMAXPS  Y2, Y0, Y2
+	VMINPS  Y2, Y1, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DX
+	JMP     vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     numbers<>+0(SB), Y2, Y2
+	VMASKMOVPS   (CX), Y2, Y3
+	VMAXPS       Y3, Y0, Y0
+	VMINPS       Y0, Y1, Y0
+	VMASKMOVPS   Y0, Y2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·normalizeAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         p+24(FP), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+
+vector:
+	CMPQ        DX, $0x08
+	JL          tail
+	VMOVUPS     (CX), Y4
+	VSUBPS      Y0, Y4, Y4
+	VSUBPS      Y1, Y4, Y4
+	VFMADD213PS Y3, Y2, Y4
+	VMOVUPS     Y4, (AX)
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, AX
+	SUBQ        $0x08, DX
+	JMP         vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     numbers<>+0(SB), Y4, Y4
+	VMASKMOVPS   (CX), Y4, Y5
+	VSUBPS       Y0, Y5, Y0
+	VSUBPS       Y1, Y0, Y0
+	VFMADD213PS  Y3, Y2, Y0
+	VMASKMOVPS   Y0, Y4, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func absAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2
+TEXT ·absAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ    DX, $0x08
+	JL      tail
+	VMOVUPS (CX), Y0
+	VANDPS  lanes7fffffff<>+0(SB), Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DX
+	JMP     vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VANDPS       lanes7fffffff<>+0(SB), Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func negAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2
+TEXT ·negAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ    DX, $0x08
+	JL      tail
+	VMOVUPS (CX), Y0
+	VXORPS  lanes80000000<>+0(SB), Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DX
+	JMP     vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VXORPS       lanes80000000<>+0(SB), Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func signAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2
+TEXT ·signAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y0
+	VANDPS       lanes80000000<>+0(SB), Y0, Y1
+	VORPS        lanes3f800000<>+0(SB), Y1, Y1
+	VBROADCASTSS lanes00000000<>+0(SB), Y2
+	VANDPS       lanes7fffffff<>+0(SB), Y0, Y3
+	VCMPPS       $0x01, Y3, Y2, Y2
+	VBLENDVPS    Y2, Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VANDPS       lanes80000000<>+0(SB), Y1, Y2
+	VORPS        lanes3f800000<>+0(SB), Y2, Y2
+	VBROADCASTSS lanes00000000<>+0(SB), Y3
+	VANDPS       lanes7fffffff<>+0(SB), Y1, Y4
+	VCMPPS       $0x01, Y4, Y3, Y3
+	VBLENDVPS    Y3, Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func reciprocalAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2
+TEXT ·reciprocalAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y0
+	VBROADCASTSS lanes3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VBROADCASTSS lanes3f800000<>+0(SB), Y2
+	VDIVPS       Y1, Y2, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sqrtAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2
+TEXT ·sqrtAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ    DX, $0x08
+	JL      tail
+	VMOVUPS (CX), Y0
+	VSQRTPS Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DX
+	JMP     vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VSQRTPS      Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func floorAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2
+TEXT ·floorAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ     DX, $0x08
+	JL       tail
+	VMOVUPS  (CX), Y0
+	VROUNDPS $0x09, Y0, Y0
+	VMOVUPS  Y0, (AX)
+	ADDQ     $0x20, CX
+	ADDQ     $0x20, AX
+	SUBQ     $0x08, DX
+	JMP      vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VROUNDPS     $0x09, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ceilAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2
+TEXT ·ceilAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ     DX, $0x08
+	JL       tail
+	VMOVUPS  (CX), Y0
+	VROUNDPS $0x0a, Y0, Y0
+	VMOVUPS  Y0, (AX)
+	ADDQ     $0x20, CX
+	ADDQ     $0x20, AX
+	SUBQ     $0x08, DX
+	JMP      vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VROUNDPS     $0x0a, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sinAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·sinAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y0
+	VBROADCASTSS lanes4b400000<>+0(SB), Y1
+	VFMADD231PS  lanes3f22f983<>+0(SB), Y0, Y1
+	VSUBPS       lanes4b400000<>+0(SB), Y1, Y2
+	VMOVAPS      Y0, Y0
+	VFNMADD231PS lanes3fc90fda<>+0(SB), Y2, Y0
+	VFNMADD231PS lanes33a22168<>+0(SB), Y2, Y0
+	VFNMADD231PS lanes27c234c4<>+0(SB), Y2, Y0
+	VMULPS       Y0, Y0, Y2
+	VBROADCASTSS lanesb94ca59c<>+0(SB), Y3
+	VFMADD213PS  lanes3c0883ab<>+0(SB), Y2, Y3
+	VFMADD213PS  lanesbe2aaaa3<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f800000<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y0, Y0
+	VBROADCASTSS lanes3f800000<>+0(SB), Y3
+	VFNMADD231PS lanes3f000000<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y4
+	VBROADCASTSS lanes37ccf435<>+0(SB), Y5
+	VFMADD213PS  lanesbab60614<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3d2aaaa5<>+0(SB), Y2, Y5
+	VFMADD231PS  Y5, Y4, Y3
+	VPADDD       lanes00000000<>+0(SB), Y1, Y1
+	VPSLLD       $0x1f, Y1, Y2
+	VPSLLD       $0x1e, Y1, Y1
+	VBLENDVPS    Y2, Y3, Y0, Y0
+	VANDPS       lanes80000000<>+0(SB), Y1, Y1
+	VXORPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VBROADCASTSS lanes4b400000<>+0(SB), Y2
+	VFMADD231PS  lanes3f22f983<>+0(SB), Y1, Y2
+	VSUBPS       lanes4b400000<>+0(SB), Y2, Y3
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS lanes3fc90fda<>+0(SB), Y3, Y1
+	VFNMADD231PS lanes33a22168<>+0(SB), Y3, Y1
+	VFNMADD231PS lanes27c234c4<>+0(SB), Y3, Y1
+	VMULPS       Y1, Y1, Y3
+	VBROADCASTSS lanesb94ca59c<>+0(SB), Y4
+	VFMADD213PS  lanes3c0883ab<>+0(SB), Y3, Y4
+	VFMADD213PS  lanesbe2aaaa3<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3f800000<>+0(SB), Y3, Y4
+	VMULPS       Y4, Y1, Y1
+	VBROADCASTSS lanes3f800000<>+0(SB), Y4
+	VFNMADD231PS lanes3f000000<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y3, Y5
+	VBROADCASTSS lanes37ccf435<>+0(SB), Y6
+	VFMADD213PS  lanesbab60614<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes3d2aaaa5<>+0(SB), Y3, Y6
+	VFMADD231PS  Y6, Y5, Y4
+	VPADDD       lanes00000000<>+0(SB), Y2, Y2
+	VPSLLD       $0x1f, Y2, Y3
+	VPSLLD       $0x1e, Y2, Y2
+	VBLENDVPS    Y3, Y4, Y1, Y1
+	VANDPS       lanes80000000<>+0(SB), Y2, Y2
+	VXORPS       Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func cosAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·cosAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ         DX, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y0
+	VBROADCASTSS lanes4b400000<>+0(SB), Y1
+	VFMADD231PS  lanes3f22f983<>+0(SB), Y0, Y1
+	VSUBPS       lanes4b400000<>+0(SB), Y1, Y2
+	VMOVAPS      Y0, Y0
+	VFNMADD231PS lanes3fc90fda<>+0(SB), Y2, Y0
+	VFNMADD231PS lanes33a22168<>+0(SB), Y2, Y0
+	VFNMADD231PS lanes27c234c4<>+0(SB), Y2, Y0
+	VMULPS       Y0, Y0, Y2
+	VBROADCASTSS lanesb94ca59c<>+0(SB), Y3
+	VFMADD213PS  lanes3c0883ab<>+0(SB), Y2, Y3
+	VFMADD213PS  lanesbe2aaaa3<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f800000<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y0, Y0
+	VBROADCASTSS lanes3f800000<>+0(SB), Y3
+	VFNMADD231PS lanes3f000000<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y4
+	VBROADCASTSS lanes37ccf435<>+0(SB), Y5
+	VFMADD213PS  lanesbab60614<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3d2aaaa5<>+0(SB), Y2, Y5
+	VFMADD231PS  Y5, Y4, Y3
+	VPADDD       lanes00000001<>+0(SB), Y1, Y1
+	VPSLLD       $0x1f, Y1, Y2
+	VPSLLD       $0x1e, Y1, Y1
+	VBLENDVPS    Y2, Y3, Y0, Y0
+	VANDPS       lanes80000000<>+0(SB), Y1, Y1
+	VXORPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VBROADCASTSS lanes4b400000<>+0(SB), Y2
+	VFMADD231PS  lanes3f22f983<>+0(SB), Y1, Y2
+	VSUBPS       lanes4b400000<>+0(SB), Y2, Y3
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS lanes3fc90fda<>+0(SB), Y3, Y1
+	VFNMADD231PS lanes33a22168<>+0(SB), Y3, Y1
+	VFNMADD231PS lanes27c234c4<>+0(SB), Y3, Y1
+	VMULPS       Y1, Y1, Y3
+	VBROADCASTSS lanesb94ca59c<>+0(SB), Y4
+	VFMADD213PS  lanes3c0883ab<>+0(SB), Y3, Y4
+	VFMADD213PS  lanesbe2aaaa3<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3f800000<>+0(SB), Y3, Y4
+	VMULPS       Y4, Y1, Y1
+	VBROADCASTSS lanes3f800000<>+0(SB), Y4
+	VFNMADD231PS lanes3f000000<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y3, Y5
+	VBROADCASTSS lanes37ccf435<>+0(SB), Y6
+	VFMADD213PS  lanesbab60614<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes3d2aaaa5<>+0(SB), Y3, Y6
+	VFMADD231PS  Y6, Y5, Y4
+	VPADDD       lanes00000001<>+0(SB), Y2, Y2
+	VPSLLD       $0x1f, Y2, Y3
+	VPSLLD       $0x1e, Y2, Y2
+	VBLENDVPS    Y3, Y4, Y1, Y1
+	VANDPS       lanes80000000<>+0(SB), Y2, Y2
+	VXORPS       Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func roundAVX2(dst *float32, x *float32, n int, p *float32)
+// Requires: AVX, AVX2
+TEXT ·roundAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ p+24(FP), BX
+
+vector:
+	CMPQ     DX, $0x08
+	JL       tail
+	VMOVUPS  (CX), Y0
+	VROUNDPS $0x08, Y0, Y0
+	VMOVUPS  Y0, (AX)
+	ADDQ     $0x20, CX
+	ADDQ     $0x20, AX
+	SUBQ     $0x08, DX
+	JMP      vector
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func softmaxAVX2(dst *float32, x *float32, rows int, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·softmaxAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         rows+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS lanesff800000<>+0(SB), Y0
+
+row:
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	XORQ    SI, SI
+	MOVQ    BX, DI
+
+topblock:
+	SUBQ    $0x10, DI
+	JL      toprest
+	VMOVUPS (CX)(SI*4), Y3
+	VMAXPS  Y1, Y3, Y1
+	VMOVUPS 32(CX)(SI*4), Y3
+	VMAXPS  Y2, Y3, Y2
+	ADDQ    $0x10, SI
+	JMP     topblock
+
+toprest:
+	ADDQ         $0x10, DI
+	JZ           topend
+	VMOVD        DI, X3
+	VPBROADCASTD X3, Y3
+	VPCMPGTD     numbers<>+0(SB), Y3, Y3
+	SUBQ         $0x08, DI
+	VMOVD        DI, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     numbers<>+0(SB), Y4, Y4
+	VMASKMOVPS   (CX)(SI*4), Y3, Y5
+	VBLENDVPS    Y3, Y5, Y0, Y3
+	VMAXPS       Y1, Y3, Y1
+	VMASKMOVPS   32(CX)(SI*4), Y4, Y3
+	VBLENDVPS    Y4, Y3, Y0, Y3
+	VMAXPS       Y2, Y3, Y2
+
+topend:
+	VMAXPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VMAXPS       X2, X1, X1
+	VPERMILPS    $0x4e, X1, X2
+	VMAXPS       X2, X1, X1
+	VPERMILPS    $0xb1, X1, X2
+	VMAXPS       X2, X1, X1
+	VBROADCASTSS X1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	XORQ         SI, SI
+	MOVQ         BX, DI
+
+expblock:
+	SUBQ         $0x10, DI
+	JL           exprest
+	VMOVUPS      (CX)(SI*4), Y4
+	VSUBPS       Y1, Y4, Y4
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y5
+	VMAXPS       Y4, Y5, Y5
+	VBROADCASTSS lanes4b400000<>+0(SB), Y4
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y5, Y4
+	VSUBPS       lanes4b400000<>+0(SB), Y4, Y6
+	VMOVAPS      Y5, Y5
+	VFNMADD231PS lanes3f317218<>+0(SB), Y6, Y5
+	VFNMADD231PS lanesb102e308<>+0(SB), Y6, Y5
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y6
+	VFMADD213PS  lanes3c091def<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3f000000<>+0(SB), Y5, Y6
+	VMULPS       Y5, Y5, Y7
+	VFMADD231PS  Y6, Y7, Y5
+	VADDPS       lanes3f800000<>+0(SB), Y5, Y5
+	VPSUBD       lanes4b400000<>+0(SB), Y4, Y4
+	VPSRAD       $0x01, Y4, Y6
+	VPSUBD       Y6, Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y5, Y5
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y5, Y5
+	VMOVUPS      Y5, (AX)(SI*4)
+	VADDPS       Y5, Y2, Y2
+	VMOVUPS      32(CX)(SI*4), Y4
+	VSUBPS       Y1, Y4, Y4
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y5
+	VMAXPS       Y4, Y5, Y5
+	VBROADCASTSS lanes4b400000<>+0(SB), Y4
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y5, Y4
+	VSUBPS       lanes4b400000<>+0(SB), Y4, Y6
+	VMOVAPS      Y5, Y5
+	VFNMADD231PS lanes3f317218<>+0(SB), Y6, Y5
+	VFNMADD231PS lanesb102e308<>+0(SB), Y6, Y5
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y6
+	VFMADD213PS  lanes3c091def<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3f000000<>+0(SB), Y5, Y6
+	VMULPS       Y5, Y5, Y7
+	VFMADD231PS  Y6, Y7, Y5
+	VADDPS       lanes3f800000<>+0(SB), Y5, Y5
+	VPSUBD       lanes4b400000<>+0(SB), Y4, Y4
+	VPSRAD       $0x01, Y4, Y6
+	VPSUBD       Y6, Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y5, Y5
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y5, Y5
+	VMOVUPS      Y5, 32(AX)(SI*4)
+	VADDPS       Y5, Y3, Y3
+	ADDQ         $0x10, SI
+	JMP          expblock
+
+exprest:
+	ADDQ         $0x10, DI
+	JZ           expend
+	VMOVD        DI, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     numbers<>+0(SB), Y4, Y4
+	SUBQ         $0x08, DI
+	VMOVD        DI, X5
+	VPBROADCASTD X5, Y5
+	VPCMPGTD     numbers<>+0(SB), Y5, Y5
+	VMASKMOVPS   (CX)(SI*4), Y4, Y6
+	VSUBPS       Y1, Y6, Y6
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y7
+	VMAXPS       Y6, Y7, Y7
+	VBROADCASTSS lanes4b400000<>+0(SB), Y6
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y7, Y6
+	VSUBPS       lanes4b400000<>+0(SB), Y6, Y8
+	VMOVAPS      Y7, Y7
+	VFNMADD231PS lanes3f317218<>+0(SB), Y8, Y7
+	VFNMADD231PS lanesb102e308<>+0(SB), Y8, Y7
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y8
+	VFMADD213PS  lanes3c091def<>+0(SB), Y7, Y8
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y7, Y8
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y7, Y8
+	VFMADD213PS  lanes3f000000<>+0(SB), Y7, Y8
+	VMULPS       Y7, Y7, Y9
+	VFMADD231PS  Y8, Y9, Y7
+	VADDPS       lanes3f800000<>+0(SB), Y7, Y7
+	VPSUBD       lanes4b400000<>+0(SB), Y6, Y6
+	VPSRAD       $0x01, Y6, Y8
+	VPSUBD       Y8, Y6, Y6
+	VPADDD       lanes0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y7, Y7
+	VPADDD       lanes0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y7, Y7
+	VMASKMOVPS   Y7, Y4, (AX)(SI*4)
+	VANDPS       Y4, Y7, Y4
+	VADDPS       Y4, Y2, Y2
+	VMASKMOVPS   32(CX)(SI*4), Y5, Y4
+	VSUBPS       Y1, Y4, Y1
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y4
+	VMAXPS       Y1, Y4, Y4
+	VBROADCASTSS lanes4b400000<>+0(SB), Y1
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y4, Y1
+	VSUBPS       lanes4b400000<>+0(SB), Y1, Y6
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS lanes3f317218<>+0(SB), Y6, Y4
+	VFNMADD231PS lanesb102e308<>+0(SB), Y6, Y4
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y6
+	VFMADD213PS  lanes3c091def<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes3f000000<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y4, Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VADDPS       lanes3f800000<>+0(SB), Y4, Y4
+	VPSUBD       lanes4b400000<>+0(SB), Y1, Y1
+	VPSRAD       $0x01, Y1, Y6
+	VPSUBD       Y6, Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y1, Y4, Y4
+	VMASKMOVPS   Y4, Y5, 32(AX)(SI*4)
+	VANDPS       Y5, Y4, Y1
+	VADDPS       Y1, Y3, Y3
+
+expend:
+	VADDPS       Y3, Y2, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X1
+	VPERMILPS    $0x4e, X1, X2
+	VADDPS       X2, X1, X1
+	VPERMILPS    $0xb1, X1, X2
+	VADDPS       X2, X1, X1
+	VBROADCASTSS X1, Y1
+	VBROADCASTSS lanes3f800000<>+0(SB), Y2
+	VDIVPS       Y1, Y2, Y1
+	XORQ         SI, SI
+	MOVQ         BX, DI
+
+lastblock:
+	SUBQ    $0x10, DI
+	JL      lastrest
+	VMOVUPS (AX)(SI*4), Y2
+	VMULPS  Y1, Y2, Y2
+	VMOVUPS Y2, (AX)(SI*4)
+	VMOVUPS 32(AX)(SI*4), Y2
+	VMULPS  Y1, Y2, Y2
+	VMOVUPS Y2, 32(AX)(SI*4)
+	ADDQ    $0x10, SI
+	JMP     lastblock
+
+lastrest:
+	ADDQ         $0x10, DI
+	JZ           lastend
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     numbers<>+0(SB), Y2, Y2
+	SUBQ         $0x08, DI
+	VMOVD        DI, X3
+	VPBROADCASTD X3, Y3
+	VPCMPGTD     numbers<>+0(SB), Y3, Y3
+	VMASKMOVPS   (AX)(SI*4), Y2, Y4
+	VMULPS       Y1, Y4, Y4
+	VMASKMOVPS   Y4, Y2, (AX)(SI*4)
+	VMASKMOVPS   32(AX)(SI*4), Y3, Y2
+	VMULPS       Y1, Y2, Y1
+	VMASKMOVPS   Y1, Y3, 32(AX)(SI*4)
+
+lastend:
+	LEAQ (CX)(BX*4), CX
+	LEAQ (AX)(BX*4), AX
+	DECQ DX
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func logSoftmaxAVX2(dst *float32, x *float32, rows int, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·logSoftmaxAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         rows+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS lanesff800000<>+0(SB), Y0
+
+row:
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	XORQ    SI, SI
+	MOVQ    BX, DI
+
+topblock:
+	SUBQ    $0x10, DI
+	JL      toprest
+	VMOVUPS (CX)(SI*4), Y3
+	VMAXPS  Y1, Y3, Y1
+	VMOVUPS 32(CX)(SI*4), Y3
+	VMAXPS  Y2, Y3, Y2
+	ADDQ    $0x10, SI
+	JMP     topblock
+
+toprest:
+	ADDQ         $0x10, DI
+	JZ           topend
+	VMOVD        DI, X3
+	VPBROADCASTD X3, Y3
+	VPCMPGTD     numbers<>+0(SB), Y3, Y3
+	SUBQ         $0x08, DI
+	VMOVD        DI, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     numbers<>+0(SB), Y4, Y4
+	VMASKMOVPS   (CX)(SI*4), Y3, Y5
+	VBLENDVPS    Y3, Y5, Y0, Y3
+	VMAXPS       Y1, Y3, Y1
+	VMASKMOVPS   32(CX)(SI*4), Y4, Y3
+	VBLENDVPS    Y4, Y3, Y0, Y3
+	VMAXPS       Y2, Y3, Y2
+
+topend:
+	VMAXPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VMAXPS       X2, X1, X1
+	VPERMILPS    $0x4e, X1, X2
+	VMAXPS       X2, X1, X1
+	VPERMILPS    $0xb1, X1, X2
+	VMAXPS       X2, X1, X1
+	VBROADCASTSS X1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	XORQ         SI, SI
+	MOVQ         BX, DI
+
+expblock:
+	SUBQ         $0x10, DI
+	JL           exprest
+	VMOVUPS      (CX)(SI*4), Y4
+	VSUBPS       Y1, Y4, Y4
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y5
+	VMAXPS       Y4, Y5, Y5
+	VBROADCASTSS lanes4b400000<>+0(SB), Y4
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y5, Y4
+	VSUBPS       lanes4b400000<>+0(SB), Y4, Y6
+	VMOVAPS      Y5, Y5
+	VFNMADD231PS lanes3f317218<>+0(SB), Y6, Y5
+	VFNMADD231PS lanesb102e308<>+0(SB), Y6, Y5
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y6
+	VFMADD213PS  lanes3c091def<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3f000000<>+0(SB), Y5, Y6
+	VMULPS       Y5, Y5, Y7
+	VFMADD231PS  Y6, Y7, Y5
+	VADDPS       lanes3f800000<>+0(SB), Y5, Y5
+	VPSUBD       lanes4b400000<>+0(SB), Y4, Y4
+	VPSRAD       $0x01, Y4, Y6
+	VPSUBD       Y6, Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y5, Y5
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y5, Y5
+	VADDPS       Y5, Y2, Y2
+	VMOVUPS      32(CX)(SI*4), Y4
+	VSUBPS       Y1, Y4, Y4
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y5
+	VMAXPS       Y4, Y5, Y5
+	VBROADCASTSS lanes4b400000<>+0(SB), Y4
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y5, Y4
+	VSUBPS       lanes4b400000<>+0(SB), Y4, Y6
+	VMOVAPS      Y5, Y5
+	VFNMADD231PS lanes3f317218<>+0(SB), Y6, Y5
+	VFNMADD231PS lanesb102e308<>+0(SB), Y6, Y5
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y6
+	VFMADD213PS  lanes3c091def<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3f000000<>+0(SB), Y5, Y6
+	VMULPS       Y5, Y5, Y7
+	VFMADD231PS  Y6, Y7, Y5
+	VADDPS       lanes3f800000<>+0(SB), Y5, Y5
+	VPSUBD       lanes4b400000<>+0(SB), Y4, Y4
+	VPSRAD       $0x01, Y4, Y6
+	VPSUBD       Y6, Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y5, Y5
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y5, Y5
+	VADDPS       Y5, Y3, Y3
+	ADDQ         $0x10, SI
+	JMP          expblock
+
+exprest:
+	ADDQ         $0x10, DI
+	JZ           expend
+	VMOVD        DI, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     numbers<>+0(SB), Y4, Y4
+	SUBQ         $0x08, DI
+	VMOVD        DI, X5
+	VPBROADCASTD X5, Y5
+	VPCMPGTD     numbers<>+0(SB), Y5, Y5
+	VMASKMOVPS   (CX)(SI*4), Y4, Y6
+	VSUBPS       Y1, Y6, Y6
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y7
+	VMAXPS       Y6, Y7, Y7
+	VBROADCASTSS lanes4b400000<>+0(SB), Y6
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y7, Y6
+	VSUBPS       lanes4b400000<>+0(SB), Y6, Y8
+	VMOVAPS      Y7, Y7
+	VFNMADD231PS lanes3f317218<>+0(SB), Y8, Y7
+	VFNMADD231PS lanesb102e308<>+0(SB), Y8, Y7
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y8
+	VFMADD213PS  lanes3c091def<>+0(SB), Y7, Y8
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y7, Y8
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y7, Y8
+	VFMADD213PS  lanes3f000000<>+0(SB), Y7, Y8
+	VMULPS       Y7, Y7, Y9
+	VFMADD231PS  Y8, Y9, Y7
+	VADDPS       lanes3f800000<>+0(SB), Y7, Y7
+	VPSUBD       lanes4b400000<>+0(SB), Y6, Y6
+	VPSRAD       $0x01, Y6, Y8
+	VPSUBD       Y8, Y6, Y6
+	VPADDD       lanes0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y7, Y7
+	VPADDD       lanes0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y7, Y7
+	VANDPS       Y4, Y7, Y4
+	VADDPS       Y4, Y2, Y2
+	VMASKMOVPS   32(CX)(SI*4), Y5, Y4
+	VSUBPS       Y1, Y4, Y4
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y6
+	VMAXPS       Y4, Y6, Y6
+	VBROADCASTSS lanes4b400000<>+0(SB), Y4
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y6, Y4
+	VSUBPS       lanes4b400000<>+0(SB), Y4, Y7
+	VMOVAPS      Y6, Y6
+	VFNMADD231PS lanes3f317218<>+0(SB), Y7, Y6
+	VFNMADD231PS lanesb102e308<>+0(SB), Y7, Y6
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y7
+	VFMADD213PS  lanes3c091def<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes3f000000<>+0(SB), Y6, Y7
+	VMULPS       Y6, Y6, Y8
+	VFMADD231PS  Y7, Y8, Y6
+	VADDPS       lanes3f800000<>+0(SB), Y6, Y6
+	VPSUBD       lanes4b400000<>+0(SB), Y4, Y4
+	VPSRAD       $0x01, Y4, Y7
+	VPSUBD       Y7, Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y6, Y6
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y6, Y6
+	VANDPS       Y5, Y6, Y4
+	VADDPS       Y4, Y3, Y3
+
+expend:
+	VADDPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X3, X2, X2
+	VPERMILPS    $0x4e, X2, X3
+	VADDPS       X3, X2, X2
+	VPERMILPS    $0xb1, X2, X3
+	VADDPS       X3, X2, X2
+	VBROADCASTSS X2, Y2
+	VCMPPS       $0x01, lanes00800000<>+0(SB), Y2, Y3
+	VMULPS       lanes4c000000<>+0(SB), Y2, Y4
+	VBLENDVPS    Y3, Y4, Y2, Y4
+	VPSUBD       lanes3f3504f3<>+0(SB), Y4, Y4
+	VPAND        lanes007fffff<>+0(SB), Y4, Y5
+	VPADDD       lanes3f3504f3<>+0(SB), Y5, Y5
+	VPSRAD       $0x17, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VSUBPS       lanes41c80000<>+0(SB), Y4, Y6
+	VBLENDVPS    Y3, Y6, Y4, Y3
+	VSUBPS       lanes3f800000<>+0(SB), Y5, Y4
+	VMULPS       Y4, Y4, Y5
+	VMULPS       Y4, Y5, Y6
+	VBROADCASTSS lanesbd9c5b1b<>+0(SB), Y7
+	VFMADD213PS  lanes3e02b810<>+0(SB), Y4, Y7
+	VFMADD213PS  lanesbe06c757<>+0(SB), Y4, Y7
+	VFMADD213PS  lanes3e116bfe<>+0(SB), Y4, Y7
+	VFMADD213PS  lanesbe2a3894<>+0(SB), Y4, Y7
+	VFMADD213PS  lanes3e4cd00b<>+0(SB), Y4, Y7
+	VFMADD213PS  lanesbe800115<>+0(SB), Y4, Y7
+	VFMADD213PS  lanes3eaaaaaa<>+0(SB), Y4, Y7
+	VMULPS       Y7, Y6, Y6
+	VFMADD231PS  lanesb102e308<>+0(SB), Y3, Y6
+	VFNMADD231PS lanes3f000000<>+0(SB), Y5, Y6
+	VADDPS       Y6, Y4, Y4
+	VFMADD231PS  lanes3f317218<>+0(SB), Y3, Y4
+	VCMPPS       $0x06, lanes7f7fffff<>+0(SB), Y2, Y3
+	VBLENDVPS    Y3, Y2, Y4, Y3
+	VCMPPS       $0x01, lanes00000000<>+0(SB), Y2, Y4
+	VBLENDVPS    Y4, lanes7fc00000<>+0(SB), Y3, Y3
+	VCMPPS       $0x00, lanes00000000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, lanesff800000<>+0(SB), Y3, Y2
+	XORQ         SI, SI
+	MOVQ         BX, DI
+
+lastblock:
+	SUBQ    $0x10, DI
+	JL      lastrest
+	VMOVUPS (CX)(SI*4), Y3
+	VSUBPS  Y1, Y3, Y3
+	VSUBPS  Y2, Y3, Y3
+	VMOVUPS Y3, (AX)(SI*4)
+	VMOVUPS 32(CX)(SI*4), Y3
+	VSUBPS  Y1, Y3, Y3
+	VSUBPS  Y2, Y3, Y3
+	VMOVUPS Y3, 32(AX)(SI*4)
+	ADDQ    $0x10, SI
+	JMP     lastblock
+
+lastrest:
+	ADDQ         $0x10, DI
+	JZ           lastend
+	VMOVD        DI, X3
+	VPBROADCASTD X3, Y3
+	VPCMPGTD     numbers<>+0(SB), Y3, Y3
+	SUBQ         $0x08, DI
+	VMOVD        DI, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     numbers<>+0(SB), Y4, Y4
+	VMASKMOVPS   (CX)(SI*4), Y3, Y5
+	VSUBPS       Y1, Y5, Y5
+	VSUBPS       Y2, Y5, Y5
+	VMASKMOVPS   Y5, Y3, (AX)(SI*4)
+	VMASKMOVPS   32(CX)(SI*4), Y4, Y3
+	VSUBPS       Y1, Y3, Y1
+	VSUBPS       Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y4, 32(AX)(SI*4)
+
+lastend:
+	LEAQ (CX)(BX*4), CX
+	LEAQ (AX)(BX*4), AX
+	DECQ DX
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func expSumAVX2(dst *float32, x *float32, n int, top float32) float32
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·expSumAVX2(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS top+24(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	XORQ         BX, BX
+
+block:
+	SUBQ         $0x10, DX
+	JL           rest
+	VMOVUPS      (CX)(BX*4), Y3
+	VSUBPS       Y0, Y3, Y3
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y4
+	VBROADCASTSS lanes4b400000<>+0(SB), Y3
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y4, Y3
+	VSUBPS       lanes4b400000<>+0(SB), Y3, Y5
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS lanes3f317218<>+0(SB), Y5, Y4
+	VFNMADD231PS lanesb102e308<>+0(SB), Y5, Y4
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y5
+	VFMADD213PS  lanes3c091def<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3f000000<>+0(SB), Y4, Y5
+	VMULPS       Y4, Y4, Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VADDPS       lanes3f800000<>+0(SB), Y4, Y4
+	VPSUBD       lanes4b400000<>+0(SB), Y3, Y3
+	VPSRAD       $0x01, Y3, Y5
+	VPSUBD       Y5, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y4, Y4
+	VMOVUPS      Y4, (AX)(BX*4)
+	VADDPS       Y4, Y1, Y1
+	VMOVUPS      32(CX)(BX*4), Y3
+	VSUBPS       Y0, Y3, Y3
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y4
+	VBROADCASTSS lanes4b400000<>+0(SB), Y3
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y4, Y3
+	VSUBPS       lanes4b400000<>+0(SB), Y3, Y5
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS lanes3f317218<>+0(SB), Y5, Y4
+	VFNMADD231PS lanesb102e308<>+0(SB), Y5, Y4
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y5
+	VFMADD213PS  lanes3c091def<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3f000000<>+0(SB), Y4, Y5
+	VMULPS       Y4, Y4, Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VADDPS       lanes3f800000<>+0(SB), Y4, Y4
+	VPSUBD       lanes4b400000<>+0(SB), Y3, Y3
+	VPSRAD       $0x01, Y3, Y5
+	VPSUBD       Y5, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y4, Y4
+	VMOVUPS      Y4, 32(AX)(BX*4)
+	VADDPS       Y4, Y2, Y2
+	ADDQ         $0x10, BX
+	JMP          block
+
+rest:
+	ADDQ         $0x10, DX
+	JZ           end
+	VMOVD        DX, X3
+	VPBROADCASTD X3, Y3
+	VPCMPGTD     numbers<>+0(SB), Y3, Y3
+	SUBQ         $0x08, DX
+	VMOVD        DX, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     numbers<>+0(SB), Y4, Y4
+	VMASKMOVPS   (CX)(BX*4), Y3, Y5
+	VSUBPS       Y0, Y5, Y5
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y6
+	VMAXPS       Y5, Y6, Y6
+	VBROADCASTSS lanes4b400000<>+0(SB), Y5
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y6, Y5
+	VSUBPS       lanes4b400000<>+0(SB), Y5, Y7
+	VMOVAPS      Y6, Y6
+	VFNMADD231PS lanes3f317218<>+0(SB), Y7, Y6
+	VFNMADD231PS lanesb102e308<>+0(SB), Y7, Y6
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y7
+	VFMADD213PS  lanes3c091def<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes3f000000<>+0(SB), Y6, Y7
+	VMULPS       Y6, Y6, Y8
+	VFMADD231PS  Y7, Y8, Y6
+	VADDPS       lanes3f800000<>+0(SB), Y6, Y6
+	VPSUBD       lanes4b400000<>+0(SB), Y5, Y5
+	VPSRAD       $0x01, Y5, Y7
+	VPSUBD       Y7, Y5, Y5
+	VPADDD       lanes0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y6, Y6
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VMASKMOVPS   Y6, Y3, (AX)(BX*4)
+	VANDPS       Y3, Y6, Y3
+	VADDPS       Y3, Y1, Y1
+	VMASKMOVPS   32(CX)(BX*4), Y4, Y3
+	VSUBPS       Y0, Y3, Y0
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y3
+	VMAXPS       Y0, Y3, Y3
+	VBROADCASTSS lanes4b400000<>+0(SB), Y0
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y3, Y0
+	VSUBPS       lanes4b400000<>+0(SB), Y0, Y5
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS lanes3f317218<>+0(SB), Y5, Y3
+	VFNMADD231PS lanesb102e308<>+0(SB), Y5, Y3
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y5
+	VFMADD213PS  lanes3c091def<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes3f000000<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VADDPS       lanes3f800000<>+0(SB), Y3, Y3
+	VPSUBD       lanes4b400000<>+0(SB), Y0, Y0
+	VPSRAD       $0x01, Y0, Y5
+	VPSUBD       Y5, Y0, Y0
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y3
+	VMASKMOVPS   Y3, Y4, 32(AX)(BX*4)
+	VANDPS       Y4, Y3, Y0
+	VADDPS       Y0, Y2, Y2
+
+end:
+	VADDPS       Y2, Y1, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VADDPS       X1, X0, X0
+	VBROADCASTSS X0, Y0
+	MOVSS        X0, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func expTotalAVX2(x *float32, n int, top float32) float32
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·expTotalAVX2(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS top+16(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	XORQ         DX, DX
+
+block:
+	SUBQ         $0x10, CX
+	JL           rest
+	VMOVUPS      (AX)(DX*4), Y3
+	VSUBPS       Y0, Y3, Y3
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y4
+	VBROADCASTSS lanes4b400000<>+0(SB), Y3
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y4, Y3
+	VSUBPS       lanes4b400000<>+0(SB), Y3, Y5
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS lanes3f317218<>+0(SB), Y5, Y4
+	VFNMADD231PS lanesb102e308<>+0(SB), Y5, Y4
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y5
+	VFMADD213PS  lanes3c091def<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3f000000<>+0(SB), Y4, Y5
+	VMULPS       Y4, Y4, Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VADDPS       lanes3f800000<>+0(SB), Y4, Y4
+	VPSUBD       lanes4b400000<>+0(SB), Y3, Y3
+	VPSRAD       $0x01, Y3, Y5
+	VPSUBD       Y5, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y4, Y4
+	VADDPS       Y4, Y1, Y1
+	VMOVUPS      32(AX)(DX*4), Y3
+	VSUBPS       Y0, Y3, Y3
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y4
+	VBROADCASTSS lanes4b400000<>+0(SB), Y3
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y4, Y3
+	VSUBPS       lanes4b400000<>+0(SB), Y3, Y5
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS lanes3f317218<>+0(SB), Y5, Y4
+	VFNMADD231PS lanesb102e308<>+0(SB), Y5, Y4
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y5
+	VFMADD213PS  lanes3c091def<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y4, Y5
+	VFMADD213PS  lanes3f000000<>+0(SB), Y4, Y5
+	VMULPS       Y4, Y4, Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VADDPS       lanes3f800000<>+0(SB), Y4, Y4
+	VPSUBD       lanes4b400000<>+0(SB), Y3, Y3
+	VPSRAD       $0x01, Y3, Y5
+	VPSUBD       Y5, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	ADDQ         $0x10, DX
+	JMP          block
+
+rest:
+	ADDQ         $0x10, CX
+	JZ           end
+	VMOVD        CX, X3
+	VPBROADCASTD X3, Y3
+	VPCMPGTD     numbers<>+0(SB), Y3, Y3
+	SUBQ         $0x08, CX
+	VMOVD        CX, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     numbers<>+0(SB), Y4, Y4
+	VMASKMOVPS   (AX)(DX*4), Y3, Y5
+	VSUBPS       Y0, Y5, Y5
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y6
+	VMAXPS       Y5, Y6, Y6
+	VBROADCASTSS lanes4b400000<>+0(SB), Y5
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y6, Y5
+	VSUBPS       lanes4b400000<>+0(SB), Y5, Y7
+	VMOVAPS      Y6, Y6
+	VFNMADD231PS lanes3f317218<>+0(SB), Y7, Y6
+	VFNMADD231PS lanesb102e308<>+0(SB), Y7, Y6
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y7
+	VFMADD213PS  lanes3c091def<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes3f000000<>+0(SB), Y6, Y7
+	VMULPS       Y6, Y6, Y8
+	VFMADD231PS  Y7, Y8, Y6
+	VADDPS       lanes3f800000<>+0(SB), Y6, Y6
+	VPSUBD       lanes4b400000<>+0(SB), Y5, Y5
+	VPSRAD       $0x01, Y5, Y7
+	VPSUBD       Y7, Y5, Y5
+	VPADDD       lanes0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y6, Y6
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VANDPS       Y3, Y6, Y3
+	VADDPS       Y3, Y1, Y1
+	VMASKMOVPS   32(AX)(DX*4), Y4, Y3
+	VSUBPS       Y0, Y3, Y0
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y3
+	VMAXPS       Y0, Y3, Y3
+	VBROADCASTSS lanes4b400000<>+0(SB), Y0
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y3, Y0
+	VSUBPS       lanes4b400000<>+0(SB), Y0, Y5
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS lanes3f317218<>+0(SB), Y5, Y3
+	VFNMADD231PS lanesb102e308<>+0(SB), Y5, Y3
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y5
+	VFMADD213PS  lanes3c091def<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes3f000000<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VADDPS       lanes3f800000<>+0(SB), Y3, Y3
+	VPSUBD       lanes4b400000<>+0(SB), Y0, Y0
+	VPSRAD       $0x01, Y0, Y5
+	VPSUBD       Y5, Y0, Y0
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y3
+	VANDPS       Y4, Y3, Y0
+	VADDPS       Y0, Y2, Y2
+
+end:
+	VADDPS       Y2, Y1, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VADDPS       X1, X0, X0
+	VBROADCASTSS X0, Y0
+	MOVSS        X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func expColumnsAVX2(dst *float32, x *float32, tops *float32, sums *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·expColumnsAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ tops+16(FP), DX
+	MOVQ sums+24(FP), BX
+	MOVQ n+32(FP), SI
+
+vector:
+	CMPQ         SI, $0x08
+	JL           tail
+	VMOVUPS      (CX), Y0
+	VMOVUPS      (DX), Y1
+	VSUBPS       Y1, Y0, Y0
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y1
+	VBROADCASTSS lanes4b400000<>+0(SB), Y0
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y1, Y0
+	VSUBPS       lanes4b400000<>+0(SB), Y0, Y2
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS lanes3f317218<>+0(SB), Y2, Y1
+	VFNMADD231PS lanesb102e308<>+0(SB), Y2, Y1
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y2
+	VFMADD213PS  lanes3c091def<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3f000000<>+0(SB), Y1, Y2
+	VMULPS       Y1, Y1, Y3
+	VFMADD231PS  Y2, Y3, Y1
+	VADDPS       lanes3f800000<>+0(SB), Y1, Y1
+	VPSUBD       lanes4b400000<>+0(SB), Y0, Y0
+	VPSRAD       $0x01, Y0, Y2
+	VPSUBD       Y2, Y0, Y0
+	VPADDD       lanes0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, (AX)
+	VMOVUPS      (BX), Y0
+	VADDPS       Y0, Y1, Y0
+	VMOVUPS      Y0, (BX)
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, DX
+	ADDQ         $0x20, BX
+	SUBQ         $0x08, SI
+	JMP          vector
+
+tail:
+	TESTQ        SI, SI
+	JZ           done
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VMASKMOVPS   (DX), Y0, Y2
+	VSUBPS       Y2, Y1, Y1
+	VBROADCASTSS lanesc2d00000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VBROADCASTSS lanes4b400000<>+0(SB), Y1
+	VFMADD231PS  lanes3fb8aa3b<>+0(SB), Y2, Y1
+	VSUBPS       lanes4b400000<>+0(SB), Y1, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS lanes3f317218<>+0(SB), Y3, Y2
+	VFNMADD231PS lanesb102e308<>+0(SB), Y3, Y2
+	VBROADCASTSS lanes3ab6da74<>+0(SB), Y3
+	VFMADD213PS  lanes3c091def<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3d2aaa2f<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e2aaa47<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y4
+	VFMADD231PS  Y3, Y4, Y2
+	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
+	VPSUBD       lanes4b400000<>+0(SB), Y1, Y1
+	VPSRAD       $0x01, Y1, Y3
+	VPSUBD       Y3, Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y1, Y2, Y2
+	VMASKMOVPS   Y2, Y0, (AX)
+	VMASKMOVPS   (BX), Y0, Y1
+	VADDPS       Y1, Y2, Y1
+	VMASKMOVPS   Y1, Y0, (BX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeRowAVX2(dst *float32, x *float32, scale *float32, bias *float32, n int, p *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·normalizeRowAVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         scale+16(FP), DX
+	MOVQ         bias+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         p+40(FP), DI
+	VBROADCASTSS (DI), Y0
+	VBROADCASTSS 4(DI), Y1
+	VBROADCASTSS 8(DI), Y2
+
+vector:
+	CMPQ        SI, $0x08
+	JL          tail
+	VMOVUPS     (CX), Y3
+	VSUBPS      Y0, Y3, Y3
+	VSUBPS      Y1, Y3, Y3
+	VMULPS      Y2, Y3, Y3
+	VMOVUPS     (DX), Y4
+	VMOVUPS     (BX), Y5
+	VFMADD213PS Y5, Y4, Y3
+	VMOVUPS     Y3, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, BX
+	SUBQ        $0x08, SI
+	JMP         vector
+
+tail:
+	TESTQ        SI, SI
+	JZ           done
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VPCMPGTD     numbers<>+0(SB), Y3, Y3
+	VMASKMOVPS   (CX), Y3, Y4
+	VSUBPS       Y0, Y4, Y0
+	VSUBPS       Y1, Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VMASKMOVPS   (DX), Y3, Y1
+	VMASKMOVPS   (BX), Y3, Y2
+	VFMADD213PS  Y2, Y1, Y0
+	VMASKMOVPS   Y0, Y3, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func addAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX
+TEXT ·addAVX2(SB), NOSPLIT, $64-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         stepA+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manya
+	VBROADCASTSS (DX), Y0
+	VMOVUPS      Y0, (SP)
+	LEAQ         (SP), DX
+
+manya:
+	IMUL3Q       $0x20, BX, BX
+	MOVQ         b+16(FP), SI
+	MOVQ         stepB+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyb
+	VBROADCASTSS (SI), Y0
+	VMOVUPS      Y0, 32(SP)
+	LEAQ         32(SP), SI
+
+manyb:
+	IMUL3Q $0x20, DI, DI
+
+vector:
+	VMOVUPS (DX), Y0
+	VMOVUPS (SI), Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    BX, DX
+	ADDQ    DI, SI
+	SUBQ    $0x08, CX
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func subAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX
+TEXT ·subAVX2(SB), NOSPLIT, $64-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         stepA+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manya
+	VBROADCASTSS (DX), Y0
+	VMOVUPS      Y0, (SP)
+	LEAQ         (SP), DX
+
+manya:
+	IMUL3Q       $0x20, BX, BX
+	MOVQ         b+16(FP), SI
+	MOVQ         stepB+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyb
+	VBROADCASTSS (SI), Y0
+	VMOVUPS      Y0, 32(SP)
+	LEAQ         32(SP), SI
+
+manyb:
+	IMUL3Q $0x20, DI, DI
+
+vector:
+	VMOVUPS (DX), Y0
+	VMOVUPS (SI), Y1
+	VSUBPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    BX, DX
+	ADDQ    DI, SI
+	SUBQ    $0x08, CX
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func mulAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX
+TEXT ·mulAVX2(SB), NOSPLIT, $64-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         stepA+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manya
+	VBROADCASTSS (DX), Y0
+	VMOVUPS      Y0, (SP)
+	LEAQ         (SP), DX
+
+manya:
+	IMUL3Q       $0x20, BX, BX
+	MOVQ         b+16(FP), SI
+	MOVQ         stepB+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyb
+	VBROADCASTSS (SI), Y0
+	VMOVUPS      Y0, 32(SP)
+	LEAQ         32(SP), SI
+
+manyb:
+	IMUL3Q $0x20, DI, DI
+
+vector:
+	VMOVUPS (DX), Y0
+	VMOVUPS (SI), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    BX, DX
+	ADDQ    DI, SI
+	SUBQ    $0x08, CX
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func divAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX
+TEXT ·divAVX2(SB), NOSPLIT, $64-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         stepA+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manya
+	VBROADCASTSS (DX), Y0
+	VMOVUPS      Y0, (SP)
+	LEAQ         (SP), DX
+
+manya:
+	IMUL3Q       $0x20, BX, BX
+	MOVQ         b+16(FP), SI
+	MOVQ         stepB+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyb
+	VBROADCASTSS (SI), Y0
+	VMOVUPS      Y0, 32(SP)
+	LEAQ         32(SP), SI
+
+manyb:
+	IMUL3Q $0x20, DI, DI
+
+vector:
+	VMOVUPS (DX), Y0
+	VMOVUPS (SI), Y1
+	VDIVPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    BX, DX
+	ADDQ    DI, SI
+	SUBQ    $0x08, CX
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func maxAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX
+TEXT ·maxAVX2(SB), NOSPLIT, $64-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         stepA+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manya
+	VBROADCASTSS (DX), Y0
+	VMOVUPS      Y0, (SP)
+	LEAQ         (SP), DX
+
+manya:
+	IMUL3Q       $0x20, BX, BX
+	MOVQ         b+16(FP), SI
+	MOVQ         stepB+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyb
+	VBROADCASTSS (SI), Y0
+	VMOVUPS      Y0, 32(SP)
+	LEAQ         32(SP), SI
+
+manyb:
+	IMUL3Q $0x20, DI, DI
+
+vector:
+	VMOVUPS   (DX), Y0
+	VMOVUPS   (SI), Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VMAXPS    Y1, Y0, Y1
+	VBLENDVPS Y2, Y0, Y1, Y0
+	VMOVUPS   Y0, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      BX, DX
+	ADDQ      DI, SI
+	SUBQ      $0x08, CX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func minAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX
+TEXT ·minAVX2(SB), NOSPLIT, $64-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         stepA+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manya
+	VBROADCASTSS (DX), Y0
+	VMOVUPS      Y0, (SP)
+	LEAQ         (SP), DX
+
+manya:
+	IMUL3Q       $0x20, BX, BX
+	MOVQ         b+16(FP), SI
+	MOVQ         stepB+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyb
+	VBROADCASTSS (SI), Y0
+	VMOVUPS      Y0, 32(SP)
+	LEAQ         32(SP), SI
+
+manyb:
+	IMUL3Q $0x20, DI, DI
+
+vector:
+	VMOVUPS   (DX), Y0
+	VMOVUPS   (SI), Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VMINPS    Y1, Y0, Y1
+	VBLENDVPS Y2, Y0, Y1, Y0
+	VMOVUPS   Y0, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      BX, DX
+	ADDQ      DI, SI
+	SUBQ      $0x08, CX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func preluOfAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX
+TEXT ·preluOfAVX2(SB), NOSPLIT, $64-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         stepA+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manya
+	VBROADCASTSS (DX), Y0
+	VMOVUPS      Y0, (SP)
+	LEAQ         (SP), DX
+
+manya:
+	IMUL3Q       $0x20, BX, BX
+	MOVQ         b+16(FP), SI
+	MOVQ         stepB+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyb
+	VBROADCASTSS (SI), Y0
+	VMOVUPS      Y0, 32(SP)
+	LEAQ         32(SP), SI
+
+manyb:
+	IMUL3Q $0x20, DI, DI
+
+vector:
+	VMOVUPS   (DX), Y0
+	VMOVUPS   (SI), Y1
+	VMULPS    Y1, Y0, Y1
+	VBLENDVPS Y0, Y1, Y0, Y0
+	VMOVUPS   Y0, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      BX, DX
+	ADDQ      DI, SI
+	SUBQ      $0x08, CX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func isLessAVX2(dst *bool, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX, AVX2
+TEXT ·isLessAVX2(SB), NOSPLIT, $64-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         stepA+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manya
+	VBROADCASTSS (DX), Y0
+	VMOVUPS      Y0, (SP)
+	LEAQ         (SP), DX
+
+manya:
+	IMUL3Q       $0x20, BX, BX
+	MOVQ         b+16(FP), SI
+	MOVQ         stepB+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyb
+	VBROADCASTSS (SI), Y0
+	VMOVUPS      Y0, 32(SP)
+	LEAQ         32(SP), SI
+
+manyb:
+	IMUL3Q       $0x20, DI, DI
+	VBROADCASTSS lanes00000001<>+0(SB), Y0
+
+vector:
+	VMOVUPS      (DX), Y1
+	VMOVUPS      (SI), Y2
+	VCMPPS       $0x01, Y2, Y1, Y1
+	VANDPS       Y1, Y0, Y1
+	VEXTRACTI128 $0x01, Y1, X2
+	VPACKSSDW    X2, X1, X2
+	VPACKSSWB    X2, X2, X2
+	VMOVQ        X2, (AX)
+	ADDQ         $0x08, AX
+	ADDQ         BX, DX
+	ADDQ         DI, SI
+	SUBQ         $0x08, CX
+	JNZ          vector
+	VZEROUPPER
+	RET
+
+// func isLessEqualAVX2(dst *bool, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX, AVX2
+TEXT ·isLessEqualAVX2(SB), NOSPLIT, $64-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         stepA+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manya
+	VBROADCASTSS (DX), Y0
+	VMOVUPS      Y0, (SP)
+	LEAQ         (SP), DX
+
+manya:
+	IMUL3Q       $0x20, BX, BX
+	MOVQ         b+16(FP), SI
+	MOVQ         stepB+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyb
+	VBROADCASTSS (SI), Y0
+	VMOVUPS      Y0, 32(SP)
+	LEAQ         32(SP), SI
+
+manyb:
+	IMUL3Q       $0x20, DI, DI
+	VBROADCASTSS lanes00000001<>+0(SB), Y0
+
+vector:
+	VMOVUPS      (DX), Y1
+	VMOVUPS      (SI), Y2
+	VCMPPS       $0x02, Y2, Y1, Y1
+	VANDPS       Y1, Y0, Y1
+	VEXTRACTI128 $0x01, Y1, X2
+	VPACKSSDW    X2, X1, X2
+	VPACKSSWB    X2, X2, X2
+	VMOVQ        X2, (AX)
+	ADDQ         $0x08, AX
+	ADDQ         BX, DX
+	ADDQ         DI, SI
+	SUBQ         $0x08, CX
+	JNZ          vector
+	VZEROUPPER
+	RET
+
+// func isEqualAVX2(dst *bool, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX, AVX2
+TEXT ·isEqualAVX2(SB), NOSPLIT, $64-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         a+8(FP), DX
+	MOVQ         stepA+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manya
+	VBROADCASTSS (DX), Y0
+	VMOVUPS      Y0, (SP)
+	LEAQ         (SP), DX
+
+manya:
+	IMUL3Q       $0x20, BX, BX
+	MOVQ         b+16(FP), SI
+	MOVQ         stepB+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyb
+	VBROADCASTSS (SI), Y0
+	VMOVUPS      Y0, 32(SP)
+	LEAQ         32(SP), SI
+
+manyb:
+	IMUL3Q       $0x20, DI, DI
+	VBROADCASTSS lanes00000001<>+0(SB), Y0
+
+vector:
+	VMOVUPS      (DX), Y1
+	VMOVUPS      (SI), Y2
+	VCMPPS       $0x00, Y2, Y1, Y1
+	VANDPS       Y1, Y0, Y1
+	VEXTRACTI128 $0x01, Y1, X2
+	VPACKSSDW    X2, X1, X2
+	VPACKSSWB    X2, X2, X2
+	VMOVQ        X2, (AX)
+	ADDQ         $0x08, AX
+	ADDQ         BX, DX
+	ADDQ         DI, SI
+	SUBQ         $0x08, CX
+	JNZ          vector
+	VZEROUPPER
+	RET
+
+// func selectionAVX2(dst *float32, c *bool, a *float32, b *float32, n int, stepA int, stepB int)
+// Requires: AVX, AVX2
+TEXT ·selectionAVX2(SB), NOSPLIT, $64-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         c+8(FP), CX
+	MOVQ         n+32(FP), DX
+	MOVQ         a+16(FP), BX
+	MOVQ         stepA+40(FP), SI
+	TESTQ        SI, SI
+	JNZ          manya
+	VBROADCASTSS (BX), Y0
+	VMOVUPS      Y0, (SP)
+	LEAQ         (SP), BX
+
+manya:
+	IMUL3Q       $0x20, SI, SI
+	MOVQ         b+24(FP), DI
+	MOVQ         stepB+48(FP), R8
+	TESTQ        R8, R8
+	JNZ          manyb
+	VBROADCASTSS (DI), Y0
+	VMOVUPS      Y0, 32(SP)
+	LEAQ         32(SP), DI
+
+manyb:
+	IMUL3Q       $0x20, R8, R8
+	VBROADCASTSS lanes00000000<>+0(SB), Y0
+
+vector:
+	VPMOVZXBD (CX), Y1
+	VPCMPEQD  Y0, Y1, Y1
+	VMOVUPS   (DI), Y2
+	VMOVUPS   (BX), Y3
+	VBLENDVPS Y1, Y2, Y3, Y1
+	VMOVUPS   Y1, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      $0x08, CX
+	ADDQ      SI, BX
+	ADDQ      R8, DI
+	SUBQ      $0x08, DX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func totalNumbersAVX2(x *float32, n int, center float64) float64
+// Requires: AVX, AVX2, SSE2
+TEXT ·totalNumbersAVX2(SB), NOSPLIT, $0-32
+	MOVQ   x+0(FP), AX
+	MOVQ   n+8(FP), CX
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+	VXORPD Y6, Y6, Y6
+	VXORPD Y7, Y7, Y7
+
+block:
+	SUBQ      $0x20, CX
+	JL        rest
+	VCVTPS2PD (AX), Y8
+	VADDPD    Y8, Y0, Y0
+	VCVTPS2PD 16(AX), Y8
+	VADDPD    Y8, Y1, Y1
+	VCVTPS2PD 32(AX), Y8
+	VADDPD    Y8, Y2, Y2
+	VCVTPS2PD 48(AX), Y8
+	VADDPD    Y8, Y3, Y3
+	VCVTPS2PD 64(AX), Y8
+	VADDPD    Y8, Y4, Y4
+	VCVTPS2PD 80(AX), Y8
+	VADDPD    Y8, Y5, Y5
+	VCVTPS2PD 96(AX), Y8
+	VADDPD    Y8, Y6, Y6
+	VCVTPS2PD 112(AX), Y8
+	VADDPD    Y8, Y7, Y7
+	ADDQ      $0x80, AX
+	JMP       block
+
+rest:
+	ADDQ         $0x20, CX
+	JZ           end
+	VMOVD        CX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     numbers<>+0(SB), Y8, Y8
+	VMASKMOVPS   (AX), X8, X8
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y8, Y0, Y0
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     numbers<>+0(SB), Y8, Y8
+	VMASKMOVPS   16(AX), X8, X8
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y8, Y1, Y1
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     numbers<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(AX), X8, X8
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y8, Y2, Y2
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     numbers<>+0(SB), Y8, Y8
+	VMASKMOVPS   48(AX), X8, X8
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y8, Y3, Y3
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     numbers<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(AX), X8, X8
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y8, Y4, Y4
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     numbers<>+0(SB), Y8, Y8
+	VMASKMOVPS   80(AX), X8, X8
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y8, Y5, Y5
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     numbers<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(AX), X8, X8
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y8, Y6, Y6
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     numbers<>+0(SB), Y8, Y8
+	VMASKMOVPS   112(AX), X8, X8
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y8, Y7, Y7
+
+end:
+	VADDPD       Y4, Y0, Y0
+	VADDPD       Y5, Y1, Y1
+	VADDPD       Y6, Y2, Y2
+	VADDPD       Y7, Y3, Y3
+	VADDPD       Y2, Y0, Y0
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X1
+	VPERMILPD    $0x01, X1, X0
+	VADDSD       X0, X1, X1
+	MOVSD        X1, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func accumulateNumbersAVX2(sums *float64, x *float32, n int)
+// Requires: AVX
+TEXT ·accumulateNumbersAVX2(SB), NOSPLIT, $0-24
+	MOVQ   sums+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPD Y0, Y0, Y0
+
+vector:
+	VCVTPS2PD (CX), Y0
+	VADDPD    (AX), Y0, Y0
+	VMOVUPD   Y0, (AX)
+	VCVTPS2PD 16(CX), Y0
+	VADDPD    32(AX), Y0, Y0
+	VMOVUPD   Y0, 32(AX)
+	ADDQ      $0x20, CX
+	ADDQ      $0x40, AX
+	SUBQ      $0x08, DX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func totalMagnitudesAVX2(x *float32, n int, center float64) float64
+// Requires: AVX, AVX2, SSE2
+TEXT ·totalMagnitudesAVX2(SB), NOSPLIT, $0-32
+	MOVQ   x+0(FP), AX
+	MOVQ   n+8(FP), CX
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+	VXORPD Y6, Y6, Y6
+	VXORPD Y7, Y7, Y7
+
+block:
+	SUBQ      $0x20, CX
+	JL        rest
+	VCVTPS2PD (AX), Y8
+	VANDPD    double7fffffffffffffff<>+0(SB), Y8, Y8
+	VADDPD    Y8, Y0, Y0
+	VCVTPS2PD 16(AX), Y8
+	VANDPD    double7fffffffffffffff<>+0(SB), Y8, Y8
+	VADDPD    Y8, Y1, Y1
+	VCVTPS2PD 32(AX), Y8
+	VANDPD    double7fffffffffffffff<>+0(SB), Y8, Y8
+	VADDPD    Y8, Y2, Y2
+	VCVTPS2PD 48(AX), Y8
+	VANDPD    double7fffffffffffffff<>+0(SB), Y8, Y8
+	VADDPD    Y8, Y3, Y3
+	VCVTPS2PD 64(AX), Y8
+	VANDPD    double7fffffffffffffff<>+0(SB), Y8, Y8
+	VADDPD    Y8, Y4, Y4
+	VCVTPS2PD 80(AX), Y8
+	VANDPD    double7fffffffffffffff<>+0(SB), Y8, Y8
+	VADDPD    Y8, Y5, Y5
+	VCVTPS2PD 96(AX), Y8
+	VANDPD    double7fffffffffffffff<>+0(SB), Y8, Y8
+	VADDPD    Y8, Y6, Y6
+	VCVTPS2PD 112(AX), Y8
+	VANDPD    double7fffffffffffffff<>+0(SB), Y8, Y8
+	VADDPD    Y8, Y7, Y7
+	ADDQ      $0x80, AX
+	JMP       block
+
+rest:
+	ADDQ         $0x20, CX
+	JZ           end
+	VMOVD        CX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     numbers<>+0(SB), Y8, Y8
+	VMASKMOVPS   (AX), X8, X8
+	VCVTPS2PD    X8, Y8
+	VANDPD       double7fffffffffffffff<>+0(SB), Y8, Y8
+	VADDPD       Y8, Y0, Y0
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     numbers<>+0(SB), Y8, Y8
+	VMASKMOVPS   16(AX), X8, X8
+	VCVTPS2PD    X8, Y8
+	VANDPD       double7fffffffffffffff<>+0(SB), Y8, Y8
+	VADDPD       Y8, Y1, Y1
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     numbers<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(AX), X8, X8
+	VCVTPS2PD    X8, Y8
+	VANDPD       double7fffffffffffffff<>+0(SB), Y8, Y8
+	VADDPD       Y8, Y2, Y2
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     numbers<>+0(SB), Y8, Y8
+	VMASKMOVPS   48(AX), X8, X8
+	VCVTPS2PD    X8, Y8
+	VANDPD       double7fffffffffffffff<>+0(SB), Y8, Y8
+	VADDPD       Y8, Y3, Y3
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     numbers<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(AX), X8, X8
+	VCVTPS2PD    X8, Y8
+	VANDPD       double7fffffffffffffff<>+0(SB), Y8, Y8
+	VADDPD       Y8, Y4, Y4
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     numbers<>+0(SB), Y8, Y8
+	VMASKMOVPS   80(AX), X8, X8
+	VCVTPS2PD    X8, Y8
+	VANDPD       double7fffffffffffffff<>+0(SB), Y8, Y8
+	VADDPD       Y8, Y5, Y5
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     numbers<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(AX), X8, X8
+	VCVTPS2PD    X8, Y8
+	VANDPD       double7fffffffffffffff<>+0(SB), Y8, Y8
+	VADDPD       Y8, Y6, Y6
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     numbers<>+0(SB), Y8, Y8
+	VMASKMOVPS   112(AX), X8, X8
+	VCVTPS2PD    X8, Y8
+	VANDPD       double7fffffffffffffff<>+0(SB), Y8, Y8
+	VADDPD       Y8, Y7, Y7
+
+end:
+	VADDPD       Y4, Y0, Y0
+	VADDPD       Y5, Y1, Y1
+	VADDPD       Y6, Y2, Y2
+	VADDPD       Y7, Y3, Y3
+	VADDPD       Y2, Y0, Y0
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X1
+	VPERMILPD    $0x01, X1, X0
+	VADDSD       X0, X1, X1
+	MOVSD        X1, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func accumulateMagnitudesAVX2(sums *float64, x *float32, n int)
+// Requires: AVX
+TEXT ·accumulateMagnitudesAVX2(SB), NOSPLIT, $0-24
+	MOVQ   sums+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPD Y0, Y0, Y0
+
+vector:
+	VCVTPS2PD (CX), Y0
+	VANDPD    double7fffffffffffffff<>+0(SB), Y0, Y0
+	VADDPD    (AX), Y0, Y0
+	VMOVUPD   Y0, (AX)
+	VCVTPS2PD 16(CX), Y0
+	VANDPD    double7fffffffffffffff<>+0(SB), Y0, Y0
+	VADDPD    32(AX), Y0, Y0
+	VMOVUPD   Y0, 32(AX)
+	ADDQ      $0x20, CX
+	ADDQ      $0x40, AX
+	SUBQ      $0x08, DX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func totalSquaresAVX2(x *float32, n int, center float64) float64
+// Requires: AVX, AVX2, SSE2
+TEXT ·totalSquaresAVX2(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSD center+16(FP), Y0
+	VXORPD       Y1, Y1, Y1
+	VXORPD       Y2, Y2, Y2
+	VXORPD       Y3, Y3, Y3
+	VXORPD       Y4, Y4, Y4
+	VXORPD       Y5, Y5, Y5
+	VXORPD       Y6, Y6, Y6
+	VXORPD       Y7, Y7, Y7
+	VXORPD       Y8, Y8, Y8
+
+block:
+	SUBQ      $0x20, CX
+	JL        rest
+	VCVTPS2PD (AX), Y9
+	VSUBPD    Y0, Y9, Y9
+	VMULPD    Y9, Y9, Y9
+	VADDPD    Y9, Y1, Y1
+	VCVTPS2PD 16(AX), Y9
+	VSUBPD    Y0, Y9, Y9
+	VMULPD    Y9, Y9, Y9
+	VADDPD    Y9, Y2, Y2
+	VCVTPS2PD 32(AX), Y9
+	VSUBPD    Y0, Y9, Y9
+	VMULPD    Y9, Y9, Y9
+	VADDPD    Y9, Y3, Y3
+	VCVTPS2PD 48(AX), Y9
+	VSUBPD    Y0, Y9, Y9
+	VMULPD    Y9, Y9, Y9
+	VADDPD    Y9, Y4, Y4
+	VCVTPS2PD 64(AX), Y9
+	VSUBPD    Y0, Y9, Y9
+	VMULPD    Y9, Y9, Y9
+	VADDPD    Y9, Y5, Y5
+	VCVTPS2PD 80(AX), Y9
+	VSUBPD    Y0, Y9, Y9
+	VMULPD    Y9, Y9, Y9
+	VADDPD    Y9, Y6, Y6
+	VCVTPS2PD 96(AX), Y9
+	VSUBPD    Y0, Y9, Y9
+	VMULPD    Y9, Y9, Y9
+	VADDPD    Y9, Y7, Y7
+	VCVTPS2PD 112(AX), Y9
+	VSUBPD    Y0, Y9, Y9
+	VMULPD    Y9, Y9, Y9
+	VADDPD    Y9, Y8, Y8
+	ADDQ      $0x80, AX
+	JMP       block
+
+rest:
+	ADDQ         $0x20, CX
+	JZ           end
+	VMOVD        CX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     numbers<>+0(SB), Y9, Y9
+	VMASKMOVPS   (AX), X9, X10
+	VCVTPS2PD    X10, Y10
+	VSUBPD       Y0, Y10, Y10
+	VPMOVSXDQ    X9, Y9
+	VANDPD       Y9, Y10, Y10
+	VMULPD       Y10, Y10, Y10
+	VADDPD       Y10, Y1, Y1
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     numbers<>+0(SB), Y9, Y9
+	VMASKMOVPS   16(AX), X9, X10
+	VCVTPS2PD    X10, Y10
+	VSUBPD       Y0, Y10, Y10
+	VPMOVSXDQ    X9, Y9
+	VANDPD       Y9, Y10, Y10
+	VMULPD       Y10, Y10, Y10
+	VADDPD       Y10, Y2, Y2
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     numbers<>+0(SB), Y9, Y9
+	VMASKMOVPS   32(AX), X9, X10
+	VCVTPS2PD    X10, Y10
+	VSUBPD       Y0, Y10, Y10
+	VPMOVSXDQ    X9, Y9
+	VANDPD       Y9, Y10, Y10
+	VMULPD       Y10, Y10, Y10
+	VADDPD       Y10, Y3, Y3
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     numbers<>+0(SB), Y9, Y9
+	VMASKMOVPS   48(AX), X9, X10
+	VCVTPS2PD    X10, Y10
+	VSUBPD       Y0, Y10, Y10
+	VPMOVSXDQ    X9, Y9
+	VANDPD       Y9, Y10, Y10
+	VMULPD       Y10, Y10, Y10
+	VADDPD       Y10, Y4, Y4
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     numbers<>+0(SB), Y9, Y9
+	VMASKMOVPS   64(AX), X9, X10
+	VCVTPS2PD    X10, Y10
+	VSUBPD       Y0, Y10, Y10
+	VPMOVSXDQ    X9, Y9
+	VANDPD       Y9, Y10, Y10
+	VMULPD       Y10, Y10, Y10
+	VADDPD       Y10, Y5, Y5
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     numbers<>+0(SB), Y9, Y9
+	VMASKMOVPS   80(AX), X9, X10
+	VCVTPS2PD    X10, Y10
+	VSUBPD       Y0, Y10, Y10
+	VPMOVSXDQ    X9, Y9
+	VANDPD       Y9, Y10, Y10
+	VMULPD       Y10, Y10, Y10
+	VADDPD       Y10, Y6, Y6
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     numbers<>+0(SB), Y9, Y9
+	VMASKMOVPS   96(AX), X9, X10
+	VCVTPS2PD    X10, Y10
+	VSUBPD       Y0, Y10, Y10
+	VPMOVSXDQ    X9, Y9
+	VANDPD       Y9, Y10, Y10
+	VMULPD       Y10, Y10, Y10
+	VADDPD       Y10, Y7, Y7
+	SUBQ         $0x04, CX
+	JLE          end
+	VMOVD        CX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     numbers<>+0(SB), Y9, Y9
+	VMASKMOVPS   112(AX), X9, X10
+	VCVTPS2PD    X10, Y10
+	VSUBPD       Y0, Y10, Y10
+	VPMOVSXDQ    X9, Y0
+	VANDPD       Y0, Y10, Y10
+	VMULPD       Y10, Y10, Y10
+	VADDPD       Y10, Y8, Y8
+
+end:
+	VADDPD       Y5, Y1, Y1
+	VADDPD       Y6, Y2, Y2
+	VADDPD       Y7, Y3, Y3
+	VADDPD       Y8, Y4, Y4
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y4, Y2, Y2
+	VADDPD       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPD       X0, X1, X0
+	VPERMILPD    $0x01, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func accumulateSquaresAVX2(sums *float64, x *float32, n int)
+// Requires: AVX
+TEXT ·accumulateSquaresAVX2(SB), NOSPLIT, $0-24
+	MOVQ   sums+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPD Y0, Y0, Y0
+
+vector:
+	VCVTPS2PD (CX), Y0
+	VMULPD    Y0, Y0, Y0
+	VADDPD    (AX), Y0, Y0
+	VMOVUPD   Y0, (AX)
+	VCVTPS2PD 16(CX), Y0
+	VMULPD    Y0, Y0, Y0
+	VADDPD    32(AX), Y0, Y0
+	VMOVUPD   Y0, 32(AX)
+	ADDQ      $0x20, CX
+	ADDQ      $0x40, AX
+	SUBQ      $0x08, DX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func largestAVX2(x *float32, n int, start float32) float32
+// Requires: AVX, AVX2, SSE
+TEXT ·largestAVX2(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS start+16(FP), Y0
+	VMOVAPS      Y0, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMOVAPS      Y0, Y3
+	VCMPPS       $0x03, Y0, Y0, Y4
+	XORQ         DX, DX
+
+block:
+	SUBQ    $0x10, CX
+	JL      rest
+	VMOVUPS (AX)(DX*4), Y5
+	VCMPPS  $0x03, Y5, Y5, Y6
+	VORPS   Y6, Y2, Y2
+	VMAXPS  Y1, Y5, Y1
+	VMOVUPS 32(AX)(DX*4), Y5
+	VCMPPS  $0x03, Y5, Y5, Y6
+	VORPS   Y6, Y4, Y4
+	VMAXPS  Y3, Y5, Y3
+	ADDQ    $0x10, DX
+	JMP     block
+
+rest:
+	ADDQ         $0x10, CX
+	JZ           end
+	VMOVD        CX, X5
+	VPBROADCASTD X5, Y5
+	VPCMPGTD     numbers<>+0(SB), Y5, Y5
+	SUBQ         $0x08, CX
+	VMOVD        CX, X6
+	VPBROADCASTD X6, Y6
+	VPCMPGTD     numbers<>+0(SB), Y6, Y6
+	VMASKMOVPS   (AX)(DX*4), Y5, Y7
+	VBLENDVPS    Y5, Y7, Y0, Y5
+	VCMPPS       $0x03, Y5, Y5, Y7
+	VORPS        Y7, Y2, Y2
+	VMAXPS       Y1, Y5, Y1
+	VMASKMOVPS   32(AX)(DX*4), Y6, Y5
+	VBLENDVPS    Y6, Y5, Y0, Y0
+	VCMPPS       $0x03, Y0, Y0, Y5
+	VORPS        Y5, Y4, Y4
+	VMAXPS       Y3, Y0, Y3
+
+end:
+	VBLENDVPS    Y2, lanes7fc00000<>+0(SB), Y1, Y0
+	VBLENDVPS    Y4, lanes7fc00000<>+0(SB), Y3, Y1
+	VMOVAPS      Y1, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMAXPS       Y1, Y0, Y3
+	VBLENDVPS    Y2, Y0, Y3, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMAXPS       Y1, Y0, Y1
+	VBLENDVPS    Y2, Y0, Y1, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMAXPS       Y1, Y0, Y1
+	VBLENDVPS    Y2, Y0, Y1, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMAXPS       Y1, Y0, Y1
+	VBLENDVPS    Y2, Y0, Y1, Y0
+	MOVSS        X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func smallestAVX2(x *float32, n int, start float32) float32
+// Requires: AVX, AVX2, SSE
+TEXT ·smallestAVX2(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS start+16(FP), Y0
+	VMOVAPS      Y0, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMOVAPS      Y0, Y3
+	VCMPPS       $0x03, Y0, Y0, Y4
+	XORQ         DX, DX
+
+block:
+	SUBQ    $0x10, CX
+	JL      rest
+	VMOVUPS (AX)(DX*4), Y5
+	VCMPPS  $0x03, Y5, Y5, Y6
+	VORPS   Y6, Y2, Y2
+	VMINPS  Y1, Y5, Y1
+	VMOVUPS 32(AX)(DX*4), Y5
+	VCMPPS  $0x03, Y5, Y5, Y6
+	VORPS   Y6, Y4, Y4
+	VMINPS  Y3, Y5, Y3
+	ADDQ    $0x10, DX
+	JMP     block
+
+rest:
+	ADDQ         $0x10, CX
+	JZ           end
+	VMOVD        CX, X5
+	VPBROADCASTD X5, Y5
+	VPCMPGTD     numbers<>+0(SB), Y5, Y5
+	SUBQ         $0x08, CX
+	VMOVD        CX, X6
+	VPBROADCASTD X6, Y6
+	VPCMPGTD     numbers<>+0(SB), Y6, Y6
+	VMASKMOVPS   (AX)(DX*4), Y5, Y7
+	VBLENDVPS    Y5, Y7, Y0, Y5
+	VCMPPS       $0x03, Y5, Y5, Y7
+	VORPS        Y7, Y2, Y2
+	VMINPS       Y1, Y5, Y1
+	VMASKMOVPS   32(AX)(DX*4), Y6, Y5
+	VBLENDVPS    Y6, Y5, Y0, Y0
+	VCMPPS       $0x03, Y0, Y0, Y5
+	VORPS        Y5, Y4, Y4
+	VMINPS       Y3, Y0, Y3
+
+end:
+	VBLENDVPS    Y2, lanes7fc00000<>+0(SB), Y1, Y0
+	VBLENDVPS    Y4, lanes7fc00000<>+0(SB), Y3, Y1
+	VMOVAPS      Y1, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMINPS       Y1, Y0, Y3
+	VBLENDVPS    Y2, Y0, Y3, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMINPS       Y1, Y0, Y1
+	VBLENDVPS    Y2, Y0, Y1, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMINPS       Y1, Y0, Y1
+	VBLENDVPS    Y2, Y0, Y1, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VMINPS       Y1, Y0, Y1
+	VBLENDVPS    Y2, Y0, Y1, Y0
+	MOVSS        X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func fromHalfAVX2(dst *float32, x *uint16, n int)
+// Requires: AVX, AVX2
+TEXT ·fromHalfAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+vector:
+	VPMOVZXWD (CX), Y0
+	VPAND     lanes00008000<>+0(SB), Y0, Y1
+	VPSLLD    $0x10, Y1, Y1
+	VPAND     lanes00007fff<>+0(SB), Y0, Y0
+	VPCMPGTD  lanes00007bff<>+0(SB), Y0, Y2
+	VPSLLD    $0x0d, Y0, Y0
+	VMULPS    lanes77800000<>+0(SB), Y0, Y0
+	VPAND     lanes7f800000<>+0(SB), Y2, Y2
+	VPOR      Y2, Y0, Y0
+	VPOR      Y1, Y0, Y0
+	VMOVUPS   Y0, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      $0x10, CX
+	SUBQ      $0x08, DX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+DATA lanes00008000<>+0(SB)/4, $0x00008000
+DATA lanes00008000<>+4(SB)/4, $0x00008000
+DATA lanes00008000<>+8(SB)/4, $0x00008000
+DATA lanes00008000<>+12(SB)/4, $0x00008000
+DATA lanes00008000<>+16(SB)/4, $0x00008000
+DATA lanes00008000<>+20(SB)/4, $0x00008000
+DATA lanes00008000<>+24(SB)/4, $0x00008000
+DATA lanes00008000<>+28(SB)/4, $0x00008000
+GLOBL lanes00008000<>(SB), RODATA|NOPTR, $32
+
+DATA lanes00007fff<>+0(SB)/4, $0x00007fff
+DATA lanes00007fff<>+4(SB)/4, $0x00007fff
+DATA lanes00007fff<>+8(SB)/4, $0x00007fff
+DATA lanes00007fff<>+12(SB)/4, $0x00007fff
+DATA lanes00007fff<>+16(SB)/4, $0x00007fff
+DATA lanes00007fff<>+20(SB)/4, $0x00007fff
+DATA lanes00007fff<>+24(SB)/4, $0x00007fff
+DATA lanes00007fff<>+28(SB)/4, $0x00007fff
+GLOBL lanes00007fff<>(SB), RODATA|NOPTR, $32
+
+DATA lanes00007bff<>+0(SB)/4, $0x00007bff
+DATA lanes00007bff<>+4(SB)/4, $0x00007bff
+DATA lanes00007bff<>+8(SB)/4, $0x00007bff
+DATA lanes00007bff<>+12(SB)/4, $0x00007bff
+DATA lanes00007bff<>+16(SB)/4, $0x00007bff
+DATA lanes00007bff<>+20(SB)/4, $0x00007bff
+DATA lanes00007bff<>+24(SB)/4, $0x00007bff
+DATA lanes00007bff<>+28(SB)/4, $0x00007bff
+GLOBL lanes00007bff<>(SB), RODATA|NOPTR, $32
+
+DATA lanes77800000<>+0(SB)/4, $0x77800000
+DATA lanes77800000<>+4(SB)/4, $0x77800000
+DATA lanes77800000<>+8(SB)/4, $0x77800000
+DATA lanes77800000<>+12(SB)/4, $0x77800000
+DATA lanes77800000<>+16(SB)/4, $0x77800000
+DATA lanes77800000<>+20(SB)/4, $0x77800000
+DATA lanes77800000<>+24(SB)/4, $0x77800000
+DATA lanes77800000<>+28(SB)/4, $0x77800000
+GLOBL lanes77800000<>(SB), RODATA|NOPTR, $32
+
+DATA lanes7f800000<>+0(SB)/4, $0x7f800000
+DATA lanes7f800000<>+4(SB)/4, $0x7f800000
+DATA lanes7f800000<>+8(SB)/4, $0x7f800000
+DATA lanes7f800000<>+12(SB)/4, $0x7f800000
+DATA lanes7f800000<>+16(SB)/4, $0x7f800000
+DATA lanes7f800000<>+20(SB)/4, $0x7f800000
+DATA lanes7f800000<>+24(SB)/4, $0x7f800000
+DATA lanes7f800000<>+28(SB)/4, $0x7f800000
+GLOBL lanes7f800000<>(SB), RODATA|NOPTR, $32
+
+// func toHalfAVX2(dst *uint16, x *float32, n int)
+// Requires: AVX, AVX2
+TEXT ·toHalfAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+vector:
+	VMOVUPS      (CX), Y0
+	VPAND        lanes80000000<>+0(SB), Y0, Y1
+	VPAND        lanes7fffffff<>+0(SB), Y0, Y0
+	VADDPS       lanes3f000000<>+0(SB), Y0, Y2
+	VPSUBD       lanes3f000000<>+0(SB), Y2, Y2
+	VPSRLD       $0x0d, Y0, Y3
+	VPAND        lanes00000001<>+0(SB), Y3, Y3
+	VPADDD       Y3, Y0, Y3
+	VPADDD       lanesc8000fff<>+0(SB), Y3, Y3
+	VPSRLD       $0x0d, Y3, Y3
+	VPCMPGTD     lanes387fffff<>+0(SB), Y0, Y4
+	VBLENDVPS    Y4, Y3, Y2, Y2
+	VPCMPGTD     lanes477fefff<>+0(SB), Y0, Y3
+	VBLENDVPS    Y3, lanes00007c00<>+0(SB), Y2, Y2
+	VPCMPGTD     lanes7f800000<>+0(SB), Y0, Y0
+	VBLENDVPS    Y0, lanes00007e00<>+0(SB), Y2, Y0
+	VPSRLD       $0x10, Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKUSDW    X1, X0, X1
+	VMOVUPS      X1, (AX)
+	ADDQ         $0x10, AX
+	ADDQ         $0x20, CX
+	SUBQ         $0x08, DX
+	JNZ          vector
+	VZEROUPPER
+	RET
+
+DATA lanesc8000fff<>+0(SB)/4, $0xc8000fff
+DATA lanesc8000fff<>+4(SB)/4, $0xc8000fff
+DATA lanesc8000fff<>+8(SB)/4, $0xc8000fff
+DATA lanesc8000fff<>+12(SB)/4, $0xc8000fff
+DATA lanesc8000fff<>+16(SB)/4, $0xc8000fff
+DATA lanesc8000fff<>+20(SB)/4, $0xc8000fff
+DATA lanesc8000fff<>+24(SB)/4, $0xc8000fff
+DATA lanesc8000fff<>+28(SB)/4, $0xc8000fff
+GLOBL lanesc8000fff<>(SB), RODATA|NOPTR, $32
+
+DATA lanes387fffff<>+0(SB)/4, $0x387fffff
+DATA lanes387fffff<>+4(SB)/4, $0x387fffff
+DATA lanes387fffff<>+8(SB)/4, $0x387fffff
+DATA lanes387fffff<>+12(SB)/4, $0x387fffff
+DATA lanes387fffff<>+16(SB)/4, $0x387fffff
+DATA lanes387fffff<>+20(SB)/4, $0x387fffff
+DATA lanes387fffff<>+24(SB)/4, $0x387fffff
+DATA lanes387fffff<>+28(SB)/4, $0x387fffff
+GLOBL lanes387fffff<>(SB), RODATA|NOPTR, $32
+
+DATA lanes477fefff<>+0(SB)/4, $0x477fefff
+DATA lanes477fefff<>+4(SB)/4, $0x477fefff
+DATA lanes477fefff<>+8(SB)/4, $0x477fefff
+DATA lanes477fefff<>+12(SB)/4, $0x477fefff
+DATA lanes477fefff<>+16(SB)/4, $0x477fefff
+DATA lanes477fefff<>+20(SB)/4, $0x477fefff
+DATA lanes477fefff<>+24(SB)/4, $0x477fefff
+DATA lanes477fefff<>+28(SB)/4, $0x477fefff
+GLOBL lanes477fefff<>(SB), RODATA|NOPTR, $32
+
+DATA lanes00007c00<>+0(SB)/4, $0x00007c00
+DATA lanes00007c00<>+4(SB)/4, $0x00007c00
+DATA lanes00007c00<>+8(SB)/4, $0x00007c00
+DATA lanes00007c00<>+12(SB)/4, $0x00007c00
+DATA lanes00007c00<>+16(SB)/4, $0x00007c00
+DATA lanes00007c00<>+20(SB)/4, $0x00007c00
+DATA lanes00007c00<>+24(SB)/4, $0x00007c00
+DATA lanes00007c00<>+28(SB)/4, $0x00007c00
+GLOBL lanes00007c00<>(SB), RODATA|NOPTR, $32
+
+DATA lanes00007e00<>+0(SB)/4, $0x00007e00
+DATA lanes00007e00<>+4(SB)/4, $0x00007e00
+DATA lanes00007e00<>+8(SB)/4, $0x00007e00
+DATA lanes00007e00<>+12(SB)/4, $0x00007e00
+DATA lanes00007e00<>+16(SB)/4, $0x00007e00
+DATA lanes00007e00<>+20(SB)/4, $0x00007e00
+DATA lanes00007e00<>+24(SB)/4, $0x00007e00
+DATA lanes00007e00<>+28(SB)/4, $0x00007e00
+GLOBL lanes00007e00<>(SB), RODATA|NOPTR, $32
+
+// func powAVX2(dst *float32, x *float32, y *float32, n int, stepX int, stepY int) int
+// Requires: AVX, AVX2
+TEXT ·powAVX2(SB), NOSPLIT, $64-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVQ         x+8(FP), DX
+	MOVQ         stepX+32(FP), BX
+	TESTQ        BX, BX
+	JNZ          manyx
+	VBROADCASTSS (DX), Y0
+	VMOVUPS      Y0, (SP)
+	LEAQ         (SP), DX
+
+manyx:
+	IMUL3Q       $0x20, BX, BX
+	MOVQ         y+16(FP), SI
+	MOVQ         stepY+40(FP), DI
+	TESTQ        DI, DI
+	JNZ          manyy
+	VBROADCASTSS (SI), Y0
+	VMOVUPS      Y0, 32(SP)
+	LEAQ         32(SP), SI
+
+manyy:
+	IMUL3Q $0x20, DI, DI
+	XORQ   R8, R8
+
+vector:
+	VMOVUPS      (DX), Y0
+	VMOVUPS      (SI), Y1
+	VBROADCASTSS lanes00800000<>+0(SB), Y2
+	VBROADCASTSS lanes7f7fffff<>+0(SB), Y3
+	VCMPPS       $0x02, Y0, Y2, Y2
+	VANDPS       lanes7fffffff<>+0(SB), Y1, Y4
+	VCMPPS       $0x02, Y3, Y0, Y5
+	VANDPS       Y5, Y2, Y2
+	VCMPPS       $0x02, Y3, Y4, Y3
+	VANDPS       Y3, Y2, Y2
+	VMOVMSKPS    Y2, R9
+	CMPL         R9, $0xff
+	JNE          end
+	VPSUBD       lanes3f3504f4<>+0(SB), Y0, Y2
+	VPSRAD       $0x17, Y2, Y2
+	VPSLLD       $0x17, Y2, Y3
+	VPSUBD       Y3, Y0, Y3
+	VEXTRACTF128 $0x00, Y3, X0
+	VEXTRACTF128 $0x00, Y2, X4
+	VEXTRACTF128 $0x00, Y1, X5
+	VCVTPS2PD    X0, Y0
+	VCVTDQ2PD    X4, Y4
+	VCVTPS2PD    X5, Y5
+	VSUBPD       double3ff0000000000000<>+0(SB), Y0, Y0
+	VADDPD       double4000000000000000<>+0(SB), Y0, Y6
+	VDIVPD       Y6, Y0, Y0
+	VMULPD       Y0, Y0, Y6
+	VMULPD       double3fc3b13b13b13b14<>+0(SB), Y6, Y7
+	VADDPD       double3fc745d1745d1746<>+0(SB), Y7, Y7
+	VMULPD       Y6, Y7, Y7
+	VADDPD       double3fcc71c71c71c71c<>+0(SB), Y7, Y7
+	VMULPD       Y6, Y7, Y7
+	VADDPD       double3fd2492492492492<>+0(SB), Y7, Y7
+	VMULPD       Y6, Y7, Y7
+	VADDPD       double3fd999999999999a<>+0(SB), Y7, Y7
+	VMULPD       Y6, Y7, Y7
+	VADDPD       double3fe5555555555555<>+0(SB), Y7, Y7
+	VMULPD       Y6, Y7, Y6
+	VADDPD       Y0, Y0, Y7
+	VMULPD       Y0, Y6, Y0
+	VADDPD       Y7, Y0, Y0
+	VMULPD       double3fe62e42fefa39ef<>+0(SB), Y4, Y4
+	VADDPD       Y4, Y0, Y0
+	VMULPD       Y0, Y5, Y0
+	VBROADCASTSD doublec05b800000000000<>+0(SB), Y4
+	VBROADCASTSD double4059000000000000<>+0(SB), Y5
+	VMAXPD       Y0, Y4, Y0
+	VMINPD       Y0, Y5, Y0
+	VMULPD       double3ff71547652b82fe<>+0(SB), Y0, Y4
+	VADDPD       double4338000000000000<>+0(SB), Y4, Y4
+	VSUBPD       double4338000000000000<>+0(SB), Y4, Y5
+	VMULPD       double3fe62e42fefa3800<>+0(SB), Y5, Y6
+	VSUBPD       Y6, Y0, Y0
+	VMULPD       double3d2ef35793c76730<>+0(SB), Y5, Y5
+	VSUBPD       Y5, Y0, Y6
+	VMULPD       Y6, Y6, Y7
+	VMULPD       double3fc5555555555561<>+0(SB), Y6, Y8
+	VADDPD       double3fe000000000000b<>+0(SB), Y8, Y8
+	VMULPD       double3f8111111110d61a<>+0(SB), Y6, Y9
+	VADDPD       double3fa5555555550030<>+0(SB), Y9, Y9
+	VMULPD       double3f2a01a01baed115<>+0(SB), Y6, Y10
+	VADDPD       double3f56c16c185a74f1<>+0(SB), Y10, Y10
+	VMULPD       double3ec71dddfb4ea1af<>+0(SB), Y6, Y11
+	VADDPD       double3efa0199693a6f33<>+0(SB), Y11, Y11
+	VMULPD       double3e5af85a9a38f246<>+0(SB), Y6, Y6
+	VADDPD       double3e928b0493ee36ab<>+0(SB), Y6, Y6
+	VMULPD       Y7, Y7, Y12
+	VMULPD       Y11, Y7, Y11
+	VADDPD       Y10, Y11, Y10
+	VMULPD       Y6, Y12, Y6
+	VADDPD       Y10, Y6, Y6
+	VMULPD       Y9, Y7, Y9
+	VADDPD       Y8, Y9, Y8
+	VMULPD       Y6, Y12, Y6
+	VADDPD       Y8, Y6, Y6
+	VMULPD       Y6, Y7, Y6
+	VSUBPD       Y5, Y6, Y5
+	VADDPD       Y5, Y0, Y0
+	VADDPD       double3ff0000000000000<>+0(SB), Y0, Y0
+	VPSLLQ       $0x34, Y4, Y4
+	VPADDQ       double3ff0000000000000<>+0(SB), Y4, Y4
+	VMULPD       Y4, Y0, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y3, X0
+	VEXTRACTF128 $0x01, Y2, X2
+	VEXTRACTF128 $0x01, Y1, X1
+	VCVTPS2PD    X0, Y0
+	VCVTDQ2PD    X2, Y2
+	VCVTPS2PD    X1, Y1
+	VSUBPD       double3ff0000000000000<>+0(SB), Y0, Y0
+	VADDPD       double4000000000000000<>+0(SB), Y0, Y3
+	VDIVPD       Y3, Y0, Y0
+	VMULPD       Y0, Y0, Y3
+	VMULPD       double3fc3b13b13b13b14<>+0(SB), Y3, Y4
+	VADDPD       double3fc745d1745d1746<>+0(SB), Y4, Y4
+	VMULPD       Y3, Y4, Y4
+	VADDPD       double3fcc71c71c71c71c<>+0(SB), Y4, Y4
+	VMULPD       Y3, Y4, Y4
+	VADDPD       double3fd2492492492492<>+0(SB), Y4, Y4
+	VMULPD       Y3, Y4, Y4
+	VADDPD       double3fd999999999999a<>+0(SB), Y4, Y4
+	VMULPD       Y3, Y4, Y4
+	VADDPD       double3fe5555555555555<>+0(SB), Y4, Y4
+	VMULPD       Y3, Y4, Y3
+	VADDPD       Y0, Y0, Y4
+	VMULPD       Y0, Y3, Y0
+	VADDPD       Y4, Y0, Y0
+	VMULPD       double3fe62e42fefa39ef<>+0(SB), Y2, Y2
+	VADDPD       Y2, Y0, Y0
+	VMULPD       Y0, Y1, Y0
+	VBROADCASTSD doublec05b800000000000<>+0(SB), Y1
+	VBROADCASTSD double4059000000000000<>+0(SB), Y2
+	VMAXPD       Y0, Y1, Y0
+	VMINPD       Y0, Y2, Y0
+	VMULPD       double3ff71547652b82fe<>+0(SB), Y0, Y1
+	VADDPD       double4338000000000000<>+0(SB), Y1, Y1
+	VSUBPD       double4338000000000000<>+0(SB), Y1, Y2
+	VMULPD       double3fe62e42fefa3800<>+0(SB), Y2, Y3
+	VSUBPD       Y3, Y0, Y0
+	VMULPD       double3d2ef35793c76730<>+0(SB), Y2, Y2
+	VSUBPD       Y2, Y0, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       double3fc5555555555561<>+0(SB), Y3, Y5
+	VADDPD       double3fe000000000000b<>+0(SB), Y5, Y5
+	VMULPD       double3f8111111110d61a<>+0(SB), Y3, Y6
+	VADDPD       double3fa5555555550030<>+0(SB), Y6, Y6
+	VMULPD       double3f2a01a01baed115<>+0(SB), Y3, Y7
+	VADDPD       double3f56c16c185a74f1<>+0(SB), Y7, Y7
+	VMULPD       double3ec71dddfb4ea1af<>+0(SB), Y3, Y8
+	VADDPD       double3efa0199693a6f33<>+0(SB), Y8, Y8
+	VMULPD       double3e5af85a9a38f246<>+0(SB), Y3, Y3
+	VADDPD       double3e928b0493ee36ab<>+0(SB), Y3, Y3
+	VMULPD       Y4, Y4, Y9
+	VMULPD       Y8, Y4, Y8
+	VADDPD       Y7, Y8, Y7
+	VMULPD       Y3, Y9, Y3
+	VADDPD       Y7, Y3, Y3
+	VMULPD       Y6, Y4, Y6
+	VADDPD       Y5, Y6, Y5
+	VMULPD       Y3, Y9, Y3
+	VADDPD       Y5, Y3, Y3
+	VMULPD       Y3, Y4, Y3
+	VSUBPD       Y2, Y3, Y2
+	VADDPD       Y2, Y0, Y0
+	VADDPD       double3ff0000000000000<>+0(SB), Y0, Y0
+	VPSLLQ       $0x34, Y1, Y1
+	VPADDQ       double3ff0000000000000<>+0(SB), Y1, Y1
+	VMULPD       Y1, Y0, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 16(AX)
+	ADDQ         $0x20, AX
+	ADDQ         BX, DX
+	ADDQ         DI, SI
+	ADDQ         $0x08, R8
+	CMPQ         R8, CX
+	JL           vector
+
+end:
+	MOVQ R8, ret+48(FP)
 	VZEROUPPER
 	RET
 

@@ -694,6 +694,34 @@ func gemm14x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *f
 //go:noescape
 func gemm14x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
+// row1xAVX512 adds k products to each of the entries of a row of C. The numbers of a row of A are
+// adjacent. Panel i of B begins at b[i*panel], and has the columns of a tile; from tap to tap,
+// the distance is step.
+//
+//go:noescape
+func row1xAVX512(k int, a *float32, b *float32, step int, panel int, c *float32)
+
+// row2xAVX512 adds k products to each of the entries of a row of C. The numbers of a row of A are
+// adjacent. Panel i of B begins at b[i*panel], and has the columns of a tile; from tap to tap,
+// the distance is step.
+//
+//go:noescape
+func row2xAVX512(k int, a *float32, b *float32, step int, panel int, c *float32)
+
+// row3xAVX512 adds k products to each of the entries of a row of C. The numbers of a row of A are
+// adjacent. Panel i of B begins at b[i*panel], and has the columns of a tile; from tap to tap,
+// the distance is step.
+//
+//go:noescape
+func row3xAVX512(k int, a *float32, b *float32, step int, panel int, c *float32)
+
+// row4xAVX512 adds k products to each of the entries of a row of C. The numbers of a row of A are
+// adjacent. Panel i of B begins at b[i*panel], and has the columns of a tile; from tap to tap,
+// the distance is step.
+//
+//go:noescape
+func row4xAVX512(k int, a *float32, b *float32, step int, panel int, c *float32)
+
 // pack1AVX512 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i < n and the lanes l of
 // each group. Other lanes are set to 0.
 //
@@ -805,6 +833,136 @@ func dequantizeAVX512(dst *float32, x *uint8, n int, flip uint32, zero int32, sc
 //go:noescape
 func boundsAVX512(lows *float32, highs *float32, x *float32, n int)
 
+// windows1x16AVX512 computes the sums of two halves of 1 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows1x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows1x32AVX512 computes the sums of two halves of 1 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows1x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows2x16AVX512 computes the sums of two halves of 2 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows2x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows2x32AVX512 computes the sums of two halves of 2 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows2x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows3x16AVX512 computes the sums of two halves of 3 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows3x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows3x32AVX512 computes the sums of two halves of 3 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows3x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows4x16AVX512 computes the sums of two halves of 4 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows4x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows4x32AVX512 computes the sums of two halves of 4 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows4x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows5x16AVX512 computes the sums of two halves of 5 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows5x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows5x32AVX512 computes the sums of two halves of 5 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows5x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows6x16AVX512 computes the sums of two halves of 6 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows6x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows6x32AVX512 computes the sums of two halves of 6 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows6x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows7x16AVX512 computes the sums of two halves of 7 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows7x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows7x32AVX512 computes the sums of two halves of 7 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows7x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// weightTapsAVX512 sets out[i] for i < n to
+// start plus w[0]*x[taps[0]+i], then plus w[1]*x[taps[1]+i] and so on, in fused multiply-adds.
+// n is a multiple of the number of lanes of a vector.
+//
+//go:noescape
+func weightTapsAVX512(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
+
+// maxTapsAVX512 sets out[i] for i < n to
+// the maximum of start and all x[taps[t]+i]; NaN counts as larger than all numbers.
+// n is a multiple of the number of lanes of a vector.
+//
+//go:noescape
+func maxTapsAVX512(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
+
+// meanTapsAVX512 sets out[i] to (x[taps[0]+i] + x[taps[1]+i] + ...) / counts[i] for i < n, computed in
+// float64. n is a multiple of half the number of lanes of a vector.
+//
+//go:noescape
+func meanTapsAVX512(k int, taps *int, x *float32, out *float32, counts *float64, n int)
+
+// dealAVX512 copies x[2*i] to even[i] and x[2*i+1] to odd[i] for i < n. n is a positive multiple of
+// the number of lanes of a vector.
+//
+//go:noescape
+func dealAVX512(even *float32, odd *float32, x *float32, n int)
+
+// standardizeAVX512 replaces v[i] by (v[i]-mean)*factor + bias, computed in float64, for i < n. n is a
+// positive multiple of half the number of lanes of a vector.
+//
+//go:noescape
+func standardizeAVX512(v *float32, n int, mean float64, factor float64, bias float64)
+
 // gemm1x8AVX2 adds k products to each entry of a tile of C. If bias is not nil, it sets each
 // entry to the bias of its row first.
 //
@@ -876,6 +1034,34 @@ func gemm6x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float
 //
 //go:noescape
 func gemm6x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// row1xAVX2 adds k products to each of the entries of a row of C. The numbers of a row of A are
+// adjacent. Panel i of B begins at b[i*panel], and has the columns of a tile; from tap to tap,
+// the distance is step.
+//
+//go:noescape
+func row1xAVX2(k int, a *float32, b *float32, step int, panel int, c *float32)
+
+// row2xAVX2 adds k products to each of the entries of a row of C. The numbers of a row of A are
+// adjacent. Panel i of B begins at b[i*panel], and has the columns of a tile; from tap to tap,
+// the distance is step.
+//
+//go:noescape
+func row2xAVX2(k int, a *float32, b *float32, step int, panel int, c *float32)
+
+// row3xAVX2 adds k products to each of the entries of a row of C. The numbers of a row of A are
+// adjacent. Panel i of B begins at b[i*panel], and has the columns of a tile; from tap to tap,
+// the distance is step.
+//
+//go:noescape
+func row3xAVX2(k int, a *float32, b *float32, step int, panel int, c *float32)
+
+// row4xAVX2 adds k products to each of the entries of a row of C. The numbers of a row of A are
+// adjacent. Panel i of B begins at b[i*panel], and has the columns of a tile; from tap to tap,
+// the distance is step.
+//
+//go:noescape
+func row4xAVX2(k int, a *float32, b *float32, step int, panel int, c *float32)
 
 // pack1AVX2 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i < n and the lanes l of
 // each group. Other lanes are set to 0.
@@ -987,6 +1173,80 @@ func dequantizeAVX2(dst *float32, x *uint8, n int, flip uint32, zero int32, scal
 //
 //go:noescape
 func boundsAVX2(lows *float32, highs *float32, x *float32, n int)
+
+// windows1x8AVX2 computes the sums of two halves of 1 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows1x8AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows1x16AVX2 computes the sums of two halves of 1 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows1x16AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows2x8AVX2 computes the sums of two halves of 2 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows2x8AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows2x16AVX2 computes the sums of two halves of 2 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows2x16AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows3x8AVX2 computes the sums of two halves of 3 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows3x8AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// windows3x16AVX2 computes the sums of two halves of 3 windows. Pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
+// start. out receives a row of sums per window; the rows of the second half begin at out[next].
+//
+//go:noescape
+func windows3x16AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
+
+// weightTapsAVX2 sets out[i] for i < n to
+// start plus w[0]*x[taps[0]+i], then plus w[1]*x[taps[1]+i] and so on, in fused multiply-adds.
+// n is a multiple of the number of lanes of a vector.
+//
+//go:noescape
+func weightTapsAVX2(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
+
+// maxTapsAVX2 sets out[i] for i < n to
+// the maximum of start and all x[taps[t]+i]; NaN counts as larger than all numbers.
+// n is a multiple of the number of lanes of a vector.
+//
+//go:noescape
+func maxTapsAVX2(k int, taps *int, w *float32, x *float32, out *float32, n int, start float32)
+
+// meanTapsAVX2 sets out[i] to (x[taps[0]+i] + x[taps[1]+i] + ...) / counts[i] for i < n, computed in
+// float64. n is a multiple of half the number of lanes of a vector.
+//
+//go:noescape
+func meanTapsAVX2(k int, taps *int, x *float32, out *float32, counts *float64, n int)
+
+// dealAVX2 copies x[2*i] to even[i] and x[2*i+1] to odd[i] for i < n. n is a positive multiple of
+// the number of lanes of a vector.
+//
+//go:noescape
+func dealAVX2(even *float32, odd *float32, x *float32, n int)
+
+// standardizeAVX2 replaces v[i] by (v[i]-mean)*factor + bias, computed in float64, for i < n. n is a
+// positive multiple of half the number of lanes of a vector.
+//
+//go:noescape
+func standardizeAVX2(v *float32, n int, mean float64, factor float64, bias float64)
 
 // packAlongAVX2 copies x[columns[l]+i] to dst[i*stride+l] for i < n and l < 8. n is a
 // multiple of 8.
@@ -1415,6 +1675,606 @@ func dots6x16AVX2(words int, a *uint32, stride int, b *uint32, offsets *int, c *
 //
 //go:noescape
 func interleave2AVX2(dst *uint32, x *uint8, starts *[4]int, n int, flip uint32)
+
+// expAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func expAVX512(dst *float32, x *float32, n int, p *float32)
+
+// sigmoidAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func sigmoidAVX512(dst *float32, x *float32, n int, p *float32)
+
+// tanhAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func tanhAVX512(dst *float32, x *float32, n int, p *float32)
+
+// erfAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func erfAVX512(dst *float32, x *float32, n int, p *float32)
+
+// logAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func logAVX512(dst *float32, x *float32, n int, p *float32)
+
+// softplusAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func softplusAVX512(dst *float32, x *float32, n int, p *float32)
+
+// softsignAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func softsignAVX512(dst *float32, x *float32, n int, p *float32)
+
+// mishAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func mishAVX512(dst *float32, x *float32, n int, p *float32)
+
+// geluAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func geluAVX512(dst *float32, x *float32, n int, p *float32)
+
+// geluTanhAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func geluTanhAVX512(dst *float32, x *float32, n int, p *float32)
+
+// swishAVX512 applies a function with 1 parameters p to n numbers.
+//
+//go:noescape
+func swishAVX512(dst *float32, x *float32, n int, p *float32)
+
+// eluAVX512 applies a function with 3 parameters p to n numbers.
+//
+//go:noescape
+func eluAVX512(dst *float32, x *float32, n int, p *float32)
+
+// leakyReluAVX512 applies a function with 1 parameters p to n numbers.
+//
+//go:noescape
+func leakyReluAVX512(dst *float32, x *float32, n int, p *float32)
+
+// thresholdedReluAVX512 applies a function with 1 parameters p to n numbers.
+//
+//go:noescape
+func thresholdedReluAVX512(dst *float32, x *float32, n int, p *float32)
+
+// hardSigmoidAVX512 applies a function with 2 parameters p to n numbers.
+//
+//go:noescape
+func hardSigmoidAVX512(dst *float32, x *float32, n int, p *float32)
+
+// hardSwishAVX512 applies a function with 2 parameters p to n numbers.
+//
+//go:noescape
+func hardSwishAVX512(dst *float32, x *float32, n int, p *float32)
+
+// clipAVX512 applies a function with 2 parameters p to n numbers.
+//
+//go:noescape
+func clipAVX512(dst *float32, x *float32, n int, p *float32)
+
+// normalizeAVX512 applies a function with 4 parameters p to n numbers.
+//
+//go:noescape
+func normalizeAVX512(dst *float32, x *float32, n int, p *float32)
+
+// absAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func absAVX512(dst *float32, x *float32, n int, p *float32)
+
+// negAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func negAVX512(dst *float32, x *float32, n int, p *float32)
+
+// signAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func signAVX512(dst *float32, x *float32, n int, p *float32)
+
+// reciprocalAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func reciprocalAVX512(dst *float32, x *float32, n int, p *float32)
+
+// sqrtAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func sqrtAVX512(dst *float32, x *float32, n int, p *float32)
+
+// floorAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func floorAVX512(dst *float32, x *float32, n int, p *float32)
+
+// ceilAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func ceilAVX512(dst *float32, x *float32, n int, p *float32)
+
+// sinAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func sinAVX512(dst *float32, x *float32, n int, p *float32)
+
+// cosAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func cosAVX512(dst *float32, x *float32, n int, p *float32)
+
+// roundAVX512 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func roundAVX512(dst *float32, x *float32, n int, p *float32)
+
+// softmaxAVX512 computes the softmax of rows of n numbers.
+//
+//go:noescape
+func softmaxAVX512(dst *float32, x *float32, rows int, n int)
+
+// logSoftmaxAVX512 computes the logarithm of the softmax of rows of n numbers.
+//
+//go:noescape
+func logSoftmaxAVX512(dst *float32, x *float32, rows int, n int)
+
+// expSumAVX512 computes dst[i] = exp(x[i] - top) for i < n, and returns their sum.
+//
+//go:noescape
+func expSumAVX512(dst *float32, x *float32, n int, top float32) float32
+
+// expTotalAVX512 returns the sum of exp(x[i] - top) for i < n.
+//
+//go:noescape
+func expTotalAVX512(x *float32, n int, top float32) float32
+
+// expColumnsAVX512 computes dst[i] = exp(x[i] - tops[i]) for i < n, and adds it to sums[i].
+//
+//go:noescape
+func expColumnsAVX512(dst *float32, x *float32, tops *float32, sums *float32, n int)
+
+// normalizeRowAVX512 computes dst[i] = ((x[i]-p[0])-p[1])*p[2]*scale[i] + bias[i] for i < n, where the last
+// product and the sum round once.
+//
+//go:noescape
+func normalizeRowAVX512(dst *float32, x *float32, scale *float32, bias *float32, n int, p *float32)
+
+// addAVX512 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func addAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// subAVX512 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func subAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// mulAVX512 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func mulAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// divAVX512 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func divAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// maxAVX512 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func maxAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// minAVX512 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func minAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// preluOfAVX512 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func preluOfAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// isLessAVX512 compares n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func isLessAVX512(dst *bool, a *float32, b *float32, n int, stepA int, stepB int)
+
+// isLessEqualAVX512 compares n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func isLessEqualAVX512(dst *bool, a *float32, b *float32, n int, stepA int, stepB int)
+
+// isEqualAVX512 compares n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func isEqualAVX512(dst *bool, a *float32, b *float32, n int, stepA int, stepB int)
+
+// selectionAVX512 sets each of n numbers to that of a if c is set, and otherwise to that of b.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func selectionAVX512(dst *float32, c *bool, a *float32, b *float32, n int, stepA int, stepB int)
+
+// totalNumbersAVX512 returns the sum of n numbers, of their magnitudes, or of the squares of their distances from
+// a center.
+//
+//go:noescape
+func totalNumbersAVX512(x *float32, n int, center float64) float64
+
+// accumulateNumbersAVX512 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
+// the number of lanes of a vector.
+//
+//go:noescape
+func accumulateNumbersAVX512(sums *float64, x *float32, n int)
+
+// totalMagnitudesAVX512 returns the sum of n numbers, of their magnitudes, or of the squares of their distances from
+// a center.
+//
+//go:noescape
+func totalMagnitudesAVX512(x *float32, n int, center float64) float64
+
+// accumulateMagnitudesAVX512 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
+// the number of lanes of a vector.
+//
+//go:noescape
+func accumulateMagnitudesAVX512(sums *float64, x *float32, n int)
+
+// totalSquaresAVX512 returns the sum of n numbers, of their magnitudes, or of the squares of their distances from
+// a center.
+//
+//go:noescape
+func totalSquaresAVX512(x *float32, n int, center float64) float64
+
+// accumulateSquaresAVX512 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
+// the number of lanes of a vector.
+//
+//go:noescape
+func accumulateSquaresAVX512(sums *float64, x *float32, n int)
+
+// largestAVX512 returns the largest of n numbers and of start, or NaN if one of them is NaN.
+//
+//go:noescape
+func largestAVX512(x *float32, n int, start float32) float32
+
+// smallestAVX512 returns the smallest of n numbers and of start, or NaN if one of them is NaN.
+//
+//go:noescape
+func smallestAVX512(x *float32, n int, start float32) float32
+
+// fromHalfAVX512 converts n float16. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func fromHalfAVX512(dst *float32, x *uint16, n int)
+
+// toHalfAVX512 converts n numbers to float16. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func toHalfAVX512(dst *uint16, x *float32, n int)
+
+// powAVX512 computes dst[i] = x[i] to the power of y[i] for i < n, up to the first 8 numbers among which
+// are an x that is not positive, not normal or not finite, or a y that is not finite, and returns the
+// number of powers. A step of 0 means that all numbers are the first one. n is a positive multiple of 8.
+//
+//go:noescape
+func powAVX512(dst *float32, x *float32, y *float32, n int, stepX int, stepY int) int
+
+// expAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func expAVX2(dst *float32, x *float32, n int, p *float32)
+
+// sigmoidAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func sigmoidAVX2(dst *float32, x *float32, n int, p *float32)
+
+// tanhAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func tanhAVX2(dst *float32, x *float32, n int, p *float32)
+
+// erfAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func erfAVX2(dst *float32, x *float32, n int, p *float32)
+
+// logAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func logAVX2(dst *float32, x *float32, n int, p *float32)
+
+// softplusAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func softplusAVX2(dst *float32, x *float32, n int, p *float32)
+
+// softsignAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func softsignAVX2(dst *float32, x *float32, n int, p *float32)
+
+// mishAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func mishAVX2(dst *float32, x *float32, n int, p *float32)
+
+// geluAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func geluAVX2(dst *float32, x *float32, n int, p *float32)
+
+// geluTanhAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func geluTanhAVX2(dst *float32, x *float32, n int, p *float32)
+
+// swishAVX2 applies a function with 1 parameters p to n numbers.
+//
+//go:noescape
+func swishAVX2(dst *float32, x *float32, n int, p *float32)
+
+// eluAVX2 applies a function with 3 parameters p to n numbers.
+//
+//go:noescape
+func eluAVX2(dst *float32, x *float32, n int, p *float32)
+
+// leakyReluAVX2 applies a function with 1 parameters p to n numbers.
+//
+//go:noescape
+func leakyReluAVX2(dst *float32, x *float32, n int, p *float32)
+
+// thresholdedReluAVX2 applies a function with 1 parameters p to n numbers.
+//
+//go:noescape
+func thresholdedReluAVX2(dst *float32, x *float32, n int, p *float32)
+
+// hardSigmoidAVX2 applies a function with 2 parameters p to n numbers.
+//
+//go:noescape
+func hardSigmoidAVX2(dst *float32, x *float32, n int, p *float32)
+
+// hardSwishAVX2 applies a function with 2 parameters p to n numbers.
+//
+//go:noescape
+func hardSwishAVX2(dst *float32, x *float32, n int, p *float32)
+
+// clipAVX2 applies a function with 2 parameters p to n numbers.
+//
+//go:noescape
+func clipAVX2(dst *float32, x *float32, n int, p *float32)
+
+// normalizeAVX2 applies a function with 4 parameters p to n numbers.
+//
+//go:noescape
+func normalizeAVX2(dst *float32, x *float32, n int, p *float32)
+
+// absAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func absAVX2(dst *float32, x *float32, n int, p *float32)
+
+// negAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func negAVX2(dst *float32, x *float32, n int, p *float32)
+
+// signAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func signAVX2(dst *float32, x *float32, n int, p *float32)
+
+// reciprocalAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func reciprocalAVX2(dst *float32, x *float32, n int, p *float32)
+
+// sqrtAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func sqrtAVX2(dst *float32, x *float32, n int, p *float32)
+
+// floorAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func floorAVX2(dst *float32, x *float32, n int, p *float32)
+
+// ceilAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func ceilAVX2(dst *float32, x *float32, n int, p *float32)
+
+// sinAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func sinAVX2(dst *float32, x *float32, n int, p *float32)
+
+// cosAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func cosAVX2(dst *float32, x *float32, n int, p *float32)
+
+// roundAVX2 applies a function with 0 parameters p to n numbers.
+//
+//go:noescape
+func roundAVX2(dst *float32, x *float32, n int, p *float32)
+
+// softmaxAVX2 computes the softmax of rows of n numbers.
+//
+//go:noescape
+func softmaxAVX2(dst *float32, x *float32, rows int, n int)
+
+// logSoftmaxAVX2 computes the logarithm of the softmax of rows of n numbers.
+//
+//go:noescape
+func logSoftmaxAVX2(dst *float32, x *float32, rows int, n int)
+
+// expSumAVX2 computes dst[i] = exp(x[i] - top) for i < n, and returns their sum.
+//
+//go:noescape
+func expSumAVX2(dst *float32, x *float32, n int, top float32) float32
+
+// expTotalAVX2 returns the sum of exp(x[i] - top) for i < n.
+//
+//go:noescape
+func expTotalAVX2(x *float32, n int, top float32) float32
+
+// expColumnsAVX2 computes dst[i] = exp(x[i] - tops[i]) for i < n, and adds it to sums[i].
+//
+//go:noescape
+func expColumnsAVX2(dst *float32, x *float32, tops *float32, sums *float32, n int)
+
+// normalizeRowAVX2 computes dst[i] = ((x[i]-p[0])-p[1])*p[2]*scale[i] + bias[i] for i < n, where the last
+// product and the sum round once.
+//
+//go:noescape
+func normalizeRowAVX2(dst *float32, x *float32, scale *float32, bias *float32, n int, p *float32)
+
+// addAVX2 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func addAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// subAVX2 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func subAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// mulAVX2 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func mulAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// divAVX2 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func divAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// maxAVX2 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func maxAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// minAVX2 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func minAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// preluOfAVX2 computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func preluOfAVX2(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
+
+// isLessAVX2 compares n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func isLessAVX2(dst *bool, a *float32, b *float32, n int, stepA int, stepB int)
+
+// isLessEqualAVX2 compares n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func isLessEqualAVX2(dst *bool, a *float32, b *float32, n int, stepA int, stepB int)
+
+// isEqualAVX2 compares n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func isEqualAVX2(dst *bool, a *float32, b *float32, n int, stepA int, stepB int)
+
+// selectionAVX2 sets each of n numbers to that of a if c is set, and otherwise to that of b.
+// step 0 means that all numbers of an operand are the first one. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func selectionAVX2(dst *float32, c *bool, a *float32, b *float32, n int, stepA int, stepB int)
+
+// totalNumbersAVX2 returns the sum of n numbers, of their magnitudes, or of the squares of their distances from
+// a center.
+//
+//go:noescape
+func totalNumbersAVX2(x *float32, n int, center float64) float64
+
+// accumulateNumbersAVX2 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
+// the number of lanes of a vector.
+//
+//go:noescape
+func accumulateNumbersAVX2(sums *float64, x *float32, n int)
+
+// totalMagnitudesAVX2 returns the sum of n numbers, of their magnitudes, or of the squares of their distances from
+// a center.
+//
+//go:noescape
+func totalMagnitudesAVX2(x *float32, n int, center float64) float64
+
+// accumulateMagnitudesAVX2 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
+// the number of lanes of a vector.
+//
+//go:noescape
+func accumulateMagnitudesAVX2(sums *float64, x *float32, n int)
+
+// totalSquaresAVX2 returns the sum of n numbers, of their magnitudes, or of the squares of their distances from
+// a center.
+//
+//go:noescape
+func totalSquaresAVX2(x *float32, n int, center float64) float64
+
+// accumulateSquaresAVX2 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
+// the number of lanes of a vector.
+//
+//go:noescape
+func accumulateSquaresAVX2(sums *float64, x *float32, n int)
+
+// largestAVX2 returns the largest of n numbers and of start, or NaN if one of them is NaN.
+//
+//go:noescape
+func largestAVX2(x *float32, n int, start float32) float32
+
+// smallestAVX2 returns the smallest of n numbers and of start, or NaN if one of them is NaN.
+//
+//go:noescape
+func smallestAVX2(x *float32, n int, start float32) float32
+
+// fromHalfAVX2 converts n float16. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func fromHalfAVX2(dst *float32, x *uint16, n int)
+
+// toHalfAVX2 converts n numbers to float16. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func toHalfAVX2(dst *uint16, x *float32, n int)
+
+// powAVX2 computes dst[i] = x[i] to the power of y[i] for i < n, up to the first 8 numbers among which
+// are an x that is not positive, not normal or not finite, or a y that is not finite, and returns the
+// number of powers. A step of 0 means that all numbers are the first one. n is a positive multiple of 8.
+//
+//go:noescape
+func powAVX2(dst *float32, x *float32, y *float32, n int, stepX int, stepY int) int
 
 // flipAVX2 inverts the highest bit of each of n bytes. n is a positive multiple of 32.
 //

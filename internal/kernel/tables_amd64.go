@@ -27,6 +27,9 @@ const (
 // maxGroups is the largest number of groups of columns that one call packs.
 const maxGroups = 3
 
+// maxPanels is the largest number of panels that one call multiplies by a row.
+const maxPanels = 4
+
 // avx2 holds the functions for 8 neurons, 16 and so on, by the number of vectors.
 var avx2 = []update{
 	1:  {12, updateFast8AVX2, updateGeneral8AVX2, updateForgetting8AVX2},
@@ -74,6 +77,8 @@ var gemmAVX512 = tileTable{
 	},
 	pack: [maxGroups + 1]packFunc{
 		packMoreAVX512, pack1AVX512, pack2AVX512, pack3AVX512},
+	row: [maxPanels + 1]rowFunc{
+		nil, row1xAVX512, row2xAVX512, row3xAVX512, row4xAVX512},
 }
 
 // gemmAVX2 holds the functions for tiles of 1 row, 2 and so on, and of 1 or 2 vectors of 8 columns.
@@ -89,6 +94,8 @@ var gemmAVX2 = tileTable{
 	},
 	pack: [maxGroups + 1]packFunc{
 		packMoreAVX2, pack1AVX2, pack2AVX2, pack3AVX2},
+	row: [maxPanels + 1]rowFunc{
+		nil, row1xAVX2, row2xAVX2, row3xAVX2, row4xAVX2},
 }
 
 // dotsVNNI512 holds the functions for tiles of 1 row, 2 and so on, and of 1 or 2 vectors of 16 columns.

@@ -21,6 +21,11 @@ type tiling struct {
 	// and packColumns have written for k taps.
 	tile func(rows, columns, k int, a, b, c []float32, ldc int, bias []float32)
 
+	// row adds k products to each entry of a row of C, which has a whole number of panels of columns.
+	// The numbers of the row of A are adjacent. Entry (t, j) of panel i of B is b[i*panel+t*step+j]. It
+	// is nil if the tier has no such function.
+	row func(k int, a, b []float32, step, panel int, c []float32)
+
 	// plan prepares a packing of columns with the given offsets. packRows and
 	// packColumns write x[taps[t]+offsets[j]] for first <= j < last, where first is a
 	// multiple of lanes. packRows writes to dst[t*left+j-first]; packColumns writes in

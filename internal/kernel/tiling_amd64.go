@@ -4,11 +4,14 @@ package kernel
 
 type tileFunc func(k int, a, b, c *float32, ldc int, bias *float32)
 
+type rowFunc func(k int, a, b *float32, step, panel int, c *float32)
+
 // tileTable holds the assembly functions for the tiles of a tier.
 type tileTable struct {
 	rows, lanes, vectors, left int
 	run                        [][]tileFunc            // by rows and vectors
 	pack                       [maxGroups + 1]packFunc // by the number of first groups; 0: one more group
+	row                        [maxPanels + 1]rowFunc  // by the number of panels
 }
 
 var (
@@ -41,6 +44,21 @@ func (t *tileTable) tiling() tiling {
 		plan:        func(p *packing, offsets []int) { p.plan(lanes, offsets) },
 		packRows:    t.packer(t.left),
 		packColumns: t.packer(columns),
+		row:         t.rowOf,
+	}
+}
+
+// rowOf is tiling.row.
+func (t *tileTable) rowOf(k int, a, b []float32, step, panel int, c []float32) {
+	columns := t.lanes * t.vectors
+	for len(c) > 0 && k > 0 {
+		n := min(len(c)/columns, maxPanels)
+		_, _ = a[k-1], b[(k-1)*step+(n-1)*panel+columns-1]
+		t.row[n](k, &a[0], &b[0], step, panel, &c[:n*columns][0])
+		c = c[n*columns:]
+		if len(c) > 0 {
+			b = b[n*panel:]
+		}
 	}
 }
 

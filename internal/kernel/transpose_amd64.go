@@ -17,3 +17,12 @@ func transposeAVXAll(dst []float32, dstStride int, src []float32, srcStride, row
 		transpose(dst[r:], dstStride, src[r*srcStride:], srcStride, rows-r, cols)
 	}
 }
+
+// transposeVectors computes Transpose, or returns false if the tier has no assembly.
+func transposeVectors(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) bool {
+	if active() == Portable {
+		return false
+	}
+	transposeAVXAll(dst, dstStride, src, srcStride, rows, cols)
+	return true
+}

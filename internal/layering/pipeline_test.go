@@ -21,6 +21,7 @@ var pipeline = []string{
 	"control.go", "graph.go", "variants.go", "program.go", // what the phases produce
 	"decode.go", "scope.go", "opsets.go", "order.go", "dynamics.go", "problems.go", "values.go", "bind.go", "function.go", // message to graph
 	"infer.go",            // types and constants
+	"fuse.go",             // chains of steps
 	"frame.go", "plan.go", // memory of a run
 	"watch.go", "run.go", "batches.go", // runs
 	"subgraph.go", "if.go", "loop.go", "scan.go", "scan8.go", "sequencemap.go", "flexattention.go", "gradient.go", // operators with subgraphs, through all phases

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -28,13 +29,32 @@ func floatAttrs(a ops.Attributes, names []string, standard ...float32) ([]float6
 // newParametric returns the constructor of an operation that applies f to each element,
 // float32 or float64. p holds the values of the named float attributes.
 func newParametric(names []string, standard []float32, f func(p []float64, x float64) float64) func(ops.Node) (operation, error) {
+	return newMappedParametric(names, standard, f, 0, func([]float64) []float32 { return nil })
+}
+
+// newMappedParametric is newParametric, but float32 is computed by single, with the parameters that
+// parameters returns, unless they are nil.
+func newMappedParametric(names []string, standard []float32, f func(p []float64, x float64) float64, single kernel.Function, parameters func(p []float64) []float32) func(ops.Node) (operation, error) {
 	return func(n ops.Node) (operation, error) {
 		p, err := floatAttrs(n.Attributes, names, standard...)
 		if err != nil {
 			return nil, err
 		}
-		return eachFloat(func(x float64) float64 { return f(p, x) }), nil
+		k := eachFloat(func(x float64) float64 { return f(p, x) })
+		if p32 := parameters(p); p32 != nil {
+			k[ops.Float32] = mapped(single, p32...)
+		}
+		return k, nil
 	}
+}
+
+// singles returns numbers in float32.
+func singles(p []float64) []float32 {
+	v := make([]float32, len(p))
+	for i, x := range p {
+		v[i] = float32(x)
+	}
+	return v
 }
 
 // newLeakyRelu returns LeakyRelu (opsets 1, 6, 16): x where it is at least 0, and alpha*x
@@ -42,7 +62,7 @@ func newParametric(names []string, standard []float32, f func(p []float64, x flo
 //
 // Attributes: alpha (default 0.01).
 func newLeakyRelu(n ops.Node) (operation, error) {
-	return newParametric([]string{"alpha"}, []float32{0.01}, leakyRelu)(n)
+	return newMappedParametric([]string{"alpha"}, []float32{0.01}, leakyRelu, kernel.LeakyRelu, singles)(n)
 }
 
 func leakyRelu(p []float64, x float64) float64 {
@@ -56,7 +76,7 @@ func leakyRelu(p []float64, x float64) float64 {
 //
 // Attributes: alpha (default 1).
 func newElu(n ops.Node) (operation, error) {
-	return newParametric([]string{"alpha"}, []float32{1}, elu)(n)
+	return newMappedParametric([]string{"alpha"}, []float32{1}, elu, kernel.Elu, func(p []float64) []float32 { return []float32{float32(p[0]), 1, 1} })(n)
 }
 
 func elu(p []float64, x float64) float64 {
@@ -70,8 +90,14 @@ func elu(p []float64, x float64) float64 {
 //
 // Attributes: alpha (default 1).
 func newCelu(n ops.Node) (operation, error) {
-	return newParametric([]string{"alpha"}, []float32{1}, func(p []float64, x float64) float64 {
+	return newMappedParametric([]string{"alpha"}, []float32{1}, func(p []float64, x float64) float64 {
 		return max(0, x) + min(0, p[0]*portmath.Expm1(x/p[0]))
+	}, kernel.Elu, func(p []float64) []float32 {
+		inverse := float32(1 / p[0])
+		if !(p[0] > 0) || math.IsInf(float64(inverse), 0) {
+			return nil
+		}
+		return []float32{float32(p[0]), inverse, 1}
 	})(n)
 }
 
@@ -84,16 +110,16 @@ func newSelu(n ops.Node) (operation, error) {
 	if n.Opset < 6 {
 		standard = []float32{1.6732, 1.0507}
 	}
-	return newParametric([]string{"alpha", "gamma"}, standard, func(p []float64, x float64) float64 {
+	return newMappedParametric([]string{"alpha", "gamma"}, standard, func(p []float64, x float64) float64 {
 		return p[1] * elu(p, x)
-	})(n)
+	}, kernel.Elu, func(p []float64) []float32 { return []float32{float32(p[0] * p[1]), 1, float32(p[1])} })(n)
 }
 
 // newHardSigmoid returns HardSigmoid (opsets 1, 6, 22): max(0, min(1, alpha*x + beta)).
 //
 // Attributes: alpha (default 0.2), beta (default 0.5).
 func newHardSigmoid(n ops.Node) (operation, error) {
-	return newParametric([]string{"alpha", "beta"}, []float32{0.2, 0.5}, hardSigmoid)(n)
+	return newMappedParametric([]string{"alpha", "beta"}, []float32{0.2, 0.5}, hardSigmoid, kernel.HardSigmoid, singles)(n)
 }
 
 func hardSigmoid(p []float64, x float64) float64 { return max(0, min(1, float64(p[0]*x)+p[1])) }
@@ -103,7 +129,7 @@ func hardSigmoid(p []float64, x float64) float64 { return max(0, min(1, float64(
 //
 // Attributes: alpha (default 1).
 func newThresholdedRelu(n ops.Node) (operation, error) {
-	return newParametric([]string{"alpha"}, []float32{1}, thresholdedRelu)(n)
+	return newMappedParametric([]string{"alpha"}, []float32{1}, thresholdedRelu, kernel.ThresholdedRelu, singles)(n)
 }
 
 func thresholdedRelu(p []float64, x float64) float64 {
@@ -150,9 +176,9 @@ func newGelu(n ops.Node) (operation, error) {
 		return nil, err
 	}
 	if approximate == "tanh" {
-		return eachSingle(func(x float32) float32 { return x * sigmoidSingle(geluTanhFactor*(x+float32(0.044715*x*x*x))) }, geluTanh), nil
+		return eachMapped(kernel.GeluTanh, geluTanh), nil
 	}
-	return eachFloat(gelu), nil
+	return eachMapped(kernel.Gelu, gelu), nil
 }
 
 func gelu(x float64) float64 { return 0.5 * x * math.Erfc(-x/math.Sqrt2) }
@@ -165,20 +191,6 @@ func geluTanh(x float64) float64 {
 	return x * sigmoid(geluTanhFactor*(x+float64(0.044715*x*x*x)))
 }
 
-func sigmoidSingle(x float32) float32 { return 1 / (1 + portmath.ExpSingle(-x)) }
-
-// eachSingle applies a function to each element, in float32 and in float64.
-func eachSingle(single func(float32) float32, f func(float64) float64) unary {
-	return unary{
-		ops.Float32: eachNative(func(out, x []float32) {
-			for i, v := range x {
-				out[i] = single(v)
-			}
-		}),
-		ops.Float64: eachWide(f),
-	}
-}
-
 // newSwish returns Swish (opset 24): x*sigmoid(alpha*x).
 //
 // Attributes: alpha (default 1).
@@ -187,11 +199,13 @@ func newSwish(n ops.Node) (operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	alpha := float32(p[0])
-	return eachSingle(
-		func(x float32) float32 { return x * sigmoidSingle(alpha*x) },
-		func(x float64) float64 { return x * sigmoid(p[0]*x) },
-	), nil
+	return eachMapped(kernel.Swish, func(x float64) float64 { return x * sigmoid(p[0]*x) }, float32(p[0])), nil
+}
+
+// newHardSwish returns HardSwish (opsets 14, 22): x*max(0, min(1, x/6 + 0.5)). There are no
+// attributes.
+func newHardSwish(n ops.Node) (operation, error) {
+	return eachMapped(kernel.HardSwish, hardSwish, 1./6, 0.5), n.Attributes.Only()
 }
 
 // mish is x*tanh(log(1 + exp(x))).
@@ -239,18 +253,38 @@ func (k *clip) infer(in []*ops.Input) (ops.Type, error) {
 }
 
 func (k *clip) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	var compute func(lo, hi int, out, x *ops.Tensor)
-	switch d := out.DType(); {
+	return unary{out.DType(): k.compute(out.DType(), in)}.run(ctx, in, out)
+}
+
+// compute returns the function that computes elements of a type.
+func (k *clip) compute(d ops.DType, in []*ops.Tensor) func(lo, hi int, out, x *ops.Tensor) {
+	switch {
+	case k.bounds != nil && d == ops.Float32:
+		return mapped(kernel.Clip, singles(k.bounds)...)
 	case k.bounds != nil:
-		compute = eachWide(func(x float64) float64 { return min(max(x, k.bounds[0]), k.bounds[1]) })
+		return eachWide(func(x float64) float64 { return min(max(x, k.bounds[0]), k.bounds[1]) })
+	case d == ops.Float32:
+		return clipSingle(in)
 	case isFloat(d):
-		compute = clipTo[float64](in)
+		return clipTo[float64](in)
 	case d == ops.Uint64:
-		compute = clipTo[uint64](in)
+		return clipTo[uint64](in)
 	default:
-		compute = clipTo[int64](in)
+		return clipTo[int64](in)
 	}
-	return unary{out.DType(): compute}.run(ctx, in, out)
+}
+
+// clipSingle is clipTo for float32.
+func clipSingle(in []*ops.Tensor) func(lo, hi int, out, x *ops.Tensor) {
+	p := []float32{float32(math.Inf(-1)), float32(math.Inf(1))}
+	for i := range p {
+		if bound := inputAt(in, i+1); bound != nil {
+			if p[i] = bound.Float32s()[0]; p[i] != p[i] {
+				return clipTo[float64](in)
+			}
+		}
+	}
+	return mapped(kernel.Clip, p...)
 }
 
 func clipTo[W wide](in []*ops.Tensor) func(lo, hi int, out, x *ops.Tensor) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -16,27 +17,33 @@ var errDivision = errors.New("integer division by zero")
 // size 1 or a missing dimension is repeated. Integers wrap around.
 func newAdd(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
-		ops.Float32: typedRows(add[float32]),
-		ops.Float64: typedRows(add[float64]),
-		ops.Int32:   typedRows(add[int32]),
+		ops.Float32:  pairRows(kernel.Add),
+		ops.Float16:  halfRows(kernel.Add),
+		ops.BFloat16: halfRows(kernel.Add),
+		ops.Float64:  typedRows(add[float64]),
+		ops.Int32:    typedRows(add[int32]),
 	}.integers(add[int64], nil))
 }
 
 // newSub returns Sub (opsets 1, 6, 7, 13, 14): C = A - B. See newAdd.
 func newSub(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
-		ops.Float32: typedRows(sub[float32]),
-		ops.Float64: typedRows(sub[float64]),
-		ops.Int32:   typedRows(sub[int32]),
+		ops.Float32:  pairRows(kernel.Sub),
+		ops.Float16:  halfRows(kernel.Sub),
+		ops.BFloat16: halfRows(kernel.Sub),
+		ops.Float64:  typedRows(sub[float64]),
+		ops.Int32:    typedRows(sub[int32]),
 	}.integers(sub[int64], nil))
 }
 
 // newMul returns Mul (opsets 1, 6, 7, 13, 14): C = A * B. See newAdd.
 func newMul(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
-		ops.Float32: typedRows(mul[float32]),
-		ops.Float64: typedRows(mul[float64]),
-		ops.Int32:   typedRows(mul[int32]),
+		ops.Float32:  pairRows(kernel.Mul),
+		ops.Float16:  halfRows(kernel.Mul),
+		ops.BFloat16: halfRows(kernel.Mul),
+		ops.Float64:  typedRows(mul[float64]),
+		ops.Int32:    typedRows(mul[int32]),
 	}.integers(mul[int64], nil))
 }
 
@@ -44,8 +51,10 @@ func newMul(n ops.Node) (operation, error) {
 // dividing them by zero is an error. See newAdd.
 func newDiv(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
-		ops.Float32: typedRows(div[float32]),
-		ops.Float64: typedRows(div[float64]),
+		ops.Float32:  pairRows(kernel.Div),
+		ops.Float16:  halfRows(kernel.Div),
+		ops.BFloat16: halfRows(kernel.Div),
+		ops.Float64:  typedRows(div[float64]),
 	}.integers(divInt[int64], divInt[uint64]))
 }
 
@@ -168,6 +177,14 @@ func typedRows[T, O ops.Element](f func(out []O, a, b []T, stepA, stepB int) err
 			return f(o[at[0]:at[0]+count], x[at[1]:], y[at[2]:], step[1], step[2])
 		})
 	}
+}
+
+// pairRows returns a rowFunc of float32 elements.
+func pairRows(op kernel.Pair) rowFunc {
+	return typedRows(func(out, a, b []float32, stepA, stepB int) error {
+		kernel.Combine(op, out, a, b, stepA, stepB)
+		return nil
+	})
 }
 
 // convertedRows is typedRows for elements that are converted to W and back.

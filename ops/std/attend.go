@@ -5,6 +5,7 @@ import (
 	"math"
 	"sync"
 
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -402,6 +403,9 @@ func (b *attentionBlock[T]) softmax(w []T, entry, query, position int) (factor f
 
 // largestOf returns the largest of top and the numbers of v, or NaN if one of them is NaN.
 func largestOf[T floating](top T, v []T) T {
+	if single, ok := any(v).([]float32); ok {
+		return T(kernel.Largest(single, float32(top)))
+	}
 	for _, s := range v {
 		if !(s <= top) {
 			if s != s {
@@ -416,11 +420,10 @@ func largestOf[T floating](top T, v []T) T {
 // toExponentials replaces the numbers of v by exp(number - top) and returns the sum of them.
 func toExponentials[T floating](v []T, top T) (sum float64) {
 	if single, ok := any(v).([]float32); ok {
-		for i, s := range single {
-			e := portmath.ExpSingle(s - float32(top))
-			single[i] = e
-			sum += float64(e)
+		for ; len(single) > kernel.ShortRow; single = single[kernel.ShortRow:] {
+			sum += float64(kernel.ExpSum(single[:kernel.ShortRow], single, float32(top)))
 		}
+		sum += float64(kernel.ExpSum(single, single, float32(top)))
 		return sum
 	}
 	for i, s := range v {

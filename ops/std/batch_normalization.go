@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -134,9 +135,32 @@ func (k *batchNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 			}
 		}
 	}
+	if x.DType() == ops.Float32 && x.Len() > 0 {
+		return normalizeBatch(ctx, x, y, scale, bias, mean, variance, k.epsilon)
+	}
 	return forEachPlane(ctx, x, y, func(c int, plane []float64) error {
 		factor := scale[c] / math.Sqrt(variance[c]+k.epsilon)
 		return shiftAndScale(ctx, plane, mean[c], factor, bias[c])
+	})
+}
+
+// normalizeBatch is runAll for float32, in one pass.
+func normalizeBatch(ctx *ops.Context, x, out *ops.Tensor, scale, bias, mean, variance []float64, epsilon float64) error {
+	shape := x.Shape()
+	size, channels := numElements(shape[2:]), shape[1]
+	from, to := x.Float32s(), out.Float32s()
+	const piece = 1 << 11
+	pieces := (size + piece - 1) / piece
+	return ctx.For(shape[0]*channels*pieces, max(1, grain/min(size, piece)), func(lo, hi int) error {
+		for ; lo < hi; lo++ {
+			plane, first := lo/pieces, lo%pieces*piece
+			last := min(first+piece, size)
+			c := plane % channels
+			part := to[plane*size:][first:last]
+			copy(part, from[plane*size:][first:last])
+			kernel.Standardize(part, mean[c], scale[c]/math.Sqrt(variance[c]+epsilon), bias[c])
+		}
+		return nil
 	})
 }
 

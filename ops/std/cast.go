@@ -117,7 +117,10 @@ func (k casting) cast(ctx *ops.Context, x, out *ops.Tensor) error {
 	}
 	l := ops.Scratch[unaryLoop](ctx)
 	*l = unaryLoop{out: out, x: x, compute: castElements[int64]}
+	direct := conversions[conversion{from, to}]
 	switch {
+	case direct != nil:
+		l.compute = direct
 	case isFloat(from) && isNarrow(to):
 		l.compute = castLowBits
 	case isFloat8(to) && isFloat(from):

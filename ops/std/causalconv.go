@@ -3,6 +3,7 @@ package std
 import (
 	"fmt"
 
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -104,12 +105,13 @@ func (k causalConv) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 					}
 				}
 				if k.swish {
-					for i, e := range part {
-						part[i] = e * sigmoidSingle(e)
-					}
+					kernel.Map(kernel.Swish, part, part, unitScale)
 				}
 			}
 		}
 		return nil
 	})
 }
+
+// unitScale is the parameter of kernel.Swish for x*sigmoid(x).
+var unitScale = []float32{1}

@@ -11,7 +11,7 @@ func newRNN(n ops.Node) (multiOperation, error) {
 		for i, v := range s.gates {
 			s.h[i] = f(k.bound(s.x[i] + v))
 		}
-	})
+	}, singleCell{addStates, rnnSingle})
 }
 
 // newGRU returns GRU (opsets 7, 14) with the gates z, r and h. See recurrent. The
@@ -22,8 +22,11 @@ func newRNN(n ops.Node) (multiOperation, error) {
 //	n = g(x*Wh' + (r.h)*Rh' + b), or with linear_before_reset g(x*Wh' + r.(h*Rh' + Rbh) + Wbh)
 //	h = (1-z).n + z.h
 func newGRU(n ops.Node) (multiOperation, error) {
-	return newRecurrent(n, "GRU", 3, gru, "linear_before_reset")
+	return newRecurrent(n, "GRU", gruGates, gru, singleCell{gruProducts, gruSingle}, "linear_before_reset")
 }
+
+// gruGates is the number of gates of GRU.
+const gruGates = 3
 
 func gru(k *recurrent, s *sequence) {
 	n, f, g := len(s.h), s.activations[0], s.activations[1]
@@ -57,7 +60,7 @@ func gru(k *recurrent, s *sequence) {
 //	o = f(x*Wo' + h*Ro' + Po.c + b)
 //	h = o.h(c)
 func newLSTM(n ops.Node) (multiOperation, error) {
-	return newRecurrent(n, "LSTM", 4, lstm, "input_forget")
+	return newRecurrent(n, "LSTM", 4, lstm, singleCell{addStates, lstmSingle}, "input_forget")
 }
 
 func lstm(k *recurrent, s *sequence) {

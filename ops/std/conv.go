@@ -21,12 +21,13 @@ func newConv(n ops.Node) (operation, error) {
 		return nil, err
 	}
 	group, err := groupAttr(n.Attributes)
-	return &conv{w, group}, err
+	return &conv{window: w, group: group}, err
 }
 
 type conv struct {
-	window window
-	group  int
+	window  window
+	group   int
+	weights keptWeights
 }
 
 func (c *conv) infer(in []*ops.Input) (ops.Type, error) {
@@ -87,34 +88,39 @@ func (c *conv) axes(x, w []ops.Dim) ([]spatialAxis, error) {
 }
 
 func (c *conv) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	x, w, shape := in[0], in[1], out.Shape()
 	if out.Len() == 0 {
 		return nil
 	}
-	if len(shape) > 4 || x.DType() != ops.Float32 {
+	if len(out.Shape()) > 4 || in[0].DType() != ops.Float32 {
 		return c.runGeneral(ctx, in, out)
 	}
-	j := ops.Scratch[convolution](ctx)
-	if j.of != c || !slices.Equal(j.image, x.Shape()) || !slices.Equal(j.window, w.Shape()) {
-		axes, err := c.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))
-		if err != nil {
-			return err
-		}
-		*j = convolution{
-			of: c, image: slices.Clone(x.Shape()), window: slices.Clone(w.Shape()),
-			images: shape[0], channels: w.Shape()[1], filters: shape[1] / c.group, group: c.group,
-		}
-		j.rows, j.cols = rowsAndColumns(axes)
-		if err := j.prepare(ctx); err != nil {
-			j.of = nil // incomplete
-			return err
-		}
-	} else if err := ctx.Reserve(j.memory); err != nil {
+	j, err := c.convolution(ctx, in)
+	if err != nil {
 		return err
 	}
-	j.x, j.w, j.bias, j.out = x.Float32s(), w.Float32s(), nil, out.Float32s()
-	if len(in) == 3 && in[2] != nil {
-		j.bias = in[2].Float32s()
+	return j.compute(ctx, in, out)
+}
+
+// convolution returns the convolution of inputs, with everything that is the same for all inputs of
+// their shapes.
+func (c *conv) convolution(ctx *ops.Context, in []*ops.Tensor) (*convolution, error) {
+	x, w := in[0], in[1]
+	j := ops.Scratch[convolution](ctx)
+	if j.of == c && slices.Equal(j.image, x.Shape()) && slices.Equal(j.window, w.Shape()) {
+		return j, ctx.Reserve(j.memory)
 	}
-	return j.run(ctx)
+	axes, err := c.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))
+	if err != nil {
+		return nil, err
+	}
+	*j = convolution{
+		of: c, image: slices.Clone(x.Shape()), window: slices.Clone(w.Shape()),
+		images: x.Shape()[0], channels: w.Shape()[1], filters: w.Shape()[0] / c.group, group: c.group,
+	}
+	j.rows, j.cols = rowsAndColumns(axes)
+	if err := j.prepare(ctx); err != nil {
+		j.of = nil // incomplete
+		return nil, err
+	}
+	return j, nil
 }

@@ -154,6 +154,11 @@ func (c *conv) runGeneral(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) e
 	if err != nil {
 		return err
 	}
+	if x.DType() == ops.Float32 && x.Len() > 0 {
+		if done, err := c.runVolumes(ctx, axes, in, out); done || err != nil {
+			return err
+		}
+	}
 	t := temporary{ctx: ctx}
 	f := filtering[float64]{
 		x: elementsOf[float64](&t, x), w: elementsOf[float64](&t, w),

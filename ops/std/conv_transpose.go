@@ -8,7 +8,7 @@ import (
 
 // newConvTranspose returns ConvTranspose (opsets 1, 11): the transpose of a convolution of
 // X (N, C, ...) with W (C, M/group, ...) and an optional bias B (M), with any number of
-// spatial axes. All inputs are float32, or all are float64; float32 is summed in float64.
+// spatial axes. All inputs are float32, or all are float64.
 //
 // Attributes: as for newConv, where pads are removed from the output; output_padding
 // (default 0), the number of entries added at the end of each axis; output_shape, the
@@ -158,6 +158,9 @@ func (k *convTranspose) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor)
 	axes, err := k.axes(ops.Dims(x.Shape()[2:]...), ops.Dims(w.Shape()[2:]...))
 	if err != nil || out.Len() == 0 {
 		return err
+	}
+	if x.DType() == ops.Float32 {
+		return k.runSingle(ctx, axes, in, out)
 	}
 	t := temporary{ctx: ctx}
 	f := filtering[float64]{

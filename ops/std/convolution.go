@@ -29,6 +29,14 @@ type convolution struct {
 	memory  int64             // of the columns
 	ordinal []int             // 0, 1, 2 and so on: the offsets of gathered taps
 	product *kernel.Filters
+	kept    bool        // product serves later runs, too
+	loose   keptWeights // of the current run, unless they are kept
+
+	stages []stage // are applied to each part of the output
+	pools  bool    // the output is made of the maxima of 2 x 2 positions, without negative numbers
+
+	planes  *planeWindows // nil unless each channel has filters of its own
+	windows *windowBlocks // nil if the pixels are copied to columns instead
 }
 
 // pixelSource says where a convolution reads its pixels from.
@@ -72,6 +80,11 @@ func (c *convolution) divide() blocks {
 
 // prepare computes everything that is the same for every run.
 func (c *convolution) prepare(ctx *ops.Context) error {
+	if c.channels == 1 && c.group > 1 && c.filters < minWindowFilters {
+		if c.planes = newPlaneWindows(c.rows, c.cols); c.planes != nil {
+			return nil
+		}
+	}
 	c.inner = [2]spatialAxis{c.rows, c.cols}
 	if c.rows.before+c.rows.after+c.cols.before+c.cols.after > 0 {
 		if !c.padsLittle() {
@@ -86,6 +99,10 @@ func (c *convolution) prepare(ctx *ops.Context) error {
 		for i, a := range c.inner {
 			c.inner[i] = spatialAxis{in: a.before + a.in + a.after, out: a.out, kernel: a.kernel, stride: a.stride, dilation: a.dilation}
 		}
+	}
+	if suitsTiles(c.filters, c.taps()) && !c.suitsColumns() {
+		c.windows = c.divideWindows()
+		return nil
 	}
 	b := c.divide()
 	c.blocks = b
@@ -122,18 +139,28 @@ func (c *convolution) prepare(ctx *ops.Context) error {
 // maxColumnBytes is about the largest memory of a column.
 const maxColumnBytes = 400
 
-// run computes the output. Each element is the bias plus one tap after the other, so that
-// it depends neither on the blocks nor on the number of workers.
-func (c *convolution) run(ctx *ops.Context) error {
-	var err error
-	if err = ctx.Reserve(kernel.FiltersBytes(c.group, c.filters, c.taps())); err != nil {
-		return err
-	}
-	if c.product, err = kernel.NewFilters(ctx, c.group, c.filters, c.taps(), c.w); err != nil {
-		return err
+// compute computes the output, with the stages and the pool that are set. They apply to one run
+// only.
+func (c *convolution) compute(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	c.x, c.w, c.bias, c.out = in[0].Float32s(), in[1].Float32s(), nil, out.Float32s()
+	if len(in) == 3 && in[2] != nil {
+		c.bias = in[2].Float32s()
 	}
 	c.ctx = ctx
 	defer c.forget()
+	return c.run(ctx)
+}
+
+// run computes the output. Each element is the bias plus one tap after the other, so that
+// it depends neither on the blocks nor on the number of workers.
+func (c *convolution) run(ctx *ops.Context) error {
+	if p := c.planes; p != nil {
+		work := p.band * p.width * len(p.taps) / 8
+		return ctx.Do(c.images*c.group*p.bands, max(1, grain/max(1, work)), (*depthwiseLoop)(c))
+	}
+	if err := c.layOut(ctx); err != nil {
+		return err
+	}
 	n := c.blocks.count * c.group
 	switch c.source {
 	case fromGathered:
@@ -154,6 +181,9 @@ func (c *convolution) run(ctx *ops.Context) error {
 		}
 		c.x = c.padded
 	}
+	if c.windows != nil {
+		return ctx.Do(c.windows.count(), 1, (*windowLoop)(c))
+	}
 	return ctx.Do(n, 1, c)
 }
 
@@ -163,8 +193,15 @@ var paddedImages = sync.Pool{New: func() any { return new([]float32) }}
 
 // forget releases everything that belongs to one run only.
 func (c *convolution) forget() {
-	c.product.Release()
+	if c.product != nil && !c.kept {
+		c.product.Release()
+		c.loose.columns = nil
+	}
 	c.ctx, c.x, c.w, c.bias, c.out, c.padded, c.product = nil, nil, nil, nil, nil, nil, nil
+	c.stages, c.pools = nil, false
+	if c.windows != nil {
+		c.windows.filters, c.loose.windows = nil, nil
+	}
 }
 
 // Part implements parallel.Loop over the blocks of all groups.
@@ -180,6 +217,26 @@ func (c *convolution) Part(lo, hi int) error {
 		pixels := c.x[(image*c.group+group)*c.channels*c.inner[0].in*c.inner[1].in:]
 		if err := c.multiply(columns, pixels, image, group); err != nil {
 			return err
+		}
+		first := block % b.parts * b.positions
+		if err := c.finish(image, min(image+b.images, c.images), group, first, min(first+b.positions, c.rows.out*c.cols.out)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish applies the stages to the positions first to last-1 of some images.
+func (c *convolution) finish(image, end, group, first, last int) error {
+	if c.stages == nil {
+		return nil
+	}
+	for ; image < end; image++ {
+		for f := range c.filters {
+			at := ((image*c.group+group)*c.filters + f) * c.rows.out * c.cols.out
+			if err := apply(c.stages, at+first, at+last); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -289,7 +346,9 @@ func (g *gatheredLoop) Part(lo, hi int) error {
 			}
 		}
 		columns := kernel.NewColumns(c.ordinal, windows, places)
-		err = c.multiply(columns, pixels, image, group)
+		if err = c.multiply(columns, pixels, image, group); err == nil {
+			err = c.finish(image, image+1, group, part*b.positions, min((part+1)*b.positions, positions))
+		}
 		columns.Release()
 		ops.Free(c.ctx, pixels)
 		if err != nil {

@@ -83,7 +83,7 @@ func (k *gridSample) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) er
 		return nil
 	}
 	shape := in[0].Shape()
-	s := &sampling{gridSample: k, grid: in[1], sizes: shape[2:], channels: shape[1], positions: numElements(out.Shape()[2:])}
+	s := &sampling{gridSample: k, grid: in[1], single: in[1].Float32s(), sizes: shape[2:], channels: shape[1], positions: numElements(out.Shape()[2:])}
 	x, y := in[0], out
 	switch {
 	case k.nearest:
@@ -110,8 +110,9 @@ func (k *gridSample) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) er
 type sampling struct {
 	*gridSample
 	grid                *ops.Tensor
-	sizes               []int // of the spatial axes of X
-	channels, positions int   // of an image
+	single              []float32 // the elements of a grid of float32
+	sizes               []int     // of the spatial axes of X
+	channels, positions int       // of an image
 }
 
 // copyNearest copies a pixel to each element of the output.
@@ -141,8 +142,8 @@ func (s *sampling) copyNearest(ctx *ops.Context, x, out *ops.Tensor) error {
 // in the type of the grid, as a place halfway between two pixels must stay there.
 func (s *sampling) place(position, axis int) float64 {
 	at := (position+1)*len(s.sizes) - 1 - axis
-	if g, ok := ops.Data[float32](s.grid); ok {
-		return float64(pixelOf(g[at], float32(s.sizes[axis]), s.align))
+	if s.single != nil {
+		return float64(pixelOf(s.single[at], float32(s.sizes[axis]), s.align))
 	}
 	g, _ := ops.Data[float64](s.grid)
 	return pixelOf(g[at], float64(s.sizes[axis]), s.align)
@@ -240,6 +241,14 @@ func sampleImages[T float32 | float64](ctx *ops.Context, s *sampling, x, out []T
 				plane := x[(image*s.channels+c)*pixels:][:pixels]
 				row := out[(image*s.channels+c)*s.positions+first:][:n]
 				for i := range row {
+					if taps == 4 {
+						at, w := index[4*i:4*i+4:4*i+4], weight[4*i:4*i+4:4*i+4]
+						if at[0]|at[1]|at[2]|at[3] >= 0 { // all are in the image
+							sum := float64(w[0]*float64(plane[at[0]])) + float64(w[1]*float64(plane[at[1]]))
+							row[i] = T(sum + float64(w[2]*float64(plane[at[2]])) + float64(w[3]*float64(plane[at[3]])))
+							continue
+						}
+					}
 					sum := 0.0
 					for j, at := range index[i*taps:][:taps] {
 						if at != nowhere {
@@ -259,6 +268,9 @@ func sampleImages[T float32 | float64](ctx *ops.Context, s *sampling, x, out []T
 
 // expand sets the pixels of a place, by their index in a plane, and their weights.
 func (s *sampling) expand(position, perAxis int, index []int, weight []float64) {
+	if len(index) == 4 && perAxis == 2 && s.expandInside(position, index, weight) {
+		return
+	}
 	var axisIndex [4]int
 	var axisWeight [4]float64
 	index[0], weight[0] = 0, 1
@@ -277,4 +289,20 @@ func (s *sampling) expand(position, perAxis int, index []int, weight []float64) 
 		}
 		count *= perAxis
 	}
+}
+
+// expandInside is expand for the linear mode and two axes, if all four pixels are in the image. It
+// returns false otherwise.
+func (s *sampling) expandInside(position int, index []int, weight []float64) bool {
+	height, width := s.sizes[0], s.sizes[1]
+	y, x := s.place(position, 0), s.place(position, 1)
+	if !(y >= 0 && x >= 0 && y < float64(height-1) && x < float64(width-1)) {
+		return false
+	}
+	row, column := int(y), int(x)
+	v, u := y-float64(row), x-float64(column)
+	at := row*width + column
+	index[0], index[1], index[2], index[3] = at, at+1, at+width, at+width+1
+	weight[0], weight[1], weight[2], weight[3] = (1-v)*(1-u), (1-v)*u, v*(1-u), v*u
+	return true
 }

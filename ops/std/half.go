@@ -2,6 +2,7 @@ package std
 
 import (
 	"errors"
+	"sync"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -67,10 +68,17 @@ func (o *op) runHalf(ctx *ops.Context, in, out []*ops.Tensor, half ops.DType) er
 	if err != nil {
 		return err
 	}
+	singles := singleTensors{ctx: ctx}
+	defer singles.release()
 	wideIn := make([]*ops.Tensor, len(in))
 	for i, x := range in {
 		if wideIn[i] = x; x != nil && isHalf(x.DType()) {
-			if wideIn[i], err = converting(ctx, x, ops.Float32); err != nil {
+			if ctx.Constant(i) {
+				wideIn[i], err = o.wide.get(ctx, i, x)
+			} else if wideIn[i], err = singles.take(x.Shape()); err == nil {
+				err = convertElements(ctx, wideIn[i], x)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -78,7 +86,7 @@ func (o *op) runHalf(ctx *ops.Context, in, out []*ops.Tensor, half ops.DType) er
 	wideOut := make([]*ops.Tensor, len(out))
 	for i, x := range out {
 		if wideOut[i] = x; x != nil && converted[i] {
-			if wideOut[i], err = temporaryTensor(ctx, ops.Float32, x.Shape()); err != nil {
+			if wideOut[i], err = singles.take(x.Shape()); err != nil {
 				return err
 			}
 		}
@@ -102,6 +110,60 @@ func (o *op) runHalf(ctx *ops.Context, in, out []*ops.Tensor, half ops.DType) er
 	return nil
 }
 
+// singleTensors are float32 tensors in the buffers of the context.
+type singleTensors struct {
+	ctx   *ops.Context
+	taken [][]float32
+}
+
+// take returns a tensor whose elements have no defined value.
+func (s *singleTensors) take(shape []int) (*ops.Tensor, error) {
+	n, err := ops.Len(shape)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.ctx.Reserve(4 * int64(n)); err != nil {
+		return nil, err
+	}
+	v := s.ctx.Buffers.Take(n)
+	s.taken = append(s.taken, v)
+	return ops.NewTensor(shape, v)
+}
+
+// release makes the memory available to other nodes.
+func (s *singleTensors) release() {
+	for _, v := range s.taken {
+		s.ctx.Buffers.Give(v)
+	}
+}
+
+// keptConstants holds constants of a node in float32, for all later runs. It is safe for concurrent
+// use.
+type keptConstants struct {
+	mu     sync.Mutex
+	inputs map[int]keptConstant
+}
+
+type keptConstant struct{ of, wide *ops.Tensor }
+
+// get returns a constant, an input of the node, in float32.
+func (k *keptConstants) get(ctx *ops.Context, input int, x *ops.Tensor) (*ops.Tensor, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if c := k.inputs[input]; c.of == x {
+		return c.wide, ctx.Reserve(int64(x.Len()) * int64(ops.Float32.Size()))
+	}
+	w, err := converting(ctx, x, ops.Float32)
+	if err != nil {
+		return nil, err
+	}
+	if k.inputs == nil {
+		k.inputs = map[int]keptConstant{}
+	}
+	k.inputs[input] = keptConstant{x, w}
+	return w, nil
+}
+
 // converting returns a tensor with the same elements in another type.
 func converting(ctx *ops.Context, x *ops.Tensor, to ops.DType) (*ops.Tensor, error) {
 	out, err := temporaryTensor(ctx, to, x.Shape())
@@ -112,8 +174,12 @@ func converting(ctx *ops.Context, x *ops.Tensor, to ops.DType) (*ops.Tensor, err
 }
 
 func convertElements(ctx *ops.Context, out, x *ops.Tensor) error {
+	compute := conversions[conversion{x.DType(), out.DType()}]
+	if compute == nil {
+		compute = castElements[float64]
+	}
 	return ctx.For(out.Len(), grain, func(lo, hi int) error {
-		castElements[float64](lo, hi, out, x)
+		compute(lo, hi, out, x)
 		return nil
 	})
 }

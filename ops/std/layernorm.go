@@ -160,7 +160,18 @@ func (k rowNormalization) normalize(ctx *ops.Context, in []*ops.Tensor, out *ops
 	for _, other := range in[1:] {
 		same = same && (other == nil || slices.Equal(withoutOnes(other.Shape()), withoutOnes(shape[axis:])))
 	}
-	if same {
+	x, y := in[0].Float32s(), out.Float32s()
+	lists := x != nil && y != nil
+	switch {
+	case same && lists:
+		r.scales = in[1].Float32s()
+		if bias := inputAt(in, 2); bias != nil {
+			r.biases = bias.Float32s()
+		} else {
+			r.biases = bufferOf[float32](&t, min(r.size, stepsPerCheck))
+			repeat(r.biases, float32(noBias))
+		}
+	case same:
 		r.scale = elementsOf[float64](&t, in[1])
 		if bias := inputAt(in, 2); bias != nil {
 			r.bias = elementsOf[float64](&t, bias)
@@ -169,15 +180,8 @@ func (k rowNormalization) normalize(ctx *ops.Context, in []*ops.Tensor, out *ops
 	if t.err != nil {
 		return t.err
 	}
-	if x, y := in[0].Float32s(), out.Float32s(); x != nil && y != nil {
-		err = ctx.For(r.rows, max(1, grain/max(1, r.size)), func(lo, hi int) error {
-			for row := lo; row < hi; row++ {
-				if err := normalizeRow(&r, row, y[row*r.size:][:r.size], x[row*r.size:][:r.size]); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+	if lists {
+		err = ctx.For(r.rows, max(1, grain/max(1, r.size)), func(lo, hi int) error { return r.rowsOf(y, x, lo, hi) })
 	} else {
 		err = r.converted(out, in[0])
 	}
@@ -195,6 +199,8 @@ type rowNormalizing struct {
 	done        func(row int, mean, factor float64)
 	rows, size  int
 	scale, bias []float64 // of every row, nil for none
+
+	scales, biases []float32 // the same for float32 numbers; both or none; stepsPerCheck biases if they are all the same
 }
 
 // converted computes all rows for tensors of any type.
@@ -204,18 +210,18 @@ func (r *rowNormalizing) converted(out, x *ops.Tensor) error {
 		return err
 	}
 	return forEachLine(r.ctx, rows, 1, func(l *line[float64]) error {
-		if err := normalizeRow(r, l.number, l.elements, l.elements); err != nil {
+		if err := r.normalizeRow(l.number, l.elements); err != nil {
 			return err
 		}
 		return storeAll(r.ctx, out, l.first, l.step, l.elements)
 	})
 }
 
-// normalizeRow computes one row y; x may be the same memory.
-func normalizeRow[T floating](r *rowNormalizing, row int, y, x []T) error {
-	measure := meanSquare[T]
+// normalizeRow replaces one row.
+func (r *rowNormalizing) normalizeRow(row int, x []float64) error {
+	measure := meanSquare
 	if r.centered {
-		measure = meanVariance[T]
+		measure = meanVariance
 	}
 	mean, variance, err := measure(r.ctx, x)
 	if err != nil {
@@ -224,20 +230,20 @@ func normalizeRow[T floating](r *rowNormalizing, row int, y, x []T) error {
 	factor := 1 / math.Sqrt(variance+r.epsilon)
 	r.done(row, mean, factor)
 	return inPieces(r.ctx, r.size, func(lo, hi int) {
-		y, x := y[lo:hi], x[lo:hi]
+		x := x[lo:hi]
 		switch {
 		case r.scale == nil:
 			for i, v := range x {
-				y[i] = T((float64(v) - mean) * factor)
+				x[i] = (v - mean) * factor
 			}
 		case r.bias == nil:
 			for i, s := range r.scale[lo:hi] {
-				y[i] = T((float64(x[i]) - mean) * factor * s)
+				x[i] = (x[i] - mean) * factor * s
 			}
 		default:
 			scale := r.scale[lo:hi]
 			for i, b := range r.bias[lo:hi] {
-				y[i] = T(float64((float64(x[i])-mean)*factor*scale[i]) + b)
+				x[i] = float64((x[i]-mean)*factor*scale[i]) + b
 			}
 		}
 	})
@@ -340,6 +346,18 @@ func (k *groupNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Te
 		return t.err
 	}
 	channels, size := shape[1]/k.groups, numElements(shape[2:])
+	place := func(group, channel int) int {
+		if k.perGroup {
+			return group % k.groups
+		}
+		return group%k.groups*channels + channel
+	}
+	if x, y := in[0].Float32s(), out.Float32s(); x != nil && y != nil {
+		return normalizePlanes(ctx, y, x, size, channels, k.epsilon, func(group, channel int) (float64, float64) {
+			at := place(group, channel)
+			return scale[at], bias[at]
+		})
+	}
 	rows, err := in[0].Reshaped([]int{shape[0] * k.groups, channels * size})
 	if err != nil {
 		return err
@@ -350,12 +368,8 @@ func (k *groupNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Te
 			return err
 		}
 		factor := 1 / math.Sqrt(variance+k.epsilon)
-		group := l.number % k.groups
 		for c := range channels {
-			at := group
-			if !k.perGroup {
-				at = group*channels + c
-			}
+			at := place(l.number, c)
 			if err := shiftAndScale(ctx, l.elements[c*size:][:size], mean, factor*scale[at], bias[at]); err != nil {
 				return err
 			}

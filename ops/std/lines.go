@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -46,20 +47,20 @@ func forEachLine[W wide](ctx *ops.Context, x *ops.Tensor, axis int, f func(l *li
 // Attributes: axis (default 0), keepdims (default 1), select_last_index (default 0; since
 // opset 12; 1 selects the last of the largest elements).
 func newArgMax(n ops.Node) (operation, error) {
-	return newArg(n, argMax[float64], argMax[int64], argMax[uint64])
+	return newArg(n, true, argMax[float64], argMax[int64], argMax[uint64])
 }
 
 // newArgMin returns ArgMin (opsets 1, 11, 12, 13): the index of the smallest element. NaN
 // counts as smaller than all numbers. See newArgMax.
 func newArgMin(n ops.Node) (operation, error) {
-	return newArg(n, argMin[float64], argMin[int64], argMin[uint64])
+	return newArg(n, false, argMin[float64], argMin[int64], argMin[uint64])
 }
 
 // argMax and argMin report whether v replaces the best element so far.
 func argMax[W wide](v, best W) bool { return v > best || v != v && best == best }
 func argMin[W wide](v, best W) bool { return v < best || v != v && best == best }
 
-func newArg(n ops.Node, f func(v, best float64) bool, i func(v, best int64) bool, u func(v, best uint64) bool) (operation, error) {
+func newArg(n ops.Node, largest bool, f func(v, best float64) bool, i func(v, best int64) bool, u func(v, best uint64) bool) (operation, error) {
 	more := []string{"keepdims"}
 	if n.Opset >= 12 {
 		more = append(more, "select_last_index")
@@ -73,12 +74,13 @@ func newArg(n ops.Node, f func(v, best float64) bool, i func(v, best int64) bool
 		return nil, err
 	}
 	last, err := ops.Attr(n.Attributes, "select_last_index", int64(0))
-	return &arg{axis: axis, keep: keep != 0, last: last != 0, floating: f, signed: i, unsigned: u}, err
+	return &arg{axis: axis, keep: keep != 0, last: last != 0, largest: largest, floating: f, signed: i, unsigned: u}, err
 }
 
 type arg struct {
 	axis       int64
 	keep, last bool
+	largest    bool
 	floating   func(v, best float64) bool
 	signed     func(v, best int64) bool
 	unsigned   func(v, best uint64) bool
@@ -109,6 +111,8 @@ func (k *arg) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 		return err
 	}
 	switch d := in[0].DType(); {
+	case d == ops.Float32:
+		return k.lists(ctx, in[0], out, axis)
 	case isFloat(d):
 		return argOf(ctx, in[0], out, axis, k.last, k.floating)
 	case d == ops.Uint64:
@@ -256,6 +260,17 @@ func (k lpNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor
 	axis, err := axisOf(k.axis, len(out.Shape()))
 	if err != nil {
 		return err
+	}
+	if x, y := in[0].Float32s(), out.Float32s(); x != nil {
+		of := kernel.Squares
+		if k.p == 1 {
+			of = kernel.Magnitudes
+		}
+		size, step := out.Shape()[axis], numElements(out.Shape()[axis+1:])
+		if step == 1 {
+			return normSingles(ctx, y, x, size, of)
+		}
+		return normColumns(ctx, y, x, size, step, of)
 	}
 	return forEachLine(ctx, in[0], axis, func(l *line[float64]) error {
 		norm := 0.0

@@ -34,24 +34,8 @@ const maxDepth = 1 << 16
 // only these rows. The terms of each element are always added in the order of k.
 func multiply[T summand](ctx context.Context, c []T, a, b matrix[T], lo, hi, n, k int) error {
 	if single, ok := any(c).([]float32); ok {
-		x, y := any(a.elements).([]float32), any(b.elements).([]float32)
-		if n == 0 || lo == hi {
-			return nil
-		}
-		// In parts, which change no bit of the result: Gemm takes memory for k.
-		for first := 0; first == 0 || first < k; first += maxDepth {
-			depth := min(maxDepth, k-first)
-			var part [2][]float32
-			if depth > 0 {
-				part[0] = x[a.place(lo, first):]
-				part[1] = y[b.place(first, 0):]
-			}
-			err := kernel.Gemm(ctx, a.transposed, b.transposed, hi-lo, n, depth, part[0], a.stride, part[1], b.stride, single, n, first > 0)
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+		x, y := any(a).(matrix[float32]), any(b).(matrix[float32])
+		return multiplySingle(ctx, single, n, x, y, lo, hi, 0, n, k, false)
 	}
 	watching := cancelCheck{ctx: ctx}
 	for i := lo; i < hi; i++ {
@@ -79,6 +63,28 @@ func multiply[T summand](ctx context.Context, c []T, a, b matrix[T], lo, hi, n, 
 					return err
 				}
 			}
+		}
+	}
+	return nil
+}
+
+// multiplySingle computes rows lo to hi-1 and columns first to last-1 of C = A*B, or C += A*B if
+// accumulate is set, where A has k columns. c begins at the first of these entries, and ldc is the
+// distance of its rows.
+func multiplySingle(ctx context.Context, c []float32, ldc int, a, b matrix[float32], lo, hi, first, last, k int, accumulate bool) error {
+	if lo == hi || first == last {
+		return nil
+	}
+	// In parts, which change no bit of the result: Gemm takes memory for k.
+	for from := 0; from == 0 || from < k; from += maxDepth {
+		depth := min(maxDepth, k-from)
+		var x, y []float32
+		if depth > 0 {
+			x, y = a.elements[a.place(lo, from):], b.elements[b.place(from, first):]
+		}
+		err := kernel.Gemm(ctx, a.transposed, b.transposed, hi-lo, last-first, depth, x, a.stride, y, b.stride, c, ldc, accumulate || from > 0)
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -147,7 +153,11 @@ func (matMul) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	a, b := in[0], in[1]
 	switch out.DType() {
 	case ops.Float32:
-		return matrixProducts(ctx, a.Shape(), b.Shape(), a.Float32s(), b.Float32s(), func(at int, c []float32) { copy(out.Float32s()[at:], c) })
+		p := ops.Scratch[matrixProduct](ctx)
+		if !p.isFor(a, b) {
+			p.prepare(a.Shape(), b.Shape(), false, false)
+		}
+		return p.run(ctx, a.Float32s(), b.Float32s(), out.Float32s(), nil)
 	case ops.Float64:
 		return wideProducts[float64](ctx, a, b, out)
 	}
@@ -299,7 +309,7 @@ func (k *gemm) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	t := temporary{ctx: ctx}
 	switch out.DType() {
 	case ops.Float32:
-		err = gemmRows(ctx, k, in, out, in[0].Float32s(), in[1].Float32s(), out.Float32s())
+		return k.runSingle(ctx, in, out)
 	case ops.Float64:
 		o, _ := ops.Data[float64](out)
 		a, b := elementsOf[float64](&t, in[0]), elementsOf[float64](&t, in[1])
@@ -319,6 +329,27 @@ func (k *gemm) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 		return err
 	}
 	return k.finish(ctx, in, out)
+}
+
+// runSingle computes Gemm in float32.
+func (k *gemm) runSingle(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	p := ops.Scratch[matrixProduct](ctx)
+	if !p.isFor(in[0], in[1]) {
+		p.prepare(in[0].Shape(), in[1].Shape(), k.transA, k.transB)
+	}
+	bias := optionalInput(in, 2)
+	if k.alpha != 1 || bias != nil && k.beta != 1 {
+		if err := p.run(ctx, in[0].Float32s(), in[1].Float32s(), out.Float32s(), nil); err != nil {
+			return err
+		}
+		return k.finish(ctx, in, out)
+	}
+	var start []float32
+	if bias != nil {
+		start = bias.Float32s()
+		p.bias = [2]int(broadcastStrides(bias.Shape(), 2))
+	}
+	return p.run(ctx, in[0].Float32s(), in[1].Float32s(), out.Float32s(), start)
 }
 
 func gemmRows[T summand](ctx *ops.Context, k *gemm, in []*ops.Tensor, out *ops.Tensor, a, b, c []T) error {

@@ -7,6 +7,7 @@ type mover interface {
 	copyRows(c *copying, lo, hi int) error
 	copyBlocks(dst, src, fill *ops.Tensor, to, size int, from []int)
 	choose(l *whereLoop, lo, hi int) error
+	pad(l *padRows, lo, hi int)
 }
 
 type moverOf[T ops.Element] struct{}

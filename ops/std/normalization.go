@@ -11,7 +11,7 @@ import (
 
 // meanVariance returns the mean and the variance (the mean squared distance from the mean)
 // of numbers.
-func meanVariance[T floating](ctx context.Context, v []T) (mean, variance float64, err error) {
+func meanVariance(ctx context.Context, v []float64) (mean, variance float64, err error) {
 	if err = inPieces(ctx, len(v), func(lo, hi int) { mean += sumOfNumbers(v[lo:hi]) }); err != nil {
 		return 0, 0, err
 	}
@@ -21,39 +21,39 @@ func meanVariance[T floating](ctx context.Context, v []T) (mean, variance float6
 }
 
 // meanSquare returns 0 and the mean of the squares of numbers.
-func meanSquare[T floating](ctx context.Context, v []T) (zero, mean float64, err error) {
+func meanSquare(ctx context.Context, v []float64) (zero, mean float64, err error) {
 	err = inPieces(ctx, len(v), func(lo, hi int) { mean += sumOfSquares(v[lo:hi], 0) })
 	return 0, mean / float64(len(v)), err
 }
 
 // sumOfNumbers returns the sum of numbers, in four parts: an addition need not wait for the
 // previous one.
-func sumOfNumbers[T floating](v []T) float64 {
+func sumOfNumbers(v []float64) float64 {
 	var a, b, c, d float64
 	for ; len(v) >= 4; v = v[4:] {
-		a += float64(v[0])
-		b += float64(v[1])
-		c += float64(v[2])
-		d += float64(v[3])
+		a += v[0]
+		b += v[1]
+		c += v[2]
+		d += v[3]
 	}
 	for _, x := range v {
-		a += float64(x)
+		a += x
 	}
 	return (a + b) + (c + d)
 }
 
 // sumOfSquares returns the sum of the squared distances of numbers from a center.
-func sumOfSquares[T floating](v []T, center float64) float64 {
+func sumOfSquares(v []float64, center float64) float64 {
 	var a, b, c, d float64
 	for ; len(v) >= 4; v = v[4:] {
-		x, y, z, w := float64(v[0])-center, float64(v[1])-center, float64(v[2])-center, float64(v[3])-center
+		x, y, z, w := v[0]-center, v[1]-center, v[2]-center, v[3]-center
 		a += float64(x * x)
 		b += float64(y * y)
 		c += float64(z * z)
 		d += float64(w * w)
 	}
 	for _, e := range v {
-		x := float64(e) - center
+		x := e - center
 		a += float64(x * x)
 	}
 	return (a + b) + (c + d)
@@ -152,6 +152,13 @@ func (k instanceNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *ops.
 	if t.err != nil {
 		return t.err
 	}
+	if x, y := in[0].Float32s(), out.Float32s(); x != nil && y != nil {
+		size := numElements(in[0].Shape()[2:])
+		return normalizePlanes(ctx, y, x, size, 1, k.epsilon, func(plane, _ int) (float64, float64) {
+			c := plane % len(scale)
+			return scale[c], bias[c]
+		})
+	}
 	return forEachPlane(ctx, in[0], out, func(c int, plane []float64) error {
 		mean, variance, err := meanVariance(ctx, plane)
 		if err != nil {
@@ -201,6 +208,15 @@ type lrn struct {
 
 func (k *lrn) infer(in []*ops.Input) (ops.Type, error) { return in[0].Type, checkPerChannel(in) }
 
+// power returns v to the power of beta.
+func (k *lrn) power(v float64) float64 {
+	if k.beta == 0.75 { // the default
+		root := math.Sqrt(v)
+		return root * math.Sqrt(root)
+	}
+	return portmath.Pow(v, k.beta)
+}
+
 func (k *lrn) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	return forEachLine(ctx, in[0], 1, func(l *line[float64]) error {
 		n := len(l.elements)
@@ -220,7 +236,7 @@ func (k *lrn) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 			}); err != nil {
 				return err
 			}
-			result[c] = l.elements[c] / portmath.Pow(k.bias+float64(k.alpha/float64(k.size)*sum), k.beta)
+			result[c] = l.elements[c] / k.power(k.bias+float64(k.alpha/float64(k.size)*sum))
 			if err := watching.after(16 + len(window)); err != nil {
 				return err
 			}
@@ -272,6 +288,9 @@ func (k meanVarianceNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *
 		return nil
 	}
 	next, step := l.kept.inner()[1], l.reduced.inner()[0]
+	if from, to := x.Float32s(), out.Float32s(); from != nil && step == 1 {
+		return k.runLists(ctx, &l, to, from)
+	}
 	return ctx.For(l.kept.total, max(1, grain/l.reduced.total), func(lo, hi int) error {
 		all, err := ops.Temporary[float64](ctx, l.reduced.total)
 		if err != nil {

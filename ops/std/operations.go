@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -107,11 +108,62 @@ func (pow) infer(in []*ops.Input) (ops.Type, error) {
 }
 
 func (pow) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	if compute := powerOf(in); compute != nil {
+		return ctx.Do(out.Len(), grain, &unaryLoop{out: out, x: in[0], compute: compute})
+	}
 	compute := convertedRows(elementPairs(portmath.Pow))
+	if in[0].DType() == ops.Float32 && in[1].DType() == ops.Float32 {
+		compute = typedRows(func(out, a, b []float32, stepA, stepB int) error {
+			kernel.Pow(out, a, b, stepA, stepB)
+			return nil
+		})
+	}
 	if !isFloat(in[0].DType()) && !isFloat(in[1].DType()) {
 		compute = convertedRows(elementPairs(powInt))
 	}
 	return elementwise(ctx, compute, out, in[0], in[1])
+}
+
+// powerOf returns the function that raises float32 elements to a common power for which there is a
+// fast way, or nil.
+func powerOf(in []*ops.Tensor) func(lo, hi int, out, x *ops.Tensor) {
+	if in[0].DType() != ops.Float32 || in[1].Len() != 1 || len(in[1].Shape()) > len(in[0].Shape()) {
+		return nil
+	}
+	switch firstElement[float64](in[1]) {
+	case -1:
+		return mapped(kernel.Reciprocal)
+	case 0.5:
+		return eachNative(squareRoots)
+	case 1:
+		return eachNative(func(out, x []float32) { copy(out, x) })
+	case 2:
+		return eachNative(func(out, x []float32) { kernel.Combine(kernel.Mul, out, x, x, 1, 1) })
+	case 3:
+		return eachNative(func(out, x []float32) {
+			for ; len(x) > 0; x, out = x[min(len(x), chunk):], out[min(len(x), chunk):] {
+				var squares [chunk]float32
+				part := x[:min(len(x), chunk)]
+				kernel.Combine(kernel.Mul, squares[:len(part)], part, part, 1, 1)
+				kernel.Combine(kernel.Mul, out[:len(part)], squares[:len(part)], part, 1, 1)
+			}
+		})
+	}
+	return nil
+}
+
+// squareRoots computes Pow(x, 0.5), which is +infinity for -infinity and +0 for -0.
+func squareRoots(out, x []float32) {
+	kernel.Map(kernel.Sqrt, out, x, nil)
+	low, _ := kernel.Bounds(x, 0, 0)
+	for i, v := range x {
+		switch {
+		case math.IsInf(float64(low), 0) && v == low:
+			out[i] = -low
+		case v == 0:
+			out[i] = 0
+		}
+	}
 }
 
 // powInt returns base to the power of exp, rounded toward zero.
@@ -140,7 +192,7 @@ func powInt(base, exp int64) int64 {
 // before opset 7 it is one number, or one for each channel. There are no attributes.
 func newPRelu(n ops.Node) (operation, error) {
 	k := oneWay{arithmetic{
-		ops.Float32: typedRows(elementPairs(prelu[float32])),
+		ops.Float32: pairRows(kernel.PRelu),
 		ops.Float64: typedRows(elementPairs(prelu[float64])),
 	}.integers(elementPairs(prelu[int64]), elementPairs(prelu[uint64]))}
 	if n.Opset < 7 {

@@ -215,23 +215,126 @@ func (k *pad) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	if !k.input {
 		store(fill, 0, 1, []float64{float64(k.value)})
 	}
-	shape, strides := data.Shape(), rowMajor(data.Shape())
-	return take(ctx, out, data, fill, 1, func(first int, places []int) error {
-		c := coordinatesAt(first, out.Shape())
-		for i := range places {
-			places[i] = 0
-			for d, size := range shape {
-				at := k.at(c.at[d], size, paddings[d])
-				if at == nowhere {
-					places[i] = nowhere
-					break
-				}
-				places[i] += at * strides[d]
-			}
-			c.next()
-		}
+	mover := movers[out.DType()]
+	if mover == nil {
+		return fmt.Errorf("%w: %v", ops.ErrDType, out.DType())
+	}
+	if out.Len() == 0 {
 		return nil
+	}
+	l := padRows{out: out, data: data, fill: fill}
+	t := temporary{ctx: ctx}
+	strides := rowMajor(data.Shape())
+	for d, size := range out.Shape() {
+		places := bufferOf[int](&t, size)
+		if t.err != nil {
+			return t.err
+		}
+		err := inPieces(ctx, size, func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				if places[i] = k.at(i, data.Shape()[d], paddings[d]); places[i] != nowhere {
+					places[i] *= strides[d]
+				}
+			}
+		})
+		if err != nil {
+			return err
+		}
+		l.places = append(l.places, places)
+	}
+	if err := l.findRuns(&t); err != nil {
+		return err
+	}
+	return ctx.For(out.Len(), grain, func(lo, hi int) error { mover.pad(&l, lo, hi); return nil })
+}
+
+// padRows is one run of Pad.
+type padRows struct {
+	out, data, fill *ops.Tensor
+	places          [][]int // where the entries of each dimension are in the data, or nowhere
+	runs            []int   // the number of entries of the last dimension, from each on, that follow each other in the data
+}
+
+func (l *padRows) findRuns(t *temporary) error {
+	if len(l.places) == 0 {
+		return nil
+	}
+	places := l.places[len(l.places)-1]
+	l.runs = bufferOf[int](t, len(places))
+	if t.err != nil {
+		return t.err
+	}
+	return inPieces(t.ctx, len(places), func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			j := len(places) - 1 - i
+			l.runs[j] = 1
+			switch next := j + 1; {
+			case next == len(places):
+			case places[j] == nowhere && places[next] == nowhere, places[j] != nowhere && places[next] == places[j]+1:
+				l.runs[j] += l.runs[next]
+			}
+		}
 	})
+}
+
+// pad computes the elements lo to hi-1 of the output.
+func (moverOf[T]) pad(l *padRows, lo, hi int) {
+	o, _ := ops.Data[T](l.out)
+	d, _ := ops.Data[T](l.data)
+	f, _ := ops.Data[T](l.fill)
+	rank := len(l.places)
+	if rank == 0 {
+		o[0] = d[0]
+		return
+	}
+	places := l.places[rank-1]
+	width := len(places)
+	for lo < hi {
+		first := lo % width
+		n := min(width-first, hi-lo)
+		from := 0
+		for c, i := lo/width, rank-2; i >= 0 && from != nowhere; i-- {
+			if at := l.places[i][c%len(l.places[i])]; at == nowhere {
+				from = nowhere
+			} else {
+				from += at
+			}
+			c /= len(l.places[i])
+		}
+		to := o[lo:][:n]
+		if from == nowhere {
+			repeat(to, f[0])
+		} else {
+			padRow(to, d[from:], f[0], places[first:], l.runs[first:])
+		}
+		lo += n
+	}
+}
+
+// padRow sets the elements of a row to those of src at some places, which follow each other in runs.
+func padRow[T any](dst, src []T, fill T, places, runs []int) {
+	for i := 0; i < len(dst); {
+		at, n := places[i], min(runs[i], len(dst)-i)
+		part := dst[i : i+n]
+		switch {
+		case at == nowhere:
+			for j := range part {
+				part[j] = fill
+			}
+		case n > shortRow:
+			copy(part, src[at:])
+		default:
+			copyFew(part, src[at:])
+		}
+		i += n
+	}
+}
+
+// copyFew is copy for few elements.
+func copyFew[T any](dst, src []T) {
+	for i, v := range src[:len(dst)] {
+		dst[i] = v
+	}
 }
 
 // at returns the index of the element of the data, of the given size, that is copied to index

@@ -26,6 +26,7 @@ func newMaxPool(n ops.Node) (operation, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.planes = true
 	p.compute = map[ops.DType]poolFunc{
 		ops.Float32: slidingPool(maxOfWindow(float32(math.Inf(-1))), kernel.MaxPool2),
 		ops.Float64: slidingPool(maxOfWindow(math.Inf(-1)), maxOfPairs),
@@ -53,7 +54,7 @@ func newAveragePool(n ops.Node) (operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.average, p.includePads = true, include != 0
+	p.average, p.includePads, p.planes = true, include != 0, true
 	p.compute = map[ops.DType]poolFunc{
 		ops.Float32: slidingPool(meanOfWindow[float32](include != 0), kernel.MeanPool2),
 		ops.Float64: slidingPool(meanOfWindow[float64](include != 0), meanOfPairs),
@@ -66,6 +67,7 @@ type pool struct {
 	window      window
 	average     bool // AveragePool
 	includePads bool // for AveragePool: count padding as zeros
+	planes      bool // float32 images take the path of planeLoop
 	compute     map[ops.DType]poolFunc
 }
 
@@ -152,11 +154,17 @@ func (p *pool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 			return err
 		}
 		l.rows, l.cols = rowsAndColumns(axes)
+		if x.DType() == ops.Float32 && p.planes && !(l.rows.pairs() && l.cols.pairs()) {
+			l.planes = p.newPlaneLoop(l.rows, l.cols)
+		}
 		l.spans = make([]span, l.cols.out)
 		for j := range l.spans {
 			l.spans[j] = l.cols.span(j)
 		}
 		l.compute = p.compute[x.DType()]
+	}
+	if l.planes != nil {
+		return l.planes.run(ctx, p, x, out)
 	}
 	l.ctx, l.out, l.x = ctx, out, x
 	defer func() { l.ctx = nil }()
@@ -170,6 +178,7 @@ type poolLoop struct {
 	rows, cols spatialAxis
 	spans      []span // per column of the output
 	compute    poolFunc
+	planes     *planeLoop // computes all instead, unless nil
 }
 
 func (l *poolLoop) Part(lo, hi int) error { return l.compute(l, lo, hi) }

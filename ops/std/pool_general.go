@@ -214,9 +214,47 @@ func newGlobalPool(norm bool, newLoop func(p pNorm) func(l *reduceLoop, lo, hi i
 func averageLoop(pNorm) func(l *reduceLoop, lo, hi int) error {
 	return func(l *reduceLoop, lo, hi int) error {
 		if l.data.DType() == ops.Float32 {
-			return sumRows[float32](meanOf)(l, lo, hi)
+			return meansOfPlanes(l, lo, hi)
 		}
 		return sumRows[float64](meanOf)(l, lo, hi)
+	}
+}
+
+// meansOfPlanes computes the means of channels. Pixels are added in float64, in eight sums, so that
+// no addition waits for the one before.
+func meansOfPlanes(l *reduceLoop, lo, hi int) error {
+	n, out, x := l.reduced.total, l.out.Float32s(), l.data.Float32s()
+	watching := cancelCheck{ctx: l.ctx}
+	for i := lo; i < hi; i++ {
+		var sums [8]float64
+		if err := inPieces(l.ctx, n, func(first, last int) { addPixels(&sums, x[i*n:][first:last]) }); err != nil {
+			return err
+		}
+		total := ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
+		out[i] = float32(meanOf(total, n))
+		if err := watching.after(1 + n/4); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addPixels adds pixel i to sum i mod 8. The pieces of a plane begin with a multiple of 8.
+func addPixels(sums *[8]float64, v []float32) {
+	a, b, c, d, e, f, g, h := sums[0], sums[1], sums[2], sums[3], sums[4], sums[5], sums[6], sums[7]
+	for ; len(v) >= 8; v = v[8:] {
+		a += float64(v[0])
+		b += float64(v[1])
+		c += float64(v[2])
+		d += float64(v[3])
+		e += float64(v[4])
+		f += float64(v[5])
+		g += float64(v[6])
+		h += float64(v[7])
+	}
+	*sums = [8]float64{a, b, c, d, e, f, g, h}
+	for i, x := range v {
+		sums[i] += float64(x)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // and, optionally, B (directions, 2*gates*hidden), sequence_lens (batch) and initial_h
 // (directions, batch, hidden). LSTM has two more optional inputs, initial_c (as initial_h)
 // and P (directions, 3*hidden). sequence_lens is int32; all other inputs have the type of
-// X, float32 or float64. Both types are computed in float64.
+// X, float32 or float64. See also recurrent_single.go, which computes float32.
 //
 // The outputs, all optional, are Y (steps, directions, batch, hidden), Y_h (the last state
 // of each sequence) and, for LSTM, Y_c. After the end of a sequence, Y is 0.
@@ -29,7 +29,9 @@ type recurrent struct {
 	hidden       int // hidden_size, 0 if not given
 	directions   int
 	backwards    bool
+	single       singleCell
 	activations  []func(float64) float64 // of the first direction, then of the second one
+	rows         []func([]float32)       // the same for rows of float32, in place
 	clip         float64
 	batchFirst   bool
 	linearBefore bool
@@ -65,7 +67,7 @@ var standardActivations = map[string][]string{
 }
 
 // newRecurrent reads the attributes. The node may have the other attributes named by more.
-func newRecurrent(n ops.Node, name string, gates int, compute cell, more ...string) (*recurrent, error) {
+func newRecurrent(n ops.Node, name string, gates int, compute cell, single singleCell, more ...string) (*recurrent, error) {
 	known := append([]string{"activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size"}, more...)
 	switch {
 	case n.Opset >= 14:
@@ -76,7 +78,7 @@ func newRecurrent(n ops.Node, name string, gates int, compute cell, more ...stri
 	if err := n.Attributes.Only(known...); err != nil {
 		return nil, err
 	}
-	k := &recurrent{cell: compute, gates: gates, directions: 1, clip: math.Inf(1)}
+	k := &recurrent{cell: compute, single: single, gates: gates, directions: 1, clip: math.Inf(1)}
 	direction, err := choiceAttr(n.Attributes, "direction", "forward", "reverse", "bidirectional")
 	if err != nil {
 		return nil, err
@@ -143,7 +145,7 @@ func (k *recurrent) readActivations(a ops.Attributes, standard []string) error {
 		if !ok {
 			return fmt.Errorf("%w: unknown activation %q", ops.ErrAttribute, name)
 		}
-		k.activations = append(k.activations, f)
+		k.activations, k.rows = append(k.activations, f), append(k.rows, activationRow(name, f))
 	}
 	return nil
 }
@@ -243,6 +245,9 @@ func (k *recurrent) inferAll(in []*ops.Input) ([]ops.Type, error) {
 }
 
 func (k *recurrent) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
+	if in[0].DType() == ops.Float32 {
+		return k.runSingle(ctx, in, out)
+	}
 	run, err := k.newRun(ctx, in, out)
 	if err != nil {
 		return err

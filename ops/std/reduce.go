@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -61,6 +62,7 @@ type folder[W wide] interface {
 type reduction struct {
 	types      []ops.DType
 	direct     map[ops.DType]func(l *reduceLoop, lo, hi int) error // types computed without a folder
+	lists      listReduction                                       // of float32 elements that are in lists
 	keep, noop bool
 	axes       []int64 // of the attribute
 	floating   func() folder[float64]
@@ -156,7 +158,12 @@ func (k *reduction) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 		}
 		l.axes = slices.Clone(axes)
 		l.plan(data.Shape(), reduced)
+		l.compute, l.least = nil, 1
+		if k.lists != nil && data.DType() == ops.Float32 {
+			l.compute, l.least = l.listsOf(k.lists)
+		}
 		switch d := data.DType(); {
+		case l.compute != nil:
 		case k.direct[d] != nil:
 			l.compute = k.direct[d]
 		case isFloat(d) || k.signed == nil:
@@ -169,7 +176,7 @@ func (k *reduction) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 	}
 	l.ctx, l.out, l.data = ctx, out, data
 	defer func() { l.ctx = nil }()
-	return ctx.Do(l.kept.total, max(1, grain/max(1, l.reduced.total)), l)
+	return ctx.Do(l.kept.total, max(1, l.least, grain/max(1, l.reduced.total)), l)
 }
 
 // reduceLoop is a parallel.Loop over the elements of the output.
@@ -179,6 +186,7 @@ type reduceLoop struct {
 	ctx           context.Context // of the run
 	out, data     *ops.Tensor
 	compute       func(l *reduceLoop, lo, hi int) error
+	least         int // number of results of a part
 }
 
 func (l *reduceLoop) Part(lo, hi int) error { return l.compute(l, lo, hi) }
@@ -251,21 +259,22 @@ func withinRange[W wide](v W, d ops.DType) W {
 // newReduceMax returns ReduceMax (opsets 1, 11, 12, 13, 18, 20): the largest element. The data
 // may also be bool. See newReduction.
 func newReduceMax(n ops.Node) (operation, error) {
-	return newExtreme(n, chainOf(math.Inf(-1), larger[float64]), chainOf(math.MinInt64, larger[int64]), chainOf(0, larger[uint64]))
+	return newExtreme(n, listExtreme{largest: true}, chainOf(math.Inf(-1), larger[float64]), chainOf(math.MinInt64, larger[int64]), chainOf(0, larger[uint64]))
 }
 
 // newReduceMin returns ReduceMin (opsets 1, 11, 12, 13, 18, 20): the smallest element. The
 // data may also be bool. See newReduction.
 func newReduceMin(n ops.Node) (operation, error) {
-	return newExtreme(n, chainOf(math.Inf(1), smaller[float64]), chainOf(math.MaxInt64, smaller[int64]), chainOf(math.MaxUint64, smaller[uint64]))
+	return newExtreme(n, listExtreme{}, chainOf(math.Inf(1), smaller[float64]), chainOf(math.MaxInt64, smaller[int64]), chainOf(math.MaxUint64, smaller[uint64]))
 }
 
-func newExtreme(n ops.Node, floating func() folder[float64], signed func() folder[int64], unsigned func() folder[uint64]) (operation, error) {
+func newExtreme(n ops.Node, lists listReduction, floating func() folder[float64], signed func() folder[int64], unsigned func() folder[uint64]) (operation, error) {
 	k, err := newReduction(18, floating, signed, unsigned)(n)
 	if err != nil {
 		return nil, err
 	}
 	k.(*reduction).types = allTypes
+	k.(*reduction).lists = lists
 	return k, nil
 }
 
@@ -291,6 +300,7 @@ func newReduceMean(n ops.Node) (operation, error) {
 // withSums gives floating-point sums special loops. The general loop takes four times as
 // long.
 func (k *reduction) withSums(finish func(float64, int) float64) *reduction {
+	k.lists = listSum{kernel.Numbers, finish}
 	k.direct = map[ops.DType]func(l *reduceLoop, lo, hi int) error{
 		ops.Float32: sumRows[float32](finish), ops.Float64: sumRows[float64](finish),
 	}

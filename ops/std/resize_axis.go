@@ -187,35 +187,6 @@ func cubicWeight(d, a float64) float64 {
 	return 0
 }
 
-// copyNearest copies one element of X to each element of the output.
-func (k *resize) copyNearest(ctx *ops.Context, x, out *ops.Tensor, plans []axisPlan) error {
-	fill, err := ops.Zeros(x.DType(), []int{1})
-	if err != nil {
-		return err
-	}
-	store(fill, 0, 1, []float64{k.outside})
-	strides := rowMajor(x.Shape())
-	return take(ctx, out, x, fill, 1, func(first int, places []int) error {
-		c := coordinatesAt(first, out.Shape())
-		for i := range places {
-			places[i] = 0
-			for d, at := range c.at {
-				p := &plans[d]
-				if p.outside != nil && p.outside[at] {
-					places[i] = nowhere
-					break
-				}
-				if p.taps != 0 {
-					at = p.index[at]
-				}
-				places[i] += at * strides[d]
-			}
-			c.next()
-		}
-		return nil
-	})
-}
-
 // interpolate applies one plan after the other. Plans that shrink an axis come first, so
 // that no intermediate result is larger than both X and the output.
 func interpolate[T float32 | float64](t *temporary, k *resize, plans []axisPlan, x, out []T, shape []int) error {
@@ -271,61 +242,4 @@ func (k *resize) extrapolate(ctx *ops.Context, plans []axisPlan, shape []int, se
 		}
 		return nil
 	})
-}
-
-// applyPlan resizes one axis of src, whose shape is given.
-func applyPlan[T float32 | float64](ctx *ops.Context, p *axisPlan, dst, src []T, shape []int) error {
-	inner := numElements(shape[p.axis+1:])
-	outer := shape[p.axis] * inner // elements of src per index of the axes before
-	if inner == 1 {
-		return ctx.For(len(dst), grain, func(lo, hi int) error {
-			watching := cancelCheck{ctx: ctx}
-			for i := lo; i < hi; i++ {
-				row, at := src[i/p.size*outer:][:outer], i%p.size*p.taps
-				var sum T
-				for first := at; first < at+p.taps; first += stepsPerCheck {
-					last := min(first+stepsPerCheck, at+p.taps)
-					for j := first; j < last; j++ {
-						sum += T(T(p.weight[j]) * row[p.index[j]]) //nolint:unconvert // the conversion rounds
-					}
-					if err := watching.after(last - first); err != nil {
-						return err
-					}
-				}
-				dst[i] = sum
-			}
-			return nil
-		})
-	}
-	return ctx.For(len(dst)/inner, max(1, grain/inner), func(lo, hi int) error {
-		watching := cancelCheck{ctx: ctx}
-		for i := lo; i < hi; i++ {
-			to, rows := dst[i*inner:][:inner], src[i/p.size*outer:][:outer]
-			at := i % p.size * p.taps
-			for first := 0; first < inner; first += stepsPerCheck {
-				last := min(first+stepsPerCheck, inner)
-				for j := range p.taps {
-					addWeighted(to[first:last], rows[p.index[at+j]*inner:][first:last], T(p.weight[at+j]), j == 0)
-					if err := watching.after(last - first); err != nil {
-						return err
-					}
-				}
-			}
-		}
-		return nil
-	})
-}
-
-// addWeighted adds w times the elements of src to those of dst, or to 0 if they are the first.
-func addWeighted[T float32 | float64](dst, src []T, w T, first bool) {
-	src = src[:len(dst)]
-	if first {
-		for i, v := range src {
-			dst[i] = T(w * v) //nolint:unconvert // the conversion rounds
-		}
-		return
-	}
-	for i, v := range src {
-		dst[i] += T(w * v) //nolint:unconvert // the conversion rounds
-	}
 }

@@ -16,26 +16,26 @@ import (
 // Attributes: axis (default -1; 1 before opset 13), from -rank to rank-1. Negative values
 // are allowed since opset 11.
 func newSoftmax(n ops.Node) (operation, error) {
-	return newNormalizing(n, softmaxRow[float32], softmaxRow[float64])
+	return newNormalizing(n, softmax{row64: softmaxRow, lists: true})
 }
 
 // newLogSoftmax returns LogSoftmax (opsets 1, 11, 13): the logarithm of Softmax, with the
 // same attributes.
 func newLogSoftmax(n ops.Node) (operation, error) {
-	return newNormalizing(n, logSoftmaxRow[float32], logSoftmaxRow[float64])
+	return newNormalizing(n, softmax{row64: logSoftmaxRow, lists: true, logarithm: true})
 }
 
 // newHardmax returns Hardmax (opsets 1, 11, 13): 1 for the first of the largest elements
 // along an axis, and 0 for the others. The attributes are the same as for Softmax.
 func newHardmax(n ops.Node) (operation, error) {
-	return newNormalizing(n, hardmaxRow[float32], hardmaxRow[float64])
+	return newNormalizing(n, softmax{row32: hardmaxRow[float32], row64: hardmaxRow[float64]})
 }
 
 // rowOf computes size elements that are step apart.
 type rowOf func(ctx context.Context, out, x *ops.Tensor, first, size, step int) error
 
-func newNormalizing(n ops.Node, row32, row64 rowOf) (operation, error) {
-	k := softmax{toEnd: n.Opset < 13, row32: row32, row64: row64}
+func newNormalizing(n ops.Node, k softmax) (operation, error) {
+	k.toEnd = n.Opset < 13
 	standard := int64(-1)
 	if k.toEnd {
 		standard = 1
@@ -50,6 +50,8 @@ type softmax struct {
 	toEnd bool // the sum runs over this axis and all axes after it
 
 	row32, row64 rowOf
+	lists        bool // float32 is computed by softmaxLists instead of row32
+	logarithm    bool // of softmaxLists
 }
 
 func (k *softmax) infer(in []*ops.Input) (ops.Type, error) {
@@ -77,10 +79,13 @@ func (k *softmax) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 	if k.toEnd {
 		l.size, l.step = l.size*l.step, 1
 	}
-	if out.DType() == ops.Float64 {
-		l.row = k.row64
-	}
 	defer func() { l.ctx = nil }()
+	switch {
+	case out.DType() == ops.Float64:
+		l.row = k.row64
+	case k.lists:
+		return k.runLists(ctx, l)
+	}
 	return ctx.Do(out.Len()/l.size, max(1, grain/16/l.size), l)
 }
 
@@ -100,27 +105,27 @@ func (l *softmaxLoop) Part(lo, hi int) error {
 	return nil
 }
 
-func softmaxRow[T float32 | float64](ctx context.Context, out, x *ops.Tensor, first, size, step int) error {
-	o, _ := ops.Data[T](out)
-	d, _ := ops.Data[T](x)
+func softmaxRow(ctx context.Context, out, x *ops.Tensor, first, size, step int) error {
+	o, _ := ops.Data[float64](out)
+	d, _ := ops.Data[float64](x)
 	top, total, err := exponentials(ctx, d, first, size, step)
 	if err != nil {
 		return err
 	}
 	return inPieces(ctx, size, func(lo, hi int) {
 		for i := first + lo*step; i < first+hi*step; i += step {
-			o[i] = T(portmath.Exp(float64(d[i])-top) / total)
+			o[i] = portmath.Exp(d[i]-top) / total
 		}
 	})
 }
 
 // exponentials returns the largest element and the sum of exp(x - largest). Subtracting the
 // maximum makes the largest exponent 0, so that nothing overflows.
-func exponentials[T float32 | float64](ctx context.Context, d []T, first, size, step int) (top, total float64, err error) {
+func exponentials(ctx context.Context, d []float64, first, size, step int) (top, total float64, err error) {
 	top = math.Inf(-1)
 	err = inPieces(ctx, size, func(lo, hi int) {
 		for i := first + lo*step; i < first+hi*step; i += step {
-			top = max(top, float64(d[i]))
+			top = max(top, d[i])
 		}
 	})
 	if err != nil {
@@ -128,15 +133,15 @@ func exponentials[T float32 | float64](ctx context.Context, d []T, first, size, 
 	}
 	err = inPieces(ctx, size, func(lo, hi int) {
 		for i := first + lo*step; i < first+hi*step; i += step {
-			total += portmath.Exp(float64(d[i]) - top)
+			total += portmath.Exp(d[i] - top)
 		}
 	})
 	return top, total, err
 }
 
-func logSoftmaxRow[T float32 | float64](ctx context.Context, out, x *ops.Tensor, first, size, step int) error {
-	o, _ := ops.Data[T](out)
-	d, _ := ops.Data[T](x)
+func logSoftmaxRow(ctx context.Context, out, x *ops.Tensor, first, size, step int) error {
+	o, _ := ops.Data[float64](out)
+	d, _ := ops.Data[float64](x)
 	top, total, err := exponentials(ctx, d, first, size, step)
 	if err != nil {
 		return err
@@ -144,7 +149,7 @@ func logSoftmaxRow[T float32 | float64](ctx context.Context, out, x *ops.Tensor,
 	log := portmath.Log(total)
 	return inPieces(ctx, size, func(lo, hi int) {
 		for i := first + lo*step; i < first+hi*step; i += step {
-			o[i] = T(float64(d[i]) - top - log)
+			o[i] = d[i] - top - log
 		}
 	})
 }

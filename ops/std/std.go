@@ -125,6 +125,7 @@ type op struct {
 	minInputs, maxInputs int
 	outputs              int  // number of outputs of multi that the node has
 	containers           bool // whether inputs and outputs may be sequences and optional values
+	wide                 keptConstants
 }
 
 func (o *op) Infer(in []*ops.Input) ([]ops.Type, error) {
@@ -198,6 +199,13 @@ func (o *op) runTypes(ctx *ops.Context, in, out []*ops.Tensor) error {
 // runOnly marks an operation that is never computed while a model is loaded: its result
 // depends on the seed of the run, or small inputs can mean a lot of work.
 type runOnly interface{ onlyInRuns() }
+
+// Pure implements ops.Pure.
+func (o *op) Pure() bool {
+	_, single := o.single.(runOnly)
+	_, multi := o.multi.(runOnly)
+	return !single && !multi
+}
 
 // typeFolder is an operation whose output may be known from the types of its inputs alone.
 type typeFolder interface {

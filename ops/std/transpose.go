@@ -67,6 +67,7 @@ func (k transpose) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) erro
 			from[i] = strides[p]
 		}
 		c.nest = newNest(out.Shape(), rowMajor(out.Shape()), from)
+		c.tiles = newTransposing(&c.nest)
 	}
 	return c.run(ctx, out, in[0])
 }

@@ -12,18 +12,21 @@ import (
 // newRelu returns Relu (opsets 1, 6, 13, 14): max(x, 0) for each element. NaN stays NaN. X
 // has any type but bool. There are no attributes.
 func newRelu(n ops.Node) (operation, error) {
-	return unary{
+	return rectifier{unary{
 		ops.Float32: eachNative(kernel.Relu),
 		ops.Float64: eachNative(relu[float64]),
 		ops.Int32:   eachNative(relu[int32]),
-	}.integers(func(x int64) int64 { return max(x, 0) }, func(x uint64) uint64 { return x }), n.Attributes.Only()
+	}.integers(func(x int64) int64 { return max(x, 0) }, func(x uint64) uint64 { return x })}, n.Attributes.Only()
 }
+
+// rectifier is the operation of Relu, which Fuse has to know.
+type rectifier struct{ unary }
 
 // newNeg returns Neg (opsets 6, 13): -x for each element. X has any type but bool; integers
 // wrap around. There are no attributes.
 func newNeg(n ops.Node) (operation, error) {
 	return unary{
-		ops.Float32: eachNative(neg[float32]),
+		ops.Float32: mapped(kernel.Neg),
 		ops.Float64: eachNative(neg[float64]),
 		ops.Int32:   eachNative(neg[int32]),
 	}.integers(func(x int64) int64 { return -x }, nil), n.Attributes.Only()
@@ -32,13 +35,13 @@ func newNeg(n ops.Node) (operation, error) {
 // newAbs returns Abs (opsets 6, 13): the absolute value of each element. X has any type but
 // bool; the smallest integer stays unchanged. There are no attributes.
 func newAbs(n ops.Node) (operation, error) {
-	return eachFloat(math.Abs).integers(func(x int64) int64 { return max(x, -x) }, func(x uint64) uint64 { return x }), n.Attributes.Only()
+	return eachMapped(kernel.Abs, math.Abs).integers(func(x int64) int64 { return max(x, -x) }, func(x uint64) uint64 { return x }), n.Attributes.Only()
 }
 
 // newSign returns Sign (opsets 9, 13): -1, 0 or 1 for each element. X has any type but
 // bool; NaN stays NaN. There are no attributes.
 func newSign(n ops.Node) (operation, error) {
-	return eachFloat(func(x float64) float64 {
+	return eachMapped(kernel.Sign, func(x float64) float64 {
 		switch {
 		case x > 0:
 			return 1
@@ -55,10 +58,35 @@ func newFunction(f func(float64) float64) func(ops.Node) (operation, error) {
 	return func(n ops.Node) (operation, error) { return eachFloat(f), n.Attributes.Only() }
 }
 
+// newMapped returns the constructor of an operation without attributes that applies a function to
+// each element. single computes it in float32, and f in float64.
+func newMapped(single kernel.Function, f func(float64) float64) func(ops.Node) (operation, error) {
+	return func(n ops.Node) (operation, error) { return eachMapped(single, f), n.Attributes.Only() }
+}
+
+// newPeriodic is newMapped for functions that single computes only up to kernel.MostRadians.
+func newPeriodic(single kernel.Function, f func(float64) float64) func(ops.Node) (operation, error) {
+	compute := func(out, x []float32) {
+		low, high := kernel.Bounds(x, 0, 0)
+		kernel.Map(single, out, x, nil)
+		if max(-low, high) <= kernel.MostRadians {
+			return
+		}
+		for i, v := range x {
+			if math.Abs(float64(v)) > kernel.MostRadians {
+				out[i] = float32(f(float64(v)))
+			}
+		}
+	}
+	return func(n ops.Node) (operation, error) {
+		return unary{ops.Float32: eachNative(compute), ops.Float64: eachWide(f)}, n.Attributes.Only()
+	}
+}
+
 // newErf returns Erf (opsets 9, 13): the error function of each element. X has any type but
 // bool; the results for integers are truncated. There are no attributes.
 func newErf(n ops.Node) (operation, error) {
-	k := eachFloat(math.Erf)
+	k := eachMapped(kernel.Erf, math.Erf)
 	for _, d := range integerTypes {
 		k[d] = k[ops.Float64]
 	}
@@ -140,6 +168,18 @@ func eachWide[W wide](f func(W) W) func(lo, hi int, out, x *ops.Tensor) {
 func eachFloat(f func(float64) float64) unary {
 	compute := eachWide(f)
 	return unary{ops.Float32: compute, ops.Float64: compute}
+}
+
+// mapped applies a function with parameters to each float32 element.
+func mapped(f kernel.Function, p ...float32) func(lo, hi int, out, x *ops.Tensor) {
+	return eachNative(func(out, x []float32) { kernel.Map(f, out, x, p) })
+}
+
+// eachMapped applies a function to each element: single, with the parameters p, in float32, also for
+// float16 and bfloat16, and f in float64.
+func eachMapped(single kernel.Function, f func(float64) float64, p ...float32) unary {
+	halves := eachHalf(func(out, x []float32) { kernel.Map(single, out, x, p) })
+	return unary{ops.Float32: mapped(single, p...), ops.Float64: eachWide(f), ops.Float16: halves, ops.BFloat16: halves}
 }
 
 func relu[T nativeNumber](out, x []T) {

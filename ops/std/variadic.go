@@ -3,6 +3,7 @@ package std
 import (
 	"fmt"
 
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -12,7 +13,7 @@ import (
 // equal. There are no attributes.
 func newMax(n ops.Node) (operation, error) {
 	return variadic{equal: n.Opset < 8, step: arithmetic{
-		ops.Float32: typedRows(elementPairs(func(a, b float32) float32 { return max(a, b) })),
+		ops.Float32: pairRows(kernel.Max),
 		ops.Float64: typedRows(elementPairs(func(a, b float64) float64 { return max(a, b) })),
 	}.integers(elementPairs(func(a, b int64) int64 { return max(a, b) }), elementPairs(func(a, b uint64) uint64 { return max(a, b) }))}, n.Attributes.Only()
 }
@@ -21,14 +22,14 @@ func newMax(n ops.Node) (operation, error) {
 // counts as smaller than all numbers. See newMax.
 func newMin(n ops.Node) (operation, error) {
 	return variadic{equal: n.Opset < 8, step: arithmetic{
-		ops.Float32: typedRows(elementPairs(func(a, b float32) float32 { return min(a, b) })),
+		ops.Float32: pairRows(kernel.Min),
 		ops.Float64: typedRows(elementPairs(func(a, b float64) float64 { return min(a, b) })),
 	}.integers(elementPairs(func(a, b int64) int64 { return min(a, b) }), elementPairs(func(a, b uint64) uint64 { return min(a, b) }))}, n.Attributes.Only()
 }
 
 // newSum returns Sum (opsets 1, 6, 8, 13): the sum of float32 or float64 inputs. See newMax.
 func newSum(n ops.Node) (operation, error) {
-	return variadic{equal: n.Opset < 8, step: arithmetic{ops.Float32: typedRows(add[float32]), ops.Float64: typedRows(add[float64])}}, n.Attributes.Only()
+	return variadic{equal: n.Opset < 8, step: arithmetic{ops.Float32: pairRows(kernel.Add), ops.Float64: typedRows(add[float64])}}, n.Attributes.Only()
 }
 
 // newMean returns Mean (opsets 1, 6, 8, 13): the mean of float32 or float64 inputs. See
@@ -36,7 +37,7 @@ func newSum(n ops.Node) (operation, error) {
 func newMean(n ops.Node) (operation, error) {
 	return variadic{
 		equal: n.Opset < 8,
-		step:  arithmetic{ops.Float32: typedRows(add[float32]), ops.Float64: typedRows(add[float64])},
+		step:  arithmetic{ops.Float32: pairRows(kernel.Add), ops.Float64: typedRows(add[float64])},
 		mean:  true,
 	}, n.Attributes.Only()
 }

@@ -3,6 +3,7 @@ package std
 import (
 	"fmt"
 
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -58,6 +59,9 @@ func (moverOf[T]) choose(l *whereLoop, lo, hi int) error {
 	x, _ := ops.Data[T](l.x)
 	y, _ := ops.Data[T](l.y)
 	step := l.nest.inner()
+	if o32, ok := any(o).([]float32); ok && step[0] == 1 && step[1] <= 1 {
+		return l.chooseSingles(lo, hi, o32)
+	}
 	return l.nest.walk(lo, hi, func(at [maxOperands]int, count int) error {
 		for i := range count {
 			from := y[at[3]+i*step[3]]
@@ -65,6 +69,27 @@ func (moverOf[T]) choose(l *whereLoop, lo, hi int) error {
 				from = x[at[2]+i*step[2]]
 			}
 			o[at[0]+i*step[0]] = from
+		}
+		return nil
+	})
+}
+
+// chooseSingles is choose for float32 elements.
+func (l *whereLoop) chooseSingles(lo, hi int, out []float32) error {
+	x, y := l.x.Float32s(), l.y.Float32s()
+	step := l.nest.inner()
+	return l.nest.walk(lo, hi, func(at [maxOperands]int, count int) error {
+		o, a, b := out[at[0]:at[0]+count], x[at[2]:], y[at[3]:]
+		if step[1] == 1 {
+			kernel.Select(o, l.condition[at[1]:], a, b, step[2], step[3])
+			return nil
+		}
+		stepA := step[2]
+		if !l.condition[at[1]] {
+			a, stepA = b, step[3]
+		}
+		for i := range o {
+			o[i] = a[i*stepA]
 		}
 		return nil
 	})

@@ -98,6 +98,55 @@ func (t *tiling) tile(rows, vectors int) {
 	RET()
 }
 
+// maxPanels is the largest number of panels of columns that one call of rowProducts multiplies.
+const maxPanels = 4
+
+func (t *tiling) rowName(panels int) string { return fmt.Sprintf("row%dx%s", panels, t.suffix) }
+
+// rowProducts multiplies one row of A by panels of columns of B. A tile of one row would wait for
+// the latency of its few sums; with more panels, the processor adds to several sums at a time. The
+// chain of each entry is that of a tile.
+func (t *tiling) rowProducts(panels int) {
+	name := t.rowName(panels)
+	TEXT(name, NOSPLIT, "func(k int, a, b *float32, step, panel int, c *float32)")
+	Doc(name+" adds k products to each of the entries of a row of C. The numbers of a row of A are",
+		"adjacent. Panel i of B begins at b[i*panel], and has the columns of a tile; from tap to tap,",
+		"the distance is step.")
+	Pragma("noescape")
+	k, a, b := Load(Param("k"), GP64()), Load(Param("a"), GP64()), Load(Param("b"), GP64())
+	step, panel, c := Load(Param("step"), GP64()), Load(Param("panel"), GP64()), Load(Param("c"), GP64())
+	size := 4 * t.lanes
+	SHLQ(U8(2), step)
+	SHLQ(U8(2), panel)
+	starts := []Mem{{Base: b}, {Base: b, Index: panel, Scale: 1}, {Base: b, Index: panel, Scale: 2}}
+	if panels == maxPanels {
+		third := GP64()
+		LEAQ(Mem{Base: panel, Index: panel, Scale: 2}, third)
+		starts = append(starts, Mem{Base: b, Index: third, Scale: 1})
+	}
+	entry := t.register(panels * t.vectors)
+	each := func(do func(column, sum int)) {
+		for i := range panels * t.vectors {
+			do(i, i)
+		}
+	}
+	each(func(i, sum int) { VMOVUPS(Mem{Base: c, Disp: size * i}, t.register(sum)) })
+	Label("tap")
+	VBROADCASTSS(Mem{Base: a}, entry)
+	each(func(i, sum int) {
+		at := starts[i/t.vectors]
+		at.Disp = size * (i % t.vectors)
+		VFMADD231PS(at, entry, t.register(sum))
+	})
+	ADDQ(Imm(4), a)
+	ADDQ(step, b)
+	DECQ(k)
+	JNZ(LabelRef("tap"))
+	each(func(i, sum int) { VMOVUPS(t.register(sum), Mem{Base: c, Disp: size * i}) })
+	VZEROUPPER()
+	RET()
+}
+
 // pack writes one vector of columns of B per tap. The columns of a group lie within
 // one vector in memory, so that one load and one permutation bring them into their
 // lanes. Up to maxGroups groups are packed together. If more is set, one group is

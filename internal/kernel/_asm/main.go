@@ -60,6 +60,9 @@ func main() {
 				t.tile(rows, vectors)
 			}
 		}
+		for panels := 1; panels <= maxPanels; panels++ {
+			t.rowProducts(panels)
+		}
 		for groups := 1; groups <= maxGroups; groups++ {
 			t.pack(groups, false)
 		}
@@ -78,6 +81,16 @@ func main() {
 		t.quantize(true)
 		t.dequantize()
 		t.bounds()
+		for pixels := 1; pixels <= t.halfPixels(); pixels++ {
+			for vectors := 1; vectors <= t.vectors; vectors++ {
+				t.windowTile(pixels, vectors)
+			}
+		}
+		t.alongTaps(weighted)
+		t.alongTaps(maximum)
+		t.meanTaps()
+		t.deal()
+		t.standardize()
 	}
 	packAlongAVX2()
 	for _, d := range []*dots{&dotsVNNI512, &dotsVNNI, &dotsAVX2} {
@@ -88,6 +101,9 @@ func main() {
 		}
 	}
 	tilingAVX2.interleave(2)
+	for _, l := range []lanes{16, 8} {
+		l.generate()
+	}
 	flipAVX2()
 	widenAVX2()
 	sumBytesAVX2()

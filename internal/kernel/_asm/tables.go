@@ -40,7 +40,10 @@ const (
 
 // maxGroups is the largest number of groups of columns that one call packs.
 const maxGroups = %[4]d
-`, chunk, groupWide, wideVectors, maxGroups, fewNeurons, 16*maxVectors)
+
+// maxPanels is the largest number of panels that one call multiplies by a row.
+const maxPanels = %[7]d
+`, chunk, groupWide, wideVectors, maxGroups, fewNeurons, 16*maxVectors, maxPanels)
 	for _, tier := range []struct {
 		suffix, name string
 		lanes, most  int
@@ -72,6 +75,11 @@ const maxGroups = %[4]d
 		fmt.Fprintf(&b, "},\npack: [maxGroups + 1]packFunc{\npackMore%s", t.suffix)
 		for groups := 1; groups <= maxGroups; groups++ {
 			fmt.Fprintf(&b, ", pack%d%s", groups, t.suffix)
+		}
+		fmt.Fprintln(&b, "},\nrow: [maxPanels + 1]rowFunc{")
+		fmt.Fprint(&b, "nil")
+		for panels := 1; panels <= maxPanels; panels++ {
+			fmt.Fprintf(&b, ", %s", t.rowName(panels))
 		}
 		fmt.Fprintln(&b, "},\n}")
 	}

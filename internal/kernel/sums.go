@@ -1,0 +1,79 @@
+package kernel
+
+import "math"
+
+// Summand says what Total and Accumulate add up.
+type Summand int
+
+// The summands.
+const (
+	Numbers    Summand = iota
+	Magnitudes         // of the numbers
+	Squares            // of the distances of the numbers from a center, or in Accumulate of the numbers
+)
+
+func (s Summand) of(v, center float64) float64 {
+	switch s {
+	case Magnitudes:
+		return math.Abs(v)
+	case Squares:
+		v -= center
+		return v * v
+	}
+	return v
+}
+
+// Total returns a sum of numbers in float64. Number i is part of partial sum i mod 32. Partial sums i
+// and i+16 are added first, then i and i+8, and so on. center is for Squares.
+func Total(s Summand, x []float32, center float64) float64 {
+	if sum, ok := totalVectors(s, x, center); ok {
+		return sum
+	}
+	var sums [32]float64
+	for i, v := range x {
+		sums[i%32] += float64(s.of(float64(v), center))
+	}
+	for half := 16; half > 0; half /= 2 {
+		for i := range half {
+			sums[i] += sums[i+half]
+		}
+	}
+	return sums[0]
+}
+
+// Accumulate adds numbers, their magnitudes or their squares to the sums, in float64.
+func Accumulate(s Summand, sums []float64, x []float32) {
+	x = x[:len(sums)]
+	done := accumulateVectors(s, sums, x)
+	for i, v := range x[done:] {
+		sums[done+i] += float64(s.of(float64(v), 0))
+	}
+}
+
+// Largest returns the largest of the numbers and of start, or NaN if one of them is NaN. Number i is
+// compared in lane i mod 16; which one of equal zeros is returned follows from this.
+func Largest(x []float32, start float32) float32 {
+	if best, ok := extremeVectors(true, x, start); ok {
+		return best
+	}
+	return extreme(x, start, larger)
+}
+
+// Smallest returns the smallest of the numbers and of start. See Largest.
+func Smallest(x []float32, start float32) float32 {
+	if best, ok := extremeVectors(false, x, start); ok {
+		return best
+	}
+	return extreme(x, start, smaller)
+}
+
+func extreme(x []float32, start float32, better func(a, b float32) float32) float32 {
+	var best [sumLanes]float32
+	for i := range best {
+		best[i] = start
+	}
+	for i, v := range x {
+		best[i%sumLanes] = better(v, best[i%sumLanes])
+	}
+	return gather(&best, better)
+}

@@ -1,0 +1,140 @@
+package std
+
+import (
+	"slices"
+
+	"github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// matrixProduct is a product of matrices in float32, for inputs of one shape: C = A*B or, with a bias,
+// C = A*B + bias. It stays in memory from run to run, with a constant B in the layout of the kernels.
+type matrixProduct struct {
+	shapes         [2][]int // of the inputs
+	transA, transB bool
+	m, k, n        int
+	lda, ldb       int
+	all            nest   // pairs of matrices; one if A has any number of them and B is one matrix
+	bias           [2]int // the strides of the bias along the rows and columns of C
+
+	right                    *kernel.Right // of a constant B
+	ctx                      *ops.Context  // of the current run, like the arrays
+	a, b, c, start           []float32
+	rows, columns            int // of a part
+	rowParts, columnParts    int // of a matrix
+	elementsOfA, elementsOfB int // of a matrix
+}
+
+// Limits of the parts of a product that one worker computes: more columns, or rows, share the
+// packing of the other factor.
+const (
+	mostRows    = 512
+	mostColumns = 512
+	mostOfA     = 1 << 21 // elements of A, which take temporary memory
+	fewParts    = 4       // of a product that takes long
+)
+
+// isFor reports whether the product has been prepared for inputs of these shapes.
+func (p *matrixProduct) isFor(a, b *ops.Tensor) bool {
+	return p.shapes[0] != nil && slices.Equal(p.shapes[0], a.Shape()) && slices.Equal(p.shapes[1], b.Shape())
+}
+
+// prepare sets everything that follows from the shapes of the inputs.
+func (p *matrixProduct) prepare(shapeA, shapeB []int, transA, transB bool) {
+	all, m, k, n := matrices(shapeA, shapeB)
+	if transA {
+		m, k = k, m
+	}
+	if transB {
+		n = shapeB[0]
+	}
+	*p = matrixProduct{shapes: [2][]int{slices.Clone(shapeA), slices.Clone(shapeB)}, transA: transA, transB: transB, m: m, k: k, n: n, all: all}
+	p.elementsOfA, p.elementsOfB = m*k, k*n
+	if !transA && all.total > 1 && numElements(shapeB) == k*n && numElements(shapeA) == all.total*m*k {
+		p.m, p.all = m*all.total, newNest(nil) // one product with the rows of all matrices
+	}
+	p.lda, p.ldb = k, n
+	if transA {
+		p.lda = m
+	}
+	if transB {
+		p.ldb = k
+	}
+	p.rows = min(p.m, mostRows, max(16, mostOfA/max(1, p.k)))
+	p.columns = min(p.n, mostColumns)
+	if p.all.total*p.m*p.n < fewParts*p.rows*p.columns && p.m*p.n >= 1<<19/max(1, p.k) { // a part for every worker
+		if p.n >= 2*kernel.PanelColumns*fewParts || p.n >= p.m {
+			panels := (p.n + kernel.PanelColumns - 1) / kernel.PanelColumns
+			p.columns = min(p.columns, max(2, (panels+fewParts-1)/fewParts)*kernel.PanelColumns)
+		} else {
+			p.rows = min(p.rows, max(16, (p.m+fewParts-1)/fewParts))
+		}
+	}
+	p.rowParts, p.columnParts = (p.m+p.rows-1)/max(1, p.rows), (p.n+p.columns-1)/max(1, p.columns)
+}
+
+// run computes C. start is the bias, or nil.
+func (p *matrixProduct) run(ctx *ops.Context, a, b, c, start []float32) error {
+	if len(c) == 0 {
+		return nil
+	}
+	if ctx.Constant(1) && p.elementsOfB == len(b) && p.k > 0 {
+		if err := ctx.Reserve(kernel.RightBytes(p.k, p.n)); err != nil {
+			return err
+		}
+		if p.right == nil {
+			var err error
+			if p.right, err = kernel.NewRight(ctx, p.transB, p.k, p.n, b, p.ldb); err != nil {
+				return err
+			}
+		}
+	}
+	p.ctx, p.a, p.b, p.c, p.start = ctx, a, b, c, start
+	defer func() { p.ctx, p.a, p.b, p.c, p.start = nil, nil, nil, nil, nil }()
+	parts := p.all.total * p.rowParts * p.columnParts
+	return ctx.Do(parts, max(1, grain/max(1, p.rows*p.columns*p.k)), p)
+}
+
+// Part implements parallel.Loop over the parts of all matrices.
+func (p *matrixProduct) Part(lo, hi int) error {
+	for ; lo < hi; lo++ {
+		matrix := lo / (p.rowParts * p.columnParts)
+		row := lo / p.columnParts % p.rowParts * p.rows
+		column := lo % p.columnParts * p.columns
+		err := p.all.walk(matrix, matrix+1, func(at [maxOperands]int, _ int) error {
+			a, b := p.a[at[0]*p.elementsOfA:], p.b[at[1]*p.elementsOfB:]
+			return p.part(a, b, p.c[matrix*p.m*p.n:][:p.m*p.n], row, min(row+p.rows, p.m), column, min(column+p.columns, p.n))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// part computes a part of one matrix.
+func (p *matrixProduct) part(a, b, c []float32, row, bottom, column, end int) error {
+	if p.start != nil {
+		p.addBias(c, row, bottom, column, end)
+	}
+	x := matrix[float32]{a, p.lda, p.transA}
+	c = c[row*p.n:]
+	if p.right != nil {
+		return p.right.Multiply(p.ctx, p.transA, bottom-row, a[x.place(row, 0):], p.lda, column, end, c, p.n, p.start != nil)
+	}
+	y := matrix[float32]{b, p.ldb, p.transB}
+	return multiplySingle(p.ctx, c[column:], p.n, x, y, row, bottom, column, end, p.k, p.start != nil)
+}
+
+// addBias sets a part of C to the bias.
+func (p *matrixProduct) addBias(c []float32, row, bottom, column, end int) {
+	for i := row; i < bottom; i++ {
+		to := c[i*p.n+column : i*p.n+end]
+		switch from := p.start[i*p.bias[0]+column*p.bias[1]:]; p.bias[1] {
+		case 1:
+			copy(to, from)
+		default:
+			fill(to, from[0])
+		}
+	}
+}

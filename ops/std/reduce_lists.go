@@ -1,0 +1,281 @@
+package std
+
+import (
+	"math"
+
+	"github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/portmath"
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// listReduction reduces lists of float32 elements that are consecutive in memory: rows, whose elements
+// become one result, or columns, of which a list holds one element each.
+type listReduction interface {
+	// row returns the result of the elements that each calls its function with, in parts, always the same
+	// ones. Each can be called more than once.
+	row(count int, each func(f func(part []float32)) error) (float32, error)
+
+	// whole returns the result of a row that is one part.
+	whole(part []float32) float32
+
+	// columns stores the results of columns, at most columnBlock, in out. each calls its function with one
+	// element of every column.
+	columns(out []float32, count int, each func(f func(list []float32)) error) error
+}
+
+// withLists makes a reduction compute float32 with lists, where the shape allows it.
+func withLists(create func(ops.Node) (operation, error), lists listReduction) func(ops.Node) (operation, error) {
+	return func(n ops.Node) (operation, error) {
+		k, err := create(n)
+		if err == nil {
+			k.(*reduction).lists = lists
+		}
+		return k, err
+	}
+}
+
+// shortList is the number of columns from which lists of them are faster.
+const shortList = 8
+
+// listsOf returns the loop body and the least number of results of a part, or nil if the elements to
+// reduce are not in lists.
+func (l *reduceLoop) listsOf(r listReduction) (compute func(l *reduceLoop, lo, hi int) error, least int) {
+	switch {
+	case l.reduced.total == 0:
+	case l.reduced.inner()[0] == 1:
+		return func(l *reduceLoop, lo, hi int) error { return l.rows(r, lo, hi) }, 1
+	case l.kept.inner()[1] == 1 && l.kept.sizes[len(l.kept.sizes)-1] >= shortList:
+		return func(l *reduceLoop, lo, hi int) error { return l.columns(r, lo, hi) }, columnBlock / 2
+	}
+	return nil, 0
+}
+
+func (l *reduceLoop) rows(r listReduction, lo, hi int) error {
+	out, data := l.out.Float32s(), l.data.Float32s()
+	watching := cancelCheck{ctx: l.ctx}
+	next := l.kept.inner()[1]
+	one := len(l.reduced.sizes) == 1 && l.reduced.total <= stepsPerCheck
+	return l.kept.walk(lo, hi, func(to [maxOperands]int, count int) error {
+		for i := range count {
+			first := to[1] + i*next
+			if one {
+				out[to[0]+i] = r.whole(data[first:][:l.reduced.total])
+				if err := watching.after(l.reduced.total); err != nil {
+					return err
+				}
+				continue
+			}
+			v, err := r.row(l.reduced.total, func(f func(part []float32)) error {
+				return l.reduced.walk(0, l.reduced.total, func(at [maxOperands]int, count int) error {
+					for at := first + at[0]; count > 0; {
+						n := min(count, stepsPerCheck)
+						f(data[at:][:n])
+						if err := watching.after(n); err != nil {
+							return err
+						}
+						at, count = at+n, count-n
+					}
+					return nil
+				})
+			})
+			if err != nil {
+				return err
+			}
+			out[to[0]+i] = v
+		}
+		return nil
+	})
+}
+
+func (l *reduceLoop) columns(r listReduction, lo, hi int) error {
+	out, data := l.out.Float32s(), l.data.Float32s()
+	watching := cancelCheck{ctx: l.ctx}
+	step := l.reduced.inner()[0]
+	return l.kept.walk(lo, hi, func(to [maxOperands]int, columns int) error {
+		for i := 0; i < columns; i += columnBlock {
+			n := min(columnBlock, columns-i)
+			first := to[1] + i
+			err := r.columns(out[to[0]+i:][:n], l.reduced.total, func(f func(list []float32)) error {
+				return l.reduced.walk(0, l.reduced.total, func(at [maxOperands]int, count int) error {
+					for j := range count {
+						f(data[first+at[0]+j*step:][:n])
+						if err := watching.after(n); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// listSum is the reduction to a sum in float64. finish, if it is not nil, computes the result from the
+// sum and the number of elements.
+type listSum struct {
+	of     kernel.Summand
+	finish func(sum float64, count int) float64
+}
+
+func (s listSum) result(sum float64, count int) float32 {
+	if s.finish != nil {
+		sum = s.finish(sum, count)
+	}
+	return float32(sum)
+}
+
+func (s listSum) row(count int, each func(f func(part []float32)) error) (float32, error) {
+	var sum float64
+	err := each(func(part []float32) { sum += kernel.Total(s.of, part, 0) })
+	return s.result(sum, count), err
+}
+
+func (s listSum) whole(part []float32) float32 {
+	return s.result(kernel.Total(s.of, part, 0), len(part))
+}
+
+func (s listSum) columns(out []float32, count int, each func(f func(list []float32)) error) error {
+	var room [columnBlock]float64
+	sums := room[:len(out)]
+	if err := each(func(list []float32) { kernel.Accumulate(s.of, sums, list) }); err != nil {
+		return err
+	}
+	for i, sum := range sums {
+		out[i] = s.result(sum, count)
+	}
+	return nil
+}
+
+// listProduct is the reduction to a product in float64.
+type listProduct struct{}
+
+func (listProduct) row(_ int, each func(f func(part []float32)) error) (float32, error) {
+	product := 1.0
+	err := each(func(v []float32) {
+		a, b, c, d, e, f, g, h := 1., 1., 1., 1., 1., 1., 1., 1. // a multiplication need not wait for the previous one
+		for ; len(v) >= 8; v = v[8:] {
+			a *= float64(v[0])
+			b *= float64(v[1])
+			c *= float64(v[2])
+			d *= float64(v[3])
+			e *= float64(v[4])
+			f *= float64(v[5])
+			g *= float64(v[6])
+			h *= float64(v[7])
+		}
+		for _, x := range v {
+			a *= float64(x)
+		}
+		product *= ((a * b) * (c * d)) * ((e * f) * (g * h))
+	})
+	return float32(product), err
+}
+
+func (p listProduct) whole(part []float32) float32 { return wholeRow(p, part) }
+
+// wholeRow is whole for reductions that need more time for a row than for a call.
+func wholeRow(r listReduction, part []float32) float32 {
+	v, _ := r.row(len(part), func(f func(part []float32)) error { f(part); return nil })
+	return v
+}
+
+func (listProduct) columns(out []float32, _ int, each func(f func(list []float32)) error) error {
+	var room [columnBlock]float64
+	products := room[:len(out)]
+	for i := range products {
+		products[i] = 1
+	}
+	err := each(func(list []float32) {
+		list = list[:len(products)]
+		for i := range products {
+			products[i] *= float64(list[i])
+		}
+	})
+	for i, p := range products {
+		out[i] = float32(p)
+	}
+	return err
+}
+
+// listExtreme is the reduction to the largest or the smallest element, or to NaN if one is NaN.
+type listExtreme struct{ largest bool }
+
+func (e listExtreme) row(_ int, each func(f func(part []float32)) error) (float32, error) {
+	if e.largest {
+		best := float32(math.Inf(-1))
+		err := each(func(part []float32) { best = kernel.Largest(part, best) })
+		return best, err
+	}
+	best := float32(math.Inf(1))
+	err := each(func(part []float32) { best = kernel.Smallest(part, best) })
+	return best, err
+}
+
+func (e listExtreme) whole(part []float32) float32 {
+	if e.largest {
+		return kernel.Largest(part, float32(math.Inf(-1)))
+	}
+	return kernel.Smallest(part, float32(math.Inf(1)))
+}
+
+func (e listExtreme) columns(out []float32, _ int, each func(f func(list []float32)) error) error {
+	op, start := kernel.Min, float32(math.Inf(1))
+	if e.largest {
+		op, start = kernel.Max, -start
+	}
+	for i := range out {
+		out[i] = start
+	}
+	return each(func(list []float32) { kernel.Combine(op, out, out, list, 1, 1) })
+}
+
+// listLogSumExp is the reduction to log(sum(exp(x))). Exponents are relative to the largest one, so
+// that nothing overflows.
+type listLogSumExp struct{}
+
+func (listLogSumExp) row(_ int, each func(f func(part []float32)) error) (float32, error) {
+	top, err := listExtreme{largest: true}.row(0, each)
+	if err != nil || !(math.Abs(float64(top)) <= math.MaxFloat32) {
+		return top, err // the difference of two infinities is not a number
+	}
+	var sum float64
+	err = each(func(part []float32) {
+		for ; len(part) > kernel.ShortRow; part = part[kernel.ShortRow:] {
+			sum += float64(kernel.ExpTotal(part[:kernel.ShortRow], top))
+		}
+		sum += float64(kernel.ExpTotal(part, top))
+	})
+	return float32(float64(top) + portmath.Log(sum)), err
+}
+
+func (r listLogSumExp) whole(part []float32) float32 { return wholeRow(r, part) }
+
+func (listLogSumExp) columns(out []float32, count int, each func(f func(list []float32)) error) error {
+	var topRoom, sumRoom, powers [columnBlock]float32
+	var totalRoom [columnBlock]float64
+	tops, sums, totals := topRoom[:len(out)], sumRoom[:len(out)], totalRoom[:len(out)]
+	if err := (listExtreme{largest: true}).columns(tops, count, each); err != nil {
+		return err
+	}
+	// A sum of float32 has few elements, so that it is precise.
+	const together = kernel.ShortRow / 16
+	added := 0
+	err := each(func(list []float32) {
+		kernel.ExpColumns(powers[:len(out)], list, tops, sums)
+		if added++; added%together == 0 || added == count {
+			kernel.Accumulate(kernel.Numbers, totals, sums)
+			clear(sums)
+		}
+	})
+	for i, top := range tops {
+		out[i] = top
+		if math.Abs(float64(top)) <= math.MaxFloat32 {
+			out[i] = float32(float64(top) + portmath.Log(totals[i]))
+		}
+	}
+	return err
+}

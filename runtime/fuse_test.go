@@ -1,0 +1,236 @@
+package runtime_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/onnx"
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// fusion is a model and the steps that run after fusion.
+type fusion struct {
+	name  string
+	steps string // the operators that run, and those of a chain joined by +
+	list  nodes
+	size  []int64 // of the images, (8, 9) unless given
+}
+
+// fusions returns models with the input x, images with 4 channels, and the output y.
+func fusions() []fusion {
+	pads := intsAttr("pads", 1, 1, 1, 1)
+	halves := []*onnxpb.AttributeProto{intsAttr("kernel_shape", 2, 2), intsAttr("strides", 2, 2)}
+	return []fusion{
+		{name: "activation", steps: "Conv+Relu", list: nodes{op("a = Conv(x, w9, b12)", pads), op("y = Relu(a)")}},
+		{name: "few taps", steps: "Conv+Relu", list: nodes{op("a = Conv(x, w1, b12)"), op("y = Relu(a)")}},
+		{name: "one position", steps: "Conv+Relu", list: nodes{op("a = Conv(x, wall)"), op("y = Relu(a)")}},
+		{name: "normalization", steps: "Conv+BatchNormalization+Clip", list: nodes{
+			op("a = Conv(x, w9)", intsAttr("strides", 2, 1)), op("c = BatchNormalization(a, s12, b12, m12, v12)"), op("y = Clip(c, zero, one)")}},
+		{name: "depthwise", steps: "Conv+BatchNormalization+LeakyRelu", list: nodes{
+			op("a = Conv(x, wd)", intAttr("group", 4), pads), op("c = BatchNormalization(a, s4, b4, b4, v4)"), op("y = LeakyRelu(c)")}},
+		{name: "residual", steps: "Conv+Add+Relu", list: nodes{
+			op("a = Conv(x, w4, b4)", pads), op("c = Add(x, a)"), op("y = Relu(c)")}},
+		{name: "bias of another node", steps: "Conv+Add+HardSwish", list: nodes{
+			op("a = Conv(x, w9)"), op("c = Add(a, bias12)"), op("y = HardSwish(c)")}},
+		{name: "one number", steps: "Conv+Mul+Tanh", list: nodes{op("a = Conv(x, w9)"), op("c = Mul(ten, a)"), op("y = Tanh(c)")}},
+		{name: "pool", steps: "Conv+Relu+MaxPool", list: nodes{
+			op("a = Conv(x, w9, b12)", pads), op("c = Relu(a)"), op("y = MaxPool(c)", halves...)}},
+		{name: "pool of large images", steps: "Conv+Relu+MaxPool", size: []int64{7, 300}, list: nodes{
+			op("a = Conv(x, w9, b12)", pads), op("c = Relu(a)"), op("y = MaxPool(c)", halves...)}},
+		{name: "pool after few taps", steps: "Conv+Relu, MaxPool", list: nodes{
+			op("a = Conv(x, w1, b12)"), op("c = Relu(a)"), op("y = MaxPool(c)", halves...)}},
+		{name: "pool of other windows", steps: "Conv+Relu, MaxPool", list: nodes{
+			op("a = Conv(x, w9, b12)"), op("c = Relu(a)"), op("y = MaxPool(c)", intsAttr("kernel_shape", 2, 2))}},
+		{name: "pool without Relu", steps: "Conv, MaxPool", list: nodes{op("a = Conv(x, w9, b12)", pads), op("y = MaxPool(a)", halves...)}},
+		{name: "swish", steps: "Conv, Sigmoid+Mul", list: nodes{op("a = Conv(x, w9)"), op("s = Sigmoid(a)"), op("y = Mul(a, s)")}},
+		{name: "gelu", steps: "Div+Erf+Add+Mul+Mul", list: nodes{
+			op("a = Div(x, ten)"), op("e = Erf(a)"), op("p = Add(e, one)"), op("q = Mul(x, p)"), op("y = Mul(q, half)")}},
+		{name: "broadcast at the beginning", steps: "Sub+Relu+BatchNormalization", list: nodes{
+			op("a = Sub(row9, x)"), op("r = Relu(a)"), op("y = BatchNormalization(r, s4, b4, b4, v4)")}},
+		{name: "normalization at the beginning", steps: "BatchNormalization+Relu", list: nodes{
+			op("a = BatchNormalization(x, s4, b4, b4, v4)"), op("y = Relu(a)")}},
+		{name: "parameters that are computed", steps: "Conv+BatchNormalization+Relu", list: nodes{
+			op("a = Conv(x, w9)"), op("s = Abs(b12)"), op("c = BatchNormalization(a, s, b12, s, v12)"), op("y = Relu(c)")}},
+		{name: "weights that are computed", steps: "Conv+Relu", list: nodes{
+			op("w = Neg(w9)"), op("a = Conv(x, w)"), op("y = Relu(a)")}},
+
+		{name: "used twice", steps: "Conv, Relu+Add", list: nodes{op("a = Conv(x, w9)"), op("r = Relu(a)"), op("y = Add(a, r)")}},
+		{name: "both inputs", steps: "Conv, Add", list: nodes{op("a = Conv(x, w9)"), op("y = Add(a, a)")}},
+		{name: "output of the model", steps: "Conv, Relu, Identity", list: nodes{op("a = Conv(x, w9)"), op("y = Relu(a)"), op("also = Identity(a)")}},
+		{name: "larger operand", steps: "GlobalMaxPool, Relu, Add", list: nodes{op("m = GlobalMaxPool(x)"), op("a = Relu(m)"), op("y = Add(a, x)")}},
+		{name: "used by a subgraph", steps: "Conv, Add, Identity", list: nodes{
+			op("a = Conv(x, w9)"), op("y = Add(a, one)"), op("also = If(true)", subgraph("then_branch", "", "t", nodes{op("t = Identity(a)")}), subgraph("else_branch", "", "e", nodes{op("e = Identity(a)")}))}},
+		{name: "statistics of the batch", steps: "Conv, BatchNormalization, Relu", list: nodes{
+			op("a = Conv(x, w9)"), op("c, n, o = BatchNormalization(a, s12, b12, m12, v12)", intAttr("training_mode", 1)), op("y = Relu(c)")}},
+	}
+}
+
+// fusionModel returns the message of a fusion.
+func fusionModel(f fusion) *onnxpb.ModelProto {
+	r := rand.New(rand.NewPCG(1, 50))
+	size := f.size
+	if size == nil {
+		size = []int64{8, 9}
+	}
+	m := network([]*onnxpb.ValueInfoProto{info("x", -1, 4, size[0], size[1])}, "y", f.list)
+	if slices.ContainsFunc(f.list, func(n *onnxpb.NodeProto) bool { return n.Output[0] == "also" }) {
+		m.Graph.Output = append(m.Graph.Output, &onnxpb.ValueInfoProto{Name: "also"})
+	}
+	add := func(name string, low, high float32, shape ...int) {
+		v := make([]float32, product(shape))
+		for i := range v {
+			v[i] = low + (high-low)*r.Float32()
+		}
+		m.Graph.Initializer = append(m.Graph.Initializer, onnx.Float32Tensor(name, shape, v))
+	}
+	add("w9", -1, 1, 12, 4, 3, 3)
+	add("w1", -1, 1, 12, 4, 1, 1)
+	add("wall", -1, 1, 12, 4, int(size[0]), int(size[1]))
+	add("wd", -1, 1, 4, 1, 3, 3)
+	add("w4", -1, 1, 4, 4, 3, 3)
+	for _, n := range []int{4, 12} {
+		add(fmt.Sprint("s", n), 0.5, 2, n)
+		add(fmt.Sprint("b", n), -1, 1, n)
+		add(fmt.Sprint("m", n), -1, 1, n)
+		add(fmt.Sprint("v", n), 0.5, 2, n)
+	}
+	add("bias12", -1, 1, 1, 12, 1, 1)
+	add("row9", -1, 1, int(size[1]))
+	m.Graph.Initializer = append(m.Graph.Initializer, scalarFloat("zero", 0), scalarFloat("half", 0.5))
+	return m
+}
+
+func product(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
+
+// operatorsOf returns the operators that a run executes.
+func operatorsOf(t *testing.T, m *runtime.Model, in values) (string, map[string]*runtime.Tensor) {
+	var names []string
+	out, err := m.Run(t.Context(), in, runtime.Profile(func(n runtime.NodeProfile) { names = append(names, n.Operator) }))
+	require.NoError(t, err)
+	return strings.Join(slices.DeleteFunc(names, func(n string) bool { return n == "If" }), ", "), out
+}
+
+// TestFusion_ChangesNoBit compares models with and without fusion, for several batches and on all
+// tiers.
+func TestFusion_ChangesNoBit(t *testing.T) {
+	for _, f := range fusions() {
+		t.Run(f.name, func(t *testing.T) {
+			message := fusionModel(f)
+			for _, tier := range kernel.Tiers() {
+				undo := kernel.Use(tier)
+				for workers := 1; workers <= 2; workers++ {
+					fused, single := load(t, message, runtime.Workers(workers)), load(t, message, runtime.WithoutFusion())
+					for _, batch := range []int{1, 3, 0} {
+						in := values{"x": fusionInput(message, batch)}
+						steps, got := operatorsOf(t, fused, in)
+						plain, want := operatorsOf(t, single, in)
+						require.Equal(t, f.steps, steps)
+						require.NotContains(t, plain, "+")
+						for name, w := range want {
+							require.Equal(t, w.Shape(), got[name].Shape())
+							requireSameBits(t, w, got[name], fmt.Sprintf("%v, %d workers, batches of %d: %s", tier, workers, batch, name))
+						}
+					}
+					fused.Close()
+					single.Close()
+				}
+				undo()
+			}
+		})
+	}
+}
+
+// fusionInput returns images with numbers of both signs, NaN and infinity.
+func fusionInput(m *onnxpb.ModelProto, batch int) *runtime.Tensor {
+	r := rand.New(rand.NewPCG(uint64(batch), 51))
+	shape := []int{batch}
+	for _, d := range m.Graph.Input[0].GetType().GetTensorType().GetShape().Dim[1:] {
+		shape = append(shape, int(d.GetDimValue()))
+	}
+	v := make([]float32, product(shape))
+	for i := range v {
+		v[i] = 4*r.Float32() - 2
+	}
+	if len(v) > 100 {
+		v[20], v[90] = float32(math.NaN()), float32(math.Inf(1))
+	}
+	return f32(shape, v...)
+}
+
+// TestFusion_ObserveSeesEveryValue checks that a run with Observe has all intermediate values.
+func TestFusion_ObserveSeesEveryValue(t *testing.T) {
+	message := fusionModel(fusions()[3])
+	m := load(t, message)
+	in := values{"x": fusionInput(message, 2)}
+	var seen []string
+	observed, err := m.Run(t.Context(), in, runtime.Observe(func(name string, _ *runtime.Tensor) { seen = append(seen, name) }))
+	require.NoError(t, err)
+	require.Equal(t, []string{"a", "c", "y"}, seen)
+	out, err := m.Run(t.Context(), in)
+	require.NoError(t, err)
+	requireSameBits(t, observed["y"], out["y"], "y")
+}
+
+// requireSameBits compares the bits of numbers, except those of NaN.
+func requireSameBits(t *testing.T, want, got *runtime.Tensor, name string) {
+	t.Helper()
+	for i, w := range want.Float32s() {
+		g := got.Float32s()[i]
+		require.True(t, math.Float32bits(w) == math.Float32bits(g) || w != w && g != g, "%s: number %d: want %v, got %v", name, i, w, g)
+	}
+}
+
+func TestFusion_ErrorsNameTheNode(t *testing.T) {
+	m := network([]*onnxpb.ValueInfoProto{info("x", 1, 1, -1, -1)}, "y", nodes{op("a = Conv(x, w)"), op("r = Relu(a)"), op("y = MaxPool(r)", intsAttr("kernel_shape", 2, 2), intsAttr("strides", 2, 2))})
+	m.Graph.Initializer = append(m.Graph.Initializer, onnx.Float32Tensor("w", []int{9, 1, 4, 4}, make([]float32, 9*16)))
+	r := load(t, m)
+	run := func(size int) error {
+		_, err := r.Run(t.Context(), values{"x": f32([]int{1, 1, size, size}, make([]float32, size*size)...)})
+		return err
+	}
+	require.NoError(t, run(5))
+	for size, want := range map[int]runtime.NodeError{3: {Node: "a", Operator: "Conv"}, 4: {Node: "y", Operator: "MaxPool"}} {
+		var node *runtime.NodeError
+		err := run(size)
+		require.ErrorAs(t, err, &node)
+		require.Equal(t, want.Node+want.Operator, node.Node+node.Operator)
+		require.ErrorIs(t, err, ops.ErrShape)
+	}
+}
+
+// TestFusion_OtherShapesThanExpected checks a chain whose shapes turn out not to fit.
+func TestFusion_OtherShapesThanExpected(t *testing.T) {
+	m := network([]*onnxpb.ValueInfoProto{info("x", -1, 3), info("z", -1, 3)}, "y", nodes{op("a = Neg(x)"), op("b = Add(a, z)"), op("y = Relu(b)")})
+	r := load(t, m)
+	for _, batches := range [][2]int{{2, 2}, {1, 2}, {2, 1}} {
+		x, z := make([]float32, 3*batches[0]), make([]float32, 3*batches[1])
+		for i := range x {
+			x[i] = -float32(i)
+		}
+		for i := range z {
+			z[i] = float32(10 * i)
+		}
+		out, err := r.Run(t.Context(), values{"x": f32([]int{batches[0], 3}, x...), "z": f32([]int{batches[1], 3}, z...)})
+		require.NoError(t, err)
+		rows := max(batches[0], batches[1])
+		require.Equal(t, []int{rows, 3}, out["y"].Shape())
+		for i, v := range out["y"].Float32s() {
+			require.Equal(t, float32(i%len(x))+float32(10*(i%len(z))), v)
+		}
+	}
+}
