@@ -2,6 +2,7 @@ package std
 
 import (
 	"math"
+	"sync"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/internal/portmath"
@@ -18,9 +19,34 @@ type listReduction interface {
 	// whole returns the result of a row that is one part.
 	whole(part []float32) float32
 
-	// columns stores the results of columns, at most columnBlock, in out. each calls its function with one
-	// element of every column.
-	columns(out []float32, count int, each func(f func(list []float32)) error) error
+	// The results of columns take some passes over their elements: start prepares n columns, add
+	// processes one element of every column in a pass, and finish stores the results of count elements.
+	passes() int
+	start(s *columnState, n int)
+	add(s *columnState, pass int, list []float32)
+	finish(s *columnState, out []float32, count int)
+}
+
+// columnState holds results of columns so far.
+type columnState struct {
+	room        [columnBlock]float64
+	singles     [3][columnBlock]float32
+	totals      []float64 // of the columns
+	tops        []float32
+	sums, power []float32
+	added       int
+}
+
+// columnStates keeps the memory for later runs.
+var columnStates = sync.Pool{New: func() any { return new(columnState) }}
+
+// reset prepares n columns.
+func (s *columnState) reset(n int, total float64, top float32) {
+	s.totals, s.tops, s.sums, s.power = s.room[:n], s.singles[0][:n], s.singles[1][:n], s.singles[2][:n]
+	s.added = 0
+	for i := range s.totals {
+		s.totals[i], s.tops[i], s.sums[i] = total, top, 0
+	}
 }
 
 // withLists makes a reduction compute float32 with lists, where the shape allows it.
@@ -51,20 +77,15 @@ func (l *reduceLoop) listsOf(r listReduction) (compute func(l *reduceLoop, lo, h
 }
 
 func (l *reduceLoop) rows(r listReduction, lo, hi int) error {
+	if len(l.reduced.sizes) == 1 && l.reduced.total <= stepsPerCheck {
+		return l.wholeRows(r, lo, hi)
+	}
 	out, data := l.out.Float32s(), l.data.Float32s()
 	watching := cancelCheck{ctx: l.ctx}
 	next := l.kept.inner()[1]
-	one := len(l.reduced.sizes) == 1 && l.reduced.total <= stepsPerCheck
 	return l.kept.walk(lo, hi, func(to [maxOperands]int, count int) error {
 		for i := range count {
 			first := to[1] + i*next
-			if one {
-				out[to[0]+i] = r.whole(data[first:][:l.reduced.total])
-				if err := watching.after(l.reduced.total); err != nil {
-					return err
-				}
-				continue
-			}
 			v, err := r.row(l.reduced.total, func(f func(part []float32)) error {
 				return l.reduced.walk(0, l.reduced.total, func(at [maxOperands]int, count int) error {
 					for at := first + at[0]; count > 0; {
@@ -87,26 +108,15 @@ func (l *reduceLoop) rows(r listReduction, lo, hi int) error {
 	})
 }
 
-func (l *reduceLoop) columns(r listReduction, lo, hi int) error {
+// wholeRows is rows for rows that are one part. It does not allocate.
+func (l *reduceLoop) wholeRows(r listReduction, lo, hi int) error {
 	out, data := l.out.Float32s(), l.data.Float32s()
 	watching := cancelCheck{ctx: l.ctx}
-	step := l.reduced.inner()[0]
-	return l.kept.walk(lo, hi, func(to [maxOperands]int, columns int) error {
-		for i := 0; i < columns; i += columnBlock {
-			n := min(columnBlock, columns-i)
-			first := to[1] + i
-			err := r.columns(out[to[0]+i:][:n], l.reduced.total, func(f func(list []float32)) error {
-				return l.reduced.walk(0, l.reduced.total, func(at [maxOperands]int, count int) error {
-					for j := range count {
-						f(data[first+at[0]+j*step:][:n])
-						if err := watching.after(n); err != nil {
-							return err
-						}
-					}
-					return nil
-				})
-			})
-			if err != nil {
+	next := l.kept.inner()[1]
+	return l.kept.walk(lo, hi, func(to [maxOperands]int, count int) error {
+		for i := range count {
+			out[to[0]+i] = r.whole(data[to[1]+i*next:][:l.reduced.total])
+			if err := watching.after(l.reduced.total); err != nil {
 				return err
 			}
 		}
@@ -114,16 +124,47 @@ func (l *reduceLoop) columns(r listReduction, lo, hi int) error {
 	})
 }
 
-// listSum is the reduction to a sum in float64. finish, if it is not nil, computes the result from the
+func (l *reduceLoop) columns(r listReduction, lo, hi int) error {
+	out, data := l.out.Float32s(), l.data.Float32s()
+	watching := cancelCheck{ctx: l.ctx}
+	step := l.reduced.inner()[0]
+	s := columnStates.Get().(*columnState)
+	defer columnStates.Put(s)
+	return l.kept.walk(lo, hi, func(to [maxOperands]int, columns int) error {
+		for i := 0; i < columns; i += columnBlock {
+			n := min(columnBlock, columns-i)
+			first := to[1] + i
+			r.start(s, n)
+			for pass := range r.passes() {
+				err := l.reduced.walk(0, l.reduced.total, func(at [maxOperands]int, count int) error {
+					for j := range count {
+						r.add(s, pass, data[first+at[0]+j*step:][:n])
+						if err := watching.after(n); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+				if err != nil {
+					return err
+				}
+			}
+			r.finish(s, out[to[0]+i:][:n], l.reduced.total)
+		}
+		return nil
+	})
+}
+
+// listSum is the reduction to a sum in float64. last, if it is not nil, computes the result from the
 // sum and the number of elements.
 type listSum struct {
-	of     kernel.Summand
-	finish func(sum float64, count int) float64
+	of   kernel.Summand
+	last func(sum float64, count int) float64
 }
 
 func (s listSum) result(sum float64, count int) float32 {
-	if s.finish != nil {
-		sum = s.finish(sum, count)
+	if s.last != nil {
+		sum = s.last(sum, count)
 	}
 	return float32(sum)
 }
@@ -138,16 +179,14 @@ func (s listSum) whole(part []float32) float32 {
 	return s.result(kernel.Total(s.of, part, 0), len(part))
 }
 
-func (s listSum) columns(out []float32, count int, each func(f func(list []float32)) error) error {
-	var room [columnBlock]float64
-	sums := room[:len(out)]
-	if err := each(func(list []float32) { kernel.Accumulate(s.of, sums, list) }); err != nil {
-		return err
-	}
-	for i, sum := range sums {
+func (listSum) passes() int                                 { return 1 }
+func (listSum) start(c *columnState, n int)                 { c.reset(n, 0, 0) }
+func (s listSum) add(c *columnState, _ int, list []float32) { kernel.Accumulate(s.of, c.totals, list) }
+
+func (s listSum) finish(c *columnState, out []float32, count int) {
+	for i, sum := range c.totals {
 		out[i] = s.result(sum, count)
 	}
-	return nil
 }
 
 // listProduct is the reduction to a product in float64.
@@ -183,22 +222,20 @@ func wholeRow(r listReduction, part []float32) float32 {
 	return v
 }
 
-func (listProduct) columns(out []float32, _ int, each func(f func(list []float32)) error) error {
-	var room [columnBlock]float64
-	products := room[:len(out)]
-	for i := range products {
-		products[i] = 1
+func (listProduct) passes() int                 { return 1 }
+func (listProduct) start(c *columnState, n int) { c.reset(n, 1, 0) }
+
+func (listProduct) add(c *columnState, _ int, list []float32) {
+	list = list[:len(c.totals)]
+	for i, v := range list {
+		c.totals[i] *= float64(v)
 	}
-	err := each(func(list []float32) {
-		list = list[:len(products)]
-		for i := range products {
-			products[i] *= float64(list[i])
-		}
-	})
-	for i, p := range products {
+}
+
+func (listProduct) finish(c *columnState, out []float32, _ int) {
+	for i, p := range c.totals {
 		out[i] = float32(p)
 	}
-	return err
 }
 
 // listExtreme is the reduction to the largest or the smallest element, or to NaN if one is NaN.
@@ -222,16 +259,25 @@ func (e listExtreme) whole(part []float32) float32 {
 	return kernel.Smallest(part, float32(math.Inf(1)))
 }
 
-func (e listExtreme) columns(out []float32, _ int, each func(f func(list []float32)) error) error {
-	op, start := kernel.Min, float32(math.Inf(1))
+func (listExtreme) passes() int { return 1 }
+
+func (e listExtreme) start(c *columnState, n int) {
+	top := float32(math.Inf(1))
 	if e.largest {
-		op, start = kernel.Max, -start
+		top = -top
 	}
-	for i := range out {
-		out[i] = start
-	}
-	return each(func(list []float32) { kernel.Combine(op, out, out, list, 1, 1) })
+	c.reset(n, 0, top)
 }
+
+func (e listExtreme) add(c *columnState, _ int, list []float32) {
+	op := kernel.Min
+	if e.largest {
+		op = kernel.Max
+	}
+	kernel.Combine(op, c.tops, c.tops, list, 1, 1)
+}
+
+func (listExtreme) finish(c *columnState, out []float32, _ int) { copy(out, c.tops) }
 
 // listLogSumExp is the reduction to log(sum(exp(x))). Exponents are relative to the largest one, so
 // that nothing overflows.
@@ -254,28 +300,29 @@ func (listLogSumExp) row(_ int, each func(f func(part []float32)) error) (float3
 
 func (r listLogSumExp) whole(part []float32) float32 { return wholeRow(r, part) }
 
-func (listLogSumExp) columns(out []float32, count int, each func(f func(list []float32)) error) error {
-	var topRoom, sumRoom, powers [columnBlock]float32
-	var totalRoom [columnBlock]float64
-	tops, sums, totals := topRoom[:len(out)], sumRoom[:len(out)], totalRoom[:len(out)]
-	if err := (listExtreme{largest: true}).columns(tops, count, each); err != nil {
-		return err
+func (listLogSumExp) passes() int                 { return 2 }
+func (listLogSumExp) start(c *columnState, n int) { listExtreme{largest: true}.start(c, n) }
+
+func (listLogSumExp) add(c *columnState, pass int, list []float32) {
+	if pass == 0 {
+		listExtreme{largest: true}.add(c, 0, list)
+		return
 	}
 	// A sum of float32 has few elements, so that it is precise.
 	const together = kernel.ShortRow / 16
-	added := 0
-	err := each(func(list []float32) {
-		kernel.ExpColumns(powers[:len(out)], list, tops, sums)
-		if added++; added%together == 0 || added == count {
-			kernel.Accumulate(kernel.Numbers, totals, sums)
-			clear(sums)
-		}
-	})
-	for i, top := range tops {
+	kernel.ExpColumns(c.power, list, c.tops, c.sums)
+	if c.added++; c.added%together == 0 {
+		kernel.Accumulate(kernel.Numbers, c.totals, c.sums)
+		clear(c.sums)
+	}
+}
+
+func (listLogSumExp) finish(c *columnState, out []float32, _ int) {
+	kernel.Accumulate(kernel.Numbers, c.totals, c.sums)
+	for i, top := range c.tops {
 		out[i] = top
 		if math.Abs(float64(top)) <= math.MaxFloat32 {
-			out[i] = float32(float64(top) + portmath.Log(totals[i]))
+			out[i] = float32(float64(top) + portmath.Log(c.totals[i]))
 		}
 	}
-	return err
 }
