@@ -40354,7 +40354,7 @@ vector:
 	RET
 
 // func windows1x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows1x16AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -40373,6 +40373,7 @@ tap:
 	LEAQ             (DX)(SI*4), SI
 	LEAQ             (SI)(DI*1), R8
 	VMOVUPS          (BX), Z2
+	PREFETCHT1       8192(BX)
 	VFMADD231PS.BCST (SI), Z2, Z0
 	VFMADD231PS.BCST (R8), Z2, Z1
 	ADDQ             $0x08, CX
@@ -40388,7 +40389,7 @@ tap:
 	RET
 
 // func windows1x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows1x32AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -40410,6 +40411,8 @@ tap:
 	LEAQ         (SI)(DI*1), R8
 	VMOVUPS      (BX), Z4
 	VMOVUPS      64(BX), Z5
+	PREFETCHT1   8192(BX)
+	PREFETCHT1   8256(BX)
 	VBROADCASTSS (SI), Z6
 	VFMADD231PS  Z6, Z4, Z0
 	VFMADD231PS  Z6, Z5, Z1
@@ -40431,7 +40434,7 @@ tap:
 	RET
 
 // func windows2x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows2x16AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -40452,6 +40455,7 @@ tap:
 	LEAQ             (DX)(R8*4), R8
 	LEAQ             (R8)(DI*1), R9
 	VMOVUPS          (BX), Z4
+	PREFETCHT1       8192(BX)
 	VFMADD231PS.BCST (R8), Z4, Z0
 	VFMADD231PS.BCST (R8)(SI*1), Z4, Z1
 	VFMADD231PS.BCST (R9), Z4, Z2
@@ -40471,7 +40475,7 @@ tap:
 	RET
 
 // func windows2x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows2x32AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -40497,6 +40501,8 @@ tap:
 	LEAQ         (R8)(DI*1), R9
 	VMOVUPS      (BX), Z8
 	VMOVUPS      64(BX), Z9
+	PREFETCHT1   8192(BX)
+	PREFETCHT1   8256(BX)
 	VBROADCASTSS (R8), Z10
 	VFMADD231PS  Z10, Z8, Z0
 	VFMADD231PS  Z10, Z9, Z1
@@ -40528,7 +40534,7 @@ tap:
 	RET
 
 // func windows3x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows3x16AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -40551,6 +40557,7 @@ tap:
 	LEAQ             (DX)(R8*4), R8
 	LEAQ             (R8)(DI*1), R9
 	VMOVUPS          (BX), Z6
+	PREFETCHT1       8192(BX)
 	VFMADD231PS.BCST (R8), Z6, Z0
 	VFMADD231PS.BCST (R8)(SI*1), Z6, Z1
 	VFMADD231PS.BCST (R8)(SI*2), Z6, Z2
@@ -40574,7 +40581,7 @@ tap:
 	RET
 
 // func windows3x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows3x32AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -40604,6 +40611,8 @@ tap:
 	LEAQ         (R8)(DI*1), R9
 	VMOVUPS      (BX), Z12
 	VMOVUPS      64(BX), Z13
+	PREFETCHT1   8192(BX)
+	PREFETCHT1   8256(BX)
 	VBROADCASTSS (R8), Z14
 	VFMADD231PS  Z14, Z12, Z0
 	VFMADD231PS  Z14, Z13, Z1
@@ -40645,7 +40654,7 @@ tap:
 	RET
 
 // func windows4x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows4x16AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -40671,6 +40680,7 @@ tap:
 	LEAQ             (DX)(R9*4), R9
 	LEAQ             (R9)(DI*1), R10
 	VMOVUPS          (BX), Z8
+	PREFETCHT1       8192(BX)
 	VFMADD231PS.BCST (R9), Z8, Z0
 	VFMADD231PS.BCST (R9)(SI*1), Z8, Z1
 	VFMADD231PS.BCST (R9)(SI*2), Z8, Z2
@@ -40698,7 +40708,7 @@ tap:
 	RET
 
 // func windows4x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows4x32AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -40733,6 +40743,8 @@ tap:
 	LEAQ         (R9)(DI*1), R10
 	VMOVUPS      (BX), Z16
 	VMOVUPS      64(BX), Z17
+	PREFETCHT1   8192(BX)
+	PREFETCHT1   8256(BX)
 	VBROADCASTSS (R9), Z18
 	VFMADD231PS  Z18, Z16, Z0
 	VFMADD231PS  Z18, Z17, Z1
@@ -40784,7 +40796,7 @@ tap:
 	RET
 
 // func windows5x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows5x16AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -40812,6 +40824,7 @@ tap:
 	LEAQ             (DX)(R9*4), R9
 	LEAQ             (R9)(DI*1), R10
 	VMOVUPS          (BX), Z10
+	PREFETCHT1       8192(BX)
 	VFMADD231PS.BCST (R9), Z10, Z0
 	VFMADD231PS.BCST (R9)(SI*1), Z10, Z1
 	VFMADD231PS.BCST (R9)(SI*2), Z10, Z2
@@ -40843,7 +40856,7 @@ tap:
 	RET
 
 // func windows5x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows5x32AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -40882,6 +40895,8 @@ tap:
 	LEAQ         (R9)(DI*1), R10
 	VMOVUPS      (BX), Z20
 	VMOVUPS      64(BX), Z21
+	PREFETCHT1   8192(BX)
+	PREFETCHT1   8256(BX)
 	VBROADCASTSS (R9), Z22
 	VFMADD231PS  Z22, Z20, Z0
 	VFMADD231PS  Z22, Z21, Z1
@@ -40943,7 +40958,7 @@ tap:
 	RET
 
 // func windows6x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows6x16AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -40974,6 +40989,7 @@ tap:
 	LEAQ             (DX)(R10*4), R10
 	LEAQ             (R10)(DI*1), R11
 	VMOVUPS          (BX), Z12
+	PREFETCHT1       8192(BX)
 	VFMADD231PS.BCST (R10), Z12, Z0
 	VFMADD231PS.BCST (R10)(SI*1), Z12, Z1
 	VFMADD231PS.BCST (R10)(SI*2), Z12, Z2
@@ -41009,7 +41025,7 @@ tap:
 	RET
 
 // func windows6x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows6x32AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -41053,6 +41069,8 @@ tap:
 	LEAQ         (R10)(DI*1), R11
 	VMOVUPS      (BX), Z24
 	VMOVUPS      64(BX), Z25
+	PREFETCHT1   8192(BX)
+	PREFETCHT1   8256(BX)
 	VBROADCASTSS (R10), Z26
 	VFMADD231PS  Z26, Z24, Z0
 	VFMADD231PS  Z26, Z25, Z1
@@ -41124,7 +41142,7 @@ tap:
 	RET
 
 // func windows7x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows7x16AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -41157,6 +41175,7 @@ tap:
 	LEAQ             (DX)(R10*4), R10
 	LEAQ             (R10)(DI*1), R11
 	VMOVUPS          (BX), Z14
+	PREFETCHT1       8192(BX)
 	VFMADD231PS.BCST (R10), Z14, Z0
 	VFMADD231PS.BCST (R10)(SI*1), Z14, Z1
 	VFMADD231PS.BCST (R10)(SI*2), Z14, Z2
@@ -41196,7 +41215,7 @@ tap:
 	RET
 
 // func windows7x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows7x32AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -41244,6 +41263,8 @@ tap:
 	LEAQ         (R10)(DI*1), R11
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
+	PREFETCHT1   8192(BX)
+	PREFETCHT1   8256(BX)
 	VBROADCASTSS (R10), Z30
 	VFMADD231PS  Z30, Z28, Z0
 	VFMADD231PS  Z30, Z29, Z1
@@ -43064,7 +43085,7 @@ vector:
 	RET
 
 // func windows1x8AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·windows1x8AVX2(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -43083,6 +43104,7 @@ tap:
 	LEAQ         (DX)(SI*4), SI
 	LEAQ         (SI)(DI*1), R8
 	VMOVUPS      (BX), Y2
+	PREFETCHT1   8192(BX)
 	VBROADCASTSS (SI), Y3
 	VFMADD231PS  Y3, Y2, Y0
 	VBROADCASTSS (R8), Y3
@@ -43100,7 +43122,7 @@ tap:
 	RET
 
 // func windows1x16AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·windows1x16AVX2(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -43122,6 +43144,7 @@ tap:
 	LEAQ         (SI)(DI*1), R8
 	VMOVUPS      (BX), Y4
 	VMOVUPS      32(BX), Y5
+	PREFETCHT1   8192(BX)
 	VBROADCASTSS (SI), Y6
 	VFMADD231PS  Y6, Y4, Y0
 	VFMADD231PS  Y6, Y5, Y1
@@ -43143,7 +43166,7 @@ tap:
 	RET
 
 // func windows2x8AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·windows2x8AVX2(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -43164,6 +43187,7 @@ tap:
 	LEAQ         (DX)(R8*4), R8
 	LEAQ         (R8)(DI*1), R9
 	VMOVUPS      (BX), Y4
+	PREFETCHT1   8192(BX)
 	VBROADCASTSS (R8), Y5
 	VFMADD231PS  Y5, Y4, Y0
 	VBROADCASTSS (R8)(SI*1), Y5
@@ -43187,7 +43211,7 @@ tap:
 	RET
 
 // func windows2x16AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·windows2x16AVX2(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -43213,6 +43237,7 @@ tap:
 	LEAQ         (R8)(DI*1), R9
 	VMOVUPS      (BX), Y8
 	VMOVUPS      32(BX), Y9
+	PREFETCHT1   8192(BX)
 	VBROADCASTSS (R8), Y10
 	VFMADD231PS  Y10, Y8, Y0
 	VFMADD231PS  Y10, Y9, Y1
@@ -43244,7 +43269,7 @@ tap:
 	RET
 
 // func windows3x8AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·windows3x8AVX2(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -43267,6 +43292,7 @@ tap:
 	LEAQ         (DX)(R8*4), R8
 	LEAQ         (R8)(DI*1), R9
 	VMOVUPS      (BX), Y6
+	PREFETCHT1   8192(BX)
 	VBROADCASTSS (R8), Y7
 	VFMADD231PS  Y7, Y6, Y0
 	VBROADCASTSS (R8)(SI*1), Y7
@@ -43296,7 +43322,7 @@ tap:
 	RET
 
 // func windows3x16AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·windows3x16AVX2(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -43326,6 +43352,7 @@ tap:
 	LEAQ         (R8)(DI*1), R9
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
+	PREFETCHT1   8192(BX)
 	VBROADCASTSS (R8), Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
