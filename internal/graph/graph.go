@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -72,8 +73,8 @@ func (s *Step) infer(in []*ops.Input) ([]ops.Type, error) {
 // named returns an error with the name of the step. The error of a step that runs a chain of steps
 // may name one of them already.
 func (s *Step) named(err error) error {
-	if n, ok := err.(*ops.NodeError); ok && s.control == nil {
-		return n
+	if n := (*ops.NodeError)(nil); s.control == nil && errors.As(err, &n) {
+		return err
 	}
 	return &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: err}
 }

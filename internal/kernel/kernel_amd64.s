@@ -40499,7 +40499,7 @@ vector:
 	RET
 
 // func windows1x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows1x16AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -40518,6 +40518,7 @@ tap:
 	LEAQ             (DX)(SI*4), SI
 	LEAQ             (SI)(DI*1), R8
 	VMOVUPS          (BX), Z2
+	PREFETCHT1       8192(BX)
 	VFMADD231PS.BCST (SI), Z2, Z0
 	VFMADD231PS.BCST (R8), Z2, Z1
 	ADDQ             $0x08, CX
@@ -40533,7 +40534,7 @@ tap:
 	RET
 
 // func windows1x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows1x32AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -40555,6 +40556,8 @@ tap:
 	LEAQ         (SI)(DI*1), R8
 	VMOVUPS      (BX), Z4
 	VMOVUPS      64(BX), Z5
+	PREFETCHT1   8192(BX)
+	PREFETCHT1   8256(BX)
 	VBROADCASTSS (SI), Z6
 	VFMADD231PS  Z6, Z4, Z0
 	VFMADD231PS  Z6, Z5, Z1
@@ -40576,7 +40579,7 @@ tap:
 	RET
 
 // func windows2x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows2x16AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -40597,6 +40600,7 @@ tap:
 	LEAQ             (DX)(R8*4), R8
 	LEAQ             (R8)(DI*1), R9
 	VMOVUPS          (BX), Z4
+	PREFETCHT1       8192(BX)
 	VFMADD231PS.BCST (R8), Z4, Z0
 	VFMADD231PS.BCST (R8)(SI*1), Z4, Z1
 	VFMADD231PS.BCST (R9), Z4, Z2
@@ -40616,7 +40620,7 @@ tap:
 	RET
 
 // func windows2x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows2x32AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -40642,6 +40646,8 @@ tap:
 	LEAQ         (R8)(DI*1), R9
 	VMOVUPS      (BX), Z8
 	VMOVUPS      64(BX), Z9
+	PREFETCHT1   8192(BX)
+	PREFETCHT1   8256(BX)
 	VBROADCASTSS (R8), Z10
 	VFMADD231PS  Z10, Z8, Z0
 	VFMADD231PS  Z10, Z9, Z1
@@ -40673,7 +40679,7 @@ tap:
 	RET
 
 // func windows3x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows3x16AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -40696,6 +40702,7 @@ tap:
 	LEAQ             (DX)(R8*4), R8
 	LEAQ             (R8)(DI*1), R9
 	VMOVUPS          (BX), Z6
+	PREFETCHT1       8192(BX)
 	VFMADD231PS.BCST (R8), Z6, Z0
 	VFMADD231PS.BCST (R8)(SI*1), Z6, Z1
 	VFMADD231PS.BCST (R8)(SI*2), Z6, Z2
@@ -40719,7 +40726,7 @@ tap:
 	RET
 
 // func windows3x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows3x32AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -40749,6 +40756,8 @@ tap:
 	LEAQ         (R8)(DI*1), R9
 	VMOVUPS      (BX), Z12
 	VMOVUPS      64(BX), Z13
+	PREFETCHT1   8192(BX)
+	PREFETCHT1   8256(BX)
 	VBROADCASTSS (R8), Z14
 	VFMADD231PS  Z14, Z12, Z0
 	VFMADD231PS  Z14, Z13, Z1
@@ -40790,7 +40799,7 @@ tap:
 	RET
 
 // func windows4x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows4x16AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -40816,6 +40825,7 @@ tap:
 	LEAQ             (DX)(R9*4), R9
 	LEAQ             (R9)(DI*1), R10
 	VMOVUPS          (BX), Z8
+	PREFETCHT1       8192(BX)
 	VFMADD231PS.BCST (R9), Z8, Z0
 	VFMADD231PS.BCST (R9)(SI*1), Z8, Z1
 	VFMADD231PS.BCST (R9)(SI*2), Z8, Z2
@@ -40843,7 +40853,7 @@ tap:
 	RET
 
 // func windows4x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows4x32AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -40878,6 +40888,8 @@ tap:
 	LEAQ         (R9)(DI*1), R10
 	VMOVUPS      (BX), Z16
 	VMOVUPS      64(BX), Z17
+	PREFETCHT1   8192(BX)
+	PREFETCHT1   8256(BX)
 	VBROADCASTSS (R9), Z18
 	VFMADD231PS  Z18, Z16, Z0
 	VFMADD231PS  Z18, Z17, Z1
@@ -40929,7 +40941,7 @@ tap:
 	RET
 
 // func windows5x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows5x16AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -40957,6 +40969,7 @@ tap:
 	LEAQ             (DX)(R9*4), R9
 	LEAQ             (R9)(DI*1), R10
 	VMOVUPS          (BX), Z10
+	PREFETCHT1       8192(BX)
 	VFMADD231PS.BCST (R9), Z10, Z0
 	VFMADD231PS.BCST (R9)(SI*1), Z10, Z1
 	VFMADD231PS.BCST (R9)(SI*2), Z10, Z2
@@ -40988,7 +41001,7 @@ tap:
 	RET
 
 // func windows5x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows5x32AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -41027,6 +41040,8 @@ tap:
 	LEAQ         (R9)(DI*1), R10
 	VMOVUPS      (BX), Z20
 	VMOVUPS      64(BX), Z21
+	PREFETCHT1   8192(BX)
+	PREFETCHT1   8256(BX)
 	VBROADCASTSS (R9), Z22
 	VFMADD231PS  Z22, Z20, Z0
 	VFMADD231PS  Z22, Z21, Z1
@@ -41088,7 +41103,7 @@ tap:
 	RET
 
 // func windows6x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows6x16AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -41119,6 +41134,7 @@ tap:
 	LEAQ             (DX)(R10*4), R10
 	LEAQ             (R10)(DI*1), R11
 	VMOVUPS          (BX), Z12
+	PREFETCHT1       8192(BX)
 	VFMADD231PS.BCST (R10), Z12, Z0
 	VFMADD231PS.BCST (R10)(SI*1), Z12, Z1
 	VFMADD231PS.BCST (R10)(SI*2), Z12, Z2
@@ -41154,7 +41170,7 @@ tap:
 	RET
 
 // func windows6x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows6x32AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -41198,6 +41214,8 @@ tap:
 	LEAQ         (R10)(DI*1), R11
 	VMOVUPS      (BX), Z24
 	VMOVUPS      64(BX), Z25
+	PREFETCHT1   8192(BX)
+	PREFETCHT1   8256(BX)
 	VBROADCASTSS (R10), Z26
 	VFMADD231PS  Z26, Z24, Z0
 	VFMADD231PS  Z26, Z25, Z1
@@ -41269,7 +41287,7 @@ tap:
 	RET
 
 // func windows7x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows7x16AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -41302,6 +41320,7 @@ tap:
 	LEAQ             (DX)(R10*4), R10
 	LEAQ             (R10)(DI*1), R11
 	VMOVUPS          (BX), Z14
+	PREFETCHT1       8192(BX)
 	VFMADD231PS.BCST (R10), Z14, Z0
 	VFMADD231PS.BCST (R10)(SI*1), Z14, Z1
 	VFMADD231PS.BCST (R10)(SI*2), Z14, Z2
@@ -41341,7 +41360,7 @@ tap:
 	RET
 
 // func windows7x32AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·windows7x32AVX512(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -41389,6 +41408,8 @@ tap:
 	LEAQ         (R10)(DI*1), R11
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
+	PREFETCHT1   8192(BX)
+	PREFETCHT1   8256(BX)
 	VBROADCASTSS (R10), Z30
 	VFMADD231PS  Z30, Z28, Z0
 	VFMADD231PS  Z30, Z29, Z1
@@ -43354,7 +43375,7 @@ vector:
 	RET
 
 // func windows1x8AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·windows1x8AVX2(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -43373,6 +43394,7 @@ tap:
 	LEAQ         (DX)(SI*4), SI
 	LEAQ         (SI)(DI*1), R8
 	VMOVUPS      (BX), Y2
+	PREFETCHT1   8192(BX)
 	VBROADCASTSS (SI), Y3
 	VFMADD231PS  Y3, Y2, Y0
 	VBROADCASTSS (R8), Y3
@@ -43390,7 +43412,7 @@ tap:
 	RET
 
 // func windows1x16AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·windows1x16AVX2(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -43412,6 +43434,7 @@ tap:
 	LEAQ         (SI)(DI*1), R8
 	VMOVUPS      (BX), Y4
 	VMOVUPS      32(BX), Y5
+	PREFETCHT1   8192(BX)
 	VBROADCASTSS (SI), Y6
 	VFMADD231PS  Y6, Y4, Y0
 	VFMADD231PS  Y6, Y5, Y1
@@ -43433,7 +43456,7 @@ tap:
 	RET
 
 // func windows2x8AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·windows2x8AVX2(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -43454,6 +43477,7 @@ tap:
 	LEAQ         (DX)(R8*4), R8
 	LEAQ         (R8)(DI*1), R9
 	VMOVUPS      (BX), Y4
+	PREFETCHT1   8192(BX)
 	VBROADCASTSS (R8), Y5
 	VFMADD231PS  Y5, Y4, Y0
 	VBROADCASTSS (R8)(SI*1), Y5
@@ -43477,7 +43501,7 @@ tap:
 	RET
 
 // func windows2x16AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·windows2x16AVX2(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -43503,6 +43527,7 @@ tap:
 	LEAQ         (R8)(DI*1), R9
 	VMOVUPS      (BX), Y8
 	VMOVUPS      32(BX), Y9
+	PREFETCHT1   8192(BX)
 	VBROADCASTSS (R8), Y10
 	VFMADD231PS  Y10, Y8, Y0
 	VFMADD231PS  Y10, Y9, Y1
@@ -43534,7 +43559,7 @@ tap:
 	RET
 
 // func windows3x8AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·windows3x8AVX2(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -43557,6 +43582,7 @@ tap:
 	LEAQ         (DX)(R8*4), R8
 	LEAQ         (R8)(DI*1), R9
 	VMOVUPS      (BX), Y6
+	PREFETCHT1   8192(BX)
 	VBROADCASTSS (R8), Y7
 	VFMADD231PS  Y7, Y6, Y0
 	VBROADCASTSS (R8)(SI*1), Y7
@@ -43586,7 +43612,7 @@ tap:
 	RET
 
 // func windows3x16AVX2(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·windows3x16AVX2(SB), NOSPLIT, $0-72
 	MOVQ    k+0(FP), AX
 	MOVQ    taps+8(FP), CX
@@ -43616,6 +43642,7 @@ tap:
 	LEAQ         (R8)(DI*1), R9
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
+	PREFETCHT1   8192(BX)
 	VBROADCASTSS (R8), Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1

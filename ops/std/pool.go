@@ -162,6 +162,12 @@ func (p *pool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 			l.spans[j] = l.cols.span(j)
 		}
 		l.compute = p.compute[x.DType()]
+		if p.average && x.DType() == ops.Float32 && l.rows.whole() && l.cols.whole() {
+			l.compute = func(l *poolLoop, lo, hi int) error {
+				n := l.rows.in * l.cols.in
+				return meansOfPlanes(l.ctx, l.out.Float32s()[lo:hi], l.x.Float32s()[lo*n:], n)
+			}
+		}
 	}
 	if l.planes != nil {
 		return l.planes.run(ctx, p, x, out)

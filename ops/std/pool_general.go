@@ -1,6 +1,7 @@
 package std
 
 import (
+	"context"
 	"math"
 	"slices"
 
@@ -214,20 +215,19 @@ func newGlobalPool(norm bool, newLoop func(p pNorm) func(l *reduceLoop, lo, hi i
 func averageLoop(pNorm) func(l *reduceLoop, lo, hi int) error {
 	return func(l *reduceLoop, lo, hi int) error {
 		if l.data.DType() == ops.Float32 {
-			return meansOfPlanes(l, lo, hi)
+			return meansOfPlanes(l.ctx, l.out.Float32s()[lo:hi], l.data.Float32s()[lo*l.reduced.total:], l.reduced.total)
 		}
 		return sumRows[float64](meanOf)(l, lo, hi)
 	}
 }
 
-// meansOfPlanes computes the means of channels. Pixels are added in float64, in eight sums, so that
-// no addition waits for the one before.
-func meansOfPlanes(l *reduceLoop, lo, hi int) error {
-	n, out, x := l.reduced.total, l.out.Float32s(), l.data.Float32s()
-	watching := cancelCheck{ctx: l.ctx}
-	for i := lo; i < hi; i++ {
+// meansOfPlanes computes the means of channels of n pixels. Pixels are added in float64, in eight
+// sums, so that no addition waits for the one before.
+func meansOfPlanes(ctx context.Context, out, x []float32, n int) error {
+	watching := cancelCheck{ctx: ctx}
+	for i := range out {
 		var sums [8]float64
-		if err := inPieces(l.ctx, n, func(first, last int) { addPixels(&sums, x[i*n:][first:last]) }); err != nil {
+		if err := inPieces(ctx, n, func(first, last int) { addPixels(&sums, x[i*n:][first:last]) }); err != nil {
 			return err
 		}
 		total := ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))

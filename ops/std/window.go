@@ -260,3 +260,8 @@ func (a *spatialAxis) span(out int) span {
 func (a *spatialAxis) pairs() bool {
 	return a.kernel == 2 && a.stride == 2 && a.dilation == 1 && a.before == 0 && 2*a.out <= a.in
 }
+
+// whole reports whether there is one window, which holds all pixels and no padding.
+func (a *spatialAxis) whole() bool {
+	return a.out == 1 && a.kernel == a.in && a.dilation == 1 && a.before+a.after == 0
+}

@@ -60,6 +60,9 @@ func (t *tiling) windowTile(pixels, vectors int) {
 	for v := range vectors {
 		VMOVUPS(Mem{Base: w, Disp: size * v}, row(v))
 	}
+	for at := 0; at < size*vectors; at += 64 {
+		PREFETCHT1(Mem{Base: w, Disp: ahead + at})
+	}
 	for h := range 2 {
 		for i := range pixels {
 			if t.lanes == 16 && vectors == 1 {
@@ -90,6 +93,10 @@ func (t *tiling) windowTile(pixels, vectors int) {
 	VZEROUPPER()
 	RET()
 }
+
+// ahead is the distance in bytes at which tiles fetch weights into the second-level cache: those of
+// large layers come from farther away.
+const ahead = 8192
 
 // tapsKind says how alongTaps combines the pixels of a window.
 type tapsKind int
