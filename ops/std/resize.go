@@ -287,7 +287,16 @@ func (k *resize) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 	if err := interpolate(&t, k, plans, from, to, x.Shape()); err != nil || ok {
 		return err
 	}
-	return k.storeIntegers(ctx, out, func(i int) float64 { return to[i] })
+	return k.storeIntegers(ctx, out, func(i int) float64 { return snapped(to[i]) })
+}
+
+// snapped returns the integer that a sum should be if it is very near. Places are rounded to float32:
+// a third of 3 may be slightly less than 1, and would be truncated to 0.
+func snapped(v float64) float64 {
+	if n := math.Round(v); math.Abs(v-n) < 1e-6*max(1, math.Abs(n)) {
+		return n
+	}
+	return v
 }
 
 // storeIntegers stores elements of an integer type. With antialias they are rounded,
