@@ -20,6 +20,7 @@ type generated struct {
 	graph     *onnxpb.GraphProto
 	inputs    map[string]*runtime.Tensor
 	values    map[string]*runtime.Tensor // the inputs and the constants
+	truncated bool                       // integers may differ by 1: sums are truncated, which rounding may have made less than an integer
 	tolerance float64                    // relative to the larger of 1 and the number, 0 for that of the element type
 }
 

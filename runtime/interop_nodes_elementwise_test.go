@@ -24,7 +24,7 @@ func elementwiseNodes() map[string]generator {
 			g.maybe(g.node(o, 1, g.special(g.dtype(floatTypes), g.shape(0, 4)...)), "approximate", oneOf(g, "none", "tanh"))
 		},
 		"IsInf": func(g *generated, o string) {
-			n := g.node(o, 1, g.special(g.dtype(floatTypes), g.shape(0, 4)...))
+			n := g.node(o, 1, g.special(oneOf(g, ops.Float32, ops.Float64), g.shape(0, 4)...))
 			g.maybe(g.maybe(n, "detect_negative", g.yes()), "detect_positive", g.yes())
 		},
 		"Clip": func(g *generated, o string) {

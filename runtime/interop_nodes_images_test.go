@@ -308,6 +308,7 @@ func resizeNode(g *generated, o string) {
 		}
 		in[3] = ints(append(sizes, g.list(spatial, 1, 12)...)...)
 	}
+	g.truncated = mode != "nearest" && d != ops.Float32
 	n := set(set(g.node(o, 1, in...), "mode", mode), "coordinate_transformation_mode", transform)
 	if axes != nil {
 		set(n, "axes", axes)

@@ -76,6 +76,7 @@ func legacyNodes() map[string]generator {
 			g.opset = 9
 			s := g.list(4, 1, 5)
 			mode := oneOf(g, "nearest", "linear")
+			g.truncated = mode == "linear"
 			scales := filled(ops.Float32, []int{4}, func(i int) float64 {
 				if i < 2 {
 					return 1

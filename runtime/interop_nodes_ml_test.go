@@ -131,7 +131,11 @@ func mlNodes() map[string]generator {
 			n := g.node(o, 2, x)
 			classes := g.between(2, 4)
 			g.labels(n, "classlabels_int64s", classes)
-			g.forest(n, x.Shape()[1], classes, "class")
+			voted := classes
+			if classes == 2 && g.yes() {
+				voted = 1
+			}
+			g.forest(n, x.Shape()[1], voted, "class")
 			g.maybe(n, "post_transform", g.transform())
 		},
 	}

@@ -90,9 +90,10 @@ func (o onnxruntime) runAll(runs []foreignRun, repeat int) []foreign {
 	var results []foreign
 	require.NoError(o.t, json.Unmarshal(stdout.Bytes(), &results), stdout.String())
 	require.Len(o.t, results, len(runs))
+	warnings := stderr.String()
 	for i := range results {
 		r := &results[i]
-		r.stderr = stderr.String()
+		r.stderr = warnings
 		r.values = map[string]*runtime.Tensor{}
 		for k, out := range r.Outputs {
 			b, err := os.ReadFile(filepath.Join(dir(i), fmt.Sprint(k)))
