@@ -51,6 +51,9 @@ var departures = []departure{
 	{"TreeEnsembleClassifier", "the integer labels of two classes may be 0 and 1 instead of those of the model", func(g *generated) bool {
 		return len(g.attribute("classlabels_int64s").GetInts()) == 2
 	}},
+	{"TreeEnsembleClassifier", "of two classes, PROBIT gives only one score", func(g *generated) bool {
+		return len(g.attribute("classlabels_strings").GetStrings()) == 2 && string(g.attribute("post_transform").GetS()) == "PROBIT"
+	}},
 	{"TreeEnsembleClassifier", "of two classes, a row with votes for one of them has scores as if all votes of the model were for it", func(g *generated) bool {
 		return len(g.attribute("classlabels_strings").GetStrings()) == 2 && slices.Contains(g.attribute("class_ids").GetInts(), 1)
 	}},
