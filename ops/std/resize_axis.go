@@ -34,7 +34,9 @@ func (k *resize) plan(ctx *ops.Context, t *axisTarget, axis int) (axisPlan, erro
 	case k.mode == "nearest":
 		p.taps = 1
 	case stretch > 1:
-		before = int(min(math.Ceil(support*stretch)-1, float64(t.from)+1))
+		// The taps before the first element have its value. The output has an element, so that the filter
+		// stretches to at most twice the size of X.
+		before = int(min(math.Ceil(support*stretch)-1, 2*support*float64(t.from)))
 		p.taps = 2 * (before + 1)
 	default:
 		before = int(support) - 1
