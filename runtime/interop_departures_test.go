@@ -26,9 +26,10 @@ var departures = []departure{
 	{"AveragePool", "a stride longer than the kernel makes pads of auto_pad negative", negativePads},
 	{"MaxPool", "a stride longer than the kernel makes pads of auto_pad negative", negativePads},
 	{"LpPool", "a stride longer than the kernel makes pads of auto_pad negative", negativePads},
-	{"MaxPool", "the pads of auto_pad ignore dilations", func(g *generated) bool {
-		return strings.HasPrefix(string(g.attribute("auto_pad").GetS()), "SAME") && g.attribute("dilations") != nil
-	}},
+	{"AveragePool", "the pads of auto_pad ignore dilations", dilatedPads},
+	{"MaxPool", "the pads of auto_pad ignore dilations", dilatedPads},
+	{"MaxPool", "with VALID and ceil_mode, there may be one window too many", validCeiling},
+	{"AveragePool", "with VALID and ceil_mode, there may be one window too many", validCeiling},
 	{"Clip", "without a bound, infinity is replaced by the largest number", func(g *generated) bool {
 		x, _ := ops.Data[float32](g.values["x0"])
 		return slices.ContainsFunc(x, func(v float32) bool { return math.IsInf(float64(v), 0) })
@@ -44,6 +45,7 @@ var departures = []departure{
 	{"Resize", "with align_corners, the size that scales give is rounded before it determines the places", func(g *generated) bool {
 		return string(g.attribute("coordinate_transformation_mode").GetS()) == "align_corners" && g.constantOrInput(2).Len() > 0
 	}},
+	{"GRU", "Softplus overflows", overflows}, {"LSTM", "Softplus overflows", overflows}, {"RNN", "Softplus overflows", overflows},
 	{"Softplus", "large float64 numbers overflow", func(g *generated) bool { return g.inputs["x0"].DType() == ops.Float64 }},
 	{"TreeEnsembleRegressor", "base_values do not count for a target that no tree votes for", func(g *generated) bool {
 		return g.attribute("base_values") != nil && g.attribute("n_targets").GetI() > 1
@@ -57,6 +59,19 @@ var departures = []departure{
 	{"TreeEnsembleClassifier", "of two classes, a row with votes for one of them has scores as if all votes of the model were for it", func(g *generated) bool {
 		return len(g.attribute("classlabels_strings").GetStrings()) == 2 && slices.Contains(g.attribute("class_ids").GetInts(), 1)
 	}},
+}
+
+func dilatedPads(g *generated) bool {
+	return strings.HasPrefix(string(g.attribute("auto_pad").GetS()), "SAME") && g.attribute("dilations") != nil
+}
+
+func validCeiling(g *generated) bool {
+	return string(g.attribute("auto_pad").GetS()) == "VALID" && g.attribute("ceil_mode").GetI() == 1
+}
+
+// overflows reports whether a recurrent network has the activation Softplus.
+func overflows(g *generated) bool {
+	return slices.ContainsFunc(g.attribute("activations").GetStrings(), func(s []byte) bool { return string(s) == "Softplus" })
 }
 
 // oldDepartures are those of onnxruntime 1.16.
