@@ -1,7 +1,7 @@
 # make build       the commands as static binaries, into bin/
 # make test        the tests
 # make check       everything that a change must pass
-# make check-long  the suites that take longer: full test sets, more fuzzing
+# make check-long  the suites that take longer: full test sets, more fuzzing, more nodes in onnxruntime
 # make fuzz        every fuzz target, for FUZZTIME each
 # make emulated    the tests of numbers and files, on emulated processors
 # make bench       the benchmarks

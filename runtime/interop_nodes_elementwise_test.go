@@ -16,6 +16,7 @@ func elementwiseNodes() map[string]generator {
 		"Celu":       unary([]ops.DType{ops.Float32}),
 		"Neg":        unary([]ops.DType{ops.Float32, ops.Float64, ops.Int32, ops.Int64, ops.Float16, ops.Int8}),
 		"Relu":       unary([]ops.DType{ops.Float32, ops.Float64, ops.Int32, ops.Float16, ops.Int8}),
+		"HardSwish":  func(g *generated, o string) { g.tolerance = 1e-6; unary(floatTypes)(g, o) },  // a sixth is float32 there
 		"Shrink":     func(g *generated, o string) { g.tolerance = 1e-6; unary(numberTypes)(g, o) }, // onnxruntime computes float64 in float32
 		"Mish":       func(g *generated, o string) { g.opset = max(g.opset, 18); unary(floatTypes)(g, o) },
 		"Swish":      func(g *generated, o string) { g.opset = 24; unary(floatTypes)(g, o) },
@@ -96,7 +97,7 @@ func elementwiseNodes() map[string]generator {
 	}
 	for _, name := range []string{
 		"Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Cos", "Cosh", "Erf", "Exp", "Floor", "Log", "Reciprocal", "Round", "Sigmoid", "Sin", "Sinh",
-		"Sqrt", "Tan", "Tanh", "Softplus", "Softsign", "HardSwish", "IsNaN", "Elu", "Selu", "LeakyRelu", "ThresholdedRelu", "HardSigmoid",
+		"Sqrt", "Tan", "Tanh", "Softplus", "Softsign", "IsNaN", "Elu", "Selu", "LeakyRelu", "ThresholdedRelu", "HardSigmoid",
 	} {
 		m[name] = unary(floatTypes)
 	}
