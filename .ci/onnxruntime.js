@@ -1,22 +1,30 @@
 // Runs models in onnxruntime, for the tests to compare with. Standard input is a
 // list of runs in JSON:
 //
-//   [{"model": FILE, "feeds": {NAME: {"type": "float32" | "int64", "dims": [...], "file": FILE}},
+//   [{"model": FILE, "feeds": {NAME: {"type": "float32", "dims": [...], "file": FILE}},
 //     "outputs": FOLDER, "repeat": N}]
 //
-// Files hold the elements, little-endian, in row-major order. Every output is
-// written into the folder, the first as 0, the second as 1. Standard output is a
-// list in JSON: {"version", "outputs": [{"name", "dims"}], "cpuSeconds"} for each
-// run; the time is the least of the repetitions.
+// Files hold the elements, little-endian, in row-major order; strings are a list in
+// JSON. Every output is written into the folder, the first as 0, the second as 1.
+// Standard output is a list in JSON, with {"version", "outputs": [{"name", "type",
+// "dims"}], "cpuSeconds"} for each run; the time is the least of the repetitions.
+// It is {"version", "error"} for a run that fails.
 'use strict';
 const fs = require('fs');
 const path = require('path');
 const ort = require(path.resolve(process.env.SBS_ONNXRUNTIME, 'node_modules/onnxruntime-node'));
 
-const arrays = { float32: Float32Array, int64: BigInt64Array };
+const arrays = {
+  float16: Uint16Array, float32: Float32Array, float64: Float64Array, bool: Uint8Array,
+  int8: Int8Array, int16: Int16Array, int32: Int32Array, int64: BigInt64Array,
+  uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, uint64: BigUint64Array,
+};
 
 function tensor({ type, dims, file }) {
   const b = fs.readFileSync(file);
+  if (type === 'string') {
+    return new ort.Tensor(type, JSON.parse(b), dims);
+  }
   return new ort.Tensor(type, new arrays[type](b.buffer.slice(b.byteOffset, b.byteOffset + b.byteLength)), dims);
 }
 
@@ -32,9 +40,10 @@ async function run({ model, feeds, outputs, repeat }) {
     cpuSeconds = Math.min(cpuSeconds, (used.user + used.system) / 1e6);
   }
   const listed = session.outputNames.map((name, i) => {
-    const { data, dims } = results[name];
-    fs.writeFileSync(path.join(outputs, String(i)), Buffer.from(data.buffer, data.byteOffset, data.byteLength));
-    return { name, dims };
+    const { data, dims, type } = results[name];
+    const bytes = type === 'string' ? JSON.stringify(data) : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+    fs.writeFileSync(path.join(outputs, String(i)), bytes);
+    return { name, type, dims };
   });
   await session.release();
   return { version: ort.env.versions.node, outputs: listed, cpuSeconds };
@@ -46,7 +55,7 @@ async function run({ model, feeds, outputs, repeat }) {
     try {
       done.push(await run(r));
     } catch (e) {
-      throw new Error(`${r.model}: ${e.message}`);
+      done.push({ version: ort.env.versions.node, error: e.message });
     }
   }
   process.stdout.write(JSON.stringify(done));

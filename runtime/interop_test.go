@@ -1,18 +1,11 @@
 package runtime_test
 
 import (
-	"bytes"
-	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -23,84 +16,9 @@ import (
 	"github.com/spike-by-spike/sbs/internal/modeltest"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
-	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/opstest"
 	"github.com/spike-by-spike/sbs/runtime"
 )
-
-// onnxruntime runs models with onnxruntime in Node.js. SBS_ONNXRUNTIME is a folder with
-// onnxruntime-node in node_modules: make interop installs it and runs the tests.
-type onnxruntime struct{ t *testing.T }
-
-func requireOnnxruntime(t *testing.T) onnxruntime {
-	t.Helper()
-	if os.Getenv("SBS_ONNXRUNTIME") == "" {
-		t.Skip("SBS_ONNXRUNTIME is not set: no onnxruntime to compare with (make interop)")
-	}
-	return onnxruntime{t}
-}
-
-// feed is an input of a run and foreign its result: see .ci/onnxruntime.js.
-type (
-	feed struct {
-		Type string `json:"type"`
-		Dims []int  `json:"dims"`
-		File string `json:"file"`
-	}
-	foreign struct {
-		Version    string
-		CPUSeconds float64
-		Outputs    []struct {
-			Name string
-			Dims []int
-		}
-		values map[string]*runtime.Tensor
-		stderr string // with the warnings of onnxruntime
-	}
-)
-
-// run runs a model repeatedly with the same inputs.
-func (o onnxruntime) run(model []byte, inputs map[string]*runtime.Tensor, repeat int) foreign {
-	o.t.Helper()
-	dir := o.t.TempDir()
-	path := filepath.Join(dir, "model.onnx")
-	require.NoError(o.t, os.WriteFile(path, model, 0o600))
-	feeds := map[string]feed{}
-	for name, v := range inputs {
-		f := feed{Type: v.DType().String(), Dims: v.Shape(), File: filepath.Join(dir, "input"+strconv.Itoa(len(feeds)))}
-		var data any
-		if v.DType() == ops.Int64 {
-			data = v.Int64s()
-		} else {
-			data = v.Float32s()
-		}
-		var b bytes.Buffer
-		require.NoError(o.t, binary.Write(&b, binary.LittleEndian, data))
-		require.NoError(o.t, os.WriteFile(f.File, b.Bytes(), 0o600))
-		feeds[name] = f
-	}
-	job, err := json.Marshal([]map[string]any{{"model": path, "feeds": feeds, "outputs": dir, "repeat": repeat}})
-	require.NoError(o.t, err)
-	cmd := exec.Command("node", "../.ci/onnxruntime.js")
-	cmd.Stdin = bytes.NewReader(job)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	require.NoError(o.t, cmd.Run(), stderr.String())
-	var results []foreign
-	require.NoError(o.t, json.Unmarshal(stdout.Bytes(), &results), stdout.String())
-	r := results[0]
-	r.stderr = stderr.String()
-	r.values = map[string]*runtime.Tensor{}
-	for i, out := range r.Outputs {
-		b, err := os.ReadFile(filepath.Join(dir, strconv.Itoa(i)))
-		require.NoError(o.t, err)
-		v := make([]float32, len(b)/4)
-		require.NoError(o.t, binary.Read(bytes.NewReader(b), binary.LittleEndian, v))
-		r.values[out.Name], err = runtime.NewTensor(out.Dims, v)
-		require.NoError(o.t, err)
-	}
-	return r
-}
 
 // withLayerOutputs returns a model with the output of every layer as an output.
 func withLayerOutputs(t *testing.T, model []byte) []byte {

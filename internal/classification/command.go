@@ -65,6 +65,11 @@ for all of them, or a .npy file for the only one; without it, the first elements
 of every output are printed. Element types that NumPy lacks, such as bfloat16
 and int4, are stored as larger ones that it has.
 
+The items of a sequence s are the values of --input s=FILE.npy in their order,
+or have the names s.0, s.1 and so on, as in the outputs. The keys and values of
+a map m are m.keys and m.values. --input s= is a sequence without items, or an
+optional value that is absent.
+
 --random runs a model on random numbers and measures it: from 0 to 1 for
 floating-point inputs, and 0 or 1 for others. --size sets the dimensions that
 the model leaves open. --profile also prints the time of every node.`
@@ -78,6 +83,7 @@ const example = `  sbs-run model.onnx images/
   curl -s https://example.org/7.png | sbs-run model.onnx -
   sbs-run any.onnx --input x=x.npy --input ids=ids.npy --output out/
   sbs-run any.onnx --input inputs.npz --output outputs.npz
+  sbs-run any.onnx --input frames=1.npy --input frames=2.npy --output out.npz
   sbs-run any.onnx --random --size batch=4 --size x=4x3x224x224 --profile`
 
 // Flags holds the values of the command line of sbs-run.

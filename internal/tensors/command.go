@@ -27,7 +27,7 @@ type Flags struct {
 
 // Register defines the flags.
 func (f *Flags) Register(s *pflag.FlagSet) {
-	s.StringArrayVar(&f.inputs, "input", nil, "`NAME=FILE.npy` with the value of an input; repeat the flag for other inputs. A file FILE.npz has inputs by name, and FILE.npz:ARRAY is one array")
+	s.StringArrayVar(&f.inputs, "input", nil, "`NAME=FILE.npy` with the value of an input; repeat the flag for other inputs, and for the items of a sequence. A file FILE.npz has inputs by name, and FILE.npz:ARRAY is one array")
 	s.BoolVar(&f.random, "random", false, "take random numbers for the inputs that --input does not give, and measure the time and the memory of runs")
 	s.StringArrayVar(&f.sizes, "size", nil, "`NAME=SIZE` of a dimension, such as batch=4, or of an input, such as x=1x3x224x224, for --random (default: 1 for the first dimension)")
 	cli.IntVar(s, &f.runs, "runs", 1, "measure this `number` of runs, after one that does not count (default: as many as take 2 seconds)")

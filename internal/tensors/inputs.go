@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -18,16 +19,27 @@ import (
 
 // source is where the value of an input of the model comes from.
 type source struct {
-	file  string // as the user wrote it, "" for random numbers
-	array string // the name of an array of an .npz file
-	value *runtime.Tensor
+	file   string // as the user wrote it
+	array  string // the name of an array of an .npz file
+	random bool   // random numbers instead of a file
+	value  *runtime.Tensor
+
+	// parts has the tensors of a sequence, an optional value or a map by the names of the parts, empty
+	// for an empty sequence and an absent value. It is nil for a tensor.
+	parts map[string]source
 }
 
 // text names the source in messages.
 func (s source) text() string {
 	switch {
-	case s.file == "":
+	case s.random:
 		return "random"
+	case s.parts != nil:
+		var list []string
+		for _, name := range slices.Sorted(maps.Keys(s.parts)) {
+			list = append(list, s.parts[name].text())
+		}
+		return strings.Join(list, ", ")
 	case s.array != "":
 		return s.file + ":" + s.array
 	}
@@ -53,6 +65,9 @@ func (in inputs) files() []string {
 		if s.file != "" {
 			list = append(list, s.file)
 		}
+		for _, p := range s.parts {
+			list = append(list, p.file)
+		}
 	}
 	return list
 }
@@ -69,7 +84,7 @@ func readInputs(m *runtime.Model, args []string) (inputs, error) {
 			return nil, err
 		}
 	}
-	return in, nil
+	return in, in.assemble(m)
 }
 
 // splitInput splits the value of --input. name is empty for a file without a name. The names
@@ -83,6 +98,9 @@ func splitInput(m *runtime.Model, arg string) (name, path string, err error) {
 	name, path, named := strings.Cut(arg, "=")
 	if !named {
 		return "", arg, nil
+	}
+	if _, _, ok := inputOf(m, name); ok {
+		return name, path, nil
 	}
 	if _, err := os.Stat(arg); err == nil {
 		return "", arg, nil
@@ -113,6 +131,11 @@ func listInputs(m *runtime.Model) string {
 // read reads one file. Without a name, an .npz file has all inputs by name, and another file
 // is the only input of the model.
 func (in inputs) read(m *runtime.Model, name, path string) (err error) {
+	v, part, ok := inputOf(m, name)
+	container := ok && v.DType.IsContainer()
+	if container && part == "" && path == "" {
+		return in.addEmpty(v)
+	}
 	path, array := splitArchive(path)
 	f, err := os.Open(path)
 	if err != nil {
@@ -134,6 +157,22 @@ func (in inputs) read(m *runtime.Model, name, path string) (err error) {
 			name = m.Inputs()[0].Name
 		}
 		return in.add(m, name, source{file: path}, func(accept func(npy.Header) error) (*npy.Array, error) { return npy.ReadOpen(f, accept) })
+	}
+	if container && part == "" && array == "" {
+		names, err := itemsOf(archive.Names(), name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		for _, array := range names {
+			whole := name
+			if strings.HasPrefix(array, name+".") {
+				whole = array
+			}
+			if err := in.add(m, whole, source{file: path, array: array}, archive.Reader(array)); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	if name != "" {
 		if array, err = chooseArray(archive.Names(), array, name); err != nil {
@@ -201,21 +240,34 @@ func chooseArray(names []string, array, input string) (string, error) {
 
 // add reads the value of an input.
 func (in inputs) add(m *runtime.Model, name string, s source, read npy.Reader) error {
-	all := allInputs(m)
-	i := slices.IndexFunc(all, func(v runtime.ValueInfo) bool { return v.Name == name })
-	if i < 0 {
+	v, part, ok := inputOf(m, name)
+	if !ok {
 		return cli.Usage(fmt.Errorf("--input %s: the model has no input %q; %s", s.text(), name, listInputs(m)))
 	}
-	if other, ok := in[name]; ok {
-		return cli.Usage(fmt.Errorf("input %q is given twice: %s and %s", name, other.text(), s.text()))
+	t, values := v.Type, in
+	if v.DType.IsContainer() {
+		whole, ok := in[v.Name]
+		if ok && len(whole.parts) == 0 {
+			return cli.Usage(fmt.Errorf("input %q is given twice: as empty and as %s", v.Name, s.text()))
+		}
+		if !ok {
+			whole.parts = map[string]source{}
+		}
+		var err error
+		if t, part, err = partType(v.Name, t, part, whole.parts); err != nil {
+			return cli.Usage(fmt.Errorf("--input %s: %w", s.text(), err))
+		}
+		in[v.Name], values, name = whole, whole.parts, part
 	}
-	t := all[i].Type
+	if other, ok := values[name]; ok {
+		return cli.Usage(fmt.Errorf("input %q is given twice: %s and %s", joinedPart(v, part), other.text(), s.text()))
+	}
 	dtype := t.DType
 	a, err := read(func(h npy.Header) error {
 		if dtype == 0 { // the model does not declare it
 			dtype = typeOfCode(h.Type)
 		}
-		if err := checkHeader(name, t, dtype, h); err != nil {
+		if err := checkHeader(joinedPart(v, part), t, dtype, h); err != nil {
 			return err
 		}
 		return npy.AtMost(ops.MaxElements)(h)
@@ -226,16 +278,33 @@ func (in inputs) add(m *runtime.Model, name string, s source, read npy.Reader) e
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.text(), err)
 	}
-	in[name] = s
+	values[name] = s
+	return nil
+}
+
+// joinedPart returns the name of a part of an input, or of the whole input.
+func joinedPart(v runtime.ValueInfo, part string) string {
+	if part == "" {
+		return v.Name
+	}
+	return joined(v.Name, part)
+}
+
+// addEmpty adds an empty sequence or an absent value.
+func (in inputs) addEmpty(v runtime.ValueInfo) error {
+	if other, ok := in[v.Name]; ok {
+		return cli.Usage(fmt.Errorf("input %q is given twice: as empty and as %s", v.Name, other.text()))
+	}
+	if v.DType == ops.Map {
+		return cli.Usage(fmt.Errorf("--input %s=: a map cannot be empty in this way: give %s.%s and %s.%s without elements", v.Name, v.Name, keysPart, v.Name, valuesPart))
+	}
+	in[v.Name] = source{parts: map[string]source{}}
 	return nil
 }
 
 // checkHeader returns an error unless an array can be the value of an input of type t, whose
 // elements are of type dtype.
 func checkHeader(name string, t ops.Type, dtype ops.DType, h npy.Header) error {
-	if dtype.IsContainer() {
-		return fmt.Errorf("input %q is %v, which .npy files cannot hold: run the model with package runtime", name, t)
-	}
 	have, want := typeOfCode(h.Type), fileType(dtype)
 	got := ops.Type{DType: have, Shape: ops.Dims(h.Shape...)}
 	if have != want {
@@ -271,12 +340,26 @@ func fits(t ops.Type, shape []int) bool {
 	return true
 }
 
+// flagsOf returns the flags --input that give an input.
+func flagsOf(v runtime.ValueInfo) string {
+	flag := "--input " + v.Name + "="
+	switch v.DType {
+	case ops.Sequence:
+		return flag + "FILE.npy, once per item, or " + flag + " for no items"
+	case ops.Optional:
+		return flag + "FILE.npy, or " + flag + " for no value"
+	case ops.Map:
+		return fmt.Sprintf("--input %s.%s=FILE.npy --input %s.%s=FILE.npy", v.Name, keysPart, v.Name, valuesPart)
+	}
+	return flag + "FILE.npy"
+}
+
 // checkComplete returns an error that names all inputs of the model that are missing.
 func (in inputs) checkComplete(m *runtime.Model) error {
 	var missing []string
 	for _, v := range m.Inputs() {
 		if _, ok := in[v.Name]; !ok {
-			missing = append(missing, fmt.Sprintf("\n  --input %s=FILE.npy  %v", v.Name, v.Type))
+			missing = append(missing, fmt.Sprintf("\n  %s  %v", flagsOf(v), v.Type))
 		}
 	}
 	if len(missing) == 0 {

@@ -57,7 +57,7 @@ func flatten(name string, t *runtime.Tensor) ([]result, error) {
 	case ops.Sequence:
 		list := []result{{name: name, value: t}}
 		for i, x := range t.Items() {
-			parts, err := flatten(name+"."+strconv.Itoa(i), x)
+			parts, err := flatten(joined(name, strconv.Itoa(i)), x)
 			if err != nil {
 				return nil, err
 			}
@@ -71,11 +71,11 @@ func flatten(name string, t *runtime.Tensor) ([]result, error) {
 		return flatten(name, t.Items()[0])
 	case ops.Map:
 		keys, values := ops.MapOf(t)
-		list, err := flatten(name+".keys", keys)
+		list, err := flatten(joined(name, keysPart), keys)
 		if err != nil {
 			return nil, err
 		}
-		more, err := flatten(name+".values", values)
+		more, err := flatten(joined(name, valuesPart), values)
 		return append(list, more...), err
 	}
 	a, err := toArray(t)

@@ -48,6 +48,9 @@ func (in inputs) fill(m *runtime.Model, sizes map[string][]int, seed uint64) err
 		if _, ok := in[v.Name]; ok {
 			continue
 		}
+		if v.DType.IsContainer() {
+			return cli.Usage(fmt.Errorf("input %q: --random cannot make %v: give it with %s", v.Name, v.Type, flagsOf(v)))
+		}
 		shape, missing := shapeOf(v, sizes)
 		if len(missing) > 0 {
 			unknown = append(unknown, fmt.Sprintf("\n  %s %v: %s", v.Name, v.Type, strings.Join(missing, " ")))
@@ -57,7 +60,7 @@ func (in inputs) fill(m *runtime.Model, sizes map[string][]int, seed uint64) err
 		if err != nil {
 			return fmt.Errorf("input %q: %w", v.Name, err)
 		}
-		in[v.Name] = source{value: value}
+		in[v.Name] = source{value: value, random: true}
 	}
 	if len(unknown) > 0 {
 		return cli.Usage(fmt.Errorf("--random needs the sizes of these inputs:%s", strings.Join(unknown, "")))
@@ -156,9 +159,6 @@ func random(t ops.Type, shape []int, r *rand.Rand) (*ops.Tensor, error) {
 	dtype := t.DType
 	if dtype == 0 {
 		dtype = ops.Float32
-	}
-	if dtype.IsContainer() {
-		return nil, fmt.Errorf("--random cannot make %v: run the model with package runtime", t)
 	}
 	x, err := ops.Zeros(dtype, shape)
 	if err != nil {

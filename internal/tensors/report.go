@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -39,7 +40,7 @@ func (r *report) print(out io.Writer) error {
 
 func (r *report) printText(out io.Writer) error {
 	for _, v := range r.all {
-		if s := r.in[v.Name]; s.file == "" {
+		if s := r.in[v.Name]; s.random {
 			fmt.Fprintf(out, "input %s %v, random\n", v.Name, s.value)
 		}
 	}
@@ -192,9 +193,19 @@ func (r *report) printJSON(out io.Writer) error {
 	j := jsonReport{Model: filepath.ToSlash(r.model), Inputs: []jsonValue{}, Outputs: []jsonValue{}}
 	for _, v := range r.all {
 		s := r.in[v.Name]
-		value := valueOf(v.Name, s.value)
-		value.File, value.Array, value.Random = filepath.ToSlash(s.file), s.array, s.file == ""
-		j.Inputs = append(j.Inputs, value)
+		list, err := flatten(v.Name, s.value)
+		if err != nil {
+			return fmt.Errorf("input %q: %w", v.Name, err)
+		}
+		for _, x := range list {
+			from := s
+			if s.parts != nil {
+				from = s.parts[strings.TrimPrefix(strings.TrimPrefix(x.name, v.Name), ".")]
+			}
+			value := valueOf(x.name, x.value)
+			value.File, value.Array, value.Random = filepath.ToSlash(from.file), from.array, from.random
+			j.Inputs = append(j.Inputs, value)
+		}
 	}
 	for _, x := range r.results {
 		value := valueOf(x.name, x.value)

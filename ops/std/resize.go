@@ -262,7 +262,7 @@ func (k *resize) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 	case ops.Float32:
 		return interpolate(&t, k, plans, x.Float32s(), out.Float32s(), x.Shape())
 	case ops.Int8, ops.Int16, ops.Uint8, ops.Uint16:
-		// In float32, a sum that should be an integer most often is one.
+		// float32 has more than enough bits for these integers.
 		small, err := converting(ctx, x, ops.Float32)
 		if err != nil {
 			return err
@@ -274,7 +274,7 @@ func (k *resize) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 		if err := interpolate(&t, k, plans, small.Float32s(), to, x.Shape()); err != nil {
 			return err
 		}
-		return k.storeIntegers(ctx, out, func(i int) float64 { return float64(to[i]) })
+		return k.storeIntegers(ctx, out, func(i int) float64 { return snapped(float64(to[i])) })
 	}
 	from := elementsOf[float64](&t, x)
 	to, ok := ops.Data[float64](out)
@@ -287,7 +287,16 @@ func (k *resize) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 	if err := interpolate(&t, k, plans, from, to, x.Shape()); err != nil || ok {
 		return err
 	}
-	return k.storeIntegers(ctx, out, func(i int) float64 { return to[i] })
+	return k.storeIntegers(ctx, out, func(i int) float64 { return snapped(to[i]) })
+}
+
+// snapped returns the integer that a sum should be if it is very near. Places and weights are rounded:
+// a third of 3 may be slightly less than 1, and would be truncated to 0.
+func snapped(v float64) float64 {
+	if n := math.Round(v); math.Abs(v-n) < 1e-6*max(1, math.Abs(n)) {
+		return n
+	}
+	return v
 }
 
 // storeIntegers stores elements of an integer type. With antialias they are rounded,

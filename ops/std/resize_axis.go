@@ -34,7 +34,9 @@ func (k *resize) plan(ctx *ops.Context, t *axisTarget, axis int) (axisPlan, erro
 	case k.mode == "nearest":
 		p.taps = 1
 	case stretch > 1:
-		before = int(min(math.Ceil(support*stretch)-1, float64(t.from)+1))
+		// The taps before the first element have its value. The output has an element, so that the filter
+		// stretches to at most twice the size of X.
+		before = int(min(math.Ceil(support*stretch)-1, 2*support*float64(t.from)))
 		p.taps = 2 * (before + 1)
 	default:
 		before = int(support) - 1
@@ -109,6 +111,9 @@ func (k *resize) weigh(watching *cancelCheck, index []int, weight []float64, x f
 		weight[i] = w
 		total += w
 	}
+	if stretch <= 1 {
+		shareWeights(index, weight)
+	}
 	if (k.exclude || stretch > 1) && total != 0 {
 		return inPieces(watching.ctx, len(weight), func(lo, hi int) {
 			for i := lo; i < hi; i++ {
@@ -117,6 +122,22 @@ func (k *resize) weigh(watching *cancelCheck, index []int, weight []float64, x f
 		})
 	}
 	return nil
+}
+
+// shareWeights gives taps of the same element, at an end of X, the same weight. Two of them then
+// compute the element itself: with the weights 0.9 and 0.1, 12 would become slightly less, and 11
+// as an integer.
+func shareWeights(index []int, weight []float64) {
+	for lo := 0; lo < len(index); {
+		hi, sum := lo+1, weight[lo]
+		for ; hi < len(index) && index[hi] == index[lo]; hi++ {
+			sum += weight[hi]
+		}
+		for i := lo; hi > lo+1 && i < hi; i++ {
+			weight[i] = sum / float64(hi-lo)
+		}
+		lo = hi
+	}
 }
 
 // original returns the place in X of element i of the output. It tests the size of the output

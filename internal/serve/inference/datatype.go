@@ -14,7 +14,12 @@ const Bytes = "BYTES"
 var datatypes = map[ops.DType]string{
 	ops.Bool: "BOOL", ops.Uint8: "UINT8", ops.Uint16: "UINT16", ops.Uint32: "UINT32", ops.Uint64: "UINT64",
 	ops.Int8: "INT8", ops.Int16: "INT16", ops.Int32: "INT32", ops.Int64: "INT64", ops.Float32: "FP32", ops.Float64: "FP64",
+	ops.Float16: "FP16", ops.BFloat16: "BF16",
 }
+
+// OnlyRaw reports whether elements are transferred only in binary form: the protocol has neither JSON nor
+// typed contents for FP16 and BF16.
+func OnlyRaw(d ops.DType) bool { return d == ops.Float16 || d == ops.BFloat16 }
 
 // Datatype returns the protocol's name of an element type.
 func Datatype(d ops.DType) string { return datatypes[d] }

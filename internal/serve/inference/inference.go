@@ -69,6 +69,9 @@ func (t Tensor) Datatype() string {
 	return Datatype(t.Values.DType())
 }
 
+// OnlyRaw reports whether the tensor is transferred only in binary form.
+func (t Tensor) OnlyRaw() bool { return t.Values != nil && OnlyRaw(t.Values.DType()) }
+
 // Describe returns the datatype and the shape for a message, such as "FP32 [1 784]".
 func (t Tensor) Describe() string {
 	text := t.Datatype() + " ["

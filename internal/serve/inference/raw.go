@@ -36,6 +36,10 @@ func FromRaw(name, datatype string, shape []int64, raw []byte) (Input, error) {
 		data = decode(raw, 2, binary.LittleEndian.Uint16)
 	case ops.Int16:
 		data = decode(raw, 2, func(b []byte) int16 { return int16(binary.LittleEndian.Uint16(b)) })
+	case ops.Float16:
+		data = decode(raw, 2, func(b []byte) ops.F16 { return ops.F16(binary.LittleEndian.Uint16(b)) })
+	case ops.BFloat16:
+		data = decode(raw, 2, func(b []byte) ops.BF16 { return ops.BF16(binary.LittleEndian.Uint16(b)) })
 	case ops.Uint32:
 		data = decode(raw, 4, binary.LittleEndian.Uint32)
 	case ops.Int32:

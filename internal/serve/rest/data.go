@@ -16,6 +16,9 @@ func fromJSON(name, datatype string, shape []int64, data []byte) (inference.Inpu
 	if err != nil {
 		return inference.Input{}, err
 	}
+	if inference.OnlyRaw(d) {
+		return inference.Input{}, inference.Errorf(inference.Invalid, "input %q: JSON has no %s: send a binary tensor (parameter %s)", name, datatype, binarySize)
+	}
 	in := inference.Input{Name: name, Tensor: inference.Tensor{Shape: sizes}}
 	l := list{name: name, shape: sizes, count: count, rest: data}
 	var elements any

@@ -40,6 +40,9 @@ func encode(r *inference.Response, isBinary func(output string) bool) (body []by
 			header = 1
 			continue
 		}
+		if out.OnlyRaw() {
+			return nil, 0, inference.Errorf(inference.Invalid, "output %q: JSON has no %s: ask for a binary tensor (parameter %s)", out.Name, out.Datatype(), binaryData)
+		}
 		b = append(b, `],"data":[`...)
 		if b, err = appendData(b, out); err != nil {
 			return nil, 0, err

@@ -1,6 +1,8 @@
 package rpc
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/proto"
 
 	"github.com/spike-by-spike/sbs/internal/serve/inference"
@@ -105,6 +107,9 @@ func fromContents(in *oip.ModelInferRequest_InferInputTensor) (inference.Input, 
 	if err != nil {
 		return inference.Input{}, err
 	}
+	if inference.OnlyRaw(d) {
+		return inference.Input{}, inference.Errorf(inference.Invalid, "input %q: the protocol has no contents for %s: send raw_input_contents", in.Name, in.Datatype)
+	}
 	c := in.Contents
 	if c == nil && count > 0 {
 		return inference.Input{}, inference.Errorf(inference.Invalid, "input %q: the contents are missing", in.Name)
@@ -176,8 +181,10 @@ func narrow[T int8 | int16 | uint8 | uint16, F int32 | uint32](in *oip.ModelInfe
 	return out, nil
 }
 
-// toMessage encodes a response. raw returns the outputs as raw contents.
+// toMessage encodes a response. raw returns the outputs as raw contents, which are also necessary if
+// one of them has no other form.
 func toMessage(r *inference.Response, raw bool) *oip.ModelInferResponse {
+	raw = raw || slices.ContainsFunc(r.Outputs, func(out inference.Output) bool { return out.OnlyRaw() })
 	m := &oip.ModelInferResponse{ModelName: r.Model, ModelVersion: r.Version, Id: r.ID}
 	for _, out := range r.Outputs {
 		t := &oip.ModelInferResponse_InferOutputTensor{Name: out.Name, Datatype: out.Datatype(), Shape: make([]int64, len(out.Shape))}

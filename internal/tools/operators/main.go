@@ -3,6 +3,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -20,7 +21,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: operators FILE.md")
 		os.Exit(2)
 	}
-	if err := atomicfile.Write(os.Args[1], document()); err != nil {
+	text, err := document()
+	if err == nil {
+		err = atomicfile.Write(os.Args[1], text)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -38,20 +43,22 @@ may define more, as functions, and a Go program may add some with ` + "`runtime.
   last one up to the version that it imports.
 - **Inputs** and **outputs** are the numbers that a node may have; n means any number.
 - **Types** are the element types of the first input. They were found by running each operator on small tensors of
-  all types, in its newest version, with the attributes at their defaults where possible. "?" means that no
-  tensors and attributes were found with which the operator runs. Groups of types: *float* is float16, bfloat16, float32 and
-  float64; *int* is int8, int16, int32 and int64; *uint* is uint8, uint16, uint32 and uint64; *float8* is its four
-  kinds with a sign; *small int* is int4, uint4, int2 and uint2; all is all of these, bool, string, float8e8m0 and float4e2m1. Most operators compute float16 and bfloat16 in float32.
+  all types, in its newest version. Operators with subgraphs, and Gradient, cannot run alone; their types are those
+  of their definitions. Groups of types: *float* is float16, bfloat16, float32 and float64; *int* is int8, int16,
+  int32 and int64; *uint* is uint8, uint16, uint32 and uint64; *float8* is its four kinds with a sign; *small int* is
+  int4, uint4, int2 and uint2; all is all of these, bool, string, float8e8m0 and float4e2m1. Most operators compute
+  float16 and bfloat16 in float32.
 
 Package ` + "`ops/sbs`" + ` documents the operators of ` + "`ai.sbs`" + `.
 `
 
 // document returns the text of the file.
-func document() []byte {
+func document() ([]byte, error) {
 	byDomain := map[string][]ops.Operator{}
 	for _, o := range graph.Operators() {
 		byDomain[o.Domain] = append(byDomain[o.Domain], o)
 	}
+	var errs []error
 	others := 0
 	for domain, list := range byDomain {
 		if domain != "" {
@@ -70,13 +77,15 @@ func document() []byte {
 		list := byDomain[domain]
 		slices.SortFunc(list, func(a, b ops.Operator) int { return strings.Compare(a.Name, b.Name) })
 		for _, o := range list {
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", o.Name, numbers(o.Versions), bounds(o.MinInputs, o.MaxInputs), bounds(o.MinOutputs, o.MaxOutputs), typesOf(o))
+			types, err := typesOf(o)
+			errs = append(errs, err)
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", o.Name, numbers(o.Versions), bounds(o.MinInputs, o.MaxInputs), bounds(o.MinOutputs, o.MaxOutputs), types)
 		}
 		if domain == "" {
 			printMissing(&b, list)
 		}
 	}
-	return b.Bytes()
+	return b.Bytes(), errors.Join(errs...)
 }
 
 // printMissing lists the standard operators that are not built in.
@@ -95,11 +104,8 @@ func printMissing(b *bytes.Buffer, list []ops.Operator) {
 	fmt.Fprintf(b, "\nMissing, with their versions: %s.\n", strings.Join(names, ", "))
 }
 
-// numbers lists versions, or says that there are none.
+// numbers lists versions.
 func numbers(versions []int) string {
-	if len(versions) == 0 {
-		return "?"
-	}
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint(versions), " ", ", "), "[]")
 }
 
