@@ -62,7 +62,7 @@ const (
 	queueStream = "SBS-TASKS"
 	taskSubject = "sbs.task"   // sbs.task.VERSION.JOB.NUMBER
 	lifeSubject = "sbs.worker" // signs of life
-	bucketName  = "sbs-"       // sbs-JOB: the objects, and the results by the number of the task
+	bucketName  = "sbs-"       // sbs-JOB: the objects, and the results by the time of creation and the number of the task
 )
 
 // Connect connects to the server and prepares the queue. Errors say what to do.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -33,6 +34,7 @@ type Job struct {
 	engine  *Engine
 	objects jetstream.ObjectStore
 	results jetstream.KeyValue
+	created time.Time // when the results were created
 }
 
 // JobID returns the ID of the job with a specification.
@@ -63,10 +65,28 @@ func (e *Engine) Open(ctx context.Context, id string) (j *Job, found bool, err e
 		if j.results, err = e.js.KeyValue(ctx, bucketName+id); errors.Is(err, jetstream.ErrBucketNotFound) {
 			j.results, err = e.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucketName + id, TTL: e.Lifetime, Replicas: e.Replicas})
 		}
+		if err != nil {
+			return err
+		}
+		j.created, err = j.creation(ctx)
 		return err
 	})
 	return j, found, err
 }
+
+// creation returns when the results on the server were created.
+func (j *Job) creation(ctx context.Context) (created time.Time, err error) {
+	status, err := j.results.Status(ctx)
+	if bucket, ok := status.(*jetstream.KeyValueBucketStatus); err == nil && ok {
+		created = bucket.StreamInfo().Created
+	}
+	return created, err
+}
+
+// key returns the key of the result of a task. It includes the time at which the job was created: a
+// worker may still compute a task of a job that was removed and has come again, and its result is not
+// one of the new job.
+func (j *Job) key(task int) string { return fmt.Sprintf("%d.%d", j.created.UnixNano(), task) }
 
 // Put stores an object under the SHA-256 of its contents, in hexadecimal, unless it is there already.
 // It calls open for a reader of the contents and checks them.
@@ -297,7 +317,7 @@ func bytesOf(data []byte) func() (io.ReadCloser, error) {
 // watch returns a watcher of the results: first those that are there, then nil, then new ones.
 func (j *Job) watch(ctx context.Context) (w jetstream.KeyWatcher, err error) {
 	err = j.engine.retry(ctx, func(context.Context) error {
-		w, err = j.results.WatchAll(ctx) // its context ends the watcher
+		w, err = j.results.Watch(ctx, fmt.Sprintf("%d.*", j.created.UnixNano())) // its context ends the watcher
 		return err
 	})
 	return w, err
@@ -327,7 +347,7 @@ func (j *Job) collect(ctx context.Context, w jetstream.KeyWatcher, done []bool, 
 		case <-j.engine.reconnected:
 			return more, nil
 		case <-check.C:
-			if _, err := j.results.Status(ctx); err != nil && gone(err) {
+			if created, err := j.creation(ctx); err == nil && !created.Equal(j.created) || err != nil && gone(err) {
 				return more, fmt.Errorf("the job %s is not on the server any more: another client has removed it, or it has expired", j.ID)
 			}
 			if time.Since(last) > resubmitAfter {
@@ -346,7 +366,8 @@ func (j *Job) collect(ctx context.Context, w jetstream.KeyWatcher, done []bool, 
 				}
 				continue
 			}
-			task, err := strconv.Atoi(entry.Key())
+			_, number, _ := strings.Cut(entry.Key(), ".")
+			task, err := strconv.Atoi(number)
 			if err != nil || task < 1 || task >= len(done) || done[task] || entry.Operation() != jetstream.KeyValuePut {
 				continue
 			}

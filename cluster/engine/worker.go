@@ -43,7 +43,6 @@ type Worker struct {
 	consumer jetstream.Consumer
 	lost     time.Duration // after this time, a task is given to another worker
 	job      *Job          // that is open, or nil
-	created  time.Time     // of the job that is open
 	computer Computer
 	failure  error // of Open
 }
@@ -186,6 +185,13 @@ func (w *Worker) task(ctx context.Context, msg jetstream.Msg) error {
 	case err != nil:
 		return w.handBack(ctx, msg, err)
 	}
+	// The job may have been removed and come again in the meantime: then the task is one of the new job.
+	switch now, err := w.find(ctx, id); {
+	case err != nil && gone(err):
+		return w.settle(ctx, msg.Term)
+	case err != nil || !now.created.Equal(w.job.created):
+		return w.handBack(ctx, msg, err)
+	}
 	if w.failure != nil { // perhaps the user has corrected it when the job comes again
 		if err := w.close(); err != nil {
 			return err
@@ -240,23 +246,23 @@ func (w *Worker) handBack(ctx context.Context, msg jetstream.Msg, err error) err
 // open opens a job, unless it is open, and reports whether it has a result of a task. w.failure is the
 // error of a job that cannot be opened here.
 func (w *Worker) open(ctx context.Context, id string, task int) (have bool, err error) {
-	job, created, err := w.find(ctx, id)
+	job, err := w.find(ctx, id)
 	if err != nil {
 		return false, err
 	}
 	// A job that was removed and comes again is a new one: files that it shares with the client may
 	// have changed.
-	if w.job == nil || w.job.ID != id || !created.Equal(w.created) {
+	if w.job == nil || w.job.ID != id || !job.created.Equal(w.job.created) {
 		if err := w.close(); err != nil {
 			return false, err
 		}
 		if err := w.start(ctx, job); err != nil {
 			return false, err
 		}
-		w.job, w.created = job, created
+		w.job = job
 	}
 	err = w.engine.retry(ctx, func(ctx context.Context) error {
-		_, err := w.job.results.Get(ctx, strconv.Itoa(task))
+		_, err := w.job.results.Get(ctx, w.job.key(task))
 		have = err == nil
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
 			return nil
@@ -267,12 +273,12 @@ func (w *Worker) open(ctx context.Context, id string, task int) (have bool, err 
 }
 
 // find finds the objects and the results of a job, and when it was created.
-func (w *Worker) find(ctx context.Context, id string) (job *Job, created time.Time, err error) {
-	job = &Job{ID: id, engine: w.engine}
+func (w *Worker) find(ctx context.Context, id string) (*Job, error) {
+	job := &Job{ID: id, engine: w.engine}
 	if w.job != nil && w.job.ID == id {
-		job = w.job
+		*job = *w.job
 	}
-	err = w.engine.retry(ctx, func(ctx context.Context) (err error) {
+	err := w.engine.retry(ctx, func(ctx context.Context) (err error) {
 		if job.objects == nil {
 			if job.objects, err = w.engine.js.ObjectStore(ctx, bucketName+id); err != nil {
 				return err
@@ -283,13 +289,10 @@ func (w *Worker) find(ctx context.Context, id string) (job *Job, created time.Ti
 				return err
 			}
 		}
-		status, err := job.results.Status(ctx)
-		if bucket, ok := status.(*jetstream.KeyValueBucketStatus); err == nil && ok {
-			created = bucket.StreamInfo().Created
-		}
+		job.created, err = job.creation(ctx)
 		return err
 	})
-	return job, created, err
+	return job, err
 }
 
 // start reads the specification of a job and prepares for its tasks.
@@ -333,7 +336,7 @@ func (w *Worker) save(ctx context.Context, task int, r result, data []byte) erro
 	}
 	created := false
 	err = w.engine.retry(ctx, func(ctx context.Context) error {
-		_, err := w.job.results.Create(ctx, strconv.Itoa(task), value)
+		_, err := w.job.results.Create(ctx, w.job.key(task), value)
 		if errors.Is(err, jetstream.ErrKeyExists) {
 			return nil
 		}
@@ -349,7 +352,7 @@ func (w *Worker) save(ctx context.Context, task int, r result, data []byte) erro
 // discard deletes the object of a result that does not count. The result may be this one, if the answer
 // of the server was lost.
 func (w *Worker) discard(ctx context.Context, task int, r result) {
-	entry, err := w.job.results.Get(ctx, strconv.Itoa(task))
+	entry, err := w.job.results.Get(ctx, w.job.key(task))
 	if err != nil {
 		return // the object remains until the job is removed
 	}
