@@ -26,7 +26,7 @@ func (s *helpers) start(n int) (team []*helper, first bool) {
 	all := s.all()
 	first = len(all) == 0
 	for len(all) < n {
-		h := &helper{wake: make(chan struct{}, 1)}
+		h := &helper{wake: make(chan struct{}, 1), share: len(all) + 1} // the first one is the caller's
 		s.running.Go(h.run)
 		all = append(all, h)
 	}
@@ -61,6 +61,7 @@ type helper struct {
 	slot  atomic.Pointer[loop] // the loop on offer, or &taken while the helper works on one
 	wake  chan struct{}        // tells the helper to look at slot and ended
 	ended atomic.Bool
+	share int // the share of loops with which the helper begins
 }
 
 // taken marks the slot of a helper that is working on a loop.
@@ -93,7 +94,7 @@ func (h *helper) signal() {
 func (h *helper) run() {
 	for range h.wake {
 		if l := h.slot.Load(); l != nil && h.slot.CompareAndSwap(l, &taken) {
-			l.run()
+			l.run(h.share)
 			h.slot.Store(nil)
 			l.busy.Done()
 		}

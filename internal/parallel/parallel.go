@@ -4,6 +4,7 @@ package parallel
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -76,13 +77,15 @@ func (p *Pool) Do(ctx context.Context, n, grain int, body Loop) error {
 	l := loops.Get().(*loop)
 	l.ctx, l.n, l.grain, l.body = ctx, n, grain, body
 	var team []*helper
-	if wanted := min(p.workers, (n-1)/grain+1) - 1; wanted > 0 {
+	parts := (n-1)/grain + 1
+	if wanted := min(p.workers, parts) - 1; wanted > 0 {
 		team = p.team(wanted)
 	}
+	l.divide(parts, len(team)+1)
 	for _, h := range team {
 		h.offer(l)
 	}
-	l.run()
+	l.run(0)
 	for _, h := range team {
 		h.withdraw(l)
 	}
@@ -118,22 +121,39 @@ type loop struct {
 	n, grain int
 	busy     sync.WaitGroup // counts the helpers that may be working on the loop
 
-	next atomic.Int64 // index of the next part
-	stop atomic.Bool
+	shares []share // of the parts: one for each worker
+	stop   atomic.Bool
 
 	mu       sync.Mutex
 	err      error
 	panicked *Panic
 }
 
+// share is a range of parts. A worker performs those of its own share, and then what is left of the
+// others. The shares of loops of the same length are equal, so that an image most often meets the same
+// worker, and the same cache, in every layer.
+type share struct {
+	next atomic.Int64 // index of the next part
+	end  int64
+	_    [112]byte // a share has cache lines of its own
+}
+
+// divide divides the parts among the workers.
+func (l *loop) divide(parts, workers int) {
+	l.shares = slices.Grow(l.shares[:0], workers)[:workers]
+	for i := range l.shares {
+		l.shares[i].next.Store(int64(parts/workers*i + min(i, parts%workers)))
+		l.shares[i].end = int64(parts/workers*(i+1) + min(i+1, parts%workers))
+	}
+}
+
 func (l *loop) reset() {
 	l.ctx, l.body, l.err, l.panicked = nil, nil, nil, nil
-	l.next.Store(0)
 	l.stop.Store(false)
 }
 
-// run performs parts of the loop until none is left.
-func (l *loop) run() {
+// run performs parts of the loop until none is left, as the worker with the given number.
+func (l *loop) run(worker int) {
 	defer func() {
 		if v := recover(); v != nil {
 			p := panicOf(v)
@@ -145,18 +165,22 @@ func (l *loop) run() {
 			l.stop.Store(true)
 		}
 	}()
-	for !l.stop.Load() {
-		if err := l.ctx.Err(); err != nil {
-			l.fail(err)
-			return
-		}
-		lo := int(l.next.Add(1)-1) * l.grain
-		if lo >= l.n {
-			return
-		}
-		if err := l.body.Part(lo, min(lo+l.grain, l.n)); err != nil {
-			l.fail(err)
-			return
+	for i := range l.shares {
+		s := &l.shares[(worker+i)%len(l.shares)]
+		for !l.stop.Load() {
+			part := s.next.Add(1) - 1
+			if part >= s.end {
+				break
+			}
+			if err := l.ctx.Err(); err != nil {
+				l.fail(err)
+				return
+			}
+			lo := int(part) * l.grain
+			if err := l.body.Part(lo, min(lo+l.grain, l.n)); err != nil {
+				l.fail(err)
+				return
+			}
 		}
 	}
 }
