@@ -14,7 +14,7 @@ import (
 type volumes struct {
 	image, window     []int // shapes of X and W
 	ctx               *ops.Context
-	x, w, bias, out   []float32 // of the current run
+	x, bias, out      []float32 // of the current run
 	axes              []spatialAxis
 	images, group     int
 	channels, filters int                // of one group
