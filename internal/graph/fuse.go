@@ -175,6 +175,14 @@ func (c *fusedOp) Infer(in []*ops.Input) ([]ops.Type, error) {
 	return []ops.Type{before.Type}, nil
 }
 
+// Pure implements ops.Pure.
+func (c *fusedOp) Pure() bool {
+	return !slices.ContainsFunc(c.parts, func(s *Step) bool {
+		op, ok := s.Op.(ops.Pure)
+		return !ok || !op.Pure()
+	})
+}
+
 // Run implements ops.Op.
 func (c *fusedOp) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	return c.fused.Run(ctx, in, out[0])
