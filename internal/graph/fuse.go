@@ -123,7 +123,7 @@ func (f *fuser) links(chain []int) []std.Link {
 func (f *fuser) step(chain []int, op std.Fused) Step {
 	last := f.g.Steps[chain[len(chain)-1]]
 	c := &fusedOp{fused: op}
-	s := Step{Op: c, Outputs: last.Outputs}
+	s := Step{Op: c, Outputs: last.Outputs, chain: true}
 	var names, operators []string
 	before := -1
 	for _, i := range chain {
