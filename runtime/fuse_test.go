@@ -234,3 +234,86 @@ func TestFusion_OtherShapesThanExpected(t *testing.T) {
 		}
 	}
 }
+
+// TestFusion_BroadcastsLater checks chains in which a later node has a larger output than the first
+// one, which only a run can tell.
+func TestFusion_BroadcastsLater(t *testing.T) {
+	images := func(shape ...int) *runtime.Tensor {
+		v := make([]float32, product(shape))
+		for i := range v {
+			v[i] = float32(i%13) - 5
+		}
+		return f32(shape, v...)
+	}
+	open := []*onnxpb.ValueInfoProto{info("x", -1, -1, -1, -1), info("q", -1, -1, -1, -1), info("z", -1, -1, -1, -1)}
+	added := nodes{op("a = Conv(x, w9)"), op("y = Add(a, z)")}
+	normalized := nodes{op("a = Add(x, q)"), op("b = BatchNormalization(a, ones, ones, ones, ones)"), op("y = Add(b, z)")}
+	for _, c := range []struct {
+		name    string
+		inputs  []*onnxpb.ValueInfoProto
+		list    nodes
+		x, q, z []int
+	}{
+		{name: "batch", inputs: []*onnxpb.ValueInfoProto{info("x", -1, 4, 8, 9), info("z", -1, 12, 6, 7)}, list: added, x: []int{1, 4, 8, 9}, z: []int{3, 12, 6, 7}},
+		{name: "rows", inputs: []*onnxpb.ValueInfoProto{info("x", 1, 4, -1, -1), info("z", 1, 12, -1, -1)}, list: added, x: []int{1, 4, 3, 9}, z: []int{1, 12, 6, 7}},
+		{name: "columns", inputs: []*onnxpb.ValueInfoProto{info("x", 1, 4, -1, -1), info("z", 1, 12, -1, -1)}, list: added, x: []int{1, 4, 8, 3}, z: []int{1, 12, 6, 7}},
+		{name: "channels", inputs: open, list: normalized, x: []int{1, 1, 3, 3}, q: []int{1, 1, 3, 3}, z: []int{2, 4, 3, 3}},
+		{name: "sums of rows and columns", inputs: open, list: normalized, x: []int{1, 1, 3, 1}, q: []int{1, 1, 1, 3}, z: []int{1, 1, 3, 3}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := fusionModel(fusion{list: c.list})
+			m.Graph.Input = c.inputs
+			m.Graph.Initializer = append(m.Graph.Initializer, onnx.Float32Tensor("ones", []int{1}, []float32{1}))
+			in := values{"x": images(c.x...), "z": images(c.z...)}
+			if c.q != nil {
+				in["q"] = images(c.q...)
+			}
+			steps, got := operatorsOf(t, load(t, m), in)
+			require.Contains(t, steps, "+Add")
+			_, want := operatorsOf(t, load(t, m, runtime.WithoutFusion()), in)
+			require.Equal(t, want["y"].Shape(), got["y"].Shape())
+			requireSameBits(t, want["y"], got["y"], "y")
+		})
+	}
+}
+
+// TestFusion_ComputesInPlace checks functions that read their input where they write their output.
+func TestFusion_ComputesInPlace(t *testing.T) {
+	functions := strings.Fields("Abs Acos Acosh Asin Asinh Atan Atanh Ceil Celu Cos Cosh Elu Erf Exp Floor Gelu HardSigmoid HardSwish LeakyRelu Log Mish Neg " +
+		"Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu")
+	var expressions []string
+	for _, f := range functions {
+		expressions = append(expressions, f+"(a)")
+	}
+	for _, f := range []string{"Add", "Div", "Mul", "Sub"} {
+		for _, operand := range []string{"z", "row", "column", "ten"} {
+			expressions = append(expressions, fmt.Sprintf("%s(a, %s)", f, operand), fmt.Sprintf("%s(%s, a)", f, operand))
+		}
+	}
+	const rows, columns = 3, 23
+	r := rand.New(rand.NewPCG(1, 52))
+	numbers := func(shape ...int) *runtime.Tensor {
+		v := make([]float32, product(shape))
+		for i := range v {
+			if v[i] = 6*r.Float32() - 3; i%5 == 0 {
+				v[i] *= float32(math.Exp(40 * r.Float64())) // also angles too large for vectors
+			}
+		}
+		return f32(shape, v...)
+	}
+	in := values{"x": numbers(rows, columns), "z": numbers(rows, columns), "row": numbers(columns), "column": numbers(rows, 1)}
+	for _, e := range expressions {
+		m := fusionModel(fusion{list: nodes{op("a = Mul(x, ten)"), op("y = " + e)}})
+		m.OpsetImport[0].Version = 24
+		m.Graph.Input = []*onnxpb.ValueInfoProto{info("x", rows, columns), info("z", rows, columns), info("row", columns), info("column", rows, 1)}
+		fused, single := load(t, m), load(t, m, runtime.WithoutFusion())
+		for _, tier := range kernel.Tiers() {
+			undo := kernel.Use(tier)
+			steps, got := operatorsOf(t, fused, in)
+			_, want := operatorsOf(t, single, in)
+			undo()
+			require.Contains(t, steps, "Mul+")
+			requireSameBits(t, want["y"], got["y"], fmt.Sprint(tier, ": ", e))
+		}
+	}
+}

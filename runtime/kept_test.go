@@ -93,3 +93,16 @@ func TestRun_KeepsWhatFollowsFromConstants(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []float32{60, 280, 500}, out["y"].Float32s()[:3])
 }
+
+func TestRun_KeepsChainsOfConstants(t *testing.T) {
+	const n = 20000
+	pb := network([]*onnxpb.ValueInfoProto{info("x", -1, n)}, "y", nodes{op("a = Mul(weights, ten)"), op("b = Neg(a)"), op("t = Transpose(b)"), op("y = MatMul(x, t)")})
+	pb.Graph.Initializer = append(pb.Graph.Initializer, onnx.Float32Tensor("weights", []int{1, n}, slices.Repeat([]float32{1}, n)))
+	m := load(t, pb)
+	in := values{"x": f32([]int{1, n}, slices.Repeat([]float32{2}, n)...)}
+	for _, want := range []string{"Mul+Neg, Transpose, MatMul", "MatMul"} {
+		steps, out := operatorsOf(t, m, in)
+		require.Equal(t, want, steps)
+		require.Equal(t, []float32{-20 * n}, out["y"].Float32s())
+	}
+}

@@ -221,6 +221,31 @@ func TestWithOperators_CountsTypesInEveryPhase(t *testing.T) {
 	}
 }
 
+// inner runs another model.
+type inner struct {
+	mapped
+	model *runtime.Model
+}
+
+func (o inner) Run(ctx *ops.Context, in, _ []*ops.Tensor) error {
+	_, err := o.model.Run(ctx, values{"x": in[0]})
+	return err
+}
+
+// TestWithOperators_NamesTheNodeOfAnInnerModel checks that an error names the node of the model that
+// the caller runs, also if the operator has an error of a model of its own.
+func TestWithOperators_NamesTheNodeOfAnInnerModel(t *testing.T) {
+	part := load(t, network([]*onnxpb.ValueInfoProto{info("x", -1)}, "y", nodes{op("y = Reshape(x, two)")}))
+	runs := ops.Operator{Domain: "f", Name: "Inner", MinInputs: 1, MaxInputs: 1, MinOutputs: 1, MaxOutputs: 1, New: func(ops.Node) (ops.Op, error) { return inner{model: part}, nil }}
+	m := load(t, network([]*onnxpb.ValueInfoProto{info("x", -1)}, "z", nodes{op("z = f.Inner(x)")}), runtime.WithOperators(runs))
+	_, err := m.Run(t.Context(), values{"x": f32([]int{3}, 1, 2, 3)})
+	var node *runtime.NodeError
+	require.ErrorAs(t, err, &node)
+	require.Equal(t, "f.Inner", node.Operator)
+	require.ErrorAs(t, node.Err, &node)
+	require.Equal(t, "Reshape", node.Operator)
+}
+
 // TestWithOperators_DynamicsChangeSbSOnly adds another operator to the domain of SbS.
 // Options for SbS layers must not change its attributes, and it draws no spikes.
 func TestWithOperators_DynamicsChangeSbSOnly(t *testing.T) {

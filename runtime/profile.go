@@ -27,7 +27,8 @@ type NodeProfile struct {
 // the body of a loop is reported before the loop, and once per iteration. The name of a node
 // inside a function starts with the name of the node that calls the function. Values that were
 // computed when the model was loaded, or follow from the shapes of the inputs, take no time
-// and are not reported. In a model with stages, the nodes of every stage that an image reached
+// and are not reported; large values that follow from constants are reported in the first run of
+// some input shapes only. In a model with stages, the nodes of every stage that an image reached
 // are reported. Nodes that run as one, such as Conv and Relu, are one node, whose name and operator
 // are those of the nodes, joined with +. A run without Profile measures nothing.
 func Profile(f func(NodeProfile)) RunOption {

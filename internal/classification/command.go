@@ -72,7 +72,8 @@ optional value that is absent.
 
 --random runs a model on random numbers and measures it: from 0 to 1 for
 floating-point inputs, and 0 or 1 for others. --size sets the dimensions that
-the model leaves open. --profile also prints the time of every node.`
+the model leaves open. --profile also prints the time of every node;
+nodes that run as one are joined by +, such as Conv+Relu.`
 
 const example = `  sbs-run model.onnx images/
   sbs-run model.onnx t10k-images-idx3-ubyte.gz --limit 1000 --spikes 400

@@ -123,7 +123,7 @@ func (f *fuser) links(chain []int) []std.Link {
 func (f *fuser) step(chain []int, op std.Fused) Step {
 	last := f.g.Steps[chain[len(chain)-1]]
 	c := &fusedOp{fused: op}
-	s := Step{Op: c, Outputs: last.Outputs}
+	s := Step{Op: c, Outputs: last.Outputs, chain: true}
 	var names, operators []string
 	before := -1
 	for _, i := range chain {
@@ -173,6 +173,14 @@ func (c *fusedOp) Infer(in []*ops.Input) ([]ops.Type, error) {
 		before = &ops.Input{Type: types[0]}
 	}
 	return []ops.Type{before.Type}, nil
+}
+
+// Pure implements ops.Pure.
+func (c *fusedOp) Pure() bool {
+	return !slices.ContainsFunc(c.parts, func(s *Step) bool {
+		op, ok := s.Op.(ops.Pure)
+		return !ok || !op.Pure()
+	})
 }
 
 // Run implements ops.Op.

@@ -42,6 +42,7 @@ type Step struct {
 
 	opset      int     // the version of the operators of the domain that the model imports
 	control    control // runs subgraphs; nil for a node without
+	chain      bool    // whether it runs a chain of steps: see fuse
 	injectable bool    // whether the caller of Run may replace the random numbers of the node
 	free       []int   // slots that neither a later step nor an output of the graph needs
 
@@ -73,7 +74,7 @@ func (s *Step) infer(in []*ops.Input) ([]ops.Type, error) {
 // named returns an error with the name of the step. The error of a step that runs a chain of steps
 // may name one of them already.
 func (s *Step) named(err error) error {
-	if n := (*ops.NodeError)(nil); s.control == nil && errors.As(err, &n) {
+	if n := (*ops.NodeError)(nil); s.chain && errors.As(err, &n) {
 		return err
 	}
 	return &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: err}

@@ -133,7 +133,8 @@ func (c *caller) newFrame(g *Graph) *frame {
 	return f
 }
 
-// maxBelow bounds the buffers of subgraphs that a frame keeps for its next run, in bytes.
+// maxBelow bounds the buffers of subgraphs that a frame keeps for its next run, in bytes. They take at
+// most a quarter of the memory limit, too.
 const maxBelow = 16 << 20
 
 // enter returns a frame for the step's subgraph: that of the previous run if there is one, so that
@@ -168,7 +169,7 @@ func (c *caller) enter(g *Graph) *frame {
 func (c *caller) leave(f *frame) {
 	f.inputs = nil // they belong to the step
 	f.clean()
-	if c.work == nil || c.f.options.Observe != nil || c.f.below+f.kept() > maxBelow {
+	if c.work == nil || c.f.options.Observe != nil || c.f.below+f.kept() > min(maxBelow, c.f.p.MemoryLimit/4) {
 		return
 	}
 	if c.work.subs == nil {

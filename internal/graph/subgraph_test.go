@@ -20,7 +20,7 @@ func (b branches) graphs() []*Graph { return b.list }
 func TestCaller_KeepsFramesWithinItsLimit(t *testing.T) {
 	a, b := &Graph{captured: []int{0, 1}, Inputs: []int{0, 1}}, &Graph{captured: []int{2}, Inputs: []int{0}}
 	w := &work{consts: []bool{false, true, false, true}}
-	parent := &frame{p: &Program{}}
+	parent := &frame{p: &Program{MemoryLimit: 4 * maxBelow}}
 	c := &caller{f: parent, step: &Step{Inputs: []int{9, 0, 1, 2}, control: branches{list: []*Graph{a, b}}}, work: w}
 	first, second := c.enter(a), c.enter(b)
 	require.Equal(t, []bool{true, false}, first.captured)
@@ -39,6 +39,11 @@ func TestCaller_KeepsFramesWithinItsLimit(t *testing.T) {
 	second.planned = 1
 	c.leave(second)
 	require.Equal(t, int64(5), parent.below)
+	parent.p.MemoryLimit = 16
+	third := c.enter(b)
+	require.Same(t, second, third)
+	c.leave(third)
+	require.Zero(t, parent.below, "a quarter of the limit is 4 bytes")
 	parent.options.Observe = func(string, *ops.Tensor) {}
 	require.NotSame(t, second, c.enter(b), "the callback may keep the buffers")
 }

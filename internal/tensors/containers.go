@@ -100,7 +100,11 @@ func (in inputs) assemble(m *runtime.Model) error {
 		used := 0
 		value, err := assembled(v.Type, "", s.parts, &used)
 		if err == nil && used < len(s.parts) {
-			err = fmt.Errorf("these parts fit nothing, because others are missing: %s", strings.Join(slices.Sorted(maps.Keys(s.parts)), ", "))
+			var given []string
+			for _, part := range slices.Sorted(maps.Keys(s.parts)) {
+				given = append(given, joined(v.Name, part))
+			}
+			err = fmt.Errorf("items are missing; only these are given: %s", strings.Join(given, ", "))
 		}
 		if err != nil {
 			return cli.Usage(fmt.Errorf("input %q is %v: %w", v.Name, v.Type, err))

@@ -166,7 +166,7 @@ func TestRun_RefusesPartsThatDoNotFit(t *testing.T) {
 		"--input s.keys=FILE.npy --input s.values=FILE.npy  map(int64, float32)":             {dictionary, nil},
 		`the array is float64(1), but input "s.0" is float32(...): save a.astype("float32")`: {sequence, []string{"s=" + double}},
 		`input "s.1" is given twice: ` + x:                                                   {sequence, []string{"s.1=" + x, "s.1=" + x}},
-		`these parts fit nothing, because others are missing: 1`:                             {sequence, []string{"s.1=" + x}},
+		`items are missing; only these are given: s.1`:                                       {sequence, []string{"s.1=" + x}},
 		`its items are s.0, s.1 and so on`:                                                   {sequence, []string{"s.first=" + x}},
 		`input "s" has no part "0.0"`:                                                        {sequence, []string{"s.0.0=" + x}},
 		`none of the arrays (a, b) is named s.0`:                                             {sequence, []string{"s=" + arrays}},

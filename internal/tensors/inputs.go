@@ -136,6 +136,9 @@ func (in inputs) read(m *runtime.Model, name, path string) (err error) {
 	if container && part == "" && path == "" {
 		return in.addEmpty(v)
 	}
+	if path == "" {
+		return cli.Usage(fmt.Errorf("--input %s=: the file is missing", name))
+	}
 	path, array := splitArchive(path)
 	f, err := os.Open(path)
 	if err != nil {

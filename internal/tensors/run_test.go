@@ -222,6 +222,7 @@ func TestRun_RefusesInputsThatDoNotFit(t *testing.T) {
 	}{
 		"missing":           {two, []string{"--input", "a=1=" + good}, "the model needs an input that --input does not give (or --random, for random numbers):\n  --input in/b:0=FILE.npy  float32(1, 2)", true},
 		"unknown":           {one, []string{"--input", "z=" + good}, `the model has no input "z"; its inputs are x float32(batch, 2)`, true},
+		"empty name":        {one, []string{"--input", "x="}, `--input x=: the file is missing`, true},
 		"twice":             {one, []string{"--input", "x=" + good, "--input", good}, `input "x" is given twice`, true},
 		"without a name":    {two, []string{"--input", good}, "name the input, as in --input NAME=", true},
 		"another type":      {one, []string{"--input", double}, `the array is float64(1, 2), but input "x" is float32(batch, 2): save a.astype("float32")`, false},

@@ -67,6 +67,9 @@ func (f *fusedConvolution) Run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tens
 		}
 		return j.compute(ctx, own, out)
 	}
+	if out.Len() != j.images*j.group*j.filters*j.rows.out*j.cols.out {
+		return inTurn(ctx, f.chain, in, out) // the output of the convolution broadcasts in a later link
+	}
 	var ok bool
 	if j.stages, ok = stagesOf(ctx, rest, in, out, false); !ok {
 		return inTurn(ctx, f.chain, in, out)

@@ -107,10 +107,8 @@ func (l *Link) stage(ctx *ops.Context, own []*ops.Tensor, out *ops.Tensor, first
 		return onElements(k.compute(ops.Float32, own), own[0], out)
 	case arithmetic:
 		shape := out.Shape()
-		for _, x := range own {
-			if !fitsInto(x.Shape(), shape) {
-				return nil
-			}
+		if !broadcastTo(own, shape) {
+			return nil
 		}
 		compute := k[ops.Float32]
 		n := newNest(shape, rowMajor(shape), broadcastStrides(own[0].Shape(), len(shape)), broadcastStrides(own[1].Shape(), len(shape)))
@@ -125,18 +123,26 @@ func onElements(compute func(lo, hi int, out, x *ops.Tensor), x, out *ops.Tensor
 	return func(lo, hi int) error { compute(lo, hi, out, x); return nil }
 }
 
-// fitsInto reports whether a shape broadcasts to another one.
-func fitsInto(small, large []int) bool {
-	if len(small) > len(large) {
-		return false
-	}
-	large = large[len(large)-len(small):]
-	for i, n := range small {
-		if n != 1 && n != large[i] {
+// broadcastTo reports whether tensors broadcast to a shape, and to none that is smaller: the links
+// after the first one may have a larger output.
+func broadcastTo(in []*ops.Tensor, shape []int) bool {
+	for i, n := range shape {
+		largest := 1
+		for _, x := range in {
+			own := x.Shape()
+			at := i - (len(shape) - len(own))
+			if at < 0 || own[at] == 1 {
+				continue
+			}
+			if largest = own[at]; largest != n {
+				return false
+			}
+		}
+		if largest != n {
 			return false
 		}
 	}
-	return true
+	return !slices.ContainsFunc(in, func(x *ops.Tensor) bool { return len(x.Shape()) > len(shape) })
 }
 
 // keptNormalization holds what a BatchNormalization computes from constant parameters. It is safe

@@ -68,14 +68,20 @@ func newMapped(single kernel.Function, f func(float64) float64) func(ops.Node) (
 func newPeriodic(single kernel.Function, f func(float64) float64) func(ops.Node) (operation, error) {
 	compute := func(out, x []float32) {
 		low, high := kernel.Bounds(x, 0, 0)
-		kernel.Map(single, out, x, nil)
 		if max(-low, high) <= kernel.MostRadians {
+			kernel.Map(single, out, x, nil)
 			return
 		}
-		for i, v := range x {
-			if math.Abs(float64(v)) > kernel.MostRadians {
-				out[i] = float32(f(float64(v)))
+		for len(x) > 0 {
+			var angles [chunk]float32 // out and x are the same in a fused chain
+			n := copy(angles[:], x)
+			kernel.Map(single, out[:n], angles[:n], nil)
+			for i, v := range angles[:n] {
+				if math.Abs(float64(v)) > kernel.MostRadians {
+					out[i] = float32(f(float64(v)))
+				}
 			}
+			out, x = out[n:], x[n:]
 		}
 	}
 	return func(n ops.Node) (operation, error) {
@@ -105,7 +111,7 @@ func hardSwish(x float64) float64 { return x * max(0, min(1, x/6+0.5)) }
 func reciprocal(x float64) float64 { return 1 / x }
 
 // unary holds a function for each supported element type that computes the elements lo to
-// hi-1.
+// hi-1. out and x may be the same tensor.
 type unary map[ops.DType]func(lo, hi int, out, x *ops.Tensor)
 
 func (k unary) infer(in []*ops.Input) (ops.Type, error) {

@@ -13,6 +13,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,6 +45,10 @@ func compare(pattern, threads string, rounds int, moment time.Duration) error {
 	selected, err := regexp.Compile(pattern)
 	if err != nil {
 		return err
+	}
+	chosen := slices.DeleteFunc(cases(), func(c *benchmark) bool { return !selected.MatchString(c.name) })
+	if len(chosen) == 0 {
+		return fmt.Errorf("no case has a name that matches %q", pattern)
 	}
 	var counts []int
 	for _, s := range strings.Split(threads, ",") {
@@ -67,13 +73,14 @@ func compare(pattern, threads string, rounds int, moment time.Duration) error {
 		fmt.Printf("  %7s %7s %6s", fmt.Sprint("here/", n), "there", "ratio")
 	}
 	fmt.Println()
-	for _, c := range cases() {
-		if !selected.MatchString(c.name) {
-			continue
-		}
+	for _, c := range chosen {
 		fmt.Printf("%-44s", c.name)
 		for _, n := range counts {
 			here, there, err := c.measure(dir, other, n, rounds, moment)
+			if errors.Is(err, errEnded) {
+				fmt.Println()
+				return err
+			}
 			if err != nil {
 				fmt.Printf("  %v", err)
 				break
@@ -174,13 +181,16 @@ func (o *onnxruntime) end() {
 	_ = o.cmd.Wait()
 }
 
+// errEnded is the error of a program that runs no longer, after it has printed why.
+var errEnded = errors.New("docs/benchmarks/operators.js has ended")
+
 // run returns the shortest time of a run in seconds.
 func (o *onnxruntime) run(j job) (float64, error) {
 	if err := json.NewEncoder(o.in).Encode(j); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%w: %w", errEnded, err)
 	}
 	if !o.out.Scan() {
-		return 0, fmt.Errorf("docs/benchmarks/operators.js has ended: %w", io.ErrUnexpectedEOF)
+		return 0, errEnded
 	}
 	t, err := strconv.ParseFloat(o.out.Text(), 64)
 	if err != nil {
