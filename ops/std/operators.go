@@ -52,7 +52,7 @@ func Operators() []ops.Operator {
 		operator("Conv", 2, 3, newConv),
 		operator("ConvInteger", 2, 4, newConvInteger),
 		operator("ConvTranspose", 2, 3, newConvTranspose),
-		operator("Cos", 1, 1, newPeriodic(kernel.Cos, portmath.Cos)),
+		operator("Cos", 1, 1, newPeriodic(kernel.Cos, math.Cos)),
 		operator("Cosh", 1, 1, newFunction(math.Cosh)),
 		operator("Crop", 1, 1, newCrop),
 		operator("CumProd", 2, 2, newCumProd),

@@ -55,3 +55,19 @@ func TestNeg_SupportsAllTypes(t *testing.T) {
 		},
 	})
 }
+
+func TestPeriodic_AreAccurateForLargeAngles(t *testing.T) {
+	angles := []float64{1, 3e4, 4e4, 1 << 20, 3e6, 1e15, 1e30, -1e22}
+	for name, f := range map[string]func(float64) float64{"Sin": math.Sin, "Cos": math.Cos} {
+		wide := make([]float64, len(angles))
+		single, want := make([]float32, len(angles)), make([]float32, len(angles))
+		for i, x := range angles {
+			wide[i], single[i] = f(x), float32(x)
+			want[i] = float32(f(float64(single[i])))
+		}
+		opstest.Run(t, find(t, name), []opstest.Case{
+			{Name: "float64", Inputs: []*ops.Tensor{opstest.F64([]int{8}, angles...)}, Outputs: []*ops.Tensor{opstest.F64([]int{8}, wide...)}},
+			{Name: "float32", Inputs: []*ops.Tensor{opstest.F32([]int{8}, single...)}, Outputs: []*ops.Tensor{opstest.F32([]int{8}, want...)}, Tolerance: 1e-6},
+		})
+	}
+}
