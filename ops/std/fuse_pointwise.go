@@ -177,6 +177,9 @@ func (kept *keptNormalization) keep(in []*ops.Tensor, mean, factor, bias []float
 
 // stage returns the stage of a BatchNormalization, which computes as runAll does.
 func (k *batchNormalization) stage(ctx *ops.Context, l *Link, in []*ops.Tensor, out *ops.Tensor, first bool) stage {
+	if len(out.Shape()) < 2 || in[1].Len() != out.Shape()[1] { // a later link broadcasts the channels
+		return nil
+	}
 	mean, factor, bias, err := k.parameters(ctx, in, &l.kept.normalization)
 	if err != nil {
 		return func(int, int) error { return err }

@@ -67,14 +67,22 @@ func newMapped(single kernel.Function, f func(float64) float64) func(ops.Node) (
 // newPeriodic is newMapped for functions that single computes only up to kernel.MostRadians.
 func newPeriodic(single kernel.Function, f func(float64) float64) func(ops.Node) (operation, error) {
 	compute := func(out, x []float32) {
-		low, high := kernel.Bounds(x, 0, 0)
-		kernel.Map(single, out, x, nil)
-		if max(-low, high) <= kernel.MostRadians {
-			return
-		}
-		for i, v := range x {
-			if math.Abs(float64(v)) > kernel.MostRadians {
-				out[i] = float32(f(float64(v)))
+		for len(x) > 0 {
+			n := min(len(x), chunk)
+			part, to := x[:n], out[:n]
+			x, out = x[n:], out[n:]
+			low, high := kernel.Bounds(part, 0, 0)
+			if max(-low, high) <= kernel.MostRadians {
+				kernel.Map(single, to, part, nil)
+				continue
+			}
+			var kept [chunk]float32 // out may be x
+			copy(kept[:], part)
+			kernel.Map(single, to, part, nil)
+			for i, v := range kept[:n] {
+				if math.Abs(float64(v)) > kernel.MostRadians {
+					to[i] = float32(f(float64(v)))
+				}
 			}
 		}
 	}
