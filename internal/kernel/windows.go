@@ -147,14 +147,22 @@ func (f *WindowFilters) Convolve(ctx context.Context, group, panel int, taps []i
 	if g.Cols*g.ColStep == g.RowStep { // all windows have the same distance
 		g.Rows, g.Cols = 1, g.Rows*g.Cols
 	}
+	left := 0 // products before the next look at ctx
+	watch := func(windows int) error {
+		if left -= windows * width * f.k; left > 0 {
+			return nil
+		}
+		left = windowProducts
+		return ctx.Err()
+	}
 	row := 0
 	for ; row+1 < g.Rows; row += 2 {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		at, to := x[row*g.RowStep:], out[row*g.Cols*width:]
 		for lo, parts, i := 0, (g.Cols+f.t.pixels-1)/f.t.pixels, 0; i < parts; i++ {
 			_, hi := part(g.Cols, parts, i)
+			if err := watch(2 * (hi - lo)); err != nil {
+				return err
+			}
 			f.t.tile(hi-lo, width, taps, at[lo*g.ColStep:], g.ColStep, g.RowStep, w, start[:width], to[lo*width:], g.Cols*width)
 			lo = hi
 		}
@@ -167,17 +175,19 @@ func (f *WindowFilters) Convolve(ctx context.Context, group, panel int, taps []i
 	at, to := x[row*g.RowStep:], out[row*g.Cols*width:]
 	parts := (g.Cols + 2*f.t.pixels - 1) / (2 * f.t.pixels)
 	for i := range parts {
-		if i%16 == 0 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-		}
 		lo, hi := part(g.Cols, parts, i)
 		half := (hi - lo + 1) / 2
+		if err := watch(2 * half); err != nil {
+			return err
+		}
 		f.t.tile(half, width, taps, at[lo*g.ColStep:], g.ColStep, (hi-lo-half)*g.ColStep, w, start[:width], to[lo*width:], (hi-lo-half)*width)
 	}
 	return nil
 }
+
+// windowProducts is about the number of products between two looks at the context. The portable
+// tier computes them in a few milliseconds.
+const windowProducts = 1 << 20
 
 // FilterPanels returns the number of panels of WindowFilters with m rows.
 func FilterPanels(m int) int {

@@ -147,6 +147,22 @@ func TestWindowFilters_StopWithTheContext(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+// TestWindowFilters_LookAtTheContextWithinARow has rows of windows with many products.
+func TestWindowFilters_LookAtTheContextWithinARow(t *testing.T) {
+	const k, windows = 1 << 15, 64
+	f, err := NewWindowFilters(t.Context(), 1, 8, k, make([]float32, 8*k))
+	require.NoError(t, err)
+	width := f.Width(0)
+	for rows := 1; rows <= 2; rows++ {
+		const many = 1 << 20
+		ctx := canceling{t.Context(), many}
+		g := Grid{Rows: rows, Cols: windows, RowStep: 1, ColStep: 1}
+		require.NoError(t, f.Convolve(&ctx, 0, 0, make([]int, k), make([]float32, windows+1), nil, g, make([]float32, rows*windows*width)))
+		tiles := rows * windows / (2 * f.t.pixels)
+		require.GreaterOrEqual(t, many-ctx.left, min(tiles, rows*windows*width*k/windowProducts/2))
+	}
+}
+
 // tapsTask is a task for WeightTaps, MeanTaps and MaxTaps.
 type tapsTask struct {
 	taps       []int

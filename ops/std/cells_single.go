@@ -31,9 +31,13 @@ func gruProducts(run *singleRun, e *entries, gates []float32) error {
 	if err := run.multiply(r[0], e.count, e.h, n, gates, width); err != nil {
 		return err
 	}
+	watching := cancelCheck{ctx: run.ctx}
 	for i := range e.count {
 		row, reset, h := gates[i*width:][:width], e.reset[i*n:][:n], e.h[i*n:][:n]
 		run.activate(row[:2*n], run.functions[e.direction][0])
+		if err := watching.after(slowActivation * 2 * n); err != nil {
+			return err
+		}
 		if run.linearBefore {
 			copy(reset, run.candidate[e.direction])
 			continue

@@ -49,11 +49,11 @@ func (c *transposedConv) divide() {
 	shared := (a.kernel-1)*a.dilation/a.stride + 1
 	least := min(a.out, 8*max(1, shared)) // input positions of a slab
 	perFilter := max(1, c.taps*c.row)
-	steps := mostProducts / (perFilter * c.filters)
+	steps := mostProducts / perFilter / c.filters // the product may be too large for an int
 	c.block = c.filters
 	if steps < least {
 		steps = least
-		c.block = min(c.filters, max(1, mostProducts/(perFilter*least)))
+		c.block = min(c.filters, max(1, mostProducts/perFilter/least))
 	}
 	steps = max(1, min(steps, max(least, (a.out+3)/4)))
 	c.slab = min(a.in, steps*a.stride)

@@ -231,10 +231,11 @@ func (c *convolution) finish(image, end, group, first, last int) error {
 	if c.stages == nil {
 		return nil
 	}
+	watching := cancelCheck{ctx: c.ctx}
 	for ; image < end; image++ {
 		for f := range c.filters {
 			at := ((image*c.group+group)*c.filters + f) * c.rows.out * c.cols.out
-			if err := apply(c.stages, at+first, at+last); err != nil {
+			if err := apply(&watching, c.stages, at+first, at+last); err != nil {
 				return err
 			}
 		}

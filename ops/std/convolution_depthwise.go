@@ -28,17 +28,19 @@ func (l *depthwiseLoop) Part(lo, hi int) error {
 			if c.bias != nil {
 				bias = c.bias[filter]
 			}
-			kernel.WeightTaps(b.results[:n], b.phases, p.taps, c.w[filter*taps:][:taps], bias)
+			err := p.inPieces(&watching, n, func(from, to int) {
+				kernel.WeightTaps(b.results[from:to], b.phases[from:], p.taps, c.w[filter*taps:][:taps], bias)
+			})
+			if err != nil {
+				return err
+			}
 			at := (plane*c.filters + f) * positions
 			p.store(c.out[at:][:positions], b, band)
 			if c.stages != nil {
 				first, last := p.rowsOf(band)
-				if err := apply(c.stages, at+first*c.cols.out, at+last*c.cols.out); err != nil {
+				if err := apply(&watching, c.stages, at+first*c.cols.out, at+last*c.cols.out); err != nil {
 					return err
 				}
-			}
-			if err := watching.after(n * (1 + taps/8)); err != nil {
-				return err
 			}
 		}
 	}

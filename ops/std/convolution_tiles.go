@@ -128,11 +128,12 @@ func (c *convolution) windowBlock(i int, s *windowSums) error {
 	}
 	first, last := b.filters.Panel(panel)
 	n := last - first
+	watching := cancelCheck{ctx: c.ctx}
 	if c.single() {
 		for j := range g.Cols {
 			at := ((col+j)*c.group+group)*c.filters + first
 			copy(c.out[at:][:n], sums[j*width:])
-			if err := apply(c.stages, at, at+n); err != nil {
+			if err := apply(&watching, c.stages, at, at+n); err != nil {
 				return err
 			}
 		}
@@ -162,7 +163,7 @@ func (c *convolution) windowBlock(i int, s *windowSums) error {
 			if g.Cols == c.cols.out {
 				hi, r = lo+g.Rows*g.Cols, g.Rows
 			}
-			if err := apply(c.stages, lo, hi); err != nil {
+			if err := apply(&watching, c.stages, lo, hi); err != nil {
 				return err
 			}
 		}

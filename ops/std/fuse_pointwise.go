@@ -183,6 +183,9 @@ func (kept *keptNormalization) keep(in []*ops.Tensor, mean, factor, bias []float
 
 // stage returns the stage of a BatchNormalization, which computes as runAll does.
 func (k *batchNormalization) stage(ctx *ops.Context, l *Link, in []*ops.Tensor, out *ops.Tensor, first bool) stage {
+	if len(out.Shape()) < 2 || in[1].Len() != out.Shape()[1] { // a later link broadcasts the channels
+		return nil
+	}
 	mean, factor, bias, err := k.parameters(ctx, in, &l.kept.normalization)
 	if err != nil {
 		return func(int, int) error { return err }
@@ -224,15 +227,22 @@ func (f *fusedPointwise) Run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor
 	if !ok {
 		return inTurn(ctx, f.chain, in, out)
 	}
-	return ctx.For(out.Len(), grain, func(lo, hi int) error { return apply(stages, lo, hi) })
+	return ctx.For(out.Len(), grain, func(lo, hi int) error { return apply(&cancelCheck{ctx: ctx}, stages, lo, hi) })
 }
 
 // apply runs stages on elements that stay in the first-level cache.
-func apply(stages []stage, lo, hi int) error {
-	const most = 1 << 12
+func apply(watching *cancelCheck, stages []stage, lo, hi int) error {
+	const (
+		most    = 1 << 12
+		slowest = 4 // simple steps that a stage takes for an element, at most about
+	)
 	for ; lo < hi; lo += most {
+		end := min(lo+most, hi)
 		for _, s := range stages {
-			if err := s(lo, min(lo+most, hi)); err != nil {
+			if err := s(lo, end); err != nil {
+				return err
+			}
+			if err := watching.after(slowest * (end - lo)); err != nil {
 				return err
 			}
 		}

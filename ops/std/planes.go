@@ -56,7 +56,7 @@ func newPlaneWindows(rows, cols spatialAxis) *planeWindows {
 	below := reach(rows, &p.rowPhase, &down)
 	p.width = cols.out + reach(cols, &p.colPhase, &across)
 	phases := len(p.rowPhase) * len(p.colPhase)
-	if p.width*phases > maxPlane/(below+1) {
+	if p.width > maxPlane/phases/(below+1) {
 		return nil
 	}
 	p.band = min(max(1, bandNumbers/(p.width*phases)-below), rows.out)
@@ -120,6 +120,22 @@ func (p *planeWindows) rowsOf(band int) (first, last int) {
 func (p *planeWindows) positions(band int) int {
 	first, last := p.rowsOf(band)
 	return min((last-first-1)*p.width+p.cols.out+planeRoom-1, (last-first)*p.width+planeRoom-1) &^ (planeRoom - 1)
+}
+
+// tapsPerCheck is about the number of products or comparisons between two checks of the context.
+const tapsPerCheck = 1 << 19
+
+// inPieces calls f for consecutive pieces of n positions, and looks at the context after some of them.
+func (p *planeWindows) inPieces(watching *cancelCheck, n int, f func(lo, hi int)) error {
+	most := max(planeRoom, tapsPerCheck/len(p.taps)&^(planeRoom-1))
+	for lo := 0; lo < n; lo += most {
+		hi := min(lo+most, n)
+		f(lo, hi)
+		if err := watching.after((hi - lo) * (1 + len(p.taps)/8)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fill copies the pixels of a channel that the windows of a band cover. pad is the value of the

@@ -71,16 +71,21 @@ func (l *planeLoop) Part(lo, hi int) error {
 		n := l.positions(band)
 		if l.counts == nil {
 			l.fill(b, l.x[plane*size:][:size], band, lowest, i > lo)
-			kernel.MaxTaps(b.results[:n], b.phases, l.taps, lowest)
 		} else {
 			l.fill(b, l.x[plane*size:][:size], band, 0, i > lo)
-			first, _ := l.rowsOf(band)
-			kernel.MeanTaps(b.results[:n], b.phases, l.taps, l.counts[first*l.width:])
 		}
-		l.store(l.out[plane*positions:][:positions], b, band)
-		if err := watching.after(n * (1 + len(l.taps)/8)); err != nil {
+		first, _ := l.rowsOf(band)
+		err := l.inPieces(&watching, n, func(from, to int) {
+			if l.counts == nil {
+				kernel.MaxTaps(b.results[from:to], b.phases[from:], l.taps, lowest)
+			} else {
+				kernel.MeanTaps(b.results[from:to], b.phases[from:], l.taps, l.counts[first*l.width+from:])
+			}
+		})
+		if err != nil {
 			return err
 		}
+		l.store(l.out[plane*positions:][:positions], b, band)
 	}
 	return nil
 }

@@ -102,17 +102,20 @@ func (run *singleRun) pack() error {
 	}
 	if run.weights.w == nil || !run.ctx.Constant(1) {
 		run.weights.w = nil
+		var list []*kernel.Right // kept only if it is complete
 		w := run.in[1].Float32s()
 		for d := range run.directions {
 			right, err := kernel.NewRight(run.ctx, true, run.size, n, w[d*n*run.size:][:n*run.size], run.size)
 			if err != nil {
 				return err
 			}
-			run.weights.w = append(run.weights.w, right)
+			list = append(list, right)
 		}
+		run.weights.w = list
 	}
 	if run.weights.r == nil || !run.ctx.Constant(2) {
 		run.weights.r = nil
+		var lists [][]*kernel.Right
 		r := run.in[2].Float32s()
 		for d := range run.directions {
 			var list []*kernel.Right
@@ -124,8 +127,9 @@ func (run *singleRun) pack() error {
 				}
 				list = append(list, right)
 			}
-			run.weights.r = append(run.weights.r, list)
+			lists = append(lists, list)
 		}
+		run.weights.r = lists
 	}
 	return nil
 }
@@ -287,12 +291,16 @@ func (run *singleRun) multiply(b *kernel.Right, rows int, a []float32, lda int, 
 	})
 }
 
+// slowActivation is the number of simple steps that an activation takes for a number, at most about.
+const slowActivation = 4
+
 // step computes one step of all entries of a block that have not ended.
 func (run *singleRun) step(e *entries, gates []float32, step int) error {
 	n, width := run.state, run.gates*run.state
 	if err := run.single.products(run, e, gates); err != nil {
 		return err
 	}
+	watching := cancelCheck{ctx: run.ctx}
 	for i := range e.count {
 		length := run.lengths[e.first+i]
 		at := step
@@ -310,6 +318,9 @@ func (run *singleRun) step(e *entries, gates []float32, step int) error {
 		}
 		run.single.finish(run, e, gates[i*width:][:width], i)
 		copy(to, e.h[i*n:])
+		if err := watching.after(slowActivation * width); err != nil {
+			return err
+		}
 	}
 	return run.ctx.Err()
 }

@@ -1,6 +1,7 @@
 package std
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -137,4 +138,40 @@ func TestRecurrent_InFloat32IsThatInFloat64(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestRecurrent_RunsAgainAfterACancellation cancels runs while the weights are prepared, and runs the
+// node again with what these runs have kept.
+func TestRecurrent_RunsAgainAfterACancellation(t *testing.T) {
+	a := ops.Attributes{"direction": "bidirectional"}
+	op, err := find(t, "LSTM").New(ops.Node{Opset: 14, Attributes: a, NumInputs: 3, NumOutputs: 1})
+	require.NoError(t, err)
+	r := rand.New(rand.NewPCG(1, 2))
+	in := []*ops.Tensor{randomTensor(r, 1, 2, 1, 3), randomTensor(r, 1, 2, 80, 3), randomTensor(r, 1, 2, 80, 20)}
+	want, err := ops.Run(op, ops.NewContext(t.Context(), 1), in)
+	require.NoError(t, err)
+	for looks := range 40 {
+		ctx := ops.NewContext(&countingContext{Context: t.Context(), left: looks}, 1)
+		ctx.Constants = []bool{false, true, true}
+		if _, err := ops.Run(op, ctx, in); err != nil {
+			require.ErrorIs(t, err, context.Canceled)
+		}
+		ctx.Context = t.Context()
+		got, err := ops.Run(op, ctx, in)
+		require.NoError(t, err)
+		require.Equal(t, want[0].Float32s(), got[0].Float32s())
+	}
+}
+
+// countingContext is canceled when its error has been looked at some times.
+type countingContext struct {
+	context.Context
+	left int
+}
+
+func (c *countingContext) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
 }
