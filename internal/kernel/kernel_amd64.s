@@ -54821,7 +54821,7 @@ vector:
 	RET
 
 // func preluOfAVX512(dst *float32, a *float32, b *float32, n int, stepA int, stepB int)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512F
 TEXT ·preluOfAVX512(SB), NOSPLIT, $128-48
 	MOVQ         dst+0(FP), AX
 	MOVQ         n+24(FP), CX
@@ -54847,17 +54847,17 @@ manyb:
 	IMUL3Q $0x40, DI, DI
 
 vector:
-	VMOVUPS   (DX), Z0
-	VMOVUPS   (SI), Z2
-	VPMOVD2M  Z0, K1
-	VMULPS    Z2, Z0, Z2
-	VBLENDMPS Z2, Z0, K1, Z1
-	VMOVUPS   Z1, (AX)
-	ADDQ      $0x40, AX
-	ADDQ      BX, DX
-	ADDQ      DI, SI
-	SUBQ      $0x10, CX
-	JNZ       vector
+	VMOVUPS     (DX), Z0
+	VMOVUPS     (SI), Z2
+	VCMPPS.BCST $0x01, lanes00000000<>+0(SB), Z0, K1
+	VMULPS      Z2, Z0, Z2
+	VBLENDMPS   Z2, Z0, K1, Z1
+	VMOVUPS     Z1, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        BX, DX
+	ADDQ        DI, SI
+	SUBQ        $0x10, CX
+	JNZ         vector
 	VZEROUPPER
 	RET
 
@@ -58928,8 +58928,9 @@ manyb:
 vector:
 	VMOVUPS   (DX), Y0
 	VMOVUPS   (SI), Y1
+	VCMPPS    $0x01, lanes00000000<>+0(SB), Y0, Y2
 	VMULPS    Y1, Y0, Y1
-	VBLENDVPS Y0, Y1, Y0, Y0
+	VBLENDVPS Y2, Y1, Y0, Y0
 	VMOVUPS   Y0, (AX)
 	ADDQ      $0x20, AX
 	ADDQ      BX, DX

@@ -1,8 +1,6 @@
 package kernel
 
 import (
-	"math"
-
 	"github.com/spike-by-spike/sbs/internal/portmath"
 )
 
@@ -57,7 +55,7 @@ func Combine(op Pair, out, a, b []float32, stepA, stepB int) {
 	case PRelu:
 		for i := range out {
 			v := a[i*stepA]
-			if math.Signbit(float64(v)) {
+			if v < 0 {
 				v *= b[i*stepB]
 			}
 			out[i] = v

@@ -21,7 +21,7 @@ var pairFunctions = []pairFunction{
 	{"max", largestOf},
 	{"min", smallestOf},
 	{"preluOf", func(l lanes, a, b reg.VecVirtual) reg.VecVirtual {
-		return l.choose(l.negative(a), l.times(a, b), a)
+		return l.choose(l.compare(less, a, number(0)), l.times(a, b), a)
 	}},
 }
 
