@@ -271,7 +271,8 @@ func useDots(d *dots) (undo func()) {
 	return func() { forcedDots = before }
 }
 
-// Taps are the places of the words of the first column of B, in words.
+// Taps are the places of the elements of a window, or of the words of the first column of B, as distances
+// from the first one.
 type Taps struct {
 	offsets []int
 	last    int

@@ -123,15 +123,15 @@ type Grid struct{ Rows, Cols, RowStep, ColStep int }
 //
 // Convolve panics if a slice is too short. Soon after ctx is done, it returns the error of
 // ctx, and out is incomplete.
-func (f *WindowFilters) Convolve(ctx context.Context, group, panel int, taps []int, x, bias []float32, g Grid, out []float32) error {
+func (f *WindowFilters) Convolve(ctx context.Context, group, panel int, taps Taps, x, bias []float32, g Grid, out []float32) error {
 	width := f.Width(panel)
-	if len(taps) != f.k || !f.Active() {
-		panic(fmt.Sprintf("kernel: windows of %d taps, filters of %d, or made for different tiers", len(taps), f.k))
+	if len(taps.offsets) != f.k || !f.Active() {
+		panic(fmt.Sprintf("kernel: windows of %d taps, filters of %d, or made for different tiers", len(taps.offsets), f.k))
 	}
 	if g.Rows == 0 || g.Cols == 0 || f.k == 0 {
 		panic("kernel: a convolution without windows or taps")
 	}
-	last := largest("tap", taps) + (g.Rows-1)*g.RowStep + (g.Cols-1)*g.ColStep
+	last := taps.last + (g.Rows-1)*g.RowStep + (g.Cols-1)*g.ColStep
 	if last >= len(x) || g.RowStep < 0 || g.ColStep < 0 {
 		panic(fmt.Sprintf("kernel: pixel %d is outside of an input of %d numbers", last, len(x)))
 	}
@@ -163,7 +163,7 @@ func (f *WindowFilters) Convolve(ctx context.Context, group, panel int, taps []i
 			if err := watch(2 * (hi - lo)); err != nil {
 				return err
 			}
-			f.t.tile(hi-lo, width, taps, at[lo*g.ColStep:], g.ColStep, g.RowStep, w, start[:width], to[lo*width:], g.Cols*width)
+			f.t.tile(hi-lo, width, taps.offsets, at[lo*g.ColStep:], g.ColStep, g.RowStep, w, start[:width], to[lo*width:], g.Cols*width)
 			lo = hi
 		}
 	}
@@ -180,7 +180,7 @@ func (f *WindowFilters) Convolve(ctx context.Context, group, panel int, taps []i
 		if err := watch(2 * half); err != nil {
 			return err
 		}
-		f.t.tile(half, width, taps, at[lo*g.ColStep:], g.ColStep, (hi-lo-half)*g.ColStep, w, start[:width], to[lo*width:], (hi-lo-half)*width)
+		f.t.tile(half, width, taps.offsets, at[lo*g.ColStep:], g.ColStep, (hi-lo-half)*g.ColStep, w, start[:width], to[lo*width:], (hi-lo-half)*width)
 	}
 	return nil
 }

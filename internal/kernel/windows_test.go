@@ -62,7 +62,7 @@ func (c windowsTask) run(t *testing.T, guard func(*[]float32)) []float32 {
 		if guard != nil {
 			guard(&out)
 		}
-		require.NoError(t, f.Convolve(t.Context(), c.group, p, c.taps, c.x, c.bias, c.grid, out))
+		require.NoError(t, f.Convolve(t.Context(), c.group, p, NewTaps(c.taps), c.x, c.bias, c.grid, out))
 		for i := range windows {
 			copy(all[i*c.m+first:][:last-first], out[i*f.Width(p):])
 		}
@@ -127,12 +127,12 @@ func TestWindowFilters_PanicIfASliceIsTooShort(t *testing.T) {
 	f, err := NewWindowFilters(t.Context(), 1, 2, 3, v[:6])
 	require.NoError(t, err)
 	convolve := func(taps []int, g Grid, out int) func() {
-		return func() { _ = f.Convolve(context.Background(), 0, 0, taps, v, nil, g, make([]float32, out)) }
+		return func() { _ = f.Convolve(context.Background(), 0, 0, NewTaps(taps), v, nil, g, make([]float32, out)) }
 	}
 	taps := []int{0, 1, 2}
 	require.PanicsWithValue(t, "kernel: pixel 12 is outside of an input of 12 numbers", convolve(taps, Grid{2, 3, 8, 1}, 1000))
 	require.PanicsWithValue(t, "kernel: windows of 2 taps, filters of 3, or made for different tiers", convolve(taps[1:], Grid{1, 1, 1, 1}, 1000))
-	require.PanicsWithValue(t, "kernel: tap -1 is negative", convolve([]int{0, -1, 2}, Grid{1, 1, 1, 1}, 1000))
+	require.PanicsWithValue(t, "kernel: offset -1 is negative", convolve([]int{0, -1, 2}, Grid{1, 1, 1, 1}, 1000))
 	require.Panics(t, convolve(taps, Grid{1, 4, 4, 1}, 4*f.Width(0)-1))
 	require.Panics(t, func() { Transpose(v, 3, v, 4, 4, 4) })
 }
@@ -142,7 +142,7 @@ func TestWindowFilters_StopWithTheContext(t *testing.T) {
 	f, err := NewWindowFilters(ctx, 1, 1, 1, []float32{1})
 	require.NoError(t, err)
 	cancel()
-	require.ErrorIs(t, f.Convolve(ctx, 0, 0, []int{0}, []float32{1}, nil, Grid{1, 1, 1, 1}, make([]float32, MaxWidth)), context.Canceled)
+	require.ErrorIs(t, f.Convolve(ctx, 0, 0, NewTaps([]int{0}), []float32{1}, nil, Grid{1, 1, 1, 1}, make([]float32, MaxWidth)), context.Canceled)
 	_, err = NewWindowFilters(ctx, 1, 1, 1, []float32{1})
 	require.ErrorIs(t, err, context.Canceled)
 }
@@ -157,7 +157,7 @@ func TestWindowFilters_LookAtTheContextWithinARow(t *testing.T) {
 		const many = 1 << 20
 		ctx := canceling{t.Context(), many}
 		g := Grid{Rows: rows, Cols: windows, RowStep: 1, ColStep: 1}
-		require.NoError(t, f.Convolve(&ctx, 0, 0, make([]int, k), make([]float32, windows+1), nil, g, make([]float32, rows*windows*width)))
+		require.NoError(t, f.Convolve(&ctx, 0, 0, NewTaps(make([]int, k)), make([]float32, windows+1), nil, g, make([]float32, rows*windows*width)))
 		tiles := rows * windows / (2 * f.t.pixels)
 		require.GreaterOrEqual(t, many-ctx.left, min(tiles, rows*windows*width*k/windowProducts/2))
 	}

@@ -11,7 +11,7 @@ import (
 // divided into blocks of images instead.
 type windowBlocks struct {
 	filters      *kernel.WindowFilters // of the current run
-	taps         []int
+	taps         kernel.Taps
 	images       int // that are not in the columns of a block
 	group        int
 	panels       int
@@ -50,7 +50,7 @@ func (c *convolution) suitsColumns() bool {
 // divideWindows returns the blocks of the convolution.
 func (c *convolution) divideWindows() *windowBlocks {
 	rows := kernel.FilterPanels(c.filters)
-	b := &windowBlocks{taps: c.tapOffsets(), images: c.images, group: c.group, panels: rows, rows: c.rows.out, cols: c.cols.out, down: 1, across: 1}
+	b := &windowBlocks{taps: kernel.NewTaps(c.tapOffsets()), images: c.images, group: c.group, panels: rows, rows: c.rows.out, cols: c.cols.out, down: 1, across: 1}
 	if c.single() {
 		b.rows, b.cols = 1, min(c.images, blockWindows)
 		b.images, b.across = 1, (c.images+b.cols-1)/b.cols
