@@ -206,7 +206,9 @@ func TestTaps_EqualTheDefinition(t *testing.T) {
 			for i, w := range want {
 				requireSame(t, w, got[i], tier.String())
 				for j := range w {
-					require.Equal(t, math.Signbit(float64(w[j])), math.Signbit(float64(got[i][j])) || w[j] != w[j] && math.Signbit(float64(w[j])), "%v, %d", tier, j)
+					if w[j] == w[j] { // the sign of NaN has no meaning
+						require.Equal(t, math.Signbit(float64(w[j])), math.Signbit(float64(got[i][j])), "%v, %d", tier, j)
+					}
 				}
 			}
 		}
