@@ -66,10 +66,10 @@ lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)
 	$< run ./...
 	cd cluster && $< run ./...
 
-# The packages that start goroutines or share memory between them. make check-long has all, apart from
-# the commands of cluster: they compute in processes of their own, which the detector makes slow.
+# The packages that share memory between goroutines. make check-long has all, apart from the commands of
+# cluster: they compute in processes of their own, which the detector makes slow.
 CONCURRENT := ./classify ./cmd/sbs-serve ./internal/classification ./internal/cli ./internal/dataset ./internal/graph \
-	./internal/measure ./internal/page ./internal/parallel ./internal/serve/... ./internal/training \
+	./internal/measure ./internal/page ./internal/parallel ./internal/serve/... \
 	./ops/... ./runtime ./train
 
 race:
