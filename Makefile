@@ -72,8 +72,11 @@ CONCURRENT := ./classify ./cmd/sbs-serve ./internal/classification ./internal/cl
 	./internal/measure ./internal/page ./internal/parallel ./internal/serve/... \
 	./ops/... ./runtime ./train
 
+# These take most of the time, and share no memory in a way that other tests do not.
+NOT_RACED := ^(TestEveryOperator_ChecksTheContext|TestConv_OfVolumesInFloat32IsThatInFloat64|TestRandomNodes_NeverPanic|TestAlongAxes_EqualsFloat64|TestResolve_HandlesTheLargestNumberOfSpikes|TestNNMF_GradientOfTheLoopIsItsDerivative)$$
+
 race:
-	CGO_ENABLED=1 go test -race $(CONCURRENT)
+	CGO_ENABLED=1 go test -race -skip '$(NOT_RACED)' $(CONCURRENT)
 	cd cluster && CGO_ENABLED=1 go test -race ./engine ./jobs
 
 # The separate modules, apart from the generator of the assembly.
