@@ -10,7 +10,8 @@
 # make bench-onnxruntime MODEL=cnn.onnx THREADS=2   how fast onnxruntime runs a model
 # make bench-ort   the speed of models from npm packages, compared with onnxruntime
 # make bench-operators PATTERN=Softmax              single operators, compared with onnxruntime
-# make release-check  the workflows and the release configuration
+# make workflows   checks the workflows of GitHub
+# make release-check  the same, and the release configuration
 
 ACTIONLINT    := v1.7.12
 GORELEASER    := v2.15.1
@@ -23,7 +24,7 @@ FUZZTIME      ?= 60s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test check check-long format vet lint race modules purego tiers cross cross-all fused generated vuln fuzz emulated bench interop clients bench-onnxruntime bench-ort bench-operators conformance conformance-full release-check clean
+.PHONY: build test check check-long format vet lint race modules purego tiers cross cross-all fused generated vuln fuzz emulated bench interop clients bench-onnxruntime bench-ort bench-operators conformance conformance-full workflows release-check clean
 
 # -buildvcs=auto lets --version name the revision, whatever the Go settings say.
 build:
@@ -35,7 +36,7 @@ test:
 
 check: format vet lint test race modules purego tiers cross fused generated vuln
 
-check-long: conformance-full cross-all
+check-long: conformance-full cross-all release-check
 	CGO_ENABLED=1 go test -race ./...
 	go test -tags purego ./...
 	SBS_KERNEL=portable go test -count 1 ./...
@@ -188,9 +189,11 @@ emulated:
 	run riscv64 riscv64 $(EMULATED_MORE); \
 	run s390x s390x $(EMULATED_MORE)
 
-# The first run builds goreleaser, which takes minutes.
-release-check:
+workflows:
 	go run github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT)
+
+# The first run builds goreleaser, which takes minutes. A workflow runs it when its configuration changes.
+release-check: workflows
 	go run github.com/goreleaser/goreleaser/v2@$(GORELEASER) check
 
 bench:
