@@ -173,7 +173,7 @@ fuzz:
 # The tests whose results have to be the same on all processors, and those of files, under
 # qemu-user (Debian: qemu-user-static). s390x is big-endian.
 EMULATED := ./internal/portmath ./internal/kernel ./internal/poisson ./internal/noise ./ops/sbs ./internal/npy ./convert
-EMULATED_MORE := ./internal/portmath ./internal/noise ./ops/sbs ./internal/npy
+EMULATED_MORE := ./internal/portmath ./ops/sbs ./internal/npy
 # These take most of the time, and nothing in them depends on the processor.
 NOT_EMULATED := ^(TestResolve_HandlesTheLargestNumberOfSpikes|TestNNMF_GradientOfTheLoopIsItsDerivative|TestApproxConv_ReleasesTheMemoryOfImagesThatAreDone|TestFullLayer_HandsOutManySpikes)$$
 
