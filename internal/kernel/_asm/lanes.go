@@ -194,8 +194,10 @@ func (l lanes) suffix() string {
 }
 
 // tailMask returns a mask of the first n lanes, for masked loads and stores.
-func (l lanes) tailMask(n reg.Register) reg.Register {
-	count := l.new()
+func (l lanes) tailMask(n reg.Register) reg.Register { return l.mask(l.new(), n) }
+
+// mask returns a mask of the first n lanes of vectors as long as count, which it overwrites.
+func (l lanes) mask(count reg.VecVirtual, n reg.Register) reg.Register {
 	VMOVD(n.(reg.GPVirtual).As32(), count.AsX())
 	VPBROADCASTD(count.AsX(), count)
 	if l == 16 {

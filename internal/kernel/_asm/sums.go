@@ -129,18 +129,7 @@ func (l lanes) total(kind string) {
 }
 
 // doubleMask returns a mask of the first n lanes, for as many float32 as float64 fit into a vector.
-func (l lanes) doubleMask(n reg.Register) reg.Register {
-	count := YMM()
-	VMOVD(n.(reg.GPVirtual).As32(), count.AsX())
-	VPBROADCASTD(count.AsX(), count)
-	if l == 16 {
-		k := K()
-		VPCMPGTD(numbers(), count, k)
-		return k
-	}
-	VPCMPGTD(numbers(), count, count)
-	return count
-}
+func (l lanes) doubleMask(n reg.Register) reg.Register { return l.mask(YMM(), n) }
 
 // accumulate generates sums of columns.
 func (l lanes) accumulate(kind string) {
