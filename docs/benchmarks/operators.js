@@ -11,6 +11,7 @@ const fs = require('fs');
 const path = require('path');
 const readline = require('readline');
 const ort = require(path.resolve(process.env.SBS_ONNXRUNTIME || '.', 'node_modules/onnxruntime-node'));
+const fastest = require('./fastest.js');
 
 const arrays = {
   float32: Float32Array, float64: Float64Array, float16: Uint16Array, int32: Int32Array, int64: BigInt64Array,
@@ -37,14 +38,7 @@ async function measure({ model, threads, seconds, inputs }) {
       feeds[name] = new ort.Tensor(type, new arrays[type](b.buffer.slice(b.byteOffset, b.byteOffset + b.byteLength)), dims);
     }
   }
-  let best = Infinity;
-  const begin = process.hrtime.bigint();
-  do {
-    const start = process.hrtime.bigint();
-    await session.run(feeds);
-    best = Math.min(best, Number(process.hrtime.bigint() - start) / 1e9);
-  } while (Number(process.hrtime.bigint() - begin) / 1e9 < seconds);
-  return best;
+  return fastest(session, feeds, seconds);
 }
 
 (async () => {
