@@ -4,6 +4,7 @@
 # make check-long  the suites that take longer: full test sets, more fuzzing, more nodes in onnxruntime
 # make fuzz        every fuzz target, for FUZZTIME each
 # make emulated    the tests of numbers and files, on emulated processors
+# make wasm        WebAssembly, in node: the bits of the results, sbs-run, and the program of examples/wasm
 # make bench       the benchmarks
 # make interop     compares models with onnxruntime, which npm installs
 # make clients     sbs-serve with clients in Python and JavaScript, which npm installs
@@ -24,7 +25,7 @@ FUZZTIME      ?= 60s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test check check-long format vet lint race modules purego tiers cross cross-all fused generated vuln fuzz emulated bench interop clients bench-onnxruntime bench-ort bench-operators conformance conformance-full workflows release-check clean
+.PHONY: build test check check-long format vet lint race modules purego tiers cross cross-all fused generated vuln fuzz emulated wasm bench interop clients bench-onnxruntime bench-ort bench-operators conformance conformance-full workflows release-check clean
 
 # -buildvcs=auto lets --version name the revision, whatever the Go settings say.
 build:
@@ -188,6 +189,18 @@ emulated:
 	run arm64 aarch64 ./runtime ./train -run '^TestBits'; \
 	run riscv64 riscv64 $(EMULATED_MORE); \
 	run s390x s390x $(EMULATED_MORE)
+
+# Go has the program that runs tests for js in node. node has WASI, for wasip1.
+WASIP1 := node --no-warnings $(CURDIR)/.ci/wasip1.mjs
+
+wasm: build
+	GOOS=js GOARCH=wasm go test -exec "$$(go env GOROOT)/lib/wasm/go_js_wasm_exec" ./ops/sbs ./runtime ./train -run '^TestBits'
+	GOOS=wasip1 GOARCH=wasm go test -exec '$(WASIP1)' ./runtime -run '^TestBits'
+	GOOS=wasip1 GOARCH=wasm go build -trimpath -o bin/sbs-run.wasm ./cmd/sbs-run
+	bin/sbs-run models/mnist-fast/model.onnx models/mnist/images --format csv -o bin/native.csv --force
+	$(WASIP1) bin/sbs-run.wasm models/mnist-fast/model.onnx models/mnist/images --format csv -o bin/wasm.csv --force
+	cmp bin/native.csv bin/wasm.csv
+	SBS_NODE=node go test ./examples/wasm
 
 workflows:
 	go run github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT)

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -48,20 +46,8 @@ var ErrInterrupted = errors.New("interrupted")
 // command, so that it can stop cleanly. The second one ends the process immediately, except for
 // SIGHUP, which is ignored then. The command handles the signals in own itself.
 func Main(newCommand func(args []string) *cobra.Command, own ...os.Signal) int {
-	signals := make(chan os.Signal, 1)
-	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
-		if !signal.Ignored(s) && !slices.Contains(own, s) { // nohup ignores SIGHUP
-			signal.Notify(signals, s)
-		}
-	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	go func() {
-		s := <-signals
-		signal.Ignore(syscall.SIGHUP) // when a terminal closes, a shell may send it again
-		signal.Stop(signals)          // restores the default action: the next signal ends the process
-		cancel(&signalError{s})
-	}()
+	ctx, cancel := interruptible(own)
+	defer cancel()
 	args := os.Args[1:]
 	cmd := newCommand(args)
 	err := Run(ctx, cmd, args, os.Stdout, os.Stderr)
@@ -78,17 +64,6 @@ func Run(ctx context.Context, cmd *cobra.Command, args []string, stdout, stderr 
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
 	return cmd.ExecuteContext(ctx)
-}
-
-// IgnoreBrokenPipes makes a write to a closed pipe fail, instead of ending the process, until undo
-// is called. A command that must save its state calls it: the program that reads its output may
-// end first.
-func IgnoreBrokenPipes() (undo func()) {
-	if signal.Ignored(syscall.SIGPIPE) {
-		return func() {}
-	}
-	signal.Ignore(syscall.SIGPIPE)
-	return func() { signal.Reset(syscall.SIGPIPE) }
 }
 
 // signalError is the cause of the cancellation of a context by a signal.

@@ -94,6 +94,7 @@ var allowed = map[string][]string{
 	"examples/fine-tune":           {"classify", "convert", "importers/pytorch", "ops/sbs", "runtime", "train"},
 	"examples/http-service":        {"classify", "convert", "importers/pytorch", "runtime"},
 	"examples/spikes-over-time":    {"classify", "convert", "importers/pytorch", "runtime"},
+	"examples/wasm":                {"classify"},
 }
 
 func TestPackages_ImportOnlyAllowedPackages(t *testing.T) {

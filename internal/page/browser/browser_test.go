@@ -37,8 +37,15 @@ var strokes = map[string][][]point{
 	"7": {{{.25, .15}, {.75, .15}, {.5, .55}, {.42, .9}}},
 }
 
-// draw draws a digit with the mouse, moved a little at random.
+// draw draws a digit with the mouse, moved a little at random, and waits for the answer.
 func (p *tab) draw(digit string, r *rand.Rand) {
+	p.t.Helper()
+	p.trace(digit, r)
+	p.do(wait())
+}
+
+// trace is draw without waiting.
+func (p *tab) trace(digit string, r *rand.Rand) {
 	p.t.Helper()
 	box := value[map[string]float64](p, `document.getElementById('ink').getBoundingClientRect().toJSON()`)
 	dx, dy := r.Float64()*0.1-0.05, r.Float64()*0.1-0.05
@@ -56,7 +63,6 @@ func (p *tab) draw(digit string, r *rand.Rand) {
 		}
 		p.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseReleased, x, y, chromedp.ButtonLeft))
 	}
-	p.do(wait())
 }
 
 // TestDraw draws digits and compares the answers with those of sbs-run for the same pixels.
