@@ -69,7 +69,7 @@ func TestApp_ReturnsTheNativeResults(t *testing.T) {
 	require.Equal(t, "The argument must be a Uint8Array.", got.Wrong.Error)
 	c, err := classify.Open(model, classify.Resize())
 	require.NoError(t, err)
-	defer c.Close() //nolint:errcheck // it returns nil
+	defer c.Close()
 	require.Equal(t, c.Classes(), got.Opened.Classes)
 	require.Equal(t, []int{28, 28}, []int{got.Opened.Width, got.Opened.Height})
 	require.Len(t, got.Results, 31)

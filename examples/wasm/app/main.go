@@ -58,7 +58,7 @@ func (a *app) open(data []byte) (map[string]any, error) {
 		return nil, err
 	}
 	if a.classifier != nil { // of the model before
-		a.classifier.Close() //nolint:errcheck,gosec // it returns nil
+		a.classifier.Close()
 		a.classifier.Model().Close()
 	}
 	a.classifier = classifier
