@@ -15,8 +15,8 @@ type tileTable struct {
 }
 
 var (
-	avx2Tiling   = gemmAVX2.tiling()
-	avx512Tiling = gemmAVX512.tiling()
+	avx2Tiling   = gemmAVX2.tiling(&directAVX2)
+	avx512Tiling = gemmAVX512.tiling(&directAVX512)
 )
 
 func tilingOf(t Tier) *tiling {
@@ -29,7 +29,7 @@ func tilingOf(t Tier) *tiling {
 	return &portableTiling
 }
 
-func (t *tileTable) tiling() tiling {
+func (t *tileTable) tiling(d *directTable) tiling {
 	lanes, columns := t.lanes, t.lanes*t.vectors
 	return tiling{
 		rows: t.rows, columns: columns, lanes: lanes, left: t.left,
@@ -45,6 +45,8 @@ func (t *tileTable) tiling() tiling {
 		packRows:    t.packer(t.left),
 		packColumns: t.packer(columns),
 		row:         t.rowOf,
+		direct:      &directTiling{rows: d.rows, columns: d.vectors * d.lanes, tile: d.tile},
+		rowSums:     addRowSums,
 	}
 }
 
