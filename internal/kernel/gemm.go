@@ -131,6 +131,7 @@ func filters(ctx context.Context, count, m, k int, a []float32, lda int, transpo
 	}
 	f.rows, f.taps = multiples(f.rows, 0, m, stepRow), multiples(f.taps, 0, k, stepTap)
 	f.packed = withRoom(f.packed, count*f.size())
+	f.packing.along = follow(f.taps)
 	for p := range f.panels {
 		first, last := part(m, f.panels, p)
 		t.plan(&f.packing, f.rows[first:last])
@@ -201,6 +202,7 @@ func (c *Columns) prepare(taps, offsets, places []int) {
 	c.taps = taps
 	c.lastPlace = largest("place", places)
 	c.lastPixel = largest("tap", taps) + largest("offset", offsets)
+	c.packing.along = follow(taps)
 	c.t.plan(&c.packing, offsets)
 	c.runs, c.starts = split(c.runs[:0], c.starts[:0], places, c.t.columns)
 }

@@ -73,26 +73,15 @@ func (t *tileTable) packer(stride int) packer {
 		}
 		for j := first; j < last; j += lanes {
 			v := p.offsets[j:min(j+lanes, last)]
-			to := dst[j-first:]
-			_ = to[(len(taps)-1)*stride+lanes-1]
-			// With packVector, columns that are far from each other would take one
-			// load per column and tap.
-			if v[len(v)-1]-v[0] > 4*lanes && len(taps) >= 8 && consecutive(taps) {
-				packAlong(to, stride, x[taps[0]:], v, len(taps))
+			panel := dst[j-first:]
+			_ = panel[(len(taps)-1)*stride+lanes-1]
+			if from, to := p.starts[j/lanes], p.starts[j/lanes+1]; from < to {
+				t.packVector(panel, stride, x, taps, p, from, to)
 			} else {
-				t.packVector(to, stride, x, taps, p, p.starts[j/lanes], p.starts[j/lanes+1])
+				packAlong(panel, stride, x[taps[0]:], v, len(taps))
 			}
 		}
 	}
-}
-
-func consecutive(taps []int) bool {
-	for i, t := range taps {
-		if t != taps[0]+i {
-			return false
-		}
-	}
-	return true
 }
 
 // packAlong packs columns for n consecutive taps: each column is contiguous in x. To
@@ -104,7 +93,9 @@ func packAlong(dst []float32, stride int, x []float32, offsets []int, n int) {
 		for l := range columns {
 			columns[l] = v[min(l, len(v)-1)]
 		}
-		packAlongAVX2(&dst[j], stride, &x[0], &columns, n&^7)
+		if n >= 8 {
+			packAlongAVX2(&dst[j], stride, &x[0], &columns, n&^7)
+		}
 		for t := n &^ 7; t < n; t++ {
 			for l, o := range v {
 				dst[t*stride+j+l] = x[o+t]
