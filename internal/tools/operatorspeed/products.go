@@ -24,6 +24,11 @@ func productCases(add func(op string, attrs anyAttr, rank int, in ...operand) *b
 	add("Gemm", one("transB", int64(1)), 0, f(64, 768), f(1000, 768), f(1000))
 	add("Gemm", one("transA", int64(1)), 0, f(768, 64), f(768, 1000), f(1000))
 	add("Gemm", nil, 0, f(32, 256), f(256, 10), f(10))
+	add("Einsum", one("equation", "bij,bkj->bik"), 3, f(64, 16, 16), f(64, 16, 16))
+	add("Einsum", one("equation", "bqhd,bkhd->bhqk"), 4, f(1, 197, 12, 64), f(1, 197, 12, 64))
+	add("Einsum", one("equation", "bhqk,bkhd->bqhd"), 4, f(1, 12, 197, 197), f(1, 197, 12, 64))
+	add("Einsum", one("equation", "bhqd,hdm->bqm"), 3, f(1, 12, 197, 64), f(12, 64, 768))
+	add("Einsum", one("equation", "i,ij->j"), 1, f(768), f(768, 768))
 	up := anyAttr{"strides": ints(2, 2), "pads": ints(1, 1, 1, 1)}
 	add("ConvTranspose", up, 0, f(1, 64, 32, 32), f(64, 32, 4, 4), f(32))
 	add("ConvTranspose", one("strides", ints(2, 2)), 0, f(1, 24, 160, 160), f(24, 24, 2, 2))
