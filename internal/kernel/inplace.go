@@ -16,9 +16,10 @@ type directTiling struct {
 }
 
 const (
-	directTiles = 2       // the number of tiles of rows of A up to which panels of B are not worth while
-	directSize  = 1 << 15 // the number of entries of B up to which they never are
-	sumRows     = 3       // the number of rows of A up to which panels of a transposed B are not
+	directTiles   = 2       // the number of tiles of rows of A up to which panels of B are not worth while
+	directSize    = 1 << 15 // the number of entries of B up to which they never are
+	sumRows       = 3       // the number of rows of A up to which panels of a transposed B are not
+	transposeSize = 1 << 12 // the number of entries of a transposed B up to which they never are
 )
 
 // inPlace computes a product with k > 0 as Gemm does, but reads A and B where they are. It returns
@@ -35,6 +36,8 @@ func (t *tiling) inPlace(ctx context.Context, transA, transB bool, m, n, k int, 
 	switch {
 	case transB && m <= sumRows:
 		return true, t.sumRows(ctx, m, n, k, a, row, tap, b, ldb, c, ldc, accumulate)
+	case transB && t.direct != nil && n <= transposeSize/k:
+		return true, t.multiplyTransposed(ctx, m, n, k, a, row, tap, b, ldb, c, ldc, accumulate)
 	case !transB && t.direct != nil && (m <= directTiles*t.direct.rows || n <= directSize/k):
 		return true, t.multiplyDirect(ctx, m, n, k, a, row, tap, b, ldb, c, ldc, accumulate)
 	}
@@ -58,6 +61,15 @@ func (t *tiling) sumRows(ctx context.Context, m, n, k int, a []float32, row, tap
 		}
 	}
 	return nil
+}
+
+// multiplyTransposed multiplies a matrix A by the transpose of a small matrix B.
+func (t *tiling) multiplyTransposed(ctx context.Context, m, n, k int, a []float32, row, tap int, b []float32, ldb int, c []float32, ldc int, accumulate bool) error {
+	s := scratches.Get().(*gemmScratch)
+	defer scratches.Put(s)
+	s.right = withRoom(s.right, k*n)
+	Transpose(s.right, n, b, ldb, n, k)
+	return t.multiplyDirect(ctx, m, n, k, a, row, tap, s.right, n, c, ldc, accumulate)
 }
 
 // multiplyDirect multiplies a matrix A, whose entry (i, t) is a[i*row+t*tap], by a matrix B.
