@@ -46,18 +46,23 @@ func (t *tiling) inPlace(ctx context.Context, transA, transB bool, m, n, k int, 
 
 // sumRows multiplies the rows of A by those of B. Entry (i, t) of A is a[i*row+t*tap].
 func (t *tiling) sumRows(ctx context.Context, m, n, k int, a []float32, row, tap int, b []float32, ldb int, c []float32, ldc int, accumulate bool) error {
-	const block = 32 // rows of B, which stay in a cache for all rows of A
+	const (
+		block = 32      // rows of B, which stay in a cache for all rows of A
+		depth = 1 << 14 // numbers of a row, which take less than a millisecond in portable code
+	)
 	for first := 0; first < n; first += block {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		last := min(first+block, n)
 		for i := range m {
 			to := c[i*ldc:][first:last]
 			if !accumulate {
 				clear(to)
 			}
-			t.rowSums(k, b[first*ldb:], ldb, a[i*row:], tap, to)
+			for lo := 0; lo < k; lo += depth {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				t.rowSums(min(depth, k-lo), b[first*ldb+lo:], ldb, a[i*row+lo*tap:], tap, to)
+			}
 		}
 	}
 	return nil
@@ -80,11 +85,11 @@ func (t *tiling) multiplyDirect(ctx context.Context, m, n, k int, a []float32, r
 		lo, hi := part(k, depths(k), p)
 		more := accumulate || p > 0
 		for j := 0; j < n; {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
 			to := b[lo*ldb+j:]
-			if m == 1 && tap == 1 && n-j >= t.columns { // the sums of more vectors than of a tile
+			if t.row != nil && m == 1 && tap == 1 && n-j >= t.columns { // the sums of more vectors than of a tile
+				if err := ctx.Err(); err != nil {
+					return err
+				}
 				whole := min((n-j)/t.columns*t.columns, maxColumns)
 				if !more {
 					clear(c[j : j+whole])
@@ -95,6 +100,9 @@ func (t *tiling) multiplyDirect(ctx context.Context, m, n, k int, a []float32, r
 			}
 			width := min(d.columns, n-j)
 			for i := range tiles {
+				if i%64 == 0 && ctx.Err() != nil {
+					return ctx.Err()
+				}
 				top, bottom := part(m, tiles, i)
 				d.tile(bottom-top, width, hi-lo, a[top*row+lo*tap:], row, tap, to, ldb, c[top*ldc+j:], ldc, more)
 			}
