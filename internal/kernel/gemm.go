@@ -32,12 +32,11 @@ func Gemm(ctx context.Context, transA, transB bool, m, n, k int, a []float32, ld
 	if m == 0 || n == 0 {
 		return nil
 	}
-	if t := tilingOf(active()); t.row != nil && m < fewRows && !transA && !transB && k > 0 && n >= t.columns {
-		whole := n / t.columns * t.columns
-		if err := t.fewRows(ctx, m, whole, k, a, lda, b, ldb, c, ldc, accumulate); err != nil || whole == n {
+	if k > 0 {
+		done, err := tilingOf(active()).inPlace(ctx, transA, transB, m, n, k, a, lda, b, ldb, c, ldc, accumulate)
+		if done || err != nil {
 			return err
 		}
-		b, c, n = b[whole:], c[whole:], n-whole
 	}
 	f, err := filters(ctx, 1, m, k, a, lda, transA)
 	if err != nil {
@@ -58,27 +57,6 @@ func Gemm(ctx context.Context, transA, transB bool, m, n, k int, a []float32, ld
 		columns.prepare(columns.own.taps, columns.own.offsets, columns.own.places)
 		if err := f.multiply(ctx, 0, columns, b, nil, c, ldc, accumulate); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// fewRows computes a product whose columns are whole panels, from the rows of B as they are.
-func (t *tiling) fewRows(ctx context.Context, m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, accumulate bool) error {
-	for first := 0; first < n; first += maxColumns {
-		last := min(first+maxColumns, n)
-		for i := range m {
-			row := c[i*ldc:][first:last]
-			if !accumulate {
-				clear(row)
-			}
-			for d := range depths(k) {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				lo, hi := part(k, depths(k), d)
-				t.row(hi-lo, a[i*lda+lo:], b[lo*ldb+first:], ldb, t.columns, row)
-			}
 		}
 	}
 	return nil
@@ -153,6 +131,7 @@ func filters(ctx context.Context, count, m, k int, a []float32, lda int, transpo
 	}
 	f.rows, f.taps = multiples(f.rows, 0, m, stepRow), multiples(f.taps, 0, k, stepTap)
 	f.packed = withRoom(f.packed, count*f.size())
+	f.packing.along = follow(f.taps)
 	for p := range f.panels {
 		first, last := part(m, f.panels, p)
 		t.plan(&f.packing, f.rows[first:last])
@@ -223,6 +202,7 @@ func (c *Columns) prepare(taps, offsets, places []int) {
 	c.taps = taps
 	c.lastPlace = largest("place", places)
 	c.lastPixel = largest("tap", taps) + largest("offset", offsets)
+	c.packing.along = follow(taps)
 	c.t.plan(&c.packing, offsets)
 	c.runs, c.starts = split(c.runs[:0], c.starts[:0], places, c.t.columns)
 }

@@ -86,6 +86,11 @@ func TestProducts_StayWithinTheirBuffers(t *testing.T) {
 					guarded(t, v)
 				}
 				g.run(g.c, 0, g.m, 0, g.n)
+				thin := thinGemm(r)
+				for _, v := range []*[]float32{&thin.a, &thin.b, &thin.c} {
+					guarded(t, v)
+				}
+				thin.run(thin.c, 0, thin.m, 0, thin.n)
 				b, err := NewRight(context.Background(), g.transB, g.k, g.n, g.b, g.ldb)
 				require.NoError(t, err)
 				guarded(t, &b.packed)

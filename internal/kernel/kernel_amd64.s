@@ -44145,6 +44145,3403 @@ block:
 	VZEROUPPER
 	RET
 
+// func direct1x16AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct1x16AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X3
+	VPBROADCASTD X3, Z3
+	VPCMPGTD     numbers<>+0(SB), Z3, K1
+	VXORPS       Z0, Z0, Z0
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, SI
+	VMOVUPS.Z    (SI), K1, Z0
+
+start:
+product:
+	VMOVUPS.Z    (DX), K1, Z1
+	VBROADCASTSS (CX), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func direct1x32AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct1x32AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X5
+	VPBROADCASTD X5, Z5
+	VPCMPGTD     numbers<>+0(SB), Z5, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, SI
+	VMOVUPS      (SI), Z0
+	VMOVUPS.Z    64(SI), K1, Z1
+
+start:
+product:
+	VMOVUPS      (DX), Z2
+	VMOVUPS.Z    64(DX), K1, Z3
+	VBROADCASTSS (CX), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func direct1x48AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct1x48AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X7
+	VPBROADCASTD X7, Z7
+	VPCMPGTD     numbers<>+0(SB), Z7, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, SI
+	VMOVUPS      (SI), Z0
+	VMOVUPS      64(SI), Z1
+	VMOVUPS.Z    128(SI), K1, Z2
+
+start:
+product:
+	VMOVUPS      (DX), Z3
+	VMOVUPS      64(DX), Z4
+	VMOVUPS.Z    128(DX), K1, Z5
+	VBROADCASTSS (CX), Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
+	VZEROUPPER
+	RET
+
+// func direct1x64AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct1x64AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X9
+	VPBROADCASTD X9, Z9
+	VPCMPGTD     numbers<>+0(SB), Z9, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, SI
+	VMOVUPS      (SI), Z0
+	VMOVUPS      64(SI), Z1
+	VMOVUPS      128(SI), Z2
+	VMOVUPS.Z    192(SI), K1, Z3
+
+start:
+product:
+	VMOVUPS      (DX), Z4
+	VMOVUPS      64(DX), Z5
+	VMOVUPS      128(DX), Z6
+	VMOVUPS.Z    192(DX), K1, Z7
+	VBROADCASTSS (CX), Z8
+	VFMADD231PS  Z4, Z8, Z0
+	VFMADD231PS  Z5, Z8, Z1
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, K1, 192(AX)
+	VZEROUPPER
+	RET
+
+// func direct2x16AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct2x16AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X4
+	VPBROADCASTD X4, Z4
+	VPCMPGTD     numbers<>+0(SB), Z4, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS.Z    (R10), K1, Z0
+	ADDQ         R9, R10
+	VMOVUPS.Z    (R10), K1, Z1
+
+start:
+product:
+	VMOVUPS.Z    (DX), K1, Z2
+	VBROADCASTSS (CX), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VBROADCASTSS (CX)(SI*1), Z3
+	VFMADD231PS  Z2, Z3, Z1
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, K1, (AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z1, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func direct2x32AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct2x32AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X7
+	VPBROADCASTD X7, Z7
+	VPCMPGTD     numbers<>+0(SB), Z7, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS      (R10), Z0
+	VMOVUPS.Z    64(R10), K1, Z1
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z2
+	VMOVUPS.Z    64(R10), K1, Z3
+
+start:
+product:
+	VMOVUPS      (DX), Z4
+	VMOVUPS.Z    64(DX), K1, Z5
+	VBROADCASTSS (CX), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (CX)(SI*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z3, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func direct2x48AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct2x48AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X10
+	VPBROADCASTD X10, Z10
+	VPCMPGTD     numbers<>+0(SB), Z10, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS      (R10), Z0
+	VMOVUPS      64(R10), Z1
+	VMOVUPS.Z    128(R10), K1, Z2
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z3
+	VMOVUPS      64(R10), Z4
+	VMOVUPS.Z    128(R10), K1, Z5
+
+start:
+product:
+	VMOVUPS      (DX), Z6
+	VMOVUPS      64(DX), Z7
+	VMOVUPS.Z    128(DX), K1, Z8
+	VBROADCASTSS (CX), Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (CX)(SI*1), Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z3, (AX)
+	VMOVUPS      Z4, 64(AX)
+	VMOVUPS      Z5, K1, 128(AX)
+	VZEROUPPER
+	RET
+
+// func direct2x64AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct2x64AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X13
+	VPBROADCASTD X13, Z13
+	VPCMPGTD     numbers<>+0(SB), Z13, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
+	VXORPS       Z7, Z7, Z7
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS      (R10), Z0
+	VMOVUPS      64(R10), Z1
+	VMOVUPS      128(R10), Z2
+	VMOVUPS.Z    192(R10), K1, Z3
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z4
+	VMOVUPS      64(R10), Z5
+	VMOVUPS      128(R10), Z6
+	VMOVUPS.Z    192(R10), K1, Z7
+
+start:
+product:
+	VMOVUPS      (DX), Z8
+	VMOVUPS      64(DX), Z9
+	VMOVUPS      128(DX), Z10
+	VMOVUPS.Z    192(DX), K1, Z11
+	VBROADCASTSS (CX), Z12
+	VFMADD231PS  Z8, Z12, Z0
+	VFMADD231PS  Z9, Z12, Z1
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (CX)(SI*1), Z12
+	VFMADD231PS  Z8, Z12, Z4
+	VFMADD231PS  Z9, Z12, Z5
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, K1, 192(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	VMOVUPS      Z6, 128(AX)
+	VMOVUPS      Z7, K1, 192(AX)
+	VZEROUPPER
+	RET
+
+// func direct3x16AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct3x16AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X5
+	VPBROADCASTD X5, Z5
+	VPCMPGTD     numbers<>+0(SB), Z5, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS.Z    (R10), K1, Z0
+	ADDQ         R9, R10
+	VMOVUPS.Z    (R10), K1, Z1
+	ADDQ         R9, R10
+	VMOVUPS.Z    (R10), K1, Z2
+
+start:
+product:
+	VMOVUPS.Z    (DX), K1, Z3
+	VBROADCASTSS (CX), Z4
+	VFMADD231PS  Z3, Z4, Z0
+	VBROADCASTSS (CX)(SI*1), Z4
+	VFMADD231PS  Z3, Z4, Z1
+	VBROADCASTSS (CX)(SI*2), Z4
+	VFMADD231PS  Z3, Z4, Z2
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, K1, (AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z1, K1, (AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z2, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func direct3x32AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct3x32AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X9
+	VPBROADCASTD X9, Z9
+	VPCMPGTD     numbers<>+0(SB), Z9, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS      (R10), Z0
+	VMOVUPS.Z    64(R10), K1, Z1
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z2
+	VMOVUPS.Z    64(R10), K1, Z3
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z4
+	VMOVUPS.Z    64(R10), K1, Z5
+
+start:
+product:
+	VMOVUPS      (DX), Z6
+	VMOVUPS.Z    64(DX), K1, Z7
+	VBROADCASTSS (CX), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS (CX)(SI*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS (CX)(SI*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z3, K1, 64(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func direct3x48AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct3x48AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X13
+	VPBROADCASTD X13, Z13
+	VPCMPGTD     numbers<>+0(SB), Z13, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
+	VXORPS       Z7, Z7, Z7
+	VXORPS       Z8, Z8, Z8
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS      (R10), Z0
+	VMOVUPS      64(R10), Z1
+	VMOVUPS.Z    128(R10), K1, Z2
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z3
+	VMOVUPS      64(R10), Z4
+	VMOVUPS.Z    128(R10), K1, Z5
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z6
+	VMOVUPS      64(R10), Z7
+	VMOVUPS.Z    128(R10), K1, Z8
+
+start:
+product:
+	VMOVUPS      (DX), Z9
+	VMOVUPS      64(DX), Z10
+	VMOVUPS.Z    128(DX), K1, Z11
+	VBROADCASTSS (CX), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (CX)(SI*1), Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (CX)(SI*2), Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z3, (AX)
+	VMOVUPS      Z4, 64(AX)
+	VMOVUPS      Z5, K1, 128(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z7, 64(AX)
+	VMOVUPS      Z8, K1, 128(AX)
+	VZEROUPPER
+	RET
+
+// func direct3x64AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct3x64AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X17
+	VPBROADCASTD X17, Z17
+	VPCMPGTD     numbers<>+0(SB), Z17, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
+	VXORPS       Z7, Z7, Z7
+	VXORPS       Z8, Z8, Z8
+	VXORPS       Z9, Z9, Z9
+	VXORPS       Z10, Z10, Z10
+	VXORPS       Z11, Z11, Z11
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS      (R10), Z0
+	VMOVUPS      64(R10), Z1
+	VMOVUPS      128(R10), Z2
+	VMOVUPS.Z    192(R10), K1, Z3
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z4
+	VMOVUPS      64(R10), Z5
+	VMOVUPS      128(R10), Z6
+	VMOVUPS.Z    192(R10), K1, Z7
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z8
+	VMOVUPS      64(R10), Z9
+	VMOVUPS      128(R10), Z10
+	VMOVUPS.Z    192(R10), K1, Z11
+
+start:
+product:
+	VMOVUPS      (DX), Z12
+	VMOVUPS      64(DX), Z13
+	VMOVUPS      128(DX), Z14
+	VMOVUPS.Z    192(DX), K1, Z15
+	VBROADCASTSS (CX), Z16
+	VFMADD231PS  Z12, Z16, Z0
+	VFMADD231PS  Z13, Z16, Z1
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS (CX)(SI*1), Z16
+	VFMADD231PS  Z12, Z16, Z4
+	VFMADD231PS  Z13, Z16, Z5
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS (CX)(SI*2), Z16
+	VFMADD231PS  Z12, Z16, Z8
+	VFMADD231PS  Z13, Z16, Z9
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, K1, 192(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	VMOVUPS      Z6, 128(AX)
+	VMOVUPS      Z7, K1, 192(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      Z11, K1, 192(AX)
+	VZEROUPPER
+	RET
+
+// func direct4x16AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct4x16AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X6
+	VPBROADCASTD X6, Z6
+	VPCMPGTD     numbers<>+0(SB), Z6, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS.Z    (R10), K1, Z0
+	ADDQ         R9, R10
+	VMOVUPS.Z    (R10), K1, Z1
+	ADDQ         R9, R10
+	VMOVUPS.Z    (R10), K1, Z2
+	ADDQ         R9, R10
+	VMOVUPS.Z    (R10), K1, Z3
+
+start:
+	LEAQ (SI)(SI*2), R10
+
+product:
+	VMOVUPS.Z    (DX), K1, Z4
+	VBROADCASTSS (CX), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (CX)(SI*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS (CX)(SI*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS (CX)(R10*1), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, K1, (AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z1, K1, (AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z2, K1, (AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z3, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func direct4x32AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct4x32AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X11
+	VPBROADCASTD X11, Z11
+	VPCMPGTD     numbers<>+0(SB), Z11, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
+	VXORPS       Z7, Z7, Z7
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS      (R10), Z0
+	VMOVUPS.Z    64(R10), K1, Z1
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z2
+	VMOVUPS.Z    64(R10), K1, Z3
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z4
+	VMOVUPS.Z    64(R10), K1, Z5
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z6
+	VMOVUPS.Z    64(R10), K1, Z7
+
+start:
+	LEAQ (SI)(SI*2), R10
+
+product:
+	VMOVUPS      (DX), Z8
+	VMOVUPS.Z    64(DX), K1, Z9
+	VBROADCASTSS (CX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (CX)(SI*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (CX)(SI*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (CX)(R10*1), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z3, K1, 64(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, K1, 64(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z7, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func direct4x48AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct4x48AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X16
+	VPBROADCASTD X16, Z16
+	VPCMPGTD     numbers<>+0(SB), Z16, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
+	VXORPS       Z7, Z7, Z7
+	VXORPS       Z8, Z8, Z8
+	VXORPS       Z9, Z9, Z9
+	VXORPS       Z10, Z10, Z10
+	VXORPS       Z11, Z11, Z11
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS      (R10), Z0
+	VMOVUPS      64(R10), Z1
+	VMOVUPS.Z    128(R10), K1, Z2
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z3
+	VMOVUPS      64(R10), Z4
+	VMOVUPS.Z    128(R10), K1, Z5
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z6
+	VMOVUPS      64(R10), Z7
+	VMOVUPS.Z    128(R10), K1, Z8
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z9
+	VMOVUPS      64(R10), Z10
+	VMOVUPS.Z    128(R10), K1, Z11
+
+start:
+	LEAQ (SI)(SI*2), R10
+
+product:
+	VMOVUPS      (DX), Z12
+	VMOVUPS      64(DX), Z13
+	VMOVUPS.Z    128(DX), K1, Z14
+	VBROADCASTSS (CX), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (CX)(SI*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (CX)(SI*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (CX)(R10*1), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z3, (AX)
+	VMOVUPS      Z4, 64(AX)
+	VMOVUPS      Z5, K1, 128(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z7, 64(AX)
+	VMOVUPS      Z8, K1, 128(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z9, (AX)
+	VMOVUPS      Z10, 64(AX)
+	VMOVUPS      Z11, K1, 128(AX)
+	VZEROUPPER
+	RET
+
+// func direct4x64AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct4x64AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X21
+	VPBROADCASTD X21, Z21
+	VPCMPGTD     numbers<>+0(SB), Z21, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
+	VXORPS       Z7, Z7, Z7
+	VXORPS       Z8, Z8, Z8
+	VXORPS       Z9, Z9, Z9
+	VXORPS       Z10, Z10, Z10
+	VXORPS       Z11, Z11, Z11
+	VXORPS       Z12, Z12, Z12
+	VXORPS       Z13, Z13, Z13
+	VXORPS       Z14, Z14, Z14
+	VXORPS       Z15, Z15, Z15
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS      (R10), Z0
+	VMOVUPS      64(R10), Z1
+	VMOVUPS      128(R10), Z2
+	VMOVUPS.Z    192(R10), K1, Z3
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z4
+	VMOVUPS      64(R10), Z5
+	VMOVUPS      128(R10), Z6
+	VMOVUPS.Z    192(R10), K1, Z7
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z8
+	VMOVUPS      64(R10), Z9
+	VMOVUPS      128(R10), Z10
+	VMOVUPS.Z    192(R10), K1, Z11
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z12
+	VMOVUPS      64(R10), Z13
+	VMOVUPS      128(R10), Z14
+	VMOVUPS.Z    192(R10), K1, Z15
+
+start:
+	LEAQ (SI)(SI*2), R10
+
+product:
+	VMOVUPS      (DX), Z16
+	VMOVUPS      64(DX), Z17
+	VMOVUPS      128(DX), Z18
+	VMOVUPS.Z    192(DX), K1, Z19
+	VBROADCASTSS (CX), Z20
+	VFMADD231PS  Z16, Z20, Z0
+	VFMADD231PS  Z17, Z20, Z1
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (CX)(SI*1), Z20
+	VFMADD231PS  Z16, Z20, Z4
+	VFMADD231PS  Z17, Z20, Z5
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (CX)(SI*2), Z20
+	VFMADD231PS  Z16, Z20, Z8
+	VFMADD231PS  Z17, Z20, Z9
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (CX)(R10*1), Z20
+	VFMADD231PS  Z16, Z20, Z12
+	VFMADD231PS  Z17, Z20, Z13
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, K1, 192(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	VMOVUPS      Z6, 128(AX)
+	VMOVUPS      Z7, K1, 192(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      Z11, K1, 192(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z13, 64(AX)
+	VMOVUPS      Z14, 128(AX)
+	VMOVUPS      Z15, K1, 192(AX)
+	VZEROUPPER
+	RET
+
+// func direct5x16AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct5x16AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X7
+	VPBROADCASTD X7, Z7
+	VPCMPGTD     numbers<>+0(SB), Z7, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS.Z    (R10), K1, Z0
+	ADDQ         R9, R10
+	VMOVUPS.Z    (R10), K1, Z1
+	ADDQ         R9, R10
+	VMOVUPS.Z    (R10), K1, Z2
+	ADDQ         R9, R10
+	VMOVUPS.Z    (R10), K1, Z3
+	ADDQ         R9, R10
+	VMOVUPS.Z    (R10), K1, Z4
+
+start:
+	LEAQ (SI)(SI*2), R10
+
+product:
+	VMOVUPS.Z    (DX), K1, Z5
+	VBROADCASTSS (CX), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS (CX)(SI*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (CX)(SI*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS (CX)(R10*1), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS (CX)(SI*4), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, K1, (AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z1, K1, (AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z2, K1, (AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z3, K1, (AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z4, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func direct5x32AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct5x32AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X13
+	VPBROADCASTD X13, Z13
+	VPCMPGTD     numbers<>+0(SB), Z13, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
+	VXORPS       Z7, Z7, Z7
+	VXORPS       Z8, Z8, Z8
+	VXORPS       Z9, Z9, Z9
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS      (R10), Z0
+	VMOVUPS.Z    64(R10), K1, Z1
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z2
+	VMOVUPS.Z    64(R10), K1, Z3
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z4
+	VMOVUPS.Z    64(R10), K1, Z5
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z6
+	VMOVUPS.Z    64(R10), K1, Z7
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z8
+	VMOVUPS.Z    64(R10), K1, Z9
+
+start:
+	LEAQ (SI)(SI*2), R10
+
+product:
+	VMOVUPS      (DX), Z10
+	VMOVUPS.Z    64(DX), K1, Z11
+	VBROADCASTSS (CX), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (CX)(SI*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (CX)(SI*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (CX)(R10*1), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (CX)(SI*4), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z3, K1, 64(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, K1, 64(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z7, K1, 64(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func direct5x48AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct5x48AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X19
+	VPBROADCASTD X19, Z19
+	VPCMPGTD     numbers<>+0(SB), Z19, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
+	VXORPS       Z7, Z7, Z7
+	VXORPS       Z8, Z8, Z8
+	VXORPS       Z9, Z9, Z9
+	VXORPS       Z10, Z10, Z10
+	VXORPS       Z11, Z11, Z11
+	VXORPS       Z12, Z12, Z12
+	VXORPS       Z13, Z13, Z13
+	VXORPS       Z14, Z14, Z14
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS      (R10), Z0
+	VMOVUPS      64(R10), Z1
+	VMOVUPS.Z    128(R10), K1, Z2
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z3
+	VMOVUPS      64(R10), Z4
+	VMOVUPS.Z    128(R10), K1, Z5
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z6
+	VMOVUPS      64(R10), Z7
+	VMOVUPS.Z    128(R10), K1, Z8
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z9
+	VMOVUPS      64(R10), Z10
+	VMOVUPS.Z    128(R10), K1, Z11
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z12
+	VMOVUPS      64(R10), Z13
+	VMOVUPS.Z    128(R10), K1, Z14
+
+start:
+	LEAQ (SI)(SI*2), R10
+
+product:
+	VMOVUPS      (DX), Z15
+	VMOVUPS      64(DX), Z16
+	VMOVUPS.Z    128(DX), K1, Z17
+	VBROADCASTSS (CX), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS (CX)(SI*1), Z18
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (CX)(SI*2), Z18
+	VFMADD231PS  Z15, Z18, Z6
+	VFMADD231PS  Z16, Z18, Z7
+	VFMADD231PS  Z17, Z18, Z8
+	VBROADCASTSS (CX)(R10*1), Z18
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (CX)(SI*4), Z18
+	VFMADD231PS  Z15, Z18, Z12
+	VFMADD231PS  Z16, Z18, Z13
+	VFMADD231PS  Z17, Z18, Z14
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z3, (AX)
+	VMOVUPS      Z4, 64(AX)
+	VMOVUPS      Z5, K1, 128(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z7, 64(AX)
+	VMOVUPS      Z8, K1, 128(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z9, (AX)
+	VMOVUPS      Z10, 64(AX)
+	VMOVUPS      Z11, K1, 128(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z13, 64(AX)
+	VMOVUPS      Z14, K1, 128(AX)
+	VZEROUPPER
+	RET
+
+// func direct5x64AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct5x64AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X25
+	VPBROADCASTD X25, Z25
+	VPCMPGTD     numbers<>+0(SB), Z25, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
+	VXORPS       Z7, Z7, Z7
+	VXORPS       Z8, Z8, Z8
+	VXORPS       Z9, Z9, Z9
+	VXORPS       Z10, Z10, Z10
+	VXORPS       Z11, Z11, Z11
+	VXORPS       Z12, Z12, Z12
+	VXORPS       Z13, Z13, Z13
+	VXORPS       Z14, Z14, Z14
+	VXORPS       Z15, Z15, Z15
+	VXORPS       Z16, Z16, Z16
+	VXORPS       Z17, Z17, Z17
+	VXORPS       Z18, Z18, Z18
+	VXORPS       Z19, Z19, Z19
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS      (R10), Z0
+	VMOVUPS      64(R10), Z1
+	VMOVUPS      128(R10), Z2
+	VMOVUPS.Z    192(R10), K1, Z3
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z4
+	VMOVUPS      64(R10), Z5
+	VMOVUPS      128(R10), Z6
+	VMOVUPS.Z    192(R10), K1, Z7
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z8
+	VMOVUPS      64(R10), Z9
+	VMOVUPS      128(R10), Z10
+	VMOVUPS.Z    192(R10), K1, Z11
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z12
+	VMOVUPS      64(R10), Z13
+	VMOVUPS      128(R10), Z14
+	VMOVUPS.Z    192(R10), K1, Z15
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z16
+	VMOVUPS      64(R10), Z17
+	VMOVUPS      128(R10), Z18
+	VMOVUPS.Z    192(R10), K1, Z19
+
+start:
+	LEAQ (SI)(SI*2), R10
+
+product:
+	VMOVUPS      (DX), Z20
+	VMOVUPS      64(DX), Z21
+	VMOVUPS      128(DX), Z22
+	VMOVUPS.Z    192(DX), K1, Z23
+	VBROADCASTSS (CX), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (CX)(SI*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (CX)(SI*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (CX)(R10*1), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (CX)(SI*4), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, K1, 192(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	VMOVUPS      Z6, 128(AX)
+	VMOVUPS      Z7, K1, 192(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      Z11, K1, 192(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z13, 64(AX)
+	VMOVUPS      Z14, 128(AX)
+	VMOVUPS      Z15, K1, 192(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z16, (AX)
+	VMOVUPS      Z17, 64(AX)
+	VMOVUPS      Z18, 128(AX)
+	VMOVUPS      Z19, K1, 192(AX)
+	VZEROUPPER
+	RET
+
+// func direct6x16AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct6x16AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X8
+	VPBROADCASTD X8, Z8
+	VPCMPGTD     numbers<>+0(SB), Z8, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS.Z    (R10), K1, Z0
+	ADDQ         R9, R10
+	VMOVUPS.Z    (R10), K1, Z1
+	ADDQ         R9, R10
+	VMOVUPS.Z    (R10), K1, Z2
+	ADDQ         R9, R10
+	VMOVUPS.Z    (R10), K1, Z3
+	ADDQ         R9, R10
+	VMOVUPS.Z    (R10), K1, Z4
+	ADDQ         R9, R10
+	VMOVUPS.Z    (R10), K1, Z5
+
+start:
+	LEAQ (SI)(SI*2), R10
+	LEAQ (SI)(SI*4), R11
+
+product:
+	VMOVUPS.Z    (DX), K1, Z6
+	VBROADCASTSS (CX), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS (CX)(SI*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS (CX)(SI*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS (CX)(R10*1), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS (CX)(SI*4), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS (CX)(R11*1), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, K1, (AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z1, K1, (AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z2, K1, (AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z3, K1, (AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z4, K1, (AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z5, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func direct6x32AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct6x32AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X15
+	VPBROADCASTD X15, Z15
+	VPCMPGTD     numbers<>+0(SB), Z15, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
+	VXORPS       Z7, Z7, Z7
+	VXORPS       Z8, Z8, Z8
+	VXORPS       Z9, Z9, Z9
+	VXORPS       Z10, Z10, Z10
+	VXORPS       Z11, Z11, Z11
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS      (R10), Z0
+	VMOVUPS.Z    64(R10), K1, Z1
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z2
+	VMOVUPS.Z    64(R10), K1, Z3
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z4
+	VMOVUPS.Z    64(R10), K1, Z5
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z6
+	VMOVUPS.Z    64(R10), K1, Z7
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z8
+	VMOVUPS.Z    64(R10), K1, Z9
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z10
+	VMOVUPS.Z    64(R10), K1, Z11
+
+start:
+	LEAQ (SI)(SI*2), R10
+	LEAQ (SI)(SI*4), R11
+
+product:
+	VMOVUPS      (DX), Z12
+	VMOVUPS.Z    64(DX), K1, Z13
+	VBROADCASTSS (CX), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS (CX)(SI*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS (CX)(SI*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS (CX)(R10*1), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS (CX)(SI*4), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS (CX)(R11*1), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z3, K1, 64(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, K1, 64(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z7, K1, 64(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, K1, 64(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z10, (AX)
+	VMOVUPS      Z11, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func direct6x48AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct6x48AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X22
+	VPBROADCASTD X22, Z22
+	VPCMPGTD     numbers<>+0(SB), Z22, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
+	VXORPS       Z7, Z7, Z7
+	VXORPS       Z8, Z8, Z8
+	VXORPS       Z9, Z9, Z9
+	VXORPS       Z10, Z10, Z10
+	VXORPS       Z11, Z11, Z11
+	VXORPS       Z12, Z12, Z12
+	VXORPS       Z13, Z13, Z13
+	VXORPS       Z14, Z14, Z14
+	VXORPS       Z15, Z15, Z15
+	VXORPS       Z16, Z16, Z16
+	VXORPS       Z17, Z17, Z17
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS      (R10), Z0
+	VMOVUPS      64(R10), Z1
+	VMOVUPS.Z    128(R10), K1, Z2
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z3
+	VMOVUPS      64(R10), Z4
+	VMOVUPS.Z    128(R10), K1, Z5
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z6
+	VMOVUPS      64(R10), Z7
+	VMOVUPS.Z    128(R10), K1, Z8
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z9
+	VMOVUPS      64(R10), Z10
+	VMOVUPS.Z    128(R10), K1, Z11
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z12
+	VMOVUPS      64(R10), Z13
+	VMOVUPS.Z    128(R10), K1, Z14
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z15
+	VMOVUPS      64(R10), Z16
+	VMOVUPS.Z    128(R10), K1, Z17
+
+start:
+	LEAQ (SI)(SI*2), R10
+	LEAQ (SI)(SI*4), R11
+
+product:
+	VMOVUPS      (DX), Z18
+	VMOVUPS      64(DX), Z19
+	VMOVUPS.Z    128(DX), K1, Z20
+	VBROADCASTSS (CX), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS (CX)(SI*1), Z21
+	VFMADD231PS  Z18, Z21, Z3
+	VFMADD231PS  Z19, Z21, Z4
+	VFMADD231PS  Z20, Z21, Z5
+	VBROADCASTSS (CX)(SI*2), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VBROADCASTSS (CX)(R10*1), Z21
+	VFMADD231PS  Z18, Z21, Z9
+	VFMADD231PS  Z19, Z21, Z10
+	VFMADD231PS  Z20, Z21, Z11
+	VBROADCASTSS (CX)(SI*4), Z21
+	VFMADD231PS  Z18, Z21, Z12
+	VFMADD231PS  Z19, Z21, Z13
+	VFMADD231PS  Z20, Z21, Z14
+	VBROADCASTSS (CX)(R11*1), Z21
+	VFMADD231PS  Z18, Z21, Z15
+	VFMADD231PS  Z19, Z21, Z16
+	VFMADD231PS  Z20, Z21, Z17
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z3, (AX)
+	VMOVUPS      Z4, 64(AX)
+	VMOVUPS      Z5, K1, 128(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z7, 64(AX)
+	VMOVUPS      Z8, K1, 128(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z9, (AX)
+	VMOVUPS      Z10, 64(AX)
+	VMOVUPS      Z11, K1, 128(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z13, 64(AX)
+	VMOVUPS      Z14, K1, 128(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z15, (AX)
+	VMOVUPS      Z16, 64(AX)
+	VMOVUPS      Z17, K1, 128(AX)
+	VZEROUPPER
+	RET
+
+// func direct6x64AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·direct6x64AVX512(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X29
+	VPBROADCASTD X29, Z29
+	VPCMPGTD     numbers<>+0(SB), Z29, K1
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
+	VXORPS       Z7, Z7, Z7
+	VXORPS       Z8, Z8, Z8
+	VXORPS       Z9, Z9, Z9
+	VXORPS       Z10, Z10, Z10
+	VXORPS       Z11, Z11, Z11
+	VXORPS       Z12, Z12, Z12
+	VXORPS       Z13, Z13, Z13
+	VXORPS       Z14, Z14, Z14
+	VXORPS       Z15, Z15, Z15
+	VXORPS       Z16, Z16, Z16
+	VXORPS       Z17, Z17, Z17
+	VXORPS       Z18, Z18, Z18
+	VXORPS       Z19, Z19, Z19
+	VXORPS       Z20, Z20, Z20
+	VXORPS       Z21, Z21, Z21
+	VXORPS       Z22, Z22, Z22
+	VXORPS       Z23, Z23, Z23
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS      (R10), Z0
+	VMOVUPS      64(R10), Z1
+	VMOVUPS      128(R10), Z2
+	VMOVUPS.Z    192(R10), K1, Z3
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z4
+	VMOVUPS      64(R10), Z5
+	VMOVUPS      128(R10), Z6
+	VMOVUPS.Z    192(R10), K1, Z7
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z8
+	VMOVUPS      64(R10), Z9
+	VMOVUPS      128(R10), Z10
+	VMOVUPS.Z    192(R10), K1, Z11
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z12
+	VMOVUPS      64(R10), Z13
+	VMOVUPS      128(R10), Z14
+	VMOVUPS.Z    192(R10), K1, Z15
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z16
+	VMOVUPS      64(R10), Z17
+	VMOVUPS      128(R10), Z18
+	VMOVUPS.Z    192(R10), K1, Z19
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Z20
+	VMOVUPS      64(R10), Z21
+	VMOVUPS      128(R10), Z22
+	VMOVUPS.Z    192(R10), K1, Z23
+
+start:
+	LEAQ (SI)(SI*2), R10
+	LEAQ (SI)(SI*4), R11
+
+product:
+	VMOVUPS      (DX), Z24
+	VMOVUPS      64(DX), Z25
+	VMOVUPS      128(DX), Z26
+	VMOVUPS.Z    192(DX), K1, Z27
+	VBROADCASTSS (CX), Z28
+	VFMADD231PS  Z24, Z28, Z0
+	VFMADD231PS  Z25, Z28, Z1
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS (CX)(SI*1), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS (CX)(SI*2), Z28
+	VFMADD231PS  Z24, Z28, Z8
+	VFMADD231PS  Z25, Z28, Z9
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS (CX)(R10*1), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS (CX)(SI*4), Z28
+	VFMADD231PS  Z24, Z28, Z16
+	VFMADD231PS  Z25, Z28, Z17
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS (CX)(R11*1), Z28
+	VFMADD231PS  Z24, Z28, Z20
+	VFMADD231PS  Z25, Z28, Z21
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, K1, 192(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	VMOVUPS      Z6, 128(AX)
+	VMOVUPS      Z7, K1, 192(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      Z11, K1, 192(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z13, 64(AX)
+	VMOVUPS      Z14, 128(AX)
+	VMOVUPS      Z15, K1, 192(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z16, (AX)
+	VMOVUPS      Z17, 64(AX)
+	VMOVUPS      Z18, 128(AX)
+	VMOVUPS      Z19, K1, 192(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Z20, (AX)
+	VMOVUPS      Z21, 64(AX)
+	VMOVUPS      Z22, 128(AX)
+	VMOVUPS      Z23, K1, 192(AX)
+	VZEROUPPER
+	RET
+
+// func direct1x8AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·direct1x8AVX2(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X3
+	VPBROADCASTD X3, Y3
+	VPCMPGTD     numbers<>+0(SB), Y3, Y3
+	VXORPS       Y0, Y0, Y0
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, SI
+	VMASKMOVPS   (SI), Y3, Y0
+
+start:
+product:
+	VMASKMOVPS   (DX), Y3, Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMASKMOVPS   Y0, Y3, (AX)
+	VZEROUPPER
+	RET
+
+// func direct1x16AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·direct1x16AVX2(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X5
+	VPBROADCASTD X5, Y5
+	VPCMPGTD     numbers<>+0(SB), Y5, Y5
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, SI
+	VMOVUPS      (SI), Y0
+	VMASKMOVPS   32(SI), Y5, Y1
+
+start:
+product:
+	VMOVUPS      (DX), Y2
+	VMASKMOVPS   32(DX), Y5, Y3
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Y0, (AX)
+	VMASKMOVPS   Y1, Y5, 32(AX)
+	VZEROUPPER
+	RET
+
+// func direct2x8AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·direct2x8AVX2(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     numbers<>+0(SB), Y4, Y4
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMASKMOVPS   (R10), Y4, Y0
+	ADDQ         R9, R10
+	VMASKMOVPS   (R10), Y4, Y1
+
+start:
+product:
+	VMASKMOVPS   (DX), Y4, Y2
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS (CX)(SI*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMASKMOVPS   Y0, Y4, (AX)
+	ADDQ         R9, AX
+	VMASKMOVPS   Y1, Y4, (AX)
+	VZEROUPPER
+	RET
+
+// func direct2x16AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·direct2x16AVX2(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X7
+	VPBROADCASTD X7, Y7
+	VPCMPGTD     numbers<>+0(SB), Y7, Y7
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS      (R10), Y0
+	VMASKMOVPS   32(R10), Y7, Y1
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Y2
+	VMASKMOVPS   32(R10), Y7, Y3
+
+start:
+product:
+	VMOVUPS      (DX), Y4
+	VMASKMOVPS   32(DX), Y7, Y5
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (CX)(SI*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Y0, (AX)
+	VMASKMOVPS   Y1, Y7, 32(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Y2, (AX)
+	VMASKMOVPS   Y3, Y7, 32(AX)
+	VZEROUPPER
+	RET
+
+// func direct3x8AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·direct3x8AVX2(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X5
+	VPBROADCASTD X5, Y5
+	VPCMPGTD     numbers<>+0(SB), Y5, Y5
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMASKMOVPS   (R10), Y5, Y0
+	ADDQ         R9, R10
+	VMASKMOVPS   (R10), Y5, Y1
+	ADDQ         R9, R10
+	VMASKMOVPS   (R10), Y5, Y2
+
+start:
+product:
+	VMASKMOVPS   (DX), Y5, Y3
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS (CX)(SI*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS (CX)(SI*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMASKMOVPS   Y0, Y5, (AX)
+	ADDQ         R9, AX
+	VMASKMOVPS   Y1, Y5, (AX)
+	ADDQ         R9, AX
+	VMASKMOVPS   Y2, Y5, (AX)
+	VZEROUPPER
+	RET
+
+// func direct3x16AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·direct3x16AVX2(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     numbers<>+0(SB), Y9, Y9
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS      (R10), Y0
+	VMASKMOVPS   32(R10), Y9, Y1
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Y2
+	VMASKMOVPS   32(R10), Y9, Y3
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Y4
+	VMASKMOVPS   32(R10), Y9, Y5
+
+start:
+product:
+	VMOVUPS      (DX), Y6
+	VMASKMOVPS   32(DX), Y9, Y7
+	VBROADCASTSS (CX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (CX)(SI*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (CX)(SI*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Y0, (AX)
+	VMASKMOVPS   Y1, Y9, 32(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Y2, (AX)
+	VMASKMOVPS   Y3, Y9, 32(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Y4, (AX)
+	VMASKMOVPS   Y5, Y9, 32(AX)
+	VZEROUPPER
+	RET
+
+// func direct4x8AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·direct4x8AVX2(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X6
+	VPBROADCASTD X6, Y6
+	VPCMPGTD     numbers<>+0(SB), Y6, Y6
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMASKMOVPS   (R10), Y6, Y0
+	ADDQ         R9, R10
+	VMASKMOVPS   (R10), Y6, Y1
+	ADDQ         R9, R10
+	VMASKMOVPS   (R10), Y6, Y2
+	ADDQ         R9, R10
+	VMASKMOVPS   (R10), Y6, Y3
+
+start:
+	LEAQ (SI)(SI*2), R10
+
+product:
+	VMASKMOVPS   (DX), Y6, Y4
+	VBROADCASTSS (CX), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS (CX)(SI*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS (CX)(SI*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS (CX)(R10*1), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMASKMOVPS   Y0, Y6, (AX)
+	ADDQ         R9, AX
+	VMASKMOVPS   Y1, Y6, (AX)
+	ADDQ         R9, AX
+	VMASKMOVPS   Y2, Y6, (AX)
+	ADDQ         R9, AX
+	VMASKMOVPS   Y3, Y6, (AX)
+	VZEROUPPER
+	RET
+
+// func direct4x16AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·direct4x16AVX2(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     numbers<>+0(SB), Y11, Y11
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS      (R10), Y0
+	VMASKMOVPS   32(R10), Y11, Y1
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Y2
+	VMASKMOVPS   32(R10), Y11, Y3
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Y4
+	VMASKMOVPS   32(R10), Y11, Y5
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Y6
+	VMASKMOVPS   32(R10), Y11, Y7
+
+start:
+	LEAQ (SI)(SI*2), R10
+
+product:
+	VMOVUPS      (DX), Y8
+	VMASKMOVPS   32(DX), Y11, Y9
+	VBROADCASTSS (CX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (CX)(SI*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (CX)(SI*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (CX)(R10*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Y0, (AX)
+	VMASKMOVPS   Y1, Y11, 32(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Y2, (AX)
+	VMASKMOVPS   Y3, Y11, 32(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Y4, (AX)
+	VMASKMOVPS   Y5, Y11, 32(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Y6, (AX)
+	VMASKMOVPS   Y7, Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+// func direct5x8AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·direct5x8AVX2(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X7
+	VPBROADCASTD X7, Y7
+	VPCMPGTD     numbers<>+0(SB), Y7, Y7
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMASKMOVPS   (R10), Y7, Y0
+	ADDQ         R9, R10
+	VMASKMOVPS   (R10), Y7, Y1
+	ADDQ         R9, R10
+	VMASKMOVPS   (R10), Y7, Y2
+	ADDQ         R9, R10
+	VMASKMOVPS   (R10), Y7, Y3
+	ADDQ         R9, R10
+	VMASKMOVPS   (R10), Y7, Y4
+
+start:
+	LEAQ (SI)(SI*2), R10
+
+product:
+	VMASKMOVPS   (DX), Y7, Y5
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS (CX)(SI*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (CX)(SI*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS (CX)(R10*1), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS (CX)(SI*4), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMASKMOVPS   Y0, Y7, (AX)
+	ADDQ         R9, AX
+	VMASKMOVPS   Y1, Y7, (AX)
+	ADDQ         R9, AX
+	VMASKMOVPS   Y2, Y7, (AX)
+	ADDQ         R9, AX
+	VMASKMOVPS   Y3, Y7, (AX)
+	ADDQ         R9, AX
+	VMASKMOVPS   Y4, Y7, (AX)
+	VZEROUPPER
+	RET
+
+// func direct5x16AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·direct5x16AVX2(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X13
+	VPBROADCASTD X13, Y13
+	VPCMPGTD     numbers<>+0(SB), Y13, Y13
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS      (R10), Y0
+	VMASKMOVPS   32(R10), Y13, Y1
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Y2
+	VMASKMOVPS   32(R10), Y13, Y3
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Y4
+	VMASKMOVPS   32(R10), Y13, Y5
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Y6
+	VMASKMOVPS   32(R10), Y13, Y7
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Y8
+	VMASKMOVPS   32(R10), Y13, Y9
+
+start:
+	LEAQ (SI)(SI*2), R10
+
+product:
+	VMOVUPS      (DX), Y10
+	VMASKMOVPS   32(DX), Y13, Y11
+	VBROADCASTSS (CX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (CX)(SI*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (CX)(SI*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (CX)(R10*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (CX)(SI*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Y0, (AX)
+	VMASKMOVPS   Y1, Y13, 32(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Y2, (AX)
+	VMASKMOVPS   Y3, Y13, 32(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Y4, (AX)
+	VMASKMOVPS   Y5, Y13, 32(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Y6, (AX)
+	VMASKMOVPS   Y7, Y13, 32(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Y8, (AX)
+	VMASKMOVPS   Y9, Y13, 32(AX)
+	VZEROUPPER
+	RET
+
+// func direct6x8AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·direct6x8AVX2(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     numbers<>+0(SB), Y8, Y8
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMASKMOVPS   (R10), Y8, Y0
+	ADDQ         R9, R10
+	VMASKMOVPS   (R10), Y8, Y1
+	ADDQ         R9, R10
+	VMASKMOVPS   (R10), Y8, Y2
+	ADDQ         R9, R10
+	VMASKMOVPS   (R10), Y8, Y3
+	ADDQ         R9, R10
+	VMASKMOVPS   (R10), Y8, Y4
+	ADDQ         R9, R10
+	VMASKMOVPS   (R10), Y8, Y5
+
+start:
+	LEAQ (SI)(SI*2), R10
+	LEAQ (SI)(SI*4), R11
+
+product:
+	VMASKMOVPS   (DX), Y8, Y6
+	VBROADCASTSS (CX), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS (CX)(SI*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS (CX)(SI*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS (CX)(R10*1), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS (CX)(SI*4), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS (CX)(R11*1), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMASKMOVPS   Y0, Y8, (AX)
+	ADDQ         R9, AX
+	VMASKMOVPS   Y1, Y8, (AX)
+	ADDQ         R9, AX
+	VMASKMOVPS   Y2, Y8, (AX)
+	ADDQ         R9, AX
+	VMASKMOVPS   Y3, Y8, (AX)
+	ADDQ         R9, AX
+	VMASKMOVPS   Y4, Y8, (AX)
+	ADDQ         R9, AX
+	VMASKMOVPS   Y5, Y8, (AX)
+	VZEROUPPER
+	RET
+
+// func direct6x16AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·direct6x16AVX2(SB), NOSPLIT, $0-73
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+32(FP), DX
+	MOVQ         c+48(FP), BX
+	MOVQ         row+16(FP), SI
+	MOVQ         tap+24(FP), DI
+	MOVQ         ldb+40(FP), R8
+	MOVQ         ldc+56(FP), R9
+	MOVQ         last+64(FP), R10
+	MOVB         more+72(FP), R11
+	SHLQ         $0x02, SI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	VMOVD        R10, X15
+	VPBROADCASTD X15, Y15
+	VPCMPGTD     numbers<>+0(SB), Y15, Y15
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	VXORPS       Y11, Y11, Y11
+	TESTB        R11, R11
+	JZ           start
+	MOVQ         BX, R10
+	VMOVUPS      (R10), Y0
+	VMASKMOVPS   32(R10), Y15, Y1
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Y2
+	VMASKMOVPS   32(R10), Y15, Y3
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Y4
+	VMASKMOVPS   32(R10), Y15, Y5
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Y6
+	VMASKMOVPS   32(R10), Y15, Y7
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Y8
+	VMASKMOVPS   32(R10), Y15, Y9
+	ADDQ         R9, R10
+	VMOVUPS      (R10), Y10
+	VMASKMOVPS   32(R10), Y15, Y11
+
+start:
+	LEAQ (SI)(SI*2), R10
+	LEAQ (SI)(SI*4), R11
+
+product:
+	VMOVUPS      (DX), Y12
+	VMASKMOVPS   32(DX), Y15, Y13
+	VBROADCASTSS (CX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (CX)(SI*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (CX)(SI*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (CX)(R10*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (CX)(SI*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (CX)(R11*1), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Y0, (AX)
+	VMASKMOVPS   Y1, Y15, 32(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Y2, (AX)
+	VMASKMOVPS   Y3, Y15, 32(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Y4, (AX)
+	VMASKMOVPS   Y5, Y15, 32(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Y6, (AX)
+	VMASKMOVPS   Y7, Y15, 32(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Y8, (AX)
+	VMASKMOVPS   Y9, Y15, 32(AX)
+	ADDQ         R9, AX
+	VMOVUPS      Y10, (AX)
+	VMASKMOVPS   Y11, Y15, 32(AX)
+	VZEROUPPER
+	RET
+
+// func rowSums1AVX2(k int, w *float32, stride int, x *float32, step int, c *float32)
+// Requires: AVX, FMA3
+TEXT ·rowSums1AVX2(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    w+8(FP), CX
+	MOVQ    x+24(FP), DX
+	MOVQ    step+32(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    stride+16(FP), SI
+	SHLQ    $0x02, SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (CX)(SI*4), R8
+	MOVQ    c+40(FP), R9
+	VMOVUPS (R9), Y0
+
+four:
+	SUBQ         $0x04, AX
+	JL           rest
+	VBROADCASTSS (DX), Y4
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y5
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y6
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y7
+	ADDQ         BX, DX
+	VMOVUPS      (CX), X8
+	VINSERTF128  $0x01, (R8), Y8, Y8
+	VMOVUPS      (CX)(SI*1), X9
+	VINSERTF128  $0x01, (R8)(SI*1), Y9, Y9
+	VMOVUPS      (CX)(SI*2), X10
+	VINSERTF128  $0x01, (R8)(SI*2), Y10, Y10
+	VMOVUPS      (CX)(DI*1), X11
+	VINSERTF128  $0x01, (R8)(DI*1), Y11, Y11
+	VUNPCKLPS    Y9, Y8, Y12
+	VUNPCKHPS    Y9, Y8, Y13
+	VUNPCKLPS    Y11, Y10, Y14
+	VUNPCKHPS    Y11, Y10, Y15
+	VUNPCKLPD    Y14, Y12, Y8
+	VUNPCKHPD    Y14, Y12, Y9
+	VUNPCKLPD    Y15, Y13, Y10
+	VUNPCKHPD    Y15, Y13, Y11
+	VFMADD231PS  Y8, Y4, Y0
+	VFMADD231PS  Y9, Y5, Y0
+	VFMADD231PS  Y10, Y6, Y0
+	VFMADD231PS  Y11, Y7, Y0
+	ADDQ         $0x10, CX
+	ADDQ         $0x10, R8
+	JMP          four
+
+rest:
+	ADDQ $0x04, AX
+	JZ   done
+
+one:
+	VBROADCASTSS (DX), Y4
+	ADDQ         BX, DX
+	VMOVSS       (CX), X8
+	VINSERTPS    $0x10, (CX)(SI*1), X8, X8
+	VINSERTPS    $0x20, (CX)(SI*2), X8, X8
+	VINSERTPS    $0x30, (CX)(DI*1), X8, X8
+	VMOVSS       (R8), X9
+	VINSERTPS    $0x10, (R8)(SI*1), X9, X9
+	VINSERTPS    $0x20, (R8)(SI*2), X9, X9
+	VINSERTPS    $0x30, (R8)(DI*1), X9, X9
+	VINSERTF128  $0x01, X9, Y8, Y8
+	VFMADD231PS  Y8, Y4, Y0
+	ADDQ         $0x04, CX
+	ADDQ         $0x04, R8
+	DECQ         AX
+	JNZ          one
+
+done:
+	MOVQ    c+40(FP), AX
+	VMOVUPS Y0, (AX)
+	VZEROUPPER
+	RET
+
+// func rowSums2AVX2(k int, w *float32, stride int, x *float32, step int, c *float32)
+// Requires: AVX, FMA3
+TEXT ·rowSums2AVX2(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    w+8(FP), CX
+	MOVQ    x+24(FP), DX
+	MOVQ    step+32(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    stride+16(FP), SI
+	SHLQ    $0x02, SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (CX)(SI*4), R8
+	LEAQ    (R8)(SI*4), R9
+	LEAQ    (R9)(SI*4), R10
+	MOVQ    c+40(FP), R11
+	VMOVUPS (R11), Y0
+	MOVQ    c+40(FP), R11
+	VMOVUPS 32(R11), Y1
+
+four:
+	SUBQ         $0x04, AX
+	JL           rest
+	VBROADCASTSS (DX), Y4
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y5
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y6
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y7
+	ADDQ         BX, DX
+	VMOVUPS      (CX), X8
+	VINSERTF128  $0x01, (R8), Y8, Y8
+	VMOVUPS      (CX)(SI*1), X9
+	VINSERTF128  $0x01, (R8)(SI*1), Y9, Y9
+	VMOVUPS      (CX)(SI*2), X10
+	VINSERTF128  $0x01, (R8)(SI*2), Y10, Y10
+	VMOVUPS      (CX)(DI*1), X11
+	VINSERTF128  $0x01, (R8)(DI*1), Y11, Y11
+	VUNPCKLPS    Y9, Y8, Y12
+	VUNPCKHPS    Y9, Y8, Y13
+	VUNPCKLPS    Y11, Y10, Y14
+	VUNPCKHPS    Y11, Y10, Y15
+	VUNPCKLPD    Y14, Y12, Y8
+	VUNPCKHPD    Y14, Y12, Y9
+	VUNPCKLPD    Y15, Y13, Y10
+	VUNPCKHPD    Y15, Y13, Y11
+	VFMADD231PS  Y8, Y4, Y0
+	VFMADD231PS  Y9, Y5, Y0
+	VFMADD231PS  Y10, Y6, Y0
+	VFMADD231PS  Y11, Y7, Y0
+	VMOVUPS      (R9), X8
+	VINSERTF128  $0x01, (R10), Y8, Y8
+	VMOVUPS      (R9)(SI*1), X9
+	VINSERTF128  $0x01, (R10)(SI*1), Y9, Y9
+	VMOVUPS      (R9)(SI*2), X10
+	VINSERTF128  $0x01, (R10)(SI*2), Y10, Y10
+	VMOVUPS      (R9)(DI*1), X11
+	VINSERTF128  $0x01, (R10)(DI*1), Y11, Y11
+	VUNPCKLPS    Y9, Y8, Y12
+	VUNPCKHPS    Y9, Y8, Y13
+	VUNPCKLPS    Y11, Y10, Y14
+	VUNPCKHPS    Y11, Y10, Y15
+	VUNPCKLPD    Y14, Y12, Y8
+	VUNPCKHPD    Y14, Y12, Y9
+	VUNPCKLPD    Y15, Y13, Y10
+	VUNPCKHPD    Y15, Y13, Y11
+	VFMADD231PS  Y8, Y4, Y1
+	VFMADD231PS  Y9, Y5, Y1
+	VFMADD231PS  Y10, Y6, Y1
+	VFMADD231PS  Y11, Y7, Y1
+	ADDQ         $0x10, CX
+	ADDQ         $0x10, R8
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	JMP          four
+
+rest:
+	ADDQ $0x04, AX
+	JZ   done
+
+one:
+	VBROADCASTSS (DX), Y4
+	ADDQ         BX, DX
+	VMOVSS       (CX), X8
+	VINSERTPS    $0x10, (CX)(SI*1), X8, X8
+	VINSERTPS    $0x20, (CX)(SI*2), X8, X8
+	VINSERTPS    $0x30, (CX)(DI*1), X8, X8
+	VMOVSS       (R8), X9
+	VINSERTPS    $0x10, (R8)(SI*1), X9, X9
+	VINSERTPS    $0x20, (R8)(SI*2), X9, X9
+	VINSERTPS    $0x30, (R8)(DI*1), X9, X9
+	VINSERTF128  $0x01, X9, Y8, Y8
+	VFMADD231PS  Y8, Y4, Y0
+	VMOVSS       (R9), X8
+	VINSERTPS    $0x10, (R9)(SI*1), X8, X8
+	VINSERTPS    $0x20, (R9)(SI*2), X8, X8
+	VINSERTPS    $0x30, (R9)(DI*1), X8, X8
+	VMOVSS       (R10), X9
+	VINSERTPS    $0x10, (R10)(SI*1), X9, X9
+	VINSERTPS    $0x20, (R10)(SI*2), X9, X9
+	VINSERTPS    $0x30, (R10)(DI*1), X9, X9
+	VINSERTF128  $0x01, X9, Y8, Y8
+	VFMADD231PS  Y8, Y4, Y1
+	ADDQ         $0x04, CX
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, R10
+	DECQ         AX
+	JNZ          one
+
+done:
+	MOVQ    c+40(FP), AX
+	VMOVUPS Y0, (AX)
+	MOVQ    c+40(FP), AX
+	VMOVUPS Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func rowSums3AVX2(k int, w *float32, stride int, x *float32, step int, c *float32)
+// Requires: AVX, FMA3
+TEXT ·rowSums3AVX2(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    w+8(FP), CX
+	MOVQ    x+24(FP), DX
+	MOVQ    step+32(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    stride+16(FP), SI
+	SHLQ    $0x02, SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (CX)(SI*4), R8
+	LEAQ    (R8)(SI*4), R9
+	LEAQ    (R9)(SI*4), R10
+	LEAQ    (R10)(SI*4), R11
+	LEAQ    (R11)(SI*4), R12
+	MOVQ    c+40(FP), R13
+	VMOVUPS (R13), Y0
+	MOVQ    c+40(FP), R13
+	VMOVUPS 32(R13), Y1
+	MOVQ    c+40(FP), R13
+	VMOVUPS 64(R13), Y2
+
+four:
+	SUBQ         $0x04, AX
+	JL           rest
+	VBROADCASTSS (DX), Y4
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y5
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y6
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y7
+	ADDQ         BX, DX
+	VMOVUPS      (CX), X8
+	VINSERTF128  $0x01, (R8), Y8, Y8
+	VMOVUPS      (CX)(SI*1), X9
+	VINSERTF128  $0x01, (R8)(SI*1), Y9, Y9
+	VMOVUPS      (CX)(SI*2), X10
+	VINSERTF128  $0x01, (R8)(SI*2), Y10, Y10
+	VMOVUPS      (CX)(DI*1), X11
+	VINSERTF128  $0x01, (R8)(DI*1), Y11, Y11
+	VUNPCKLPS    Y9, Y8, Y12
+	VUNPCKHPS    Y9, Y8, Y13
+	VUNPCKLPS    Y11, Y10, Y14
+	VUNPCKHPS    Y11, Y10, Y15
+	VUNPCKLPD    Y14, Y12, Y8
+	VUNPCKHPD    Y14, Y12, Y9
+	VUNPCKLPD    Y15, Y13, Y10
+	VUNPCKHPD    Y15, Y13, Y11
+	VFMADD231PS  Y8, Y4, Y0
+	VFMADD231PS  Y9, Y5, Y0
+	VFMADD231PS  Y10, Y6, Y0
+	VFMADD231PS  Y11, Y7, Y0
+	VMOVUPS      (R9), X8
+	VINSERTF128  $0x01, (R10), Y8, Y8
+	VMOVUPS      (R9)(SI*1), X9
+	VINSERTF128  $0x01, (R10)(SI*1), Y9, Y9
+	VMOVUPS      (R9)(SI*2), X10
+	VINSERTF128  $0x01, (R10)(SI*2), Y10, Y10
+	VMOVUPS      (R9)(DI*1), X11
+	VINSERTF128  $0x01, (R10)(DI*1), Y11, Y11
+	VUNPCKLPS    Y9, Y8, Y12
+	VUNPCKHPS    Y9, Y8, Y13
+	VUNPCKLPS    Y11, Y10, Y14
+	VUNPCKHPS    Y11, Y10, Y15
+	VUNPCKLPD    Y14, Y12, Y8
+	VUNPCKHPD    Y14, Y12, Y9
+	VUNPCKLPD    Y15, Y13, Y10
+	VUNPCKHPD    Y15, Y13, Y11
+	VFMADD231PS  Y8, Y4, Y1
+	VFMADD231PS  Y9, Y5, Y1
+	VFMADD231PS  Y10, Y6, Y1
+	VFMADD231PS  Y11, Y7, Y1
+	VMOVUPS      (R11), X8
+	VINSERTF128  $0x01, (R12), Y8, Y8
+	VMOVUPS      (R11)(SI*1), X9
+	VINSERTF128  $0x01, (R12)(SI*1), Y9, Y9
+	VMOVUPS      (R11)(SI*2), X10
+	VINSERTF128  $0x01, (R12)(SI*2), Y10, Y10
+	VMOVUPS      (R11)(DI*1), X11
+	VINSERTF128  $0x01, (R12)(DI*1), Y11, Y11
+	VUNPCKLPS    Y9, Y8, Y12
+	VUNPCKHPS    Y9, Y8, Y13
+	VUNPCKLPS    Y11, Y10, Y14
+	VUNPCKHPS    Y11, Y10, Y15
+	VUNPCKLPD    Y14, Y12, Y8
+	VUNPCKHPD    Y14, Y12, Y9
+	VUNPCKLPD    Y15, Y13, Y10
+	VUNPCKHPD    Y15, Y13, Y11
+	VFMADD231PS  Y8, Y4, Y2
+	VFMADD231PS  Y9, Y5, Y2
+	VFMADD231PS  Y10, Y6, Y2
+	VFMADD231PS  Y11, Y7, Y2
+	ADDQ         $0x10, CX
+	ADDQ         $0x10, R8
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	JMP          four
+
+rest:
+	ADDQ $0x04, AX
+	JZ   done
+
+one:
+	VBROADCASTSS (DX), Y4
+	ADDQ         BX, DX
+	VMOVSS       (CX), X8
+	VINSERTPS    $0x10, (CX)(SI*1), X8, X8
+	VINSERTPS    $0x20, (CX)(SI*2), X8, X8
+	VINSERTPS    $0x30, (CX)(DI*1), X8, X8
+	VMOVSS       (R8), X9
+	VINSERTPS    $0x10, (R8)(SI*1), X9, X9
+	VINSERTPS    $0x20, (R8)(SI*2), X9, X9
+	VINSERTPS    $0x30, (R8)(DI*1), X9, X9
+	VINSERTF128  $0x01, X9, Y8, Y8
+	VFMADD231PS  Y8, Y4, Y0
+	VMOVSS       (R9), X8
+	VINSERTPS    $0x10, (R9)(SI*1), X8, X8
+	VINSERTPS    $0x20, (R9)(SI*2), X8, X8
+	VINSERTPS    $0x30, (R9)(DI*1), X8, X8
+	VMOVSS       (R10), X9
+	VINSERTPS    $0x10, (R10)(SI*1), X9, X9
+	VINSERTPS    $0x20, (R10)(SI*2), X9, X9
+	VINSERTPS    $0x30, (R10)(DI*1), X9, X9
+	VINSERTF128  $0x01, X9, Y8, Y8
+	VFMADD231PS  Y8, Y4, Y1
+	VMOVSS       (R11), X8
+	VINSERTPS    $0x10, (R11)(SI*1), X8, X8
+	VINSERTPS    $0x20, (R11)(SI*2), X8, X8
+	VINSERTPS    $0x30, (R11)(DI*1), X8, X8
+	VMOVSS       (R12), X9
+	VINSERTPS    $0x10, (R12)(SI*1), X9, X9
+	VINSERTPS    $0x20, (R12)(SI*2), X9, X9
+	VINSERTPS    $0x30, (R12)(DI*1), X9, X9
+	VINSERTF128  $0x01, X9, Y8, Y8
+	VFMADD231PS  Y8, Y4, Y2
+	ADDQ         $0x04, CX
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, R10
+	ADDQ         $0x04, R11
+	ADDQ         $0x04, R12
+	DECQ         AX
+	JNZ          one
+
+done:
+	MOVQ    c+40(FP), AX
+	VMOVUPS Y0, (AX)
+	MOVQ    c+40(FP), AX
+	VMOVUPS Y1, 32(AX)
+	MOVQ    c+40(FP), AX
+	VMOVUPS Y2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func rowSums4AVX2(k int, w *float32, stride int, x *float32, step int, c *float32)
+// Requires: AVX, FMA3
+TEXT ·rowSums4AVX2(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    w+8(FP), CX
+	MOVQ    x+24(FP), DX
+	MOVQ    step+32(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    stride+16(FP), SI
+	SHLQ    $0x02, SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (CX)(SI*4), R8
+	LEAQ    (R8)(SI*4), R9
+	LEAQ    (R9)(SI*4), R10
+	LEAQ    (R10)(SI*4), R11
+	LEAQ    (R11)(SI*4), R12
+	LEAQ    (R12)(SI*4), R13
+	LEAQ    (R13)(SI*4), R14
+	MOVQ    c+40(FP), R15
+	VMOVUPS (R15), Y0
+	MOVQ    c+40(FP), R15
+	VMOVUPS 32(R15), Y1
+	MOVQ    c+40(FP), R15
+	VMOVUPS 64(R15), Y2
+	MOVQ    c+40(FP), R15
+	VMOVUPS 96(R15), Y3
+
+four:
+	SUBQ         $0x04, AX
+	JL           rest
+	VBROADCASTSS (DX), Y4
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y5
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y6
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y7
+	ADDQ         BX, DX
+	VMOVUPS      (CX), X8
+	VINSERTF128  $0x01, (R8), Y8, Y8
+	VMOVUPS      (CX)(SI*1), X9
+	VINSERTF128  $0x01, (R8)(SI*1), Y9, Y9
+	VMOVUPS      (CX)(SI*2), X10
+	VINSERTF128  $0x01, (R8)(SI*2), Y10, Y10
+	VMOVUPS      (CX)(DI*1), X11
+	VINSERTF128  $0x01, (R8)(DI*1), Y11, Y11
+	VUNPCKLPS    Y9, Y8, Y12
+	VUNPCKHPS    Y9, Y8, Y13
+	VUNPCKLPS    Y11, Y10, Y14
+	VUNPCKHPS    Y11, Y10, Y15
+	VUNPCKLPD    Y14, Y12, Y8
+	VUNPCKHPD    Y14, Y12, Y9
+	VUNPCKLPD    Y15, Y13, Y10
+	VUNPCKHPD    Y15, Y13, Y11
+	VFMADD231PS  Y8, Y4, Y0
+	VFMADD231PS  Y9, Y5, Y0
+	VFMADD231PS  Y10, Y6, Y0
+	VFMADD231PS  Y11, Y7, Y0
+	VMOVUPS      (R9), X8
+	VINSERTF128  $0x01, (R10), Y8, Y8
+	VMOVUPS      (R9)(SI*1), X9
+	VINSERTF128  $0x01, (R10)(SI*1), Y9, Y9
+	VMOVUPS      (R9)(SI*2), X10
+	VINSERTF128  $0x01, (R10)(SI*2), Y10, Y10
+	VMOVUPS      (R9)(DI*1), X11
+	VINSERTF128  $0x01, (R10)(DI*1), Y11, Y11
+	VUNPCKLPS    Y9, Y8, Y12
+	VUNPCKHPS    Y9, Y8, Y13
+	VUNPCKLPS    Y11, Y10, Y14
+	VUNPCKHPS    Y11, Y10, Y15
+	VUNPCKLPD    Y14, Y12, Y8
+	VUNPCKHPD    Y14, Y12, Y9
+	VUNPCKLPD    Y15, Y13, Y10
+	VUNPCKHPD    Y15, Y13, Y11
+	VFMADD231PS  Y8, Y4, Y1
+	VFMADD231PS  Y9, Y5, Y1
+	VFMADD231PS  Y10, Y6, Y1
+	VFMADD231PS  Y11, Y7, Y1
+	VMOVUPS      (R11), X8
+	VINSERTF128  $0x01, (R12), Y8, Y8
+	VMOVUPS      (R11)(SI*1), X9
+	VINSERTF128  $0x01, (R12)(SI*1), Y9, Y9
+	VMOVUPS      (R11)(SI*2), X10
+	VINSERTF128  $0x01, (R12)(SI*2), Y10, Y10
+	VMOVUPS      (R11)(DI*1), X11
+	VINSERTF128  $0x01, (R12)(DI*1), Y11, Y11
+	VUNPCKLPS    Y9, Y8, Y12
+	VUNPCKHPS    Y9, Y8, Y13
+	VUNPCKLPS    Y11, Y10, Y14
+	VUNPCKHPS    Y11, Y10, Y15
+	VUNPCKLPD    Y14, Y12, Y8
+	VUNPCKHPD    Y14, Y12, Y9
+	VUNPCKLPD    Y15, Y13, Y10
+	VUNPCKHPD    Y15, Y13, Y11
+	VFMADD231PS  Y8, Y4, Y2
+	VFMADD231PS  Y9, Y5, Y2
+	VFMADD231PS  Y10, Y6, Y2
+	VFMADD231PS  Y11, Y7, Y2
+	VMOVUPS      (R13), X8
+	VINSERTF128  $0x01, (R14), Y8, Y8
+	VMOVUPS      (R13)(SI*1), X9
+	VINSERTF128  $0x01, (R14)(SI*1), Y9, Y9
+	VMOVUPS      (R13)(SI*2), X10
+	VINSERTF128  $0x01, (R14)(SI*2), Y10, Y10
+	VMOVUPS      (R13)(DI*1), X11
+	VINSERTF128  $0x01, (R14)(DI*1), Y11, Y11
+	VUNPCKLPS    Y9, Y8, Y12
+	VUNPCKHPS    Y9, Y8, Y13
+	VUNPCKLPS    Y11, Y10, Y14
+	VUNPCKHPS    Y11, Y10, Y15
+	VUNPCKLPD    Y14, Y12, Y8
+	VUNPCKHPD    Y14, Y12, Y9
+	VUNPCKLPD    Y15, Y13, Y10
+	VUNPCKHPD    Y15, Y13, Y11
+	VFMADD231PS  Y8, Y4, Y3
+	VFMADD231PS  Y9, Y5, Y3
+	VFMADD231PS  Y10, Y6, Y3
+	VFMADD231PS  Y11, Y7, Y3
+	ADDQ         $0x10, CX
+	ADDQ         $0x10, R8
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x10, R13
+	ADDQ         $0x10, R14
+	JMP          four
+
+rest:
+	ADDQ $0x04, AX
+	JZ   done
+
+one:
+	VBROADCASTSS (DX), Y4
+	ADDQ         BX, DX
+	VMOVSS       (CX), X8
+	VINSERTPS    $0x10, (CX)(SI*1), X8, X8
+	VINSERTPS    $0x20, (CX)(SI*2), X8, X8
+	VINSERTPS    $0x30, (CX)(DI*1), X8, X8
+	VMOVSS       (R8), X9
+	VINSERTPS    $0x10, (R8)(SI*1), X9, X9
+	VINSERTPS    $0x20, (R8)(SI*2), X9, X9
+	VINSERTPS    $0x30, (R8)(DI*1), X9, X9
+	VINSERTF128  $0x01, X9, Y8, Y8
+	VFMADD231PS  Y8, Y4, Y0
+	VMOVSS       (R9), X8
+	VINSERTPS    $0x10, (R9)(SI*1), X8, X8
+	VINSERTPS    $0x20, (R9)(SI*2), X8, X8
+	VINSERTPS    $0x30, (R9)(DI*1), X8, X8
+	VMOVSS       (R10), X9
+	VINSERTPS    $0x10, (R10)(SI*1), X9, X9
+	VINSERTPS    $0x20, (R10)(SI*2), X9, X9
+	VINSERTPS    $0x30, (R10)(DI*1), X9, X9
+	VINSERTF128  $0x01, X9, Y8, Y8
+	VFMADD231PS  Y8, Y4, Y1
+	VMOVSS       (R11), X8
+	VINSERTPS    $0x10, (R11)(SI*1), X8, X8
+	VINSERTPS    $0x20, (R11)(SI*2), X8, X8
+	VINSERTPS    $0x30, (R11)(DI*1), X8, X8
+	VMOVSS       (R12), X9
+	VINSERTPS    $0x10, (R12)(SI*1), X9, X9
+	VINSERTPS    $0x20, (R12)(SI*2), X9, X9
+	VINSERTPS    $0x30, (R12)(DI*1), X9, X9
+	VINSERTF128  $0x01, X9, Y8, Y8
+	VFMADD231PS  Y8, Y4, Y2
+	VMOVSS       (R13), X8
+	VINSERTPS    $0x10, (R13)(SI*1), X8, X8
+	VINSERTPS    $0x20, (R13)(SI*2), X8, X8
+	VINSERTPS    $0x30, (R13)(DI*1), X8, X8
+	VMOVSS       (R14), X9
+	VINSERTPS    $0x10, (R14)(SI*1), X9, X9
+	VINSERTPS    $0x20, (R14)(SI*2), X9, X9
+	VINSERTPS    $0x30, (R14)(DI*1), X9, X9
+	VINSERTF128  $0x01, X9, Y8, Y8
+	VFMADD231PS  Y8, Y4, Y3
+	ADDQ         $0x04, CX
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, R10
+	ADDQ         $0x04, R11
+	ADDQ         $0x04, R12
+	ADDQ         $0x04, R13
+	ADDQ         $0x04, R14
+	DECQ         AX
+	JNZ          one
+
+done:
+	MOVQ    c+40(FP), AX
+	VMOVUPS Y0, (AX)
+	MOVQ    c+40(FP), AX
+	VMOVUPS Y1, 32(AX)
+	MOVQ    c+40(FP), AX
+	VMOVUPS Y2, 64(AX)
+	MOVQ    c+40(FP), AX
+	VMOVUPS Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func rowSumsApartAVX2(k int, w *float32, starts *[8]int, x *float32, step int, c *float32)
+// Requires: AVX, FMA3
+TEXT ·rowSumsApartAVX2(SB), NOSPLIT, $0-48
+	MOVQ    k+0(FP), AX
+	MOVQ    w+8(FP), CX
+	MOVQ    x+24(FP), DX
+	MOVQ    step+32(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    starts+16(FP), SI
+	MOVQ    (SI), DI
+	LEAQ    (CX)(DI*4), DI
+	MOVQ    8(SI), R8
+	LEAQ    (CX)(R8*4), R8
+	MOVQ    16(SI), R9
+	LEAQ    (CX)(R9*4), R9
+	MOVQ    24(SI), R10
+	LEAQ    (CX)(R10*4), R10
+	MOVQ    32(SI), R11
+	LEAQ    (CX)(R11*4), R11
+	MOVQ    40(SI), R12
+	LEAQ    (CX)(R12*4), R12
+	MOVQ    48(SI), R13
+	LEAQ    (CX)(R13*4), R13
+	MOVQ    56(SI), SI
+	LEAQ    (CX)(SI*4), SI
+	MOVQ    c+40(FP), CX
+	VMOVUPS (CX), Y0
+
+four:
+	SUBQ         $0x04, AX
+	JL           rest
+	VBROADCASTSS (DX), Y4
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y5
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y6
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y7
+	ADDQ         BX, DX
+	VMOVUPS      (DI), X8
+	VINSERTF128  $0x01, (R11), Y8, Y8
+	VMOVUPS      (R8), X9
+	VINSERTF128  $0x01, (R12), Y9, Y9
+	VMOVUPS      (R9), X10
+	VINSERTF128  $0x01, (R13), Y10, Y10
+	VMOVUPS      (R10), X11
+	VINSERTF128  $0x01, (SI), Y11, Y11
+	VUNPCKLPS    Y9, Y8, Y12
+	VUNPCKHPS    Y9, Y8, Y13
+	VUNPCKLPS    Y11, Y10, Y14
+	VUNPCKHPS    Y11, Y10, Y15
+	VUNPCKLPD    Y14, Y12, Y8
+	VUNPCKHPD    Y14, Y12, Y9
+	VUNPCKLPD    Y15, Y13, Y10
+	VUNPCKHPD    Y15, Y13, Y11
+	VFMADD231PS  Y8, Y4, Y0
+	VFMADD231PS  Y9, Y5, Y0
+	VFMADD231PS  Y10, Y6, Y0
+	VFMADD231PS  Y11, Y7, Y0
+	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x10, R13
+	ADDQ         $0x10, SI
+	JMP          four
+
+rest:
+	ADDQ $0x04, AX
+	JZ   done
+
+one:
+	VBROADCASTSS (DX), Y4
+	ADDQ         BX, DX
+	VMOVSS       (DI), X8
+	VINSERTPS    $0x10, (R8), X8, X8
+	VINSERTPS    $0x20, (R9), X8, X8
+	VINSERTPS    $0x30, (R10), X8, X8
+	VMOVSS       (R11), X9
+	VINSERTPS    $0x10, (R12), X9, X9
+	VINSERTPS    $0x20, (R13), X9, X9
+	VINSERTPS    $0x30, (SI), X9, X9
+	VINSERTF128  $0x01, X9, Y8, Y8
+	VFMADD231PS  Y8, Y4, Y0
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, R10
+	ADDQ         $0x04, R11
+	ADDQ         $0x04, R12
+	ADDQ         $0x04, R13
+	ADDQ         $0x04, SI
+	DECQ         AX
+	JNZ          one
+
+done:
+	MOVQ    c+40(FP), AX
+	VMOVUPS Y0, (AX)
+	VZEROUPPER
+	RET
+
 // func dots1x16VNNI512(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start *int32, more *int32)
 // Requires: AVX, AVX512F, AVX512VNNI
 TEXT ·dots1x16VNNI512(SB), NOSPLIT, $0-72

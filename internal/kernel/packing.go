@@ -6,6 +6,7 @@ import "math/bits"
 // memory. It is the same for all taps.
 type packing struct {
 	offsets []int
+	along   bool // whether there are at least minAlong taps, and each follows the one before
 
 	// For the assembly tiers:
 	groups []packGroup
@@ -20,15 +21,35 @@ type packGroup struct {
 	index, load, lanes [16]uint32
 }
 
+// minAlong is the number of taps from which columns that are far from each other are packed along the taps.
+const minAlong = 8
+
+// follow reports whether there are at least minAlong taps, and each follows the one before.
+func follow(taps []int) bool {
+	if len(taps) < minAlong {
+		return false
+	}
+	for i, t := range taps {
+		if t != taps[0]+i {
+			return false
+		}
+	}
+	return true
+}
+
 // plan divides the columns into vectors with the given number of lanes, and each
 // vector into groups. A group consists of the first column that is in no group yet
-// and all others that the same load can bring.
+// and all others that the same load can bring. A vector that is packed along the taps,
+// because it would take a load per column and tap, has no groups.
 func (p *packing) plan(lanes int, offsets []int) {
 	p.offsets = offsets
 	p.groups, p.bases, p.starts = p.groups[:0], p.bases[:0], p.starts[:0]
 	for j := 0; j < len(offsets); j += lanes {
 		p.starts = append(p.starts, len(p.groups))
 		v := offsets[j:min(j+lanes, len(offsets))]
+		if p.along && v[len(v)-1]-v[0] > 4*lanes {
+			continue
+		}
 		all := uint32(1)<<len(v) - 1
 		for done := uint32(0); done != all; {
 			first := bits.TrailingZeros32(^done)

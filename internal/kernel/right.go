@@ -6,7 +6,7 @@ import (
 )
 
 // Right holds a matrix B in the memory layout of a tier, for products with many matrices A. It is
-// immutable and safe for concurrent use.
+// safe for concurrent use except by Pack. The zero Right is for Pack.
 type Right struct {
 	t      *tiling
 	k, n   int
@@ -22,29 +22,41 @@ const PanelColumns = 32
 // It uses the tier that is active at the time of the call. NewRight panics if b is too short. It
 // returns the error of ctx soon after ctx is done.
 func NewRight(ctx context.Context, transposed bool, k, n int, b []float32, ldb int) (*Right, error) {
+	r := new(Right)
+	if err := r.Pack(ctx, transposed, k, n, b, ldb); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Pack makes r a Right of another matrix, as NewRight does. It uses the memory of the matrix before, if
+// that is large enough. If Pack fails, r must be packed again before it is used.
+func (r *Right) Pack(ctx context.Context, transposed bool, k, n int, b []float32, ldb int) error {
 	rows, columns, stepTap, stepColumn := k, n, ldb, 1
 	if transposed {
 		rows, columns, stepTap, stepColumn = n, k, 1, ldb
 	}
 	checkMatrix("B", rows, columns, len(b), ldb)
 	t := tilingOf(active())
-	r := &Right{t: t, k: k, n: n, packed: aligned(roundUp(n, t.columns) * k)}
+	r.t, r.k, r.n, r.packed = t, k, n, withRoom(r.packed, roundUp(n, t.columns)*k)
 	if k == 0 || n == 0 {
-		return r, nil
+		return nil
 	}
-	var p packing
-	t.plan(&p, multiples(nil, 0, n, stepColumn))
-	taps := multiples(nil, 0, k, stepTap)
+	s := columnPool.Get().(*Columns)
+	defer s.Release()
+	s.own.taps, s.own.offsets = multiples(s.own.taps, 0, k, stepTap), multiples(s.own.offsets, 0, n, stepColumn)
+	s.packing.along = follow(s.own.taps)
+	t.plan(&s.packing, s.own.offsets)
 	for d := range depths(k) {
 		lo, hi := part(k, depths(k), d)
 		for j := 0; j < n; j += t.columns {
 			if err := ctx.Err(); err != nil {
-				return nil, err
+				return err
 			}
-			t.packColumns(r.panel(j, lo, hi), b, taps[lo:hi], &p, j, min(j+t.columns, n))
+			t.packColumns(r.panel(j, lo, hi), b, s.own.taps[lo:hi], &s.packing, j, min(j+t.columns, n))
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // RightBytes returns the memory of a Right of a matrix (k, n).

@@ -1254,6 +1254,288 @@ func standardizeAVX2(v *float32, n int, mean float64, factor float64, bias float
 //go:noescape
 func packAlongAVX2(dst *float32, stride int, x *float32, columns *[8]int, n int)
 
+// direct1x16AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct1x16AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct1x32AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct1x32AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct1x48AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct1x48AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct1x64AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct1x64AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct2x16AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct2x16AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct2x32AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct2x32AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct2x48AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct2x48AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct2x64AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct2x64AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct3x16AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct3x16AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct3x32AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct3x32AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct3x48AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct3x48AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct3x64AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct3x64AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct4x16AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct4x16AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct4x32AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct4x32AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct4x48AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct4x48AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct4x64AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct4x64AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct5x16AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct5x16AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct5x32AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct5x32AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct5x48AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct5x48AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct5x64AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct5x64AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct6x16AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct6x16AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct6x32AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct6x32AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct6x48AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct6x48AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct6x64AVX512 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct6x64AVX512(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct1x8AVX2 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct1x8AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct1x16AVX2 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct1x16AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct2x8AVX2 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct2x8AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct2x16AVX2 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct2x16AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct3x8AVX2 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct3x8AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct3x16AVX2 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct3x16AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct4x8AVX2 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct4x8AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct4x16AVX2 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct4x16AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct5x8AVX2 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct5x8AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct5x16AVX2 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct5x16AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct6x8AVX2 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct6x8AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// direct6x16AVX2 sets each entry of a tile of C to a sum of k products. If more is set, it adds them to
+// the entry. Entry (i, t) of A is a[i*row+t*tap]. The last vector of a row of B, and of C, has
+// last numbers.
+//
+//go:noescape
+func direct6x16AVX2(k int, a *float32, row int, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
+
+// rowSums1AVX2 adds k products to each of 8 numbers of c: of the numbers of a row of w, whose
+// distance is stride, with those of x, whose distance is step.
+//
+//go:noescape
+func rowSums1AVX2(k int, w *float32, stride int, x *float32, step int, c *float32)
+
+// rowSums2AVX2 adds k products to each of 16 numbers of c: of the numbers of a row of w, whose
+// distance is stride, with those of x, whose distance is step.
+//
+//go:noescape
+func rowSums2AVX2(k int, w *float32, stride int, x *float32, step int, c *float32)
+
+// rowSums3AVX2 adds k products to each of 24 numbers of c: of the numbers of a row of w, whose
+// distance is stride, with those of x, whose distance is step.
+//
+//go:noescape
+func rowSums3AVX2(k int, w *float32, stride int, x *float32, step int, c *float32)
+
+// rowSums4AVX2 adds k products to each of 32 numbers of c: of the numbers of a row of w, whose
+// distance is stride, with those of x, whose distance is step.
+//
+//go:noescape
+func rowSums4AVX2(k int, w *float32, stride int, x *float32, step int, c *float32)
+
+// rowSumsApartAVX2 adds k products to each of 8 numbers of c: of the numbers of a row of w, which begins
+// at w[starts[i]], with those of x, whose distance is step.
+//
+//go:noescape
+func rowSumsApartAVX2(k int, w *float32, starts *[8]int, x *float32, step int, c *float32)
+
 // dots1x16VNNI512 adds the products of a tile to each entry of C, or to the start of its row and, if more
 // is not nil, the number of its column in more. If start is nil, it adds to the old entries of C.
 // Word i of a row of A is a[i], and that of the next row is a stride further. Word i of the

@@ -30,6 +30,9 @@ const maxGroups = 3
 // maxPanels is the largest number of panels that one call multiplies by a row.
 const maxPanels = 4
 
+// maxRowGroups is the largest number of groups of eight rows that one call multiplies by a vector.
+const maxRowGroups = 4
+
 // avx2 holds the functions for 8 neurons, 16 and so on, by the number of vectors.
 var avx2 = []update{
 	1:  {12, updateFast8AVX2, updateGeneral8AVX2, updateForgetting8AVX2},
@@ -97,6 +100,36 @@ var gemmAVX2 = tileTable{
 	row: [maxPanels + 1]rowFunc{
 		nil, row1xAVX2, row2xAVX2, row3xAVX2, row4xAVX2},
 }
+
+// directAVX512 holds the functions for tiles of 1 row, 2 and so on, and of 1 to 4 vectors of 16 columns.
+var directAVX512 = directTable{
+	rows: 6, vectors: 4, lanes: 16,
+	run: [][]directFunc{
+		{direct1x16AVX512, direct1x32AVX512, direct1x48AVX512, direct1x64AVX512},
+		{direct2x16AVX512, direct2x32AVX512, direct2x48AVX512, direct2x64AVX512},
+		{direct3x16AVX512, direct3x32AVX512, direct3x48AVX512, direct3x64AVX512},
+		{direct4x16AVX512, direct4x32AVX512, direct4x48AVX512, direct4x64AVX512},
+		{direct5x16AVX512, direct5x32AVX512, direct5x48AVX512, direct5x64AVX512},
+		{direct6x16AVX512, direct6x32AVX512, direct6x48AVX512, direct6x64AVX512},
+	},
+}
+
+// directAVX2 holds the functions for tiles of 1 row, 2 and so on, and of 1 to 2 vectors of 8 columns.
+var directAVX2 = directTable{
+	rows: 6, vectors: 2, lanes: 8,
+	run: [][]directFunc{
+		{direct1x8AVX2, direct1x16AVX2},
+		{direct2x8AVX2, direct2x16AVX2},
+		{direct3x8AVX2, direct3x16AVX2},
+		{direct4x8AVX2, direct4x16AVX2},
+		{direct5x8AVX2, direct5x16AVX2},
+		{direct6x8AVX2, direct6x16AVX2},
+	},
+}
+
+// rowSums holds the functions for groups of eight rows, by the number of groups.
+var rowSums = [maxRowGroups + 1]rowSumsFunc{
+	nil, rowSums1AVX2, rowSums2AVX2, rowSums3AVX2, rowSums4AVX2}
 
 // dotsVNNI512 holds the functions for tiles of 1 row, 2 and so on, and of 1 or 2 vectors of 16 columns.
 var dotsVNNI512 = [][2]dotsFunc{

@@ -26,6 +26,14 @@ type tiling struct {
 	// is nil if the tier has no such function.
 	row func(k int, a, b []float32, step, panel int, c []float32)
 
+	// direct multiplies small matrices, and few rows of A, where they are. It is nil if the tier has no
+	// such functions.
+	direct *directTiling
+
+	// rowSums adds k products to each entry of c: of the numbers of row i of w with those of x. Number t
+	// of row i is w[i*stride+t], and that of x is x[t*step].
+	rowSums func(k int, w []float32, stride int, x []float32, step int, c []float32)
+
 	// plan prepares a packing of columns with the given offsets. packRows and
 	// packColumns write x[taps[t]+offsets[j]] for first <= j < last, where first is a
 	// multiple of lanes. packRows writes to dst[t*left+j-first]; packColumns writes in
@@ -38,7 +46,7 @@ type tiling struct {
 type packer func(dst, x []float32, taps []int, p *packing, first, last int)
 
 var portableTiling = tiling{
-	rows: 4, columns: 16, lanes: 1, left: 4, tile: tilePortable,
+	rows: 4, columns: 16, lanes: 1, left: 4, tile: tilePortable, rowSums: rowSumsPortable,
 	plan:     func(p *packing, offsets []int) { p.offsets = offsets },
 	packRows: packRowsPortable, packColumns: packColumnsPortable,
 }

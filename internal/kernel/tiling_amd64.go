@@ -15,8 +15,8 @@ type tileTable struct {
 }
 
 var (
-	avx2Tiling   = gemmAVX2.tiling()
-	avx512Tiling = gemmAVX512.tiling()
+	avx2Tiling   = gemmAVX2.tiling(&directAVX2)
+	avx512Tiling = gemmAVX512.tiling(&directAVX512)
 )
 
 func tilingOf(t Tier) *tiling {
@@ -29,7 +29,7 @@ func tilingOf(t Tier) *tiling {
 	return &portableTiling
 }
 
-func (t *tileTable) tiling() tiling {
+func (t *tileTable) tiling(d *directTable) tiling {
 	lanes, columns := t.lanes, t.lanes*t.vectors
 	return tiling{
 		rows: t.rows, columns: columns, lanes: lanes, left: t.left,
@@ -45,6 +45,8 @@ func (t *tileTable) tiling() tiling {
 		packRows:    t.packer(t.left),
 		packColumns: t.packer(columns),
 		row:         t.rowOf,
+		direct:      &directTiling{rows: d.rows, columns: d.vectors * d.lanes, tile: d.tile},
+		rowSums:     addRowSums,
 	}
 }
 
@@ -71,26 +73,15 @@ func (t *tileTable) packer(stride int) packer {
 		}
 		for j := first; j < last; j += lanes {
 			v := p.offsets[j:min(j+lanes, last)]
-			to := dst[j-first:]
-			_ = to[(len(taps)-1)*stride+lanes-1]
-			// With packVector, columns that are far from each other would take one
-			// load per column and tap.
-			if v[len(v)-1]-v[0] > 4*lanes && len(taps) >= 8 && consecutive(taps) {
-				packAlong(to, stride, x[taps[0]:], v, len(taps))
+			panel := dst[j-first:]
+			_ = panel[(len(taps)-1)*stride+lanes-1]
+			if from, to := p.starts[j/lanes], p.starts[j/lanes+1]; from < to {
+				t.packVector(panel, stride, x, taps, p, from, to)
 			} else {
-				t.packVector(to, stride, x, taps, p, p.starts[j/lanes], p.starts[j/lanes+1])
+				packAlong(panel, stride, x[taps[0]:], v, len(taps))
 			}
 		}
 	}
-}
-
-func consecutive(taps []int) bool {
-	for i, t := range taps {
-		if t != taps[0]+i {
-			return false
-		}
-	}
-	return true
 }
 
 // packAlong packs columns for n consecutive taps: each column is contiguous in x. To
@@ -102,7 +93,9 @@ func packAlong(dst []float32, stride int, x []float32, offsets []int, n int) {
 		for l := range columns {
 			columns[l] = v[min(l, len(v)-1)]
 		}
-		packAlongAVX2(&dst[j], stride, &x[0], &columns, n&^7)
+		if n >= 8 {
+			packAlongAVX2(&dst[j], stride, &x[0], &columns, n&^7)
+		}
 		for t := n &^ 7; t < n; t++ {
 			for l, o := range v {
 				dst[t*stride+j+l] = x[o+t]

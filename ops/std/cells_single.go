@@ -17,7 +17,7 @@ type singleCell struct {
 
 // addStates adds h*R' to all gates.
 func addStates(run *singleRun, e *entries, gates []float32) error {
-	return run.multiply(run.weights.r[e.direction][0], e.count, e.h, run.state, gates, run.gates*run.state)
+	return run.multiply(&run.weights.r[e.direction][0], e.count, e.h, run.state, gates, run.gates*run.state)
 }
 
 func rnnSingle(run *singleRun, e *entries, gates []float32, i int) {
@@ -27,8 +27,8 @@ func rnnSingle(run *singleRun, e *entries, gates []float32, i int) {
 
 // gruProducts also computes the gates z and r, since h follows from r.
 func gruProducts(run *singleRun, e *entries, gates []float32) error {
-	n, width, r := run.state, run.gates*run.state, run.weights.r[e.direction]
-	if err := run.multiply(r[0], e.count, e.h, n, gates, width); err != nil {
+	n, width, r := run.state, run.gates*run.state, &run.weights.r[e.direction]
+	if err := run.multiply(&r[0], e.count, e.h, n, gates, width); err != nil {
 		return err
 	}
 	watching := cancelCheck{ctx: run.ctx}
@@ -47,9 +47,9 @@ func gruProducts(run *singleRun, e *entries, gates []float32) error {
 		}
 	}
 	if run.linearBefore {
-		return run.multiply(r[1], e.count, e.h, n, e.reset, n)
+		return run.multiply(&r[1], e.count, e.h, n, e.reset, n)
 	}
-	return run.multiply(r[1], e.count, e.reset, n, gates[2*n:], width)
+	return run.multiply(&r[1], e.count, e.reset, n, gates[2*n:], width)
 }
 
 func gruSingle(run *singleRun, e *entries, gates []float32, i int) {

@@ -10,7 +10,8 @@ import (
 
 // newEinsum returns Einsum (opset 12): products of elements of the inputs, summed over the
 // dimensions that the output does not have. The inputs have the same type, any but bool.
-// The number of operations is the product of the sizes of all labels.
+// The number of operations is the product of the sizes of all labels. Products of two inputs in float32
+// that are products of matrices are computed as MatMul computes them, others in float64.
 //
 // Attributes: equation (required): a label (a letter) for each dimension of each input and
 // of the output, as in numpy: "ij,jk->ik". The dimensions of "..." broadcast as for Add.
@@ -148,7 +149,13 @@ func (k *einsum) infer(in []*ops.Input) (ops.Type, error) {
 }
 
 func (k *einsum) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	switch d := out.DType(); {
+	d := out.DType()
+	if d == ops.Float32 && len(in) == 2 && in[0].Len() > 0 && in[1].Len() > 0 {
+		if done, err := ops.Scratch[einsumProduct](ctx).run(ctx, k, in, out); done {
+			return err
+		}
+	}
+	switch {
 	case isFloat(d):
 		return einsumOf[float64](ctx, k, in, out)
 	case d == ops.Uint64:

@@ -220,7 +220,7 @@ func matrices(shapeA, shapeB []int) (all nest, m, k, n int) {
 			batch[i] = shapeB[j]
 		}
 	}
-	return newNest(batch, broadcastStrides(shapeA[:p], rank), broadcastStrides(shapeB[:q], rank)), m, k, n
+	return newNest(batch, broadcastStrides(shapeA[:p], rank), broadcastStrides(shapeB[:q], rank), rowMajor(batch)), m, k, n
 }
 
 // newGemm returns Gemm (opsets 1, 6, 7, 9, 11, 13): Y = alpha*A'*B' + beta*C, where A' (M, K) is

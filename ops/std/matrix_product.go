@@ -13,16 +13,18 @@ type matrixProduct struct {
 	shapes         [2][]int // of the inputs
 	transA, transB bool
 	m, k, n        int
-	lda, ldb       int
-	all            nest   // pairs of matrices; one if A has any number of them and B is one matrix
+	lda, ldb, ldc  int
+	all            nest   // A, B and C, in matrices; one if A has any number of them and B is one matrix
+	oneB           bool   // whether B is one matrix
+	inputB         int    // the number of the input that is B
 	bias           [2]int // the strides of the bias along the rows and columns of C
 
-	right                    *kernel.Right // of a constant B
-	ctx                      *ops.Context  // of the current run, like the arrays
-	a, b, c, start           []float32
-	rows, columns            int // of a part
-	rowParts, columnParts    int // of a matrix
-	elementsOfA, elementsOfB int // of a matrix
+	right                 *kernel.Right // of a constant B
+	ctx                   *ops.Context  // of the current run, like the arrays
+	a, b, c, start        []float32
+	rows, columns         int    // of a part
+	rowParts, columnParts int    // of a matrix
+	elements              [3]int // between neighboring matrices of A, B and C
 }
 
 // Limits of the parts of a product that one worker computes: more columns, or rows, share the
@@ -49,17 +51,22 @@ func (p *matrixProduct) prepare(shapeA, shapeB []int, transA, transB bool) {
 		n = shapeB[0]
 	}
 	*p = matrixProduct{shapes: [2][]int{slices.Clone(shapeA), slices.Clone(shapeB)}, transA: transA, transB: transB, m: m, k: k, n: n, all: all}
-	p.elementsOfA, p.elementsOfB = m*k, k*n
-	if !transA && all.total > 1 && numElements(shapeB) == k*n && numElements(shapeA) == all.total*m*k {
+	p.elements, p.oneB, p.inputB = [3]int{m * k, k * n, m * n}, numElements(shapeB) == k*n, 1
+	if !transA && all.total > 1 && p.oneB && numElements(shapeA) == all.total*m*k {
 		p.m, p.all = m*all.total, newNest(nil) // one product with the rows of all matrices
 	}
-	p.lda, p.ldb = k, n
+	p.lda, p.ldb, p.ldc = k, n, n
 	if transA {
 		p.lda = m
 	}
 	if transB {
 		p.ldb = k
 	}
+	p.divide()
+}
+
+// divide sets the sizes of the parts that one worker computes.
+func (p *matrixProduct) divide() {
 	p.rows = min(p.m, mostRows, max(16, mostOfA/max(1, p.k)))
 	p.columns = min(p.n, mostColumns)
 	if p.all.total*p.m*p.n < fewParts*p.rows*p.columns && p.m*p.n >= 1<<19/max(1, p.k) { // a part for every worker
@@ -78,7 +85,7 @@ func (p *matrixProduct) run(ctx *ops.Context, a, b, c, start []float32) error {
 	if len(c) == 0 {
 		return nil
 	}
-	if ctx.Constant(1) && p.elementsOfB == len(b) && p.k > 0 {
+	if ctx.Constant(p.inputB) && p.oneB && p.k > 0 {
 		if err := ctx.Reserve(kernel.RightBytes(p.k, p.n)); err != nil {
 			return err
 		}
@@ -102,8 +109,8 @@ func (p *matrixProduct) Part(lo, hi int) error {
 		row := lo / p.columnParts % p.rowParts * p.rows
 		column := lo % p.columnParts * p.columns
 		err := p.all.walk(matrix, matrix+1, func(at [maxOperands]int, _ int) error {
-			a, b := p.a[at[0]*p.elementsOfA:], p.b[at[1]*p.elementsOfB:]
-			return p.part(a, b, p.c[matrix*p.m*p.n:][:p.m*p.n], row, min(row+p.rows, p.m), column, min(column+p.columns, p.n))
+			a, b, c := p.a[at[0]*p.elements[0]:], p.b[at[1]*p.elements[1]:], p.c[at[2]*p.elements[2]:]
+			return p.part(a, b, c, row, min(row+p.rows, p.m), column, min(column+p.columns, p.n))
 		})
 		if err != nil {
 			return err
@@ -118,18 +125,18 @@ func (p *matrixProduct) part(a, b, c []float32, row, bottom, column, end int) er
 		p.addBias(c, row, bottom, column, end)
 	}
 	x := matrix[float32]{a, p.lda, p.transA}
-	c = c[row*p.n:]
+	c = c[row*p.ldc:]
 	if p.right != nil {
-		return p.right.Multiply(p.ctx, p.transA, bottom-row, a[x.place(row, 0):], p.lda, column, end, c, p.n, p.start != nil)
+		return p.right.Multiply(p.ctx, p.transA, bottom-row, a[x.place(row, 0):], p.lda, column, end, c, p.ldc, p.start != nil)
 	}
 	y := matrix[float32]{b, p.ldb, p.transB}
-	return multiplySingle(p.ctx, c[column:], p.n, x, y, row, bottom, column, end, p.k, p.start != nil)
+	return multiplySingle(p.ctx, c[column:], p.ldc, x, y, row, bottom, column, end, p.k, p.start != nil)
 }
 
 // addBias sets a part of C to the bias.
 func (p *matrixProduct) addBias(c []float32, row, bottom, column, end int) {
 	for i := row; i < bottom; i++ {
-		to := c[i*p.n+column : i*p.n+end]
+		to := c[i*p.ldc+column : i*p.ldc+end]
 		switch from := p.start[i*p.bias[0]+column*p.bias[1]:]; p.bias[1] {
 		case 1:
 			copy(to, from)

@@ -8,10 +8,11 @@ import (
 )
 
 // recurrentWeights holds the weights of RNN, GRU or LSTM in the layout of the kernels, by direction.
-// They stay in memory from run to run if they are constants.
+// If they are constants, they stay the same from run to run; otherwise only their memory does.
 type recurrentWeights struct {
-	w []*kernel.Right
-	r [][]*kernel.Right // of the gates, and for GRU of z and r, then of h
+	w      []kernel.Right
+	r      [][2]kernel.Right // of the gates, and for GRU of z and r, then of h
+	packed [2]bool           // whether w and r are complete
 }
 
 // singleRun is a run in float32. The product of the inputs of many steps with W is computed at once;
@@ -100,36 +101,32 @@ func (run *singleRun) pack() error {
 	if err := run.ctx.Reserve(int64(run.directions) * (kernel.RightBytes(run.size, n) + int64(len(parts)-1)*kernel.RightBytes(run.state, n))); err != nil {
 		return err
 	}
-	if run.weights.w == nil || !run.ctx.Constant(1) {
-		run.weights.w = nil
-		var list []*kernel.Right // kept only if it is complete
+	weights := run.weights
+	if weights.w == nil {
+		weights.w, weights.r = make([]kernel.Right, run.directions), make([][2]kernel.Right, run.directions)
+	}
+	if !weights.packed[0] || !run.ctx.Constant(1) {
+		weights.packed[0] = false
 		w := run.in[1].Float32s()
 		for d := range run.directions {
-			right, err := kernel.NewRight(run.ctx, true, run.size, n, w[d*n*run.size:][:n*run.size], run.size)
-			if err != nil {
+			if err := weights.w[d].Pack(run.ctx, true, run.size, n, w[d*n*run.size:][:n*run.size], run.size); err != nil {
 				return err
 			}
-			list = append(list, right)
 		}
-		run.weights.w = list
+		weights.packed[0] = true
 	}
-	if run.weights.r == nil || !run.ctx.Constant(2) {
-		run.weights.r = nil
-		var lists [][]*kernel.Right
+	if !weights.packed[1] || !run.ctx.Constant(2) {
+		weights.packed[1] = false
 		r := run.in[2].Float32s()
 		for d := range run.directions {
-			var list []*kernel.Right
 			for i, first := range parts[:len(parts)-1] {
 				rows := parts[i+1] - first
-				right, err := kernel.NewRight(run.ctx, true, run.state, rows, r[(d*n+first)*run.state:][:rows*run.state], run.state)
-				if err != nil {
+				if err := weights.r[d][i].Pack(run.ctx, true, run.state, rows, r[(d*n+first)*run.state:][:rows*run.state], run.state); err != nil {
 					return err
 				}
-				list = append(list, right)
 			}
-			lists = append(lists, list)
 		}
-		run.weights.r = lists
+		weights.packed[1] = true
 	}
 	return nil
 }
@@ -234,7 +231,7 @@ func (run *singleRun) projectInputs(e *entries, first, last int) error {
 	for i := 0; i < len(e.gates); i += width {
 		copy(e.gates[i:], run.bias[e.direction])
 	}
-	w := run.weights.w[e.direction]
+	w := &run.weights.w[e.direction]
 	if e.count >= last-first && (run.sameLengths || !e.backwards) {
 		time := first // of the first row of the gates
 		if e.reversed {

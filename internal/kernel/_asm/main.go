@@ -93,6 +93,17 @@ func main() {
 		t.standardize()
 	}
 	packAlongAVX2()
+	for _, d := range directs {
+		for rows := 1; rows <= d.rows; rows++ {
+			for vectors := 1; vectors <= d.vectors; vectors++ {
+				d.tile(rows, vectors)
+			}
+		}
+	}
+	for groups := 1; groups <= maxRowGroups; groups++ {
+		rowSums(groups, false)
+	}
+	rowSums(1, true)
 	for _, d := range []*dots{&dotsVNNI512, &dotsVNNI, &dotsAVX2} {
 		for rows := 1; rows <= d.rows; rows++ {
 			for vectors := 1; vectors <= d.vectors; vectors++ {

@@ -43,7 +43,10 @@ const maxGroups = %[4]d
 
 // maxPanels is the largest number of panels that one call multiplies by a row.
 const maxPanels = %[7]d
-`, chunk, groupWide, wideVectors, maxGroups, fewNeurons, 16*maxVectors, maxPanels)
+
+// maxRowGroups is the largest number of groups of eight rows that one call multiplies by a vector.
+const maxRowGroups = %[8]d
+`, chunk, groupWide, wideVectors, maxGroups, fewNeurons, 16*maxVectors, maxPanels, maxRowGroups)
 	for _, tier := range []struct {
 		suffix, name string
 		lanes, most  int
@@ -83,6 +86,23 @@ const maxPanels = %[7]d
 		}
 		fmt.Fprintln(&b, "},\n}")
 	}
+	for _, d := range directs {
+		fmt.Fprintf(&b, "\n// direct%[1]s holds the functions for tiles of 1 row, 2 and so on, and of 1 to %[2]d vectors of %[3]d columns.\n", d.suffix(), d.vectors, d.lanes)
+		fmt.Fprintf(&b, "var direct%s = directTable{\nrows: %d, vectors: %d, lanes: %d,\nrun: [][]directFunc{\n", d.suffix(), d.rows, d.vectors, d.lanes)
+		for rows := 1; rows <= d.rows; rows++ {
+			fmt.Fprint(&b, "{")
+			for vectors := 1; vectors <= d.vectors; vectors++ {
+				fmt.Fprintf(&b, "%s, ", d.name(rows, vectors))
+			}
+			fmt.Fprintln(&b, "},")
+		}
+		fmt.Fprintln(&b, "},\n}")
+	}
+	fmt.Fprint(&b, "\n// rowSums holds the functions for groups of eight rows, by the number of groups.\nvar rowSums = [maxRowGroups + 1]rowSumsFunc{\nnil")
+	for groups := 1; groups <= maxRowGroups; groups++ {
+		fmt.Fprintf(&b, ", %s", rowSumsName(groups))
+	}
+	fmt.Fprintln(&b, "}")
 	for _, d := range []*dots{&dotsVNNI512, &dotsVNNI, &dotsAVX2} {
 		fmt.Fprintf(&b, "\n// dots%[1]s holds the functions for tiles of 1 row, 2 and so on, and of 1 or %[2]d vectors of %[3]d columns.\n", d.suffix, d.vectors, d.lanes)
 		fmt.Fprintf(&b, "var dots%s = [][%d]dotsFunc{\n", d.suffix, d.vectors)

@@ -12,6 +12,10 @@ import (
 // f returns an input of float32 numbers from -3 to 3.
 func f(dims ...int) operand { return operand{dims: dims, dtype: ops.Float32, low: -3, high: 3} }
 
+// small returns an input of float32 numbers from -0.1 to 0.1, as weights are. With larger ones, the
+// gates of a recurrent cell become subnormal numbers, whose products take many times as long.
+func small(dims ...int) operand { return operand{dims: dims, dtype: ops.Float32, low: -0.1, high: 0.1} }
+
 // positive returns an input of float32 numbers from 0.5 to 3.
 func positive(dims ...int) operand { return operand{dims: dims, dtype: ops.Float32, low: 0.5, high: 3} }
 
