@@ -40498,6 +40498,57 @@ vector:
 	VZEROUPPER
 	RET
 
+// func truncateAVX512(dst *int32, x *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·truncateAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+
+vector:
+	VCVTTPS2DQ (CX)(BX*4), Z0
+	VMOVUPS    Z0, (AX)(BX*4)
+	ADDQ       $0x10, BX
+	CMPQ       BX, DX
+	JL         vector
+	VZEROUPPER
+	RET
+
+// func singlesAVX512(dst *float32, x *int32, n int)
+// Requires: AVX, AVX512F
+TEXT ·singlesAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+
+vector:
+	VCVTDQ2PS (CX)(BX*4), Z0
+	VMOVUPS   Z0, (AX)(BX*4)
+	ADDQ      $0x10, BX
+	CMPQ      BX, DX
+	JL        vector
+	VZEROUPPER
+	RET
+
+// func longsAVX512(dst *int64, x *int32, n int)
+// Requires: AVX, AVX512F
+TEXT ·longsAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+
+vector:
+	VPMOVSXDQ (CX)(BX*4), Z0
+	VMOVUPS   Z0, (AX)(BX*8)
+	ADDQ      $0x08, BX
+	CMPQ      BX, DX
+	JL        vector
+	VZEROUPPER
+	RET
+
 // func windows1x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·windows1x16AVX512(SB), NOSPLIT, $0-72
@@ -43371,6 +43422,57 @@ vector:
 	JL      vector
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, (CX)
+	VZEROUPPER
+	RET
+
+// func truncateAVX2(dst *int32, x *float32, n int)
+// Requires: AVX
+TEXT ·truncateAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+
+vector:
+	VCVTTPS2DQ (CX)(BX*4), Y0
+	VMOVUPS    Y0, (AX)(BX*4)
+	ADDQ       $0x08, BX
+	CMPQ       BX, DX
+	JL         vector
+	VZEROUPPER
+	RET
+
+// func singlesAVX2(dst *float32, x *int32, n int)
+// Requires: AVX
+TEXT ·singlesAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+
+vector:
+	VCVTDQ2PS (CX)(BX*4), Y0
+	VMOVUPS   Y0, (AX)(BX*4)
+	ADDQ      $0x08, BX
+	CMPQ      BX, DX
+	JL        vector
+	VZEROUPPER
+	RET
+
+// func longsAVX2(dst *int64, x *int32, n int)
+// Requires: AVX, AVX2
+TEXT ·longsAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+
+vector:
+	VPMOVSXDQ (CX)(BX*4), Y0
+	VMOVUPS   Y0, (AX)(BX*8)
+	ADDQ      $0x04, BX
+	CMPQ      BX, DX
+	JL        vector
 	VZEROUPPER
 	RET
 

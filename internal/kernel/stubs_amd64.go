@@ -833,6 +833,24 @@ func dequantizeAVX512(dst *float32, x *uint8, n int, flip uint32, zero int32, sc
 //go:noescape
 func boundsAVX512(lows *float32, highs *float32, x *float32, n int)
 
+// truncateAVX512 computes dst[i] = the integer part of x[i] for i < n. n is a positive multiple of the number of lanes
+// of a vector.
+//
+//go:noescape
+func truncateAVX512(dst *int32, x *float32, n int)
+
+// singlesAVX512 computes dst[i] = float32(x[i]) for i < n. n is a positive multiple of the number of lanes
+// of a vector.
+//
+//go:noescape
+func singlesAVX512(dst *float32, x *int32, n int)
+
+// longsAVX512 computes dst[i] = int64(x[i]) for i < n. n is a positive multiple of the number of lanes
+// of a vector.
+//
+//go:noescape
+func longsAVX512(dst *int64, x *int32, n int)
+
 // windows1x16AVX512 computes the sums of two halves of 1 windows. Pixel t of window i of half h is
 // x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
 // start. out receives a row of sums per window; the rows of the second half begin at out[next].
@@ -1173,6 +1191,24 @@ func dequantizeAVX2(dst *float32, x *uint8, n int, flip uint32, zero int32, scal
 //
 //go:noescape
 func boundsAVX2(lows *float32, highs *float32, x *float32, n int)
+
+// truncateAVX2 computes dst[i] = the integer part of x[i] for i < n. n is a positive multiple of the number of lanes
+// of a vector.
+//
+//go:noescape
+func truncateAVX2(dst *int32, x *float32, n int)
+
+// singlesAVX2 computes dst[i] = float32(x[i]) for i < n. n is a positive multiple of the number of lanes
+// of a vector.
+//
+//go:noescape
+func singlesAVX2(dst *float32, x *int32, n int)
+
+// longsAVX2 computes dst[i] = int64(x[i]) for i < n. n is a positive multiple of the number of lanes
+// of a vector.
+//
+//go:noescape
+func longsAVX2(dst *int64, x *int32, n int)
 
 // windows1x8AVX2 computes the sums of two halves of 1 windows. Pixel t of window i of half h is
 // x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
