@@ -230,6 +230,7 @@ func TestLists_StayWithinTheirBuffers(t *testing.T) {
 				Total(kind, v[0], 1)
 				Accumulate(kind, sums, v[0])
 			}
+			Product(v[0])
 			Largest(v[0], 0)
 			Smallest(v[0], 0)
 			ToHalf(halves, v[0])

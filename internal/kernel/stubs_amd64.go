@@ -1985,6 +1985,11 @@ func totalSquaresAVX512(x *float32, n int, center float64) float64
 //go:noescape
 func accumulateSquaresAVX512(sums *float64, x *float32, n int)
 
+// multiplyAVX512 multiplies partial products of 32 lanes by n numbers. n is a positive multiple of 32.
+//
+//go:noescape
+func multiplyAVX512(partial *float64, x *float32, n int)
+
 // largestAVX512 returns the largest of n numbers and of start, or NaN if one of them is NaN.
 //
 //go:noescape
@@ -2284,6 +2289,11 @@ func totalSquaresAVX2(x *float32, n int, center float64) float64
 //
 //go:noescape
 func accumulateSquaresAVX2(sums *float64, x *float32, n int)
+
+// multiplyAVX2 multiplies partial products of 32 lanes by n numbers. n is a positive multiple of 32.
+//
+//go:noescape
+func multiplyAVX2(partial *float64, x *float32, n int)
 
 // largestAVX2 returns the largest of n numbers and of start, or NaN if one of them is NaN.
 //

@@ -82,6 +82,8 @@ func selectVectors(_ []float32, _ []bool, _, _ []float32, _, _ int) int { return
 
 func totalVectors(Summand, []float32, float64) (sum float64, ok bool) { return 0, false }
 
+func productVectors(*[32]float64, []float32) int { return 0 }
+
 func accumulateVectors(Summand, []float64, []float32) int { return 0 }
 
 func extremeVectors(bool, []float32, float32) (best float32, ok bool) { return 0, false }
