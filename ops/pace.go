@@ -26,6 +26,10 @@ const (
 
 	// paceAgain is the number of loops after which the slower way is tried again.
 	paceAgain = 256
+
+	// paceFirst is the number of loops in which both ways take turns at first, beginning with the pool,
+	// because the first run of a node is slower than later ones.
+	paceFirst = 3
 )
 
 // do runs a loop with the pool or in the calling goroutine, and notes how long it takes.
@@ -76,6 +80,8 @@ func (l *pacedLoop) isAlone() bool {
 		return false
 	case l.alone == 0:
 		return true
+	case l.calls <= paceFirst:
+		return l.calls%2 == 0
 	}
 	return (l.alone < l.together) != (l.calls%paceAgain == 0)
 }

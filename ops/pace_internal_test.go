@@ -17,7 +17,7 @@ func TestPacedLoop_ChoosesTheFasterWay(t *testing.T) {
 		alone, together time.Duration
 		want            int // of paceAgain loops
 	}{
-		{"alone is faster", 10 * us, 30 * us, paceAgain - 2},
+		{"alone is faster", 10 * us, 30 * us, paceAgain - 3},
 		{"together is faster", 100 * us, 60 * us, 2},
 		{"long", 1000 * us, 600 * us, 0},
 		{"long, but alone would be faster", 251 * us, 300 * us, 0},
@@ -36,6 +36,20 @@ func TestPacedLoop_ChoosesTheFasterWay(t *testing.T) {
 			require.Equal(t, c.want, got)
 		})
 	}
+}
+
+// TestPacedLoop_IgnoresTheFirstLoop checks that the pool has another try after the first run of a node.
+func TestPacedLoop_IgnoresTheFirstLoop(t *testing.T) {
+	const us = time.Microsecond
+	var l pacedLoop
+	for range paceFirst {
+		if l.isAlone() {
+			l.alone = shorter(l.alone, 50*us)
+		} else if l.together = shorter(l.together, 30*us); l.calls == 1 {
+			l.together = 200 * us
+		}
+	}
+	require.False(t, l.isAlone())
 }
 
 // TestPacedLoop_FollowsChanges checks that a loop that has become slower goes back to the
