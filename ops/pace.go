@@ -24,12 +24,9 @@ const (
 	// longLoop is a time from which on loops always run on all workers.
 	longLoop = 250 * time.Microsecond
 
-	// paceAgain is the number of loops after which the slower way is tried again.
+	// paceAgain is the number of loops after which the slower way is tried again. The pool is tried more often
+	// at first, because the first run of a node is slower than later ones.
 	paceAgain = 256
-
-	// paceFirst is the number of loops in which both ways take turns at first, beginning with the pool,
-	// because the first run of a node is slower than later ones.
-	paceFirst = 3
 )
 
 // do runs a loop with the pool or in the calling goroutine, and notes how long it takes.
@@ -80,10 +77,10 @@ func (l *pacedLoop) isAlone() bool {
 		return false
 	case l.alone == 0:
 		return true
-	case l.calls <= paceFirst:
-		return l.calls%2 == 0
 	}
-	return (l.alone < l.together) != (l.calls%paceAgain == 0)
+	alone := l.alone < l.together
+	again := l.calls%paceAgain == 0 || alone && l.calls&(l.calls-1) == 0
+	return alone != again
 }
 
 // shorter returns the shorter of two times. A longer new time raises the old one a little,
