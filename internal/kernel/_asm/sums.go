@@ -135,7 +135,7 @@ func (l lanes) doubleMask(n reg.Register) reg.Register { return l.mask(YMM(), n)
 func (l lanes) multiply() {
 	name := "multiply" + l.suffix()
 	TEXT(name, NOSPLIT, "func(partial *float64, x *float32, n int)")
-	Doc(name+" multiplies partial products of 32 lanes by n numbers. n is a positive multiple of 32.")
+	Doc(name + " multiplies partial products of 32 lanes by n numbers. n is a positive multiple of 32.")
 	Pragma("noescape")
 	partial, x, n := Load(Param("partial"), GP64()), Load(Param("x"), GP64()), Load(Param("n"), GP64())
 	const block = 32
