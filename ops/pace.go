@@ -24,7 +24,8 @@ const (
 	// longLoop is a time from which on loops always run on all workers.
 	longLoop = 250 * time.Microsecond
 
-	// paceAgain is the number of loops after which the slower way is tried again.
+	// paceAgain is the number of loops after which the slower way is tried again. The pool is tried more often
+	// at first, because the first run of a node is slower than later ones.
 	paceAgain = 256
 )
 
@@ -77,7 +78,9 @@ func (l *pacedLoop) isAlone() bool {
 	case l.alone == 0:
 		return true
 	}
-	return (l.alone < l.together) != (l.calls%paceAgain == 0)
+	alone := l.alone < l.together
+	again := l.calls%paceAgain == 0 || alone && l.calls&(l.calls-1) == 0
+	return alone != again
 }
 
 // shorter returns the shorter of two times. A longer new time raises the old one a little,

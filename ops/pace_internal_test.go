@@ -17,7 +17,7 @@ func TestPacedLoop_ChoosesTheFasterWay(t *testing.T) {
 		alone, together time.Duration
 		want            int // of paceAgain loops
 	}{
-		{"alone is faster", 10 * us, 30 * us, paceAgain - 2},
+		{"alone is faster", 10 * us, 30 * us, paceAgain - 8},
 		{"together is faster", 100 * us, 60 * us, 2},
 		{"long", 1000 * us, 600 * us, 0},
 		{"long, but alone would be faster", 251 * us, 300 * us, 0},
@@ -36,6 +36,20 @@ func TestPacedLoop_ChoosesTheFasterWay(t *testing.T) {
 			require.Equal(t, c.want, got)
 		})
 	}
+}
+
+// TestPacedLoop_IgnoresTheFirstLoop checks that the pool has another try after the first run of a node.
+func TestPacedLoop_IgnoresTheFirstLoop(t *testing.T) {
+	const us = time.Microsecond
+	var l pacedLoop
+	for range 4 {
+		if l.isAlone() {
+			l.alone = shorter(l.alone, 50*us)
+		} else if l.together = shorter(l.together, 30*us); l.calls == 1 {
+			l.together = 200 * us
+		}
+	}
+	require.False(t, l.isAlone())
 }
 
 // TestPacedLoop_FollowsChanges checks that a loop that has become slower goes back to the
@@ -61,7 +75,7 @@ func (p *countingPool) Do(ctx context.Context, n, grain int, body Loop) error {
 func TestDo_RunsLoopsAloneThatAreFasterThatWay(t *testing.T) {
 	p := new(countingPool)
 	c := &Context{Pool: p}
-	c.pace.loops[0] = pacedLoop{n: 7, grain: 2, calls: 1, alone: 1, together: longLoop}
+	c.pace.loops[0] = pacedLoop{n: 7, grain: 2, calls: 4, alone: 1, together: longLoop}
 	iterations := 0
 	require.NoError(t, c.For(7, 2, func(lo, hi int) error { iterations += hi - lo; return nil }))
 	require.Equal(t, 7, iterations)
@@ -72,7 +86,7 @@ func TestDo_DoesNotMeasureLoopsThatFail(t *testing.T) {
 	c := &Context{Pool: new(countingPool)}
 	require.ErrorIs(t, c.For(7, 2, func(int, int) error { return context.Canceled }), context.Canceled)
 	require.Zero(t, c.pace.loops[0].together)
-	c.pace.loops[0] = pacedLoop{n: 7, grain: 2, calls: 1, alone: 10, together: longLoop}
+	c.pace.loops[0] = pacedLoop{n: 7, grain: 2, calls: 4, alone: 10, together: longLoop}
 	require.ErrorIs(t, c.For(7, 2, func(int, int) error { return context.Canceled }), context.Canceled)
 	require.Equal(t, time.Duration(10), c.pace.loops[0].alone)
 }

@@ -14,7 +14,7 @@ import (
 
 // guarded moves a slice to memory that is surrounded by inaccessible pages. The
 // second one begins immediately after the last element.
-func guarded[T float32 | float64 | uint32 | int32 | uint16 | uint8](t testing.TB, v *[]T) {
+func guarded[T float32 | float64 | uint32 | int64 | int32 | uint16 | uint8](t testing.TB, v *[]T) {
 	t.Helper()
 	if len(*v) == 0 {
 		return
@@ -176,6 +176,11 @@ func TestIntegers_StayWithinTheirBuffers(t *testing.T) {
 			Quantize(out, q.numbers, q.scales[0], q.quantum)
 			Dequantize(back, Bytes{data: q.bytes, signed: true}, q.scales[0], 1)
 			Bounds(q.numbers, 0, 0)
+			long := make([]int64, len(q.sums))
+			guarded(t, &long)
+			Longs(long, q.sums)
+			Singles(back, q.sums)
+			Truncate(q.sums, q.numbers)
 		}
 		undo()
 	}
@@ -230,6 +235,7 @@ func TestLists_StayWithinTheirBuffers(t *testing.T) {
 				Total(kind, v[0], 1)
 				Accumulate(kind, sums, v[0])
 			}
+			Product(v[0])
 			Largest(v[0], 0)
 			Smallest(v[0], 0)
 			ToHalf(halves, v[0])

@@ -293,7 +293,7 @@ func TestQuantization_SameBitsInAllTiers(t *testing.T) {
 	}
 }
 
-// quantizationTask has random arguments of Requantize, Quantize and Dequantize.
+// quantizationTask has random arguments of Requantize, Quantize, Dequantize and conversions.
 type quantizationTask struct {
 	sums    []int32
 	scales  []float32
@@ -329,7 +329,11 @@ func (q quantizationTask) run() []any {
 	back := make([]float32, len(q.sums))
 	Dequantize(back, Bytes{data: q.bytes, signed: q.quantum.Signed}, q.scales[0], q.quantum.Zero)
 	least, largest := Bounds(q.numbers, 0, 1)
-	return []any{out, back, least, largest}
+	whole, single, long := make([]int32, len(q.sums)), make([]float32, len(q.sums)), make([]int64, len(q.sums))
+	Truncate(whole, q.numbers)
+	Singles(single, q.sums)
+	Longs(long, q.sums)
+	return []any{out, back, least, largest, whole, single, long}
 }
 
 // BenchmarkIntegers reports the multiplications and additions per second.

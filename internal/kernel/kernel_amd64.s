@@ -40498,6 +40498,57 @@ vector:
 	VZEROUPPER
 	RET
 
+// func truncateAVX512(dst *int32, x *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·truncateAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+
+vector:
+	VCVTTPS2DQ (CX)(BX*4), Z0
+	VMOVUPS    Z0, (AX)(BX*4)
+	ADDQ       $0x10, BX
+	CMPQ       BX, DX
+	JL         vector
+	VZEROUPPER
+	RET
+
+// func singlesAVX512(dst *float32, x *int32, n int)
+// Requires: AVX, AVX512F
+TEXT ·singlesAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+
+vector:
+	VCVTDQ2PS (CX)(BX*4), Z0
+	VMOVUPS   Z0, (AX)(BX*4)
+	ADDQ      $0x10, BX
+	CMPQ      BX, DX
+	JL        vector
+	VZEROUPPER
+	RET
+
+// func longsAVX512(dst *int64, x *int32, n int)
+// Requires: AVX, AVX512F
+TEXT ·longsAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+
+vector:
+	VPMOVSXDQ (CX)(BX*4), Z0
+	VMOVUPS   Z0, (AX)(BX*8)
+	ADDQ      $0x08, BX
+	CMPQ      BX, DX
+	JL        vector
+	VZEROUPPER
+	RET
+
 // func windows1x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·windows1x16AVX512(SB), NOSPLIT, $0-72
@@ -43371,6 +43422,57 @@ vector:
 	JL      vector
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, (CX)
+	VZEROUPPER
+	RET
+
+// func truncateAVX2(dst *int32, x *float32, n int)
+// Requires: AVX
+TEXT ·truncateAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+
+vector:
+	VCVTTPS2DQ (CX)(BX*4), Y0
+	VMOVUPS    Y0, (AX)(BX*4)
+	ADDQ       $0x08, BX
+	CMPQ       BX, DX
+	JL         vector
+	VZEROUPPER
+	RET
+
+// func singlesAVX2(dst *float32, x *int32, n int)
+// Requires: AVX
+TEXT ·singlesAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+
+vector:
+	VCVTDQ2PS (CX)(BX*4), Y0
+	VMOVUPS   Y0, (AX)(BX*4)
+	ADDQ      $0x08, BX
+	CMPQ      BX, DX
+	JL        vector
+	VZEROUPPER
+	RET
+
+// func longsAVX2(dst *int64, x *int32, n int)
+// Requires: AVX, AVX2
+TEXT ·longsAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+
+vector:
+	VPMOVSXDQ (CX)(BX*4), Y0
+	VMOVUPS   Y0, (AX)(BX*8)
+	ADDQ      $0x04, BX
+	CMPQ      BX, DX
+	JL        vector
 	VZEROUPPER
 	RET
 
@@ -58734,6 +58836,36 @@ vector:
 	VZEROUPPER
 	RET
 
+// func multiplyAVX512(partial *float64, x *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·multiplyAVX512(SB), NOSPLIT, $0-24
+	MOVQ    partial+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPD (AX), Z0
+	VMOVUPD 64(AX), Z1
+	VMOVUPD 128(AX), Z2
+	VMOVUPD 192(AX), Z3
+
+block:
+	VCVTPS2PD (CX), Z4
+	VMULPD    Z4, Z0, Z0
+	VCVTPS2PD 32(CX), Z4
+	VMULPD    Z4, Z1, Z1
+	VCVTPS2PD 64(CX), Z4
+	VMULPD    Z4, Z2, Z2
+	VCVTPS2PD 96(CX), Z4
+	VMULPD    Z4, Z3, Z3
+	ADDQ      $0x80, CX
+	SUBQ      $0x20, DX
+	JNZ       block
+	VMOVUPD   Z0, (AX)
+	VMOVUPD   Z1, 64(AX)
+	VMOVUPD   Z2, 128(AX)
+	VMOVUPD   Z3, 192(AX)
+	VZEROUPPER
+	RET
+
 // func largestAVX512(x *float32, n int, start float32) float32
 // Requires: AVX, AVX512F, SSE
 TEXT ·largestAVX512(SB), NOSPLIT, $0-28
@@ -62999,6 +63131,52 @@ vector:
 	ADDQ      $0x40, AX
 	SUBQ      $0x08, DX
 	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func multiplyAVX2(partial *float64, x *float32, n int)
+// Requires: AVX
+TEXT ·multiplyAVX2(SB), NOSPLIT, $0-24
+	MOVQ    partial+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPD (AX), Y0
+	VMOVUPD 32(AX), Y1
+	VMOVUPD 64(AX), Y2
+	VMOVUPD 96(AX), Y3
+	VMOVUPD 128(AX), Y4
+	VMOVUPD 160(AX), Y5
+	VMOVUPD 192(AX), Y6
+	VMOVUPD 224(AX), Y7
+
+block:
+	VCVTPS2PD (CX), Y8
+	VMULPD    Y8, Y0, Y0
+	VCVTPS2PD 16(CX), Y8
+	VMULPD    Y8, Y1, Y1
+	VCVTPS2PD 32(CX), Y8
+	VMULPD    Y8, Y2, Y2
+	VCVTPS2PD 48(CX), Y8
+	VMULPD    Y8, Y3, Y3
+	VCVTPS2PD 64(CX), Y8
+	VMULPD    Y8, Y4, Y4
+	VCVTPS2PD 80(CX), Y8
+	VMULPD    Y8, Y5, Y5
+	VCVTPS2PD 96(CX), Y8
+	VMULPD    Y8, Y6, Y6
+	VCVTPS2PD 112(CX), Y8
+	VMULPD    Y8, Y7, Y7
+	ADDQ      $0x80, CX
+	SUBQ      $0x20, DX
+	JNZ       block
+	VMOVUPD   Y0, (AX)
+	VMOVUPD   Y1, 32(AX)
+	VMOVUPD   Y2, 64(AX)
+	VMOVUPD   Y3, 96(AX)
+	VMOVUPD   Y4, 128(AX)
+	VMOVUPD   Y5, 160(AX)
+	VMOVUPD   Y6, 192(AX)
+	VMOVUPD   Y7, 224(AX)
 	VZEROUPPER
 	RET
 

@@ -204,6 +204,17 @@ func TestTotal_EqualsTheDefinition(t *testing.T) {
 		for i := range x {
 			x[i] = float32(r.NormFloat64())
 		}
+		product, products := 1.0, map[Tier]float64{}
+		for _, v := range x {
+			product *= float64(v)
+		}
+		for _, tier := range Tiers() {
+			undo := Use(tier)
+			products[tier] = Product(x)
+			undo()
+			require.Equal(t, math.Float64bits(products[Portable]), math.Float64bits(products[tier]), "%v, %d numbers", tier, n)
+		}
+		require.InDelta(t, product, products[Portable], 1e-15*float64(1+n)*math.Abs(product))
 		for kind := Numbers; kind <= Squares; kind++ {
 			var want, portable float64
 			for _, v := range x {

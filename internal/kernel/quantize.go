@@ -84,3 +84,31 @@ func Bounds(x []float32, low, high float32) (least, largest float32) {
 	}
 	return low, high
 }
+
+// Truncate computes out[i] = int32(x[i]), which is x[i] without its fraction. All numbers must be in the
+// range of int32.
+func Truncate(out []int32, x []float32) {
+	x = x[:len(out)]
+	done := truncateVectors(out, x)
+	for i, v := range x[done:] {
+		out[done+i] = int32(v)
+	}
+}
+
+// Singles computes out[i] = float32(x[i]), rounded half to even.
+func Singles(out []float32, x []int32) {
+	x = x[:len(out)]
+	done := singlesVectors(out, x)
+	for i, v := range x[done:] {
+		out[done+i] = float32(v)
+	}
+}
+
+// Longs computes out[i] = int64(x[i]).
+func Longs(out []int64, x []int32) {
+	x = x[:len(out)]
+	done := longsVectors(out, x)
+	for i, v := range x[done:] {
+		out[done+i] = int64(v)
+	}
+}

@@ -56,6 +56,42 @@ func dequantizeVectors(out []float32, x []uint8, scale float32, zero int32, flip
 	return n
 }
 
+func truncateVectors(out []int32, x []float32) int {
+	tier, n := wholeVectors(len(out))
+	switch {
+	case n == 0:
+	case tier == AVX512:
+		truncateAVX512(&out[0], &x[0], n)
+	default:
+		truncateAVX2(&out[0], &x[0], n)
+	}
+	return n
+}
+
+func singlesVectors(out []float32, x []int32) int {
+	tier, n := wholeVectors(len(out))
+	switch {
+	case n == 0:
+	case tier == AVX512:
+		singlesAVX512(&out[0], &x[0], n)
+	default:
+		singlesAVX2(&out[0], &x[0], n)
+	}
+	return n
+}
+
+func longsVectors(out []int64, x []int32) int {
+	tier, n := wholeVectors(len(out))
+	switch {
+	case n == 0:
+	case tier == AVX512:
+		longsAVX512(&out[0], &x[0], n)
+	default:
+		longsAVX2(&out[0], &x[0], n)
+	}
+	return n
+}
+
 func boundsVectors(x []float32, low, high float32) (n int, least, largest float32) {
 	tier, n := wholeVectors(len(x))
 	if n == 0 {

@@ -833,6 +833,24 @@ func dequantizeAVX512(dst *float32, x *uint8, n int, flip uint32, zero int32, sc
 //go:noescape
 func boundsAVX512(lows *float32, highs *float32, x *float32, n int)
 
+// truncateAVX512 computes dst[i] = the integer part of x[i] for i < n. n is a positive multiple of the number of lanes
+// of a vector.
+//
+//go:noescape
+func truncateAVX512(dst *int32, x *float32, n int)
+
+// singlesAVX512 computes dst[i] = float32(x[i]) for i < n. n is a positive multiple of the number of lanes
+// of a vector.
+//
+//go:noescape
+func singlesAVX512(dst *float32, x *int32, n int)
+
+// longsAVX512 computes dst[i] = int64(x[i]) for i < n. n is a positive multiple of the number of lanes
+// of a vector.
+//
+//go:noescape
+func longsAVX512(dst *int64, x *int32, n int)
+
 // windows1x16AVX512 computes the sums of two halves of 1 windows. Pixel t of window i of half h is
 // x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
 // start. out receives a row of sums per window; the rows of the second half begin at out[next].
@@ -1173,6 +1191,24 @@ func dequantizeAVX2(dst *float32, x *uint8, n int, flip uint32, zero int32, scal
 //
 //go:noescape
 func boundsAVX2(lows *float32, highs *float32, x *float32, n int)
+
+// truncateAVX2 computes dst[i] = the integer part of x[i] for i < n. n is a positive multiple of the number of lanes
+// of a vector.
+//
+//go:noescape
+func truncateAVX2(dst *int32, x *float32, n int)
+
+// singlesAVX2 computes dst[i] = float32(x[i]) for i < n. n is a positive multiple of the number of lanes
+// of a vector.
+//
+//go:noescape
+func singlesAVX2(dst *float32, x *int32, n int)
+
+// longsAVX2 computes dst[i] = int64(x[i]) for i < n. n is a positive multiple of the number of lanes
+// of a vector.
+//
+//go:noescape
+func longsAVX2(dst *int64, x *int32, n int)
 
 // windows1x8AVX2 computes the sums of two halves of 1 windows. Pixel t of window i of half h is
 // x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
@@ -2231,6 +2267,11 @@ func totalSquaresAVX512(x *float32, n int, center float64) float64
 //go:noescape
 func accumulateSquaresAVX512(sums *float64, x *float32, n int)
 
+// multiplyAVX512 multiplies partial products of 32 lanes by n numbers. n is a positive multiple of 32.
+//
+//go:noescape
+func multiplyAVX512(partial *float64, x *float32, n int)
+
 // largestAVX512 returns the largest of n numbers and of start, or NaN if one of them is NaN.
 //
 //go:noescape
@@ -2530,6 +2571,11 @@ func totalSquaresAVX2(x *float32, n int, center float64) float64
 //
 //go:noescape
 func accumulateSquaresAVX2(sums *float64, x *float32, n int)
+
+// multiplyAVX2 multiplies partial products of 32 lanes by n numbers. n is a positive multiple of 32.
+//
+//go:noescape
+func multiplyAVX2(partial *float64, x *float32, n int)
 
 // largestAVX2 returns the largest of n numbers and of start, or NaN if one of them is NaN.
 //

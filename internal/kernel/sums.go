@@ -41,6 +41,32 @@ func Total(s Summand, x []float32, center float64) float64 {
 	return sums[0]
 }
 
+// Product returns the product of numbers in float64. Number i is part of partial product i mod 32, and
+// these are multiplied as Total adds partial sums. Fewer than 16 numbers are multiplied in their order.
+func Product(x []float32) float64 {
+	if len(x) < 16 {
+		product := 1.0
+		for _, v := range x {
+			product *= float64(v)
+		}
+		return product
+	}
+	var partial [32]float64
+	for i := range partial {
+		partial[i] = 1
+	}
+	done := productVectors(&partial, x)
+	for i, v := range x[done:] {
+		partial[i%32] *= float64(v)
+	}
+	for half := 16; half > 0; half /= 2 {
+		for i := range half {
+			partial[i] *= partial[i+half]
+		}
+	}
+	return partial[0]
+}
+
 // Accumulate adds numbers, their magnitudes or their squares to the sums, in float64.
 func Accumulate(s Summand, sums []float64, x []float32) {
 	x = x[:len(sums)]

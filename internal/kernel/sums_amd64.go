@@ -58,3 +58,18 @@ func extremeVectors(largest bool, x []float32, start float32) (best float32, ok 
 	}
 	return smallestAVX2(&x[0], len(x), start), true
 }
+
+// productVectors multiplies partial products by as many numbers as fill blocks of 32, and returns how many
+// these are.
+func productVectors(partial *[32]float64, x []float32) int {
+	n := len(x) &^ 31
+	switch tier := active(); {
+	case n == 0 || tier == Portable:
+		return 0
+	case tier == AVX512:
+		multiplyAVX512(&partial[0], &x[0], n)
+	default:
+		multiplyAVX2(&partial[0], &x[0], n)
+	}
+	return n
+}

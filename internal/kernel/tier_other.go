@@ -42,6 +42,12 @@ func boundsVectors(_ []float32, low, high float32) (n int, least, largest float3
 	return 0, low, high
 }
 
+func truncateVectors([]int32, []float32) int { return 0 }
+
+func singlesVectors([]float32, []int32) int { return 0 }
+
+func longsVectors([]int64, []int32) int { return 0 }
+
 func splitVectors(_, _, _ []uint8) int { return 0 }
 
 func windowsOf(Tier) *windowTiling { return &portableWindows }
@@ -75,6 +81,8 @@ func compareVectors(_ Comparison, _ []bool, _, _ []float32, _, _ int) int { retu
 func selectVectors(_ []float32, _ []bool, _, _ []float32, _, _ int) int { return 0 }
 
 func totalVectors(Summand, []float32, float64) (sum float64, ok bool) { return 0, false }
+
+func productVectors(*[32]float64, []float32) int { return 0 }
 
 func accumulateVectors(Summand, []float64, []float32) int { return 0 }
 

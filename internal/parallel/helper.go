@@ -1,8 +1,10 @@
 package parallel
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // helpers holds the helpers of a Pool. It has no pointer to the Pool: the
@@ -58,10 +60,11 @@ func (s *helpers) all() []*helper {
 
 // helper is a goroutine that works on loops that are offered to it.
 type helper struct {
-	slot  atomic.Pointer[loop] // the loop on offer, or &taken while the helper works on one
-	wake  chan struct{}        // tells the helper to look at slot and ended
-	ended atomic.Bool
-	share int // the share of loops with which the helper begins
+	slot   atomic.Pointer[loop] // the loop on offer, or &taken while the helper works on one
+	asleep atomic.Bool          // the helper looks at slot again only after a signal
+	wake   chan struct{}        // tells the helper to look at slot and ended
+	ended  atomic.Bool
+	share  int // the share of loops with which the helper begins
 }
 
 // taken marks the slot of a helper that is working on a loop.
@@ -69,18 +72,20 @@ var taken loop
 
 // offer offers a loop to the helper unless the helper has one.
 func (h *helper) offer(l *loop) {
-	l.busy.Add(1)
+	l.pending.Add(1)
 	if !h.slot.CompareAndSwap(nil, l) {
-		l.busy.Done()
+		l.done()
 		return
 	}
-	h.signal()
+	if h.asleep.Load() {
+		h.signal()
+	}
 }
 
 // withdraw takes back the offer of a loop that the helper has not begun.
 func (h *helper) withdraw(l *loop) {
 	if h.slot.CompareAndSwap(l, nil) {
-		l.busy.Done()
+		l.done()
 	}
 }
 
@@ -92,14 +97,47 @@ func (h *helper) signal() {
 }
 
 func (h *helper) run() {
-	for range h.wake {
-		if l := h.slot.Load(); l != nil && h.slot.CompareAndSwap(l, &taken) {
-			l.run(h.share)
-			h.slot.Store(nil)
-			l.busy.Done()
+	for !h.ended.Load() { // the loop of an offer that comes too late withdraws it
+		if h.work() || attend(h.isCalled) {
+			continue
 		}
-		if h.ended.Load() {
-			return // the loop of an offer that comes too late withdraws it
+		h.asleep.Store(true)
+		if !h.isCalled() { // otherwise, an offer may not have seen that the helper is asleep
+			<-h.wake
+		}
+		h.asleep.Store(false)
+	}
+}
+
+// work works on the loop on offer, and reports whether there is one.
+func (h *helper) work() bool {
+	l := h.slot.Load()
+	if l == nil || !h.slot.CompareAndSwap(l, &taken) {
+		return false
+	}
+	l.run(h.share)
+	h.slot.Store(nil)
+	l.done()
+	return true
+}
+
+// isCalled reports whether the helper has something to do.
+func (h *helper) isCalled() bool { return h.slot.Load() != nil || h.ended.Load() }
+
+// attention is how long a goroutine looks for what it waits for before it sleeps: about as long as it takes until
+// a sleeping goroutine runs again after it is called. The loops of a network mostly follow each other faster
+// than that.
+const attention = 30 * time.Microsecond
+
+// attend waits for a moment until f is true, and reports whether it is. Meanwhile, other
+// goroutines run if there are any.
+func attend(f func() bool) bool {
+	for start := time.Now(); ; runtime.Gosched() {
+		if f() {
+			return true
+		}
+		if time.Since(start) > attention {
+			return false
 		}
 	}
 }

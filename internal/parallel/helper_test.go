@@ -63,6 +63,50 @@ func TestFor_UsesAllWorkers(t *testing.T) {
 	useAllWorkers(t, poolOf(t, 4))
 }
 
+// Each loop waits until every worker has a part, so that a call that a helper does not hear would block it.
+func TestFor_UsesAllWorkersAfterAnyPause(t *testing.T) {
+	p := poolOf(t, 3)
+	for i := range 600 {
+		useAllWorkers(t, p)
+		// From no pause to one in which the helpers have begun to sleep.
+		for start := time.Now(); time.Since(start) < 2*attention*time.Duration(i)/600; {
+			runtime.Gosched()
+		}
+	}
+}
+
+// Helpers take longer for their parts than the caller looks for their end.
+func TestFor_WaitsForHelpers(t *testing.T) {
+	p := poolOf(t, 3)
+	for range 50 {
+		var parts atomic.Int64
+		require.NoError(t, p.For(t.Context(), 3, 1, func(lo, _ int) error {
+			if lo > 0 {
+				time.Sleep(2 * attention)
+			}
+			parts.Add(1)
+			return nil
+		}))
+		require.EqualValues(t, 3, parts.Load())
+	}
+}
+
+func TestAttend_LooksForAMoment(t *testing.T) {
+	start := time.Now()
+	require.False(t, attend(func() bool { return false }))
+	require.GreaterOrEqual(t, time.Since(start), attention)
+
+	var ready atomic.Bool
+	looks := 0
+	require.True(t, attend(func() bool {
+		if looks++; looks == 2 {
+			ready.Store(true)
+		}
+		return ready.Load()
+	}))
+	require.Equal(t, 2, looks)
+}
+
 func TestClose_EndsTheGoroutines(t *testing.T) {
 	p := poolOf(t, 8)
 	for range 3 {

@@ -90,7 +90,7 @@ func (p *Pool) Do(ctx context.Context, n, grain int, body Loop) error {
 		h.withdraw(l)
 	}
 	runtime.KeepAlive(p) // a cleanup of p would end the helpers early
-	l.busy.Wait()
+	l.wait()
 	err, panicked := l.err, l.panicked
 	l.reset()
 	loops.Put(l)
@@ -119,7 +119,8 @@ type loop struct {
 	ctx      context.Context
 	body     Loop
 	n, grain int
-	busy     sync.WaitGroup // counts the helpers that may be working on the loop
+	pending  atomic.Int64   // the number of helpers that may be working on the loop, and waiting
+	sleeping sync.WaitGroup // counts the caller while it sleeps
 
 	shares []share // of the parts: one for each worker
 	stop   atomic.Bool
@@ -144,6 +145,31 @@ func (l *loop) divide(parts, workers int) {
 	for i := range l.shares {
 		l.shares[i].next.Store(int64(parts/workers*i + min(i, parts%workers)))
 		l.shares[i].end = int64(parts/workers*(i+1) + min(i+1, parts%workers))
+	}
+}
+
+// waiting is added to loop.pending while the caller sleeps.
+const waiting = 1 << 32
+
+// wait waits until no helper works on the loop.
+func (l *loop) wait() {
+	if attend(l.isComplete) {
+		return
+	}
+	l.sleeping.Add(1)
+	if l.pending.Add(waiting) == waiting {
+		l.sleeping.Done()
+	}
+	l.sleeping.Wait()
+	l.pending.Store(0)
+}
+
+func (l *loop) isComplete() bool { return l.pending.Load() == 0 }
+
+// done says that a helper does not work on the loop. The caller may reuse the loop from then on.
+func (l *loop) done() {
+	if l.pending.Add(-1) == waiting {
+		l.sleeping.Done()
 	}
 }
 

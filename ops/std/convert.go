@@ -17,42 +17,44 @@ var conversions = map[conversion]func(lo, hi int, out, x *ops.Tensor){
 	{ops.Float32, ops.Float16}:  toHalf,
 	{ops.BFloat16, ops.Float32}: fromHalf,
 	{ops.Float32, ops.BFloat16}: toHalf,
-	{ops.Float32, ops.Int64}:    truncated[int64](math.MinInt64, math.MaxInt64),
-	{ops.Float32, ops.Int32}:    truncated[int32](math.MinInt32, math.MaxInt32),
-	{ops.Float32, ops.Uint8}:    truncated[uint8](0, math.MaxUint8),
-	{ops.Float32, ops.Int8}:     truncated[int8](math.MinInt8, math.MaxInt8),
-	{ops.Float32, ops.Bool}:     isNotZero[float32],
-	{ops.Int64, ops.Bool}:       isNotZero[int64],
-	{ops.Int32, ops.Bool}:       isNotZero[int32],
+	{ops.Float32, ops.Int64}:    truncated(math.MinInt64, math.MaxInt64, kernel.Longs),
+	{ops.Float32, ops.Int32}:    truncated[int32](math.MinInt32, math.MaxInt32, nil),
+	{ops.Float32, ops.Uint8}:    truncated(0, math.MaxUint8, toUint8),
+	{ops.Float32, ops.Int8}:     truncated(math.MinInt8, math.MaxInt8, toInt8),
+	{ops.Float32, ops.Bool}:     isNotZeroSingle,
+	{ops.Int64, ops.Bool}:       isNotZeroLong,
+	{ops.Int32, ops.Bool}:       isNotZeroInteger,
 	{ops.Float32, ops.Float64}:  converted[float32, float64],
 	{ops.Float64, ops.Float32}:  converted[float64, float32],
 	{ops.Int64, ops.Float32}:    converted[int64, float32],
-	{ops.Int32, ops.Float32}:    converted[int32, float32],
+	{ops.Int32, ops.Float32}:    fromInts,
+	{ops.Int64, ops.Float64}:    converted[int64, float64],
+	{ops.Int32, ops.Float64}:    converted[int32, float64],
 	{ops.Int64, ops.Int32}:      converted[int64, int32],
-	{ops.Int32, ops.Int64}:      converted[int32, int64],
+	{ops.Int32, ops.Int64}:      toLongs,
+	{ops.Int64, ops.Uint8}:      converted[int64, uint8],
+	{ops.Int32, ops.Uint8}:      converted[int32, uint8],
+	{ops.Int64, ops.Int8}:       converted[int64, int8],
+	{ops.Int32, ops.Int8}:       converted[int32, int8],
 	{ops.Uint8, ops.Float32}:    fromBytes(kernel.Uint8s),
 	{ops.Int8, ops.Float32}:     fromBytes(kernel.Int8s),
 	{ops.Bool, ops.Float32}:     fromBytes(kernel.Bools),
+	{ops.Uint8, ops.Int64}:      bytesTo(kernel.Uint8s, kernel.Longs),
+	{ops.Int8, ops.Int64}:       bytesTo(kernel.Int8s, kernel.Longs),
+	{ops.Bool, ops.Int64}:       bytesTo(kernel.Bools, kernel.Longs),
+	{ops.Uint8, ops.Int32}:      bytesTo[int32](kernel.Uint8s, nil),
+	{ops.Int8, ops.Int32}:       bytesTo[int32](kernel.Int8s, nil),
+	{ops.Bool, ops.Int32}:       bytesTo[int32](kernel.Bools, nil),
 }
 
 // converted converts each element as Go does.
-func converted[F, T float32 | float64 | int32 | int64](lo, hi int, out, x *ops.Tensor) {
+func converted[F, T float32 | float64 | int32 | int64 | uint8 | int8](lo, hi int, out, x *ops.Tensor) {
 	o, _ := ops.Data[T](out)
 	d, _ := ops.Data[F](x)
 	d = d[lo:hi]
 	o = o[lo:][:len(d)]
 	for i, v := range d {
 		o[i] = T(v)
-	}
-}
-
-func isNotZero[T float32 | int32 | int64](lo, hi int, out, x *ops.Tensor) {
-	o, _ := ops.Data[bool](out)
-	d, _ := ops.Data[T](x)
-	d = d[lo:hi]
-	o = o[lo:][:len(d)]
-	for i, v := range d {
-		o[i] = v != 0
 	}
 }
 
@@ -66,28 +68,129 @@ func fromBytes[T uint8 | int8 | bool](bytes func([]T) kernel.Bytes) func(lo, hi 
 }
 
 // truncated returns a loop that converts float32 elements to an integer type, and clamps them to its
-// range.
-func truncated[T int64 | int32 | uint8 | int8](lowest, highest T) func(lo, hi int, out, x *ops.Tensor) {
+// range. narrow converts integers in the range of the type; nil means that T is int32.
+func truncated[T int64 | int32 | uint8 | int8](lowest, highest T, narrow func(out []T, x []int32)) func(lo, hi int, out, x *ops.Tensor) {
 	low, high := float32(lowest), float32(highest) // float32 may round them away from 0
+	// The fractions of numbers between these bounds vanish. The bounds are in the range of int32.
+	least, most := max(low-1, math.MinInt32), min(high+1, math.MaxInt32)
 	return func(lo, hi int, out, x *ops.Tensor) {
 		o, _ := ops.Data[T](out)
 		d, _ := ops.Data[float32](x)
-		d = d[lo:hi]
-		o = o[lo:][:len(d)]
-		for i, v := range d {
+		o = o[lo:hi]
+		var v [castChunk]int32
+		for d = d[lo:hi]; len(d) > 0; {
+			n := min(castChunk, len(d))
 			switch {
-			case v > low && v < high:
-				o[i] = T(v)
-			case v >= high:
-				o[i] = highest
-			case v <= low:
-				o[i] = lowest
-			default: // NaN
-				o[i] = 0
+			case !(kernel.Smallest(d[:n], most) > least && kernel.Largest(d[:n], least) < most): // or NaN
+				clamp(o, d[:n], lowest, highest)
+			case narrow == nil:
+				kernel.Truncate(any(o[:n]).([]int32), d)
+			default:
+				kernel.Truncate(v[:n], d)
+				narrow(o[:n], v[:n])
 			}
+			o, d = o[n:], d[n:]
 		}
 	}
 }
+
+// castChunk is the number of elements that are converted at once, by way of float32 or int32.
+const castChunk = 1024
+
+func clamp[T int64 | int32 | uint8 | int8](o []T, d []float32, lowest, highest T) {
+	low, high := float32(lowest), float32(highest)
+	o = o[:len(d)]
+	for i, v := range d {
+		switch {
+		case v > low && v < high:
+			o[i] = T(v)
+		case v >= high:
+			o[i] = highest
+		case v <= low:
+			o[i] = lowest
+		default: // NaN
+			o[i] = 0
+		}
+	}
+}
+
+// unit is the scale of integers that stand for themselves.
+var unit = []float32{1}
+
+func toUint8(out []uint8, x []int32) { kernel.Requantize(out, x, unit, kernel.Quantum{}) }
+
+func toInt8(out []int8, x []int32) {
+	kernel.Requantize(kernel.Int8s(out).Data(), x, unit, kernel.Quantum{Signed: true})
+}
+
+// bytesTo returns a loop that converts elements of 8 bits to an integer type. widen converts integers of
+// 32 bits; nil means that T is int32.
+func bytesTo[T int64 | int32, F uint8 | int8 | bool](bytes func([]F) kernel.Bytes, widen func(out []T, x []int32)) func(lo, hi int, out, x *ops.Tensor) {
+	return func(lo, hi int, out, x *ops.Tensor) {
+		o, _ := ops.Data[T](out)
+		d, _ := ops.Data[F](x)
+		o = o[lo:hi]
+		var numbers [castChunk]float32
+		var v [castChunk]int32
+		for d = d[lo:hi]; len(d) > 0; {
+			n := min(castChunk, len(d))
+			kernel.Dequantize(numbers[:n], bytes(d[:n]), 1, 0)
+			if widen == nil {
+				kernel.Truncate(any(o[:n]).([]int32), numbers[:n])
+			} else {
+				kernel.Truncate(v[:n], numbers[:n])
+				widen(o[:n], v[:n])
+			}
+			o, d = o[n:], d[n:]
+		}
+	}
+}
+
+func fromInts(lo, hi int, out, x *ops.Tensor) {
+	d, _ := ops.Data[int32](x)
+	kernel.Singles(out.Float32s()[lo:hi], d[lo:hi])
+}
+
+func toLongs(lo, hi int, out, x *ops.Tensor) {
+	o, _ := ops.Data[int64](out)
+	d, _ := ops.Data[int32](x)
+	kernel.Longs(o[lo:hi], d[lo:hi])
+}
+
+func isNotZeroLong(lo, hi int, out, x *ops.Tensor) {
+	o, _ := ops.Data[bool](out)
+	d, _ := ops.Data[int64](x)
+	d = d[lo:hi]
+	o = o[lo:][:len(d)]
+	for i, v := range d {
+		o[i] = v != 0
+	}
+}
+
+func isNotZeroSingle(lo, hi int, out, x *ops.Tensor) {
+	o, _ := ops.Data[bool](out)
+	notZero(o[lo:hi], x.Float32s()[lo:hi])
+}
+
+// isNotZeroInteger converts int32 by way of float32, which is 0 for 0 only.
+func isNotZeroInteger(lo, hi int, out, x *ops.Tensor) {
+	o, _ := ops.Data[bool](out)
+	d, _ := ops.Data[int32](x)
+	var v [castChunk]float32
+	for ; lo < hi; lo += castChunk {
+		part := v[:min(castChunk, hi-lo)]
+		kernel.Singles(part, d[lo:])
+		notZero(o[lo:][:len(part)], part)
+	}
+}
+
+// notZero computes out[i] = x[i] != 0, which is true for NaN.
+func notZero(out []bool, x []float32) {
+	kernel.Compare(kernel.Equal, out, x, zero, 1, 0)
+	kernel.Not(out, out)
+}
+
+var zero = []float32{0}
 
 func fromHalf(lo, hi int, out, x *ops.Tensor) { loadHalf(out.Float32s()[lo:hi], x, lo) }
 

@@ -192,7 +192,7 @@ func TestTranspose_OfManyShapes(t *testing.T) {
 
 // TestConversions_EqualLoadAndStore compares the loops for common conversions with those for all types.
 func TestConversions_EqualLoadAndStore(t *testing.T) {
-	numbers := []float64{0, 1, -1, 0.5, -0.5, 1.5, 127, 128, 255, 255.5, 256, -128.5, -129, 65504, 65520, 1e-7, 6e-8, 2e-8, 1e9, 2147483648, -2147483904, 1e19, -1e19, 3e38, 1e-40,
+	numbers := []float64{0, 1, -1, 0.5, -0.5, 1.5, 127, 128, 255, 255.5, 256, -128.5, -129, -0.75, 2147483520, -2147483648, 9.223371e18, 65504, 65520, 1e-7, 6e-8, 2e-8, 1e9, 2147483648, -2147483904, 1e19, -1e19, 3e38, 1e-40,
 		math.Inf(1), math.Inf(-1), math.NaN(), math.Copysign(0, -1), 2049, 2051, 1.00390625, 1.01171875}
 	for c, convert := range conversions {
 		const n = 70

@@ -194,27 +194,11 @@ type listProduct struct{}
 
 func (listProduct) row(_ int, each func(f func(part []float32)) error) (float32, error) {
 	product := 1.0
-	err := each(func(v []float32) {
-		a, b, c, d, e, f, g, h := 1., 1., 1., 1., 1., 1., 1., 1. // a multiplication need not wait for the previous one
-		for ; len(v) >= 8; v = v[8:] {
-			a *= float64(v[0])
-			b *= float64(v[1])
-			c *= float64(v[2])
-			d *= float64(v[3])
-			e *= float64(v[4])
-			f *= float64(v[5])
-			g *= float64(v[6])
-			h *= float64(v[7])
-		}
-		for _, x := range v {
-			a *= float64(x)
-		}
-		product *= ((a * b) * (c * d)) * ((e * f) * (g * h))
-	})
+	err := each(func(part []float32) { product *= kernel.Product(part) })
 	return float32(product), err
 }
 
-func (p listProduct) whole(part []float32) float32 { return wholeRow(p, part) }
+func (listProduct) whole(part []float32) float32 { return float32(kernel.Product(part)) }
 
 // wholeRow is whole for reductions that need more time for a row than for a call.
 func wholeRow(r listReduction, part []float32) float32 {

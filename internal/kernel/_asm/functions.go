@@ -339,6 +339,7 @@ func (l lanes) generate() {
 		l.total(kind)
 		l.accumulate(kind)
 	}
+	l.multiply()
 	l.extreme(true)
 	l.extreme(false)
 	l.fromHalf()

@@ -81,6 +81,9 @@ func main() {
 		t.quantize(true)
 		t.dequantize()
 		t.bounds()
+		t.truncate()
+		t.singles()
+		t.longs()
 		for pixels := 1; pixels <= t.halfPixels(); pixels++ {
 			for vectors := 1; vectors <= t.vectors; vectors++ {
 				t.windowTile(pixels, vectors)

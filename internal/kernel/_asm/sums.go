@@ -131,6 +131,34 @@ func (l lanes) total(kind string) {
 // doubleMask returns a mask of the first n lanes, for as many float32 as float64 fit into a vector.
 func (l lanes) doubleMask(n reg.Register) reg.Register { return l.mask(YMM(), n) }
 
+// multiply generates a product of the numbers of a row, in float64.
+func (l lanes) multiply() {
+	name := "multiply" + l.suffix()
+	TEXT(name, NOSPLIT, "func(partial *float64, x *float32, n int)")
+	Doc(name + " multiplies partial products of 32 lanes by n numbers. n is a positive multiple of 32.")
+	Pragma("noescape")
+	partial, x, n := Load(Param("partial"), GP64()), Load(Param("x"), GP64()), Load(Param("n"), GP64())
+	const block = 32
+	doubles := int(l) / 2
+	products := make([]reg.VecVirtual, block/doubles)
+	for i := range products {
+		products[i] = l.new()
+		VMOVUPD(Mem{Base: partial, Disp: 8 * doubles * i}, products[i])
+	}
+	Label("block")
+	for i, p := range products {
+		VMULPD(l.wide(Mem{Base: x, Disp: 4 * doubles * i}, nil), p, p)
+	}
+	ADDQ(Imm(4*block), x)
+	SUBQ(Imm(block), n)
+	JNZ(LabelRef("block"))
+	for i, p := range products {
+		VMOVUPD(p, Mem{Base: partial, Disp: 8 * doubles * i})
+	}
+	VZEROUPPER()
+	RET()
+}
+
 // accumulate generates sums of columns.
 func (l lanes) accumulate(kind string) {
 	name := "accumulate" + kind + l.suffix()

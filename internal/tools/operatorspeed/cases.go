@@ -149,6 +149,18 @@ func cases() []*benchmark {
 	add("Cast", one("to", int64(ops.Float32)), 0, of(ops.Bool, 197, 768))
 	add("Cast", one("to", int64(ops.Float32)), 0, of(ops.Uint8, 197, 768))
 	add("Cast", one("to", int64(ops.Int32)), 0, of(ops.Int64, 197, 768))
+	for _, to := range []ops.DType{ops.Int32, ops.Uint8, ops.Int8, ops.Bool, ops.Float64} {
+		add("Cast", one("to", int64(to)), 0, of(ops.Float32, 197, 768))
+	}
+	for _, to := range []ops.DType{ops.Int64, ops.Float32, ops.Bool} {
+		add("Cast", one("to", int64(to)), 0, of(ops.Int32, 197, 768))
+	}
+	for _, from := range []ops.DType{ops.Bool, ops.Uint8} {
+		add("Cast", one("to", int64(ops.Int64)), 0, of(from, 197, 768))
+		add("Cast", one("to", int64(ops.Int32)), 0, of(from, 197, 768))
+	}
+	add("Cast", one("to", int64(ops.Bool)), 0, of(ops.Int64, 197, 768))
+	add("Cast", one("to", int64(ops.Uint8)), 0, of(ops.Int32, 197, 768))
 	add("Expand", nil, 4, f(1, 64, 1, 1), list(1, 64, 56, 56))
 	add("Expand", nil, 2, f(1, 768), list(197, 768))
 	add("Expand", nil, 2, f(197, 1), list(197, 768))
