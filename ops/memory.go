@@ -22,7 +22,7 @@ type Memory struct {
 	// together. Temporary memory of up to 1 MiB is always allowed.
 	Limit int64
 
-	taken int64 // atomic
+	taken atomic.Int64
 }
 
 // freeMemory is the temporary memory that an Op may take beyond a limit. Almost every Op
@@ -40,8 +40,8 @@ func (c *Context) Reserve(bytes int64) error {
 	if m == nil || bytes <= 0 {
 		return nil
 	}
-	if taken := atomic.AddInt64(&m.taken, bytes); taken > max(m.Limit-m.Values, freeMemory) || taken < 0 {
-		atomic.AddInt64(&m.taken, -bytes)
+	if taken := m.taken.Add(bytes); taken > max(m.Limit-m.Values, freeMemory) || taken < 0 {
+		m.taken.Add(-bytes)
 		return fmt.Errorf("%w: the node needs %d bytes of temporary memory in addition to the %d bytes of the values of the run, but the limit is %d: "+
 			"use smaller batches or a higher memory limit", ErrMemory, taken, m.Values, m.Limit)
 	}
@@ -52,7 +52,7 @@ func (c *Context) Reserve(bytes int64) error {
 // it.
 func (c *Context) Release(bytes int64) {
 	if m := c.Memory; m != nil && bytes > 0 {
-		atomic.AddInt64(&m.taken, -bytes)
+		m.taken.Add(-bytes)
 	}
 }
 
@@ -61,7 +61,7 @@ func (m *Memory) Reserved() int64 {
 	if m == nil {
 		return 0
 	}
-	return atomic.LoadInt64(&m.taken)
+	return m.taken.Load()
 }
 
 // Temporary returns n elements of temporary memory, all zero, after reserving it. See

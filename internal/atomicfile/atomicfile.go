@@ -84,7 +84,7 @@ func (f *File) Commit() error {
 		return errors.Join(about(f.target, err), f.Discard())
 	}
 	if err = f.temporary.Close(); err == nil {
-		err = os.Rename(f.temporary.Name(), f.target)
+		err = Rename(f.temporary.Name(), f.target)
 	}
 	if err != nil {
 		return errors.Join(about(f.target, err), os.Remove(f.temporary.Name()))
@@ -123,13 +123,25 @@ func follow(path string) (string, error) {
 		if err != nil {
 			return at, nil // not a link
 		}
-		if !filepath.IsAbs(target) && !os.IsPathSeparator(target[0]) {
-			dir, _ := filepath.Split(at)
-			target = dir + target
-		}
-		at = target
+		at = linked(at, target, filepath.VolumeName, os.IsPathSeparator)
 	}
 	return "", fmt.Errorf("%s is a circle or a chain of more than %d symbolic links: give the path of the file itself", path, maxLinks)
+}
+
+// linked returns the path to which the link at a path with a target leads. volume returns the
+// drive or share at the beginning of a path of Windows.
+func linked(at, target string, volume func(string) string, isSeparator func(uint8) bool) string {
+	switch {
+	case volume(target) != "":
+		return target
+	case isSeparator(target[0]):
+		return volume(at) + target
+	}
+	dir := len(at)
+	for dir > len(volume(at)) && !isSeparator(at[dir-1]) {
+		dir--
+	}
+	return at[:dir] + target
 }
 
 // syncDir flushes the new name to the disk, if the system supports this. Errors are

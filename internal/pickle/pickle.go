@@ -3,8 +3,8 @@
 //
 // A pickle is a program for a stack machine, whose opcodes Lib/pickletools.py of Python
 // documents. The functions that it calls are not called: an Object keeps their names and
-// arguments. Strings and bytes are decoded to string, integers to int, floating-point
-// numbers to float64, tuples to []any, lists and sets to *[]any, and dictionaries, whose
+// arguments. Strings and bytes are decoded to string, integers to int, or to int64 if an int
+// of the processor cannot hold them, floating-point numbers to float64, tuples to []any, lists and sets to *[]any, and dictionaries, whose
 // keys must be strings or bytes, to map[string]any.
 package pickle
 
@@ -194,14 +194,22 @@ func (m *machine) literal(op byte) (known bool, err error) {
 }
 
 // signed decodes a two's complement number of at most 8 bytes.
-func signed(b []byte) int {
+func signed(b []byte) any {
 	var eight [8]byte
 	if n := copy(eight[:], b); n > 0 && b[n-1]&0x80 != 0 {
 		for i := n; i < len(eight); i++ {
 			eight[i] = 0xff
 		}
 	}
-	return int(int64(binary.LittleEndian.Uint64(eight[:])))
+	return integer(int64(binary.LittleEndian.Uint64(eight[:])))
+}
+
+// integer returns n as the type of integers.
+func integer(n int64) any {
+	if int64(int(n)) != n {
+		return n
+	}
+	return int(n)
 }
 
 // The opcodes that store and load values.

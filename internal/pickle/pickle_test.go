@@ -26,7 +26,7 @@ func TestDecode_ReadsAllProtocols(t *testing.T) {
 			require.Equal(t, "\x00\xff", dict["bytes"])
 			require.Equal(t, "", dict["empty"])
 			require.Equal(t, strings.Repeat("x", 300), dict["long"])
-			require.Equal(t, &[]any{0, 255, 65535, -1, 1 << 40, -(1 << 40), 0.5, true, false, nil}, dict["numbers"])
+			require.Equal(t, &[]any{0, 255, 65535, -1, integer(1 << 40), integer(-(1 << 40)), 0.5, true, false, nil}, dict["numbers"])
 			data := dict["data"].(*Object)
 			elements, _ := data.State.([]any)
 			if protocol == 5 {

@@ -14,9 +14,9 @@ func parse(op byte, line string) (any, error) {
 		if line == "00" || line == "01" {
 			return line == "01", nil
 		}
-		return integer(line)
+		return parseInteger(line)
 	case opLong:
-		return integer(strings.TrimSuffix(line, "L"))
+		return parseInteger(strings.TrimSuffix(line, "L"))
 	case opFloat:
 		f, err := strconv.ParseFloat(line, 64)
 		if err != nil {
@@ -30,12 +30,12 @@ func parse(op byte, line string) (any, error) {
 	}
 }
 
-func integer(text string) (any, error) {
+func parseInteger(text string) (any, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("the pickle has the bad integer %.20q", text)
 	}
-	return int(n), nil
+	return integer(n), nil
 }
 
 // decimal takes a line with the number of a stored value.

@@ -94,7 +94,7 @@ func (p places) checkpoints() *checkpoints {
 // write writes a checkpoint. At every time, one of the files has a complete checkpoint.
 func (k *checkpoints) write(c *checkpoint) error {
 	if info, err := os.Stat(k.path); err == nil && info.Mode().IsRegular() && !k.lost {
-		if err := os.Rename(k.path, k.previous); err != nil {
+		if err := atomicfile.Rename(k.path, k.previous); err != nil {
 			return fmt.Errorf("cannot keep the checkpoint before: %w", err)
 		}
 	}

@@ -103,7 +103,7 @@ func (m *Metrics) open(path string, last int64) error {
 	case errors.Is(err, fs.ErrNotExist):
 	case errors.Is(err, errTooLarge) && last >= 0:
 		old := path + ".old"
-		if err := os.Rename(path, old); err != nil {
+		if err := atomicfile.Rename(path, old); err != nil {
 			return err
 		}
 		m.repairs = fmt.Sprintf("%v: it was renamed to %s, and its metrics are missing in the curves", err, old)

@@ -34,7 +34,7 @@ func referenceProduct(a sbs.Approximation, x, w float32) float32 {
 	if uint64(e) >= r {
 		return math.Float32frombits((bx ^ bw) & (1 << 31))
 	}
-	f := math.Float32bits(float32(r - uint64(e)))
+	f := math.Float32bits(float32(float64(r - uint64(e))))
 	exponent := int(bx>>23&255) + int(bw>>23&255) + int(f>>23&255) - 2*a.FracBits - 252
 	sign := (bx ^ bw) & (1 << 31)
 	switch {

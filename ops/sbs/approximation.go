@@ -5,6 +5,7 @@ import (
 	"math"
 	"sync"
 
+	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -217,7 +218,7 @@ func (m *multiplier) add(sums []float32, v float32, weights []factor) {
 // times returns the rounded integer r, which is below 2^48, times the scales. The scales are powers
 // of 2, so that their products are exact.
 func (x *operand) times(r uint64, scale float32) float32 {
-	return float32(float32(int64(r)) * float32(x.scale*scale))
+	return float32(portmath.Single(int64(r)) * float32(x.scale*scale))
 }
 
 // product returns the product of any two numbers.
@@ -231,7 +232,7 @@ func (m *multiplier) product(x, w float32) float32 {
 		return math.Float32frombits(sign)
 	}
 	a := m.operand(x)
-	f := math.Float32bits(float32(int64(m.difference(&a, m.significand(bw)))))
+	f := math.Float32bits(portmath.Single(int64(m.difference(&a, m.significand(bw)))))
 	exponent := exponentOf(bx) + exponentOf(bw) + exponentOf(f) - 2*(m.frac-1) - 2*exponentBias
 	switch {
 	case exponent >= exponentMask>>mantissaBits:

@@ -2,6 +2,7 @@ package sbs_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -263,7 +264,7 @@ func TestFullLayer_FindsThePositionsOfLargeImagesSoon(t *testing.T) {
 		p.Spikes, p.Epsilon0, p.EpsilonT = 10, 1, inverseSqrt(10)
 		start := time.Now()
 		for range 20 {
-			require.Positive(t, sbs.Updates(sbs.OpFullLayer, p, 1, 1<<40))
+			require.Positive(t, sbs.Updates(sbs.OpFullLayer, p, 1, int(min(1<<40, int64(math.MaxInt)))))
 			x := opstest.F32([]int{1, 1, 1, 1 << 17}, slices.Repeat([]float32{1}, 1<<17)...)
 			w := positive(rand.New(rand.NewPCG(1, 1)), p.Kernel[1], 1)
 			_, err := ops.Run(fullLayer(t, p), &ops.Context{}, []*ops.Tensor{x, w})
