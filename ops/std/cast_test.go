@@ -52,6 +52,16 @@ func TestCast_ConvertsBetweenAllKindsOfTypes(t *testing.T) {
 	})
 }
 
+// TestBits_OfLongIntegersThatBecomeFloat32 has an integer of 47 bits, which processors of 32 bits need help with.
+func TestBits_OfLongIntegersThatBecomeFloat32(t *testing.T) {
+	const n = 12864518 * 8856928
+	to := attrs{"to": int64(ops.Float32)}
+	opstest.Run(t, find(t, "Cast"), []opstest.Case{
+		{Name: "int64", Attributes: to, Inputs: tensors{opstest.Ints(n, -n)}, Outputs: tensors{f32(float32(n), -float32(n))}},
+		{Name: "uint64", Attributes: to, Inputs: tensors{opstest.Tensor([]int{1}, uint64(n))}, Outputs: tensors{f32(float32(n))}},
+	})
+}
+
 func TestBitCast_KeepsBits(t *testing.T) {
 	to := func(d ops.DType) ops.Attributes { return attrs{"to": int64(d)} }
 	opstest.Run(t, find(t, "BitCast"), []opstest.Case{

@@ -26,7 +26,7 @@ var conversions = map[conversion]func(lo, hi int, out, x *ops.Tensor){
 	{ops.Int32, ops.Bool}:       isNotZeroInteger,
 	{ops.Float32, ops.Float64}:  converted[float32, float64],
 	{ops.Float64, ops.Float32}:  converted[float64, float32],
-	{ops.Int64, ops.Float32}:    converted[int64, float32],
+	{ops.Int64, ops.Float32}:    toSingles,
 	{ops.Int32, ops.Float32}:    fromInts,
 	{ops.Int64, ops.Float64}:    converted[int64, float64],
 	{ops.Int32, ops.Float64}:    converted[int32, float64],
@@ -56,6 +56,12 @@ func converted[F, T float32 | float64 | int32 | int64 | uint8 | int8](lo, hi int
 	for i, v := range d {
 		o[i] = T(v)
 	}
+}
+
+// toSingles rounds each element as portmath.Single does.
+func toSingles(lo, hi int, out, x *ops.Tensor) {
+	d, _ := ops.Data[int64](x)
+	storeSingles(out, lo, 1, d[lo:hi])
 }
 
 // fromBytes returns a loop that converts elements of 8 bits to float32.

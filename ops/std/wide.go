@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/spike-by-spike/sbs/internal/minifloat"
+	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -102,7 +103,7 @@ func loadFrom[T integerOrFloat | ops.I4 | ops.U4 | ops.I2 | ops.U2, W wide](dst 
 func store[W wide](dst *ops.Tensor, to, step int, src []W) {
 	switch dst.DType() {
 	case ops.Float32:
-		storeTo[float32](dst, to, step, src)
+		storeSingles(dst, to, step, src)
 	case ops.Float64:
 		storeTo[float64](dst, to, step, src)
 	case ops.Int8:
@@ -129,6 +130,14 @@ func store[W wide](dst *ops.Tensor, to, step int, src []W) {
 		}
 	default:
 		storeSmall(dst, to, step, src, true, minifloat.Up)
+	}
+}
+
+func storeSingles[W wide](dst *ops.Tensor, to, step int, src []W) {
+	d, _ := ops.Data[float32](dst)
+	for _, v := range src {
+		d[to] = portmath.Single(v)
+		to += step
 	}
 }
 
