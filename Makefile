@@ -172,23 +172,28 @@ fuzz:
 	@for f in $(FUZZ); do .ci/fuzz $${f%:*} $${f#*:} $(FUZZTIME) || exit 1; done
 
 # The tests whose results have to be the same on all processors, and those of files, under
-# qemu-user (Debian: qemu-user-static). s390x is big-endian.
+# qemu-user (Debian: qemu-user-static): arm64 with all of its kernels, and other processors with
+# what can differ. s390x is big-endian, and arm and 386 have 32 bits; 386 needs no emulator.
 EMULATED := ./internal/portmath ./internal/kernel ./internal/poisson ./internal/noise ./ops/sbs ./internal/npy ./convert
-EMULATED_MORE := ./internal/portmath ./ops/sbs ./internal/npy
+BITS     := -short -run '^TestBits|SameBits|^TestFMA|^TestSingle' ./internal/portmath ./ops/sbs ./ops/std ./runtime ./train
+FILES    := -run '^TestRead|^TestWrite|^TestToONNX|^TestFromONNX|^TestRestore|^TestDecode|BitForBit|RestoresTheNetwork' ./internal/npy ./internal/onnx ./convert ./train ./internal/pickle
 # These take most of the time, and nothing in them depends on the processor.
 NOT_EMULATED := ^(TestResolve_HandlesTheLargestNumberOfSpikes|TestNNMF_GradientOfTheLoopIsItsDerivative|TestApproxConv_ReleasesTheMemoryOfImagesThatAreDone|TestFullLayer_HandsOutManySpikes)$$
 
 emulated:
 	@run() { \
-		arch=$$1 emulator=qemu-$$2-static; shift 2; \
-		command -v $$emulator >/dev/null || { echo "$$emulator is missing: install qemu-user-static" >&2; exit 1; }; \
+		arch=$$1 emulator=$${2:+qemu-$$2-static}; shift 2; \
+		[ -z "$$emulator" ] || command -v $$emulator >/dev/null || { echo "$$emulator is missing: install qemu-user-static" >&2; exit 1; }; \
 		echo "linux/$$arch"; \
-		SBS_TEST_EMULATOR=$$emulator CGO_ENABLED=0 GOARCH=$$arch go test -exec $$emulator -skip '$(NOT_EMULATED)' "$$@" || exit 1; \
+		SBS_TEST_EMULATOR=$$emulator CGO_ENABLED=0 GOARCH=$$arch go test -exec "$$emulator" -skip '$(NOT_EMULATED)' "$$@" || exit 1; \
 	}; \
 	run arm64 aarch64 $(EMULATED); \
 	run arm64 aarch64 ./runtime ./train -run '^TestBits'; \
-	run riscv64 riscv64 $(EMULATED_MORE); \
-	run s390x s390x $(EMULATED_MORE)
+	for target in 'riscv64 riscv64' 's390x s390x' 'arm arm' '386 '; do \
+		run $${target% *} "$${target#* }" $(BITS); \
+		run $${target% *} "$${target#* }" $(FILES); \
+	done; \
+	run 386 '' ./internal/kernel ./internal/pickle
 
 # Go has the program that runs tests for js in node. node has WASI, for wasip1.
 WASIP1 := node --no-warnings $(CURDIR)/.ci/wasip1.mjs

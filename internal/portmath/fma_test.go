@@ -29,6 +29,14 @@ func sameBits(a, b float32) bool {
 	return math.Float32bits(a) == math.Float32bits(b) || a != a && b != b
 }
 
+// draws returns the number of random cases: with -short, which emulated processors need, a tenth of n.
+func draws(n int) int {
+	if testing.Short() {
+		return n / 10
+	}
+	return n
+}
+
 func checkFMA(t *testing.T, x, y, z float32) {
 	t.Helper()
 	if got, want := FMA(x, y, z), exactFMA(x, y, z); !sameBits(got, want) {
@@ -65,12 +73,12 @@ func TestFMA_RoundsOnce(t *testing.T) {
 		"overflow that the sum prevents":        {64, 64, 127},
 	} {
 		t.Run(subject, func(t *testing.T) {
-			for range 20000 {
+			for range draws(20000) {
 				checkFMA(t, number(exponent.x), number(exponent.y), number(exponent.z))
 			}
 		})
 	}
-	for range 100000 { // any bits
+	for range draws(100000) { // any bits
 		f := func() float32 { return math.Float32frombits(random.Uint32()) }
 		checkFMA(t, f(), f(), f())
 	}
@@ -81,7 +89,7 @@ func TestFMA_RoundsOnce(t *testing.T) {
 func TestFMA_BreaksTiesByTheExactSum(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for _, scale := range []int{0, -100, 40, 103, -125, -126, -127, -130, -140, -149, -150, -151} {
-		for range 20000 {
+		for range draws(20000) {
 			// x*y = (1 + d) * (1 - d) = 1 - d*d or 1 + 2*d + d*d, times half a unit of z
 			d := math.Ldexp(float64(1+random.IntN(3)), -10-random.IntN(14))
 			x, y := 1+d, 1-d
