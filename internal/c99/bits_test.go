@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,84 +18,10 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/internal/c99"
+	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/runtime"
 )
-
-// target is a way to compile and run C.
-type target struct {
-	name     string
-	compiler string
-	flags    []string
-	emulator string
-	always   bool // whether all tests run it, and not only make embedded
-}
-
-var (
-	strict   = []string{"-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"}
-	sanitize = []string{"-g", "-O1", "-fsanitize=undefined,address", "-fno-sanitize-recover=all"}
-)
-
-func targets() []target {
-	return []target{
-		{"gcc", "gcc", append(slices.Clone(strict), sanitize...), "", true},
-		{"clang", "clang", append(slices.Clone(strict), sanitize...), "", true},
-		// Without -std=c99, GCC would fuse products with sums.
-		{"gcc fma", "gcc", []string{"-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O3", "-march=native"}, "", false},
-		{"clang fma", "clang", []string{"-Wall", "-Wextra", "-Werror", "-O3", "-march=native"}, "", false},
-		{"gcc size", "gcc", append(slices.Clone(strict), "-Os"), "", false},
-		{"arm with fma", "arm-linux-gnueabihf-gcc", append(slices.Clone(strict), "-O2", "-mfpu=neon-vfpv4", "-static"), "qemu-arm-static", false},
-		{"arm without fma", "arm-linux-gnueabihf-gcc", append(slices.Clone(strict), "-O2", "-mfpu=vfpv3-d16", "-static"), "qemu-arm-static", false},
-		{"arm64", "aarch64-linux-gnu-gcc", []string{"-Wall", "-Wextra", "-Werror", "-O3", "-static"}, "qemu-aarch64-static", false},
-	}
-}
-
-// everything says that all targets are tested, and that none may be missing: make embedded sets it.
-const everything = "SBS_EMBEDDED"
-
-// available skips a test whose compiler or emulator is not installed.
-func (c target) available(t *testing.T) {
-	for _, program := range []string{c.compiler, c.emulator} {
-		if program == "" {
-			continue
-		}
-		if _, err := exec.LookPath(program); err != nil {
-			if os.Getenv(everything) != "" {
-				t.Fatalf("%s is missing: install the packages that .ci/run installs", program)
-			}
-			t.Skipf("%s is not installed", program)
-		}
-	}
-}
-
-// compile returns the command that runs a program of C files in a folder.
-func (c target) compile(t *testing.T, folder string, files ...string) func(args ...string) *exec.Cmd {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "program")
-	args := append(slices.Clone(c.flags), append(files, "-o", program)...)
-	cmd := exec.Command(c.compiler, args...)
-	cmd.Dir = folder
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s %s\n%s", c.compiler, strings.Join(args, " "), out)
-	if c.emulator != "" {
-		return func(args ...string) *exec.Cmd { return exec.Command(c.emulator, append([]string{program}, args...)...) }
-	}
-	return func(args ...string) *exec.Cmd { return exec.Command(program, args...) }
-}
-
-// eachTarget runs a test on all targets.
-func eachTarget(t *testing.T, f func(t *testing.T, c target)) {
-	for _, c := range targets() {
-		t.Run(c.name, func(t *testing.T) {
-			if !c.always && os.Getenv(everything) == "" {
-				t.Skip("only make embedded tests this")
-			}
-			c.available(t)
-			t.Parallel()
-			f(t, c)
-		})
-	}
-}
 
 // suite is a folder with the C files of some models and a driver that runs them.
 type suite struct {
@@ -105,44 +31,66 @@ type suite struct {
 	want   []string // the lines that it prints
 }
 
-// driverHead and driverTail surround the list of models. The driver reads runs: the number of a model, the
-// seed, the number of the image, and the pixels. It prints the stage and the bits of the output.
+// The parts of the driver. It reads runs: the number of a model, the seed, the number of the image, and the
+// pixels. It prints the stage, the class and the bits of the output. In place of the number of a model, 1000
+// stands for three numbers, for which it prints the fused multiply-add.
 const (
+	driverHead = `#include <stdio.h>
+#include <string.h>
+float cnn_fma(float x, float y, float z);
+`
+	driverModel = `#define %[2]s_DECLARATIONS
+#include "%[1]s.c"
+`
+	driverRun = `static int run_%[1]s(uint64_t seed, uint64_t number, const float *image, float *output, int *class)
+{
+    *class = %[1]s_classify((%[1]s_memory *)memory, image, seed, number);
+    memset(memory, 255, sizeof memory);
+    return %[1]s_run((%[1]s_memory *)memory, image, seed, number, output);
+}
+`
 	driverTail = `
+static void print_bits(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    printf(" %08x", (unsigned)bits);
+}
+
 int main(void)
 {
     static float image[4096], output[4096];
     uint64_t head[3];
     while (fread(head, sizeof head, 1, stdin) == 1) {
-        const struct model *m = &models[head[0]];
-        int i, stage;
+        int i, stage, class;
+        const struct model *m = &models[head[0] < 1000 ? head[0] : 0];
+        if (head[0] == 1000) {
+            if (fread(image, sizeof *image, 3, stdin) != 3)
+                return 1;
+            print_bits(cnn_fma(image[0], image[1], image[2]));
+            printf("\n");
+            continue;
+        }
         if (fread(image, sizeof *image, (size_t)m->inputs, stdin) != (size_t)m->inputs)
             return 1;
-        memset(memory, 255, sizeof memory);
-        stage = m->run(head[1], head[2], image, output);
-        printf("%d", stage);
-        for (i = 0; i < m->outputs && stage > 0; i++) {
-            uint32_t bits;
-            memcpy(&bits, output + i, sizeof bits);
-            printf(" %08x", (unsigned)bits);
-        }
+        stage = m->run(head[1], head[2], image, output, &class);
+        printf("%d %d", stage, class);
+        for (i = 0; i < m->outputs && stage > 0; i++)
+            print_bits(output[i]);
         printf("\n");
     }
     return 0;
 }
 `
-	driverHead = `#include <stdio.h>
-#include <string.h>
-`
-	driverModel = `#define %[2]s_DECLARATIONS
-#include "%[1]s.c"
-`
-	driverRun = `static int run_%[1]s(uint64_t seed, uint64_t number, const float *image, float *output)
-{
-    return %[1]s_run((%[1]s_memory *)memory, image, seed, number, output);
-}
-`
 )
+
+// fmaOfFile makes a function of a C file available to the driver.
+const fmaOfFile = `
+#ifndef CNN_DECLARATIONS
+float cnn_fma(float x, float y, float z);
+float cnn_fma(float x, float y, float z) { return fma_float(x, y, z); }
+#endif
+`
 
 // newSuite returns the C files of models, and their results for images and seeds.
 func newSuite(t *testing.T, models map[string]*convert.Staged, int8 bool) *suite {
@@ -151,9 +99,12 @@ func newSuite(t *testing.T, models map[string]*convert.Staged, int8 bool) *suite
 	for i, name := range slices.Sorted(maps.Keys(models)) {
 		data, err := convert.StagesToONNX(models[name], convert.Options{Seed: 3})
 		require.NoError(t, err, name)
-		code, err := c99.Generate(data, c99.Options{Name: name, File: name + ".c", Source: name + ".onnx", Int8: int8})
+		file, err := c99.Generate(data, c99.Options{Name: name, File: name + ".c", Source: name + ".onnx", Int8: int8})
 		require.NoError(t, err, name)
-		require.NoError(t, os.WriteFile(filepath.Join(s.folder, name+".c"), code, 0o600))
+		if name == "cnn" {
+			file.Code = append(file.Code, fmaOfFile...)
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(s.folder, name+".c"), file.Code, 0o600))
 		s.files = append(s.files, name+".c")
 		fmt.Fprintf(&includes, driverModel, name, strings.ToUpper(name))
 		fmt.Fprintf(&runs, driverRun, name)
@@ -164,7 +115,7 @@ func newSuite(t *testing.T, models map[string]*convert.Staged, int8 bool) *suite
 		s.addRuns(t, i, data, models[name].Stages[0].Network.Input)
 	}
 	driver := driverHead + includes.String() + "static double memory[1 << 16];\n" + runs.String() +
-		"static const struct model {\n    int inputs, outputs;\n    int (*run)(uint64_t, uint64_t, const float *, float *);\n} models[] = {\n" +
+		"static const struct model {\n    int inputs, outputs;\n    int (*run)(uint64_t, uint64_t, const float *, float *, int *);\n} models[] = {\n" +
 		table.String() + "};\n" + driverTail
 	require.NoError(t, os.WriteFile(filepath.Join(s.folder, "driver.c"), []byte(driver), 0o600))
 	s.files = append(s.files, "driver.c")
@@ -184,6 +135,16 @@ func quantized(t *testing.T, s *convert.Staged) []byte {
 	return data
 }
 
+// add adds a part of the input.
+func (s *suite) add(values ...any) {
+	for _, v := range values {
+		var err error
+		if s.input, err = binary.Append(s.input, binary.LittleEndian, v); err != nil {
+			panic(err) // a mistake in the test
+		}
+	}
+}
+
 // addRuns adds the runs of model i and their results.
 func (s *suite) addRuns(t *testing.T, i int, data []byte, size convert.Size) {
 	m, err := runtime.New(data)
@@ -191,27 +152,66 @@ func (s *suite) addRuns(t *testing.T, i int, data []byte, size convert.Size) {
 	defer func() { require.NoError(t, m.Close()) }()
 	const first, count = 1000, 4
 	batch := images(size, count)
+	pixels := func(b int) []float32 { return batch.Float32s()[b*batch.Len()/count:][:batch.Len()/count] }
 	for _, seed := range []uint64{0, 5, 1 << 63} {
 		var stages []int
 		out, err := m.Run(context.Background(), map[string]*ops.Tensor{convert.InputName: batch}, runtime.Seed(seed), runtime.FirstImage(first),
 			runtime.ReportEffort(func(e runtime.Effort) { stages = e.Stages }))
-		require.NoError(t, err)
+		if err != nil { // every image has something that a layer refuses
+			require.ErrorIs(t, err, ops.ErrValue)
+			s.add(uint64(i), seed, uint64(first), pixels(0))
+			s.want = append(s.want, "-2 -2")
+			continue
+		}
 		v := out[m.Outputs()[0].Name].Float32s()
 		for b := range count {
-			pixels := batch.Float32s()[b*batch.Len()/count:][:batch.Len()/count]
-			for _, x := range []any{uint64(i), seed, uint64(first + b), pixels} {
-				s.input, err = binary.Append(s.input, binary.LittleEndian, x)
-				require.NoError(t, err)
-			}
+			s.add(uint64(i), seed, uint64(first+b), pixels(b))
 			stage := 1
 			if stages != nil {
 				stage = stages[b]
 			}
-			line := fmt.Sprint(stage)
-			for _, x := range v[b*len(v)/count:][:len(v)/count] {
+			row := v[b*len(v)/count:][:len(v)/count]
+			line := fmt.Sprint(stage, " ", slices.Index(row, slices.Max(row)))
+			for _, x := range row {
 				line += fmt.Sprintf(" %08x", math.Float32bits(x))
 			}
 			s.want = append(s.want, line)
+		}
+	}
+	for j, bad := range []float32{float32(math.NaN()), float32(math.Inf(1)), 2.5, -1.5} {
+		image := pixels(0)
+		image[j*(len(image)-1)/3] = bad
+		s.add(uint64(i), uint64(0), uint64(0), image)
+		s.want = append(s.want, "-1 -1")
+		image[j*(len(image)-1)/3] = 0.5
+	}
+}
+
+// addFMAs adds fused multiply-adds: of any bits, and of numbers whose sum is close to a tie.
+func (s *suite) addFMAs() {
+	r := rand.New(rand.NewPCG(8, 9))
+	add := func(x, y, z float32) {
+		v := portmath.FMA(x, y, z)
+		if v != v {
+			return // the bits of NaN differ
+		}
+		s.add(uint64(1000), uint64(0), uint64(0), [3]float32{x, y, z})
+		s.want = append(s.want, fmt.Sprintf(" %08x", math.Float32bits(v)))
+	}
+	for range 3000 {
+		add(math.Float32frombits(r.Uint32()), math.Float32frombits(r.Uint32()), math.Float32frombits(r.Uint32()))
+	}
+	for _, scale := range []int{0, -100, 40, -125, -127, -130, -149} {
+		for range 500 {
+			d := math.Ldexp(float64(1+r.IntN(3)), -10-r.IntN(14))
+			x, y := 1+d, 1-d
+			if r.IntN(2) == 0 {
+				y = x
+			}
+			z := math.Ldexp(float64(r.Uint32N(1<<24))*2, scale)
+			x, y = math.Ldexp(x, scale/2), math.Ldexp(y, scale-scale/2)
+			add(float32(x), float32(y), float32(z))
+			add(float32(-x), float32(y), float32(z))
 		}
 	}
 }
@@ -223,12 +223,20 @@ func (s *suite) check(t *testing.T, c target) {
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(s.input), &stderr
 	out, err := cmd.Output()
 	require.NoError(t, err, stderr.String())
-	got := strings.Split(strings.TrimSpace(string(out)), "\n")
+	got := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
 	require.Equal(t, s.want, got)
 }
 
 func TestGenerate_ComputesTheBitsOfTheRuntime(t *testing.T) {
 	s := newSuite(t, networks(), false)
+	s.addFMAs()
+	refused := 0
+	for _, line := range s.want {
+		if line == "-2 -2" {
+			refused++
+		}
+	}
+	require.Equal(t, 3, refused, "the runs of the model that refuses its images")
 	eachTarget(t, func(t *testing.T, c target) { s.check(t, c) })
 }
 

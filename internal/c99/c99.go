@@ -25,12 +25,19 @@ type Options struct {
 // code.
 var ErrUnsupported = errors.New("cannot be written in C")
 
+// File is a C file.
+type File struct {
+	Code      []byte
+	Constants int // bytes of weights and other constants
+	Memory    int // bytes of the memory that a run needs
+}
+
 // Generate returns the C file for a model that package convert wrote, with all of its stages.
 //
 // It returns an error that wraps ErrUnsupported and names everything for which there is no C code: layers that
 // draw spikes from whole images (SpikeImage, Poisson, and SbS with FullLayer), alpha iterations, approximate
 // products, reconstructions, and images that are normalized by their deviation.
-func Generate(model []byte, o Options, opts ...convert.ReadOption) ([]byte, error) {
+func Generate(model []byte, o Options, opts ...convert.ReadOption) (*File, error) {
 	if NameOf(o.Name) != o.Name {
 		return nil, fmt.Errorf("c99: %q is not a name for C: want lower-case letters, digits and underscores, such as %s", o.Name, NameOf(o.Name))
 	}
@@ -69,8 +76,8 @@ func NameOf(file string) string {
 		}
 		return '_'
 	}, file)
-	if name == "" || name[0] >= '0' && name[0] <= '9' || name[0] == '_' {
-		name = "model" + strings.TrimLeft("_"+name, "_")
+	if name == "" || name[0] < 'a' {
+		name = strings.TrimRight("model_"+strings.TrimLeft(name, "_"), "_")
 	}
 	return name
 }

@@ -62,12 +62,7 @@ func (p *program) addStage(n *convert.Network, threshold float64, seed int64) er
 func (p *program) describe(n *convert.Network, out convert.Size) {
 	p.Title = "a network"
 	if n.Name != "" {
-		p.Title = "the network " + strings.Map(func(r rune) rune {
-			if r < ' ' || r > '~' || r == '\\' || r == '?' { // would end the comment, or continue it
-				return '_'
-			}
-			return r
-		}, n.Name)
+		p.Title = "the network " + comment(n.Name)
 	}
 	p.Title += " in C99."
 	p.Output = ""
@@ -81,6 +76,16 @@ func (p *program) describe(n *convert.Network, out convert.Size) {
 	if len(n.Classes) != p.Outputs {
 		p.Classes = nil
 	}
+}
+
+// comment returns text that neither ends a line of comment nor continues it on the next line.
+func comment(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || r == '\\' || r == '?' {
+			return '_'
+		}
+		return r
+	}, text)
 }
 
 // other returns the memory that does not hold the current value.
@@ -200,7 +205,7 @@ func (b *builder) weights(t *ops.Tensor) ([]float32, string) {
 	t = quantizeRows(t)
 	return t.Float32s(), b.arrays.add("weight", listed(t.Float32s(), func(to []byte, x float32) []byte {
 		return strconv.AppendUint(to, uint64(x), 10)
-	}), t.Len())
+	}), t.Len(), 1)
 }
 
 func (b *builder) sbs(name string, l *convert.SbS, in, out convert.Size, seed uint64) {
@@ -271,7 +276,7 @@ func (b *builder) conv(name string, l *convert.Conv, in, out convert.Size) {
 		values, scales := quantizeFilters(l.Weights)
 		fields = append(fields, "weights = "+b.arrays.add("filter_weight", listed(values, func(to []byte, x int8) []byte {
 			return strconv.AppendInt(to, int64(x), 10)
-		}), len(values)), "scales = "+b.arrays.floats(scales))
+		}), len(values), 1), "scales = "+b.arrays.floats(scales))
 	} else {
 		fields = append(fields, "weights = "+b.arrays.floats(l.Weights.Float32s()))
 	}

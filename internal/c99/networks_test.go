@@ -20,14 +20,10 @@ func networks() map[string]*convert.Staged {
 		"epsilon_xy": single(withEpsilonXY()),
 		"cnn":        single(cnn()),
 		"mixed":      single(mixed()),
+		"refusing":   single(refusing()),
 	}
-	for name, n := range converttest.NNMFVariants() {
-		if name != "negative epsilon_0" && name != "additive" {
-			all["nnmf_"+map[string]string{
-				"multiplicative": "multiplicative", "strides, dilations and pads": "odd", "other constants": "constants",
-			}[name]] = single(n)
-		}
-	}
+	variants := converttest.NNMFVariants()
+	all["nnmf"], all["nnmf_odd"] = single(variants["multiplicative"]), single(variants["other constants"])
 	return all
 }
 
@@ -133,10 +129,20 @@ func mixed() *convert.Network {
 	m := converttest.New(15)
 	padded := converttest.Window(3, 2)
 	padded.Pads = [2]int{1, 1}
+	additive := m.NNMF(converttest.Window(3, 1), 6, 11, 5)
+	additive.Epsilon0 = 0.3
 	return &convert.Network{Step: -1, Input: convert.Size{Channels: 3, Height: 13, Width: 12}, Layers: []convert.Layer{
 		m.Conv(converttest.Window(2, 1), 3, 3), &convert.OnOff{Mean: m.Tensor(-0.5, 0.5, 1, 1, 12, 11)},
-		m.NNMF(converttest.Window(3, 1), 6, 11, 5), &convert.OnOff{Mean: m.Tensor(0, 0.1, 1, 1, 1, 1)},
+		additive, &convert.OnOff{Mean: m.Tensor(0, 0.1, 1, 1, 1, 1)},
 		&convert.AveragePool{Window: converttest.Window(2, 2)}, m.SbS(padded, 22, 12, 35), &convert.MaxPool{Window: converttest.Window(2, 1)},
+	}}
+}
+
+// refusing has a layer that refuses the negative numbers of the one before it.
+func refusing() *convert.Network {
+	m := converttest.New(17)
+	return &convert.Network{Step: -1, Input: convert.Size{Channels: 1, Height: 5, Width: 5}, Layers: []convert.Layer{
+		m.Conv(converttest.Window(1, 1), 1, 4), m.SbS(converttest.Window(5, 1), 4, 3, 10),
 	}}
 }
 

@@ -54,6 +54,7 @@ type stage struct {
 const noThreshold = -1
 
 func newProgram(o Options) *program {
+	o.File, o.Source = comment(o.File), comment(o.Source)
 	return &program{Options: o, NAME: strings.ToUpper(o.Name), arrays: arrays{names: map[string]string{}}}
 }
 
@@ -112,7 +113,7 @@ func (p *program) Overlaps() []overlap {
 }
 
 // write returns the C file.
-func (p *program) write() ([]byte, error) {
+func (p *program) write() (*File, error) {
 	var out bytes.Buffer
 	t, err := template.ParseFS(templates, "templates/*.tmpl")
 	if err != nil {
@@ -150,7 +151,7 @@ func (p *program) write() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("c99: %w", err)
 	}
-	return tidy(out.Bytes()), nil
+	return &File{Code: tidy(out.Bytes()), Constants: p.arrays.bytes, Memory: p.Bytes()}, nil
 }
 
 // tidy leaves one empty line where there are more.
@@ -202,23 +203,25 @@ func quoted(s string) string {
 type arrays struct {
 	text  bytes.Buffer
 	names map[string]string // by element type and elements
+	bytes int               // of the elements
 }
 
-// add returns the name of an array with the given elements, which are C expressions.
-func (a *arrays) add(element, elements string, n int) string {
+// add returns the name of an array with n elements of a type with the given size. elements are C expressions.
+func (a *arrays) add(element, elements string, n, size int) string {
 	key := element + " " + elements
 	if name, ok := a.names[key]; ok {
 		return name
 	}
 	name := "numbers_" + strconv.Itoa(len(a.names))
 	a.names[key] = name
+	a.bytes += n * size
 	fmt.Fprintf(&a.text, "\nstatic const %s %s[%d] = {%s};\n", element, name, n, elements)
 	return name
 }
 
 // floats returns the name of an array of float.
 func (a *arrays) floats(v []float32) string {
-	return a.add("float", listed(v, func(b []byte, x float32) []byte { return appendFloat(b, x) }), len(v))
+	return a.add("float", listed(v, func(b []byte, x float32) []byte { return appendFloat(b, x) }), len(v), 4)
 }
 
 // listed returns the elements of an array, in lines.
