@@ -4,6 +4,7 @@
 # make check-long  the suites that take longer: full test sets, more fuzzing, more nodes in onnxruntime
 # make fuzz        every fuzz target, for FUZZTIME each
 # make emulated    the tests of numbers and files, on emulated processors
+# make embedded    C files of models, compiled for this machine, for ARM and for a microcontroller
 # make bench       the benchmarks
 # make interop     compares models with onnxruntime, which npm installs
 # make clients     sbs-serve with clients in Python and JavaScript, which npm installs
@@ -24,7 +25,7 @@ FUZZTIME      ?= 60s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test check check-long format vet lint race modules purego tiers cross cross-all fused generated vuln fuzz emulated bench interop clients bench-onnxruntime bench-ort bench-operators conformance conformance-full workflows release-check clean
+.PHONY: build test check check-long format vet lint race modules purego tiers cross cross-all fused generated vuln fuzz emulated embedded bench interop clients bench-onnxruntime bench-ort bench-operators conformance conformance-full workflows release-check clean
 
 # -buildvcs=auto lets --version name the revision, whatever the Go settings say.
 build:
@@ -188,6 +189,11 @@ emulated:
 	run arm64 aarch64 ./runtime ./train -run '^TestBits'; \
 	run riscv64 riscv64 $(EMULATED_MORE); \
 	run s390x s390x $(EMULATED_MORE)
+
+# The C files of models give the results of package runtime: with GCC and Clang, also for ARM under qemu-user.
+# .ci/run lists the Debian packages.
+embedded:
+	SBS_EMBEDDED=1 go test ./internal/c99 -count 1
 
 workflows:
 	go run github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT)

@@ -31,6 +31,9 @@ type suite struct {
 	want   []string // the lines that it prints
 }
 
+// driver is the name of the file with the driver.
+const driver = "driver.c"
+
 // The parts of the driver. It reads runs: the number of a model, the seed, the number of the image, and the
 // pixels. It prints the stage, the class and the bits of the output. In place of the number of a model, 1000
 // stands for three numbers, for which it prints the fused multiply-add.
@@ -114,11 +117,11 @@ func newSuite(t *testing.T, models map[string]*convert.Staged, int8 bool) *suite
 		}
 		s.addRuns(t, i, data, models[name].Stages[0].Network.Input)
 	}
-	driver := driverHead + includes.String() + "static double memory[1 << 16];\n" + runs.String() +
+	code := driverHead + includes.String() + "static double memory[1 << 16];\n" + runs.String() +
 		"static const struct model {\n    int inputs, outputs;\n    int (*run)(uint64_t, uint64_t, const float *, float *, int *);\n} models[] = {\n" +
 		table.String() + "};\n" + driverTail
-	require.NoError(t, os.WriteFile(filepath.Join(s.folder, "driver.c"), []byte(driver), 0o600))
-	s.files = append(s.files, "driver.c")
+	require.NoError(t, os.WriteFile(filepath.Join(s.folder, driver), []byte(code), 0o600))
+	s.files = append(s.files, driver)
 	return s
 }
 
@@ -248,5 +251,5 @@ func TestGenerate_WithInt8ComputesTheBitsOfTheQuantizedModel(t *testing.T) {
 		}
 	}
 	s := newSuite(t, models, true)
-	eachTarget(t, func(t *testing.T, c target) { s.check(t, c) })
+	eachTarget(t, func(t *testing.T, c target) { s.check(t, c) }, "gcc", "clang", "gcc fma", "cortex-m4")
 }

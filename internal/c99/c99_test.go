@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -140,18 +141,11 @@ func TestGenerate_IsReproducible(t *testing.T) {
 	require.Equal(t, string(a.Code), string(b.Code))
 }
 
-// compiler returns the first compiler that is installed.
+// compiler returns a compiler for this machine, or skips the test.
 func compiler(t *testing.T) target {
-	for _, c := range targets() {
-		if _, err := exec.LookPath(c.compiler); err == nil {
-			return c
-		}
-	}
-	if os.Getenv(everything) != "" {
-		t.Fatal("there is no C compiler")
-	}
-	t.Skip("there is no C compiler")
-	return target{}
+	c := targets()[0]
+	c.available(t)
+	return c
 }
 
 func TestFile_RefusesOptionsThatChangeResults(t *testing.T) {
@@ -165,6 +159,33 @@ func TestFile_RefusesOptionsThatChangeResults(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		require.Error(t, err, flag)
 		require.Contains(t, string(out), "compile without", flag)
+	}
+}
+
+// A file needs nothing but what compilers themselves need: functions for numbers and for copying memory.
+func TestFile_NeedsNoLibrary(t *testing.T) {
+	if os.Getenv(everything) == "" {
+		t.Skip("only make embedded tests this")
+	}
+	folder := t.TempDir()
+	for name, s := range networks() {
+		data, err := convert.StagesToONNX(s, convert.Options{})
+		require.NoError(t, err)
+		file, err := c99.Generate(data, c99.Options{Name: name, File: name + ".c"})
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(folder, name+".c"), file.Code, 0o600))
+		for _, flags := range [][]string{cortexM4[1:], {"--target=thumbv6m-none-eabi", "-mcpu=cortex-m0", "-ffreestanding", "-Os"}} {
+			object := filepath.Join(folder, "object.o")
+			cmd := exec.Command("clang", slices.Concat(flags, []string{"-c", name + ".c", "-o", object})...)
+			cmd.Dir = folder
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, string(out))
+			out, err = exec.Command("arm-linux-gnueabihf-nm", "--undefined-only", "--format=just-symbols", object).Output()
+			require.NoError(t, err)
+			for _, symbol := range strings.Fields(string(out)) {
+				require.Regexp(t, "^(__aeabi_.*|mem(cpy|set|move))$", symbol, name)
+			}
+		}
 	}
 }
 
