@@ -253,3 +253,19 @@ func TestGenerate_WithInt8ComputesTheBitsOfTheQuantizedModel(t *testing.T) {
 	s := newSuite(t, models, true)
 	eachTarget(t, func(t *testing.T, c target) { s.check(t, c) }, "gcc", "clang", "gcc fma", "cortex-m4")
 }
+
+// The models of this repository, with their sizes and numbers of spikes.
+func TestGenerate_ComputesTheBitsOfTheModels(t *testing.T) {
+	if os.Getenv(everything) == "" {
+		t.Skip("only make embedded tests this")
+	}
+	models := map[string]*convert.Staged{"cnn": single(cnn())}
+	for _, name := range []string{"mnist-fast", "mnist-nnmf", "cifar10-fast"} {
+		data, err := os.ReadFile(filepath.Join("../../models", name, "model.onnx"))
+		require.NoError(t, err)
+		models[c99.NameOf(name)], err = convert.StagesFromONNX(data)
+		require.NoError(t, err)
+	}
+	s := newSuite(t, models, false)
+	eachTarget(t, func(t *testing.T, c target) { s.check(t, c) }, "gcc fma")
+}

@@ -197,12 +197,13 @@ func (b *builder) seesPatches(w convert.Window, in convert.Size) {
 	b.Patch = max(b.Patch, in.Channels*w.Kernel[0]*w.Kernel[1])
 }
 
-// weights returns the weights of an SbS or NNMF layer as the file has them, and the name of their array.
-func (b *builder) weights(t *ops.Tensor) ([]float32, string) {
+// weights returns the weights of an SbS or NNMF layer as the file has them, and the name of their array. Rows whose
+// weights are at most least have no effect.
+func (b *builder) weights(t *ops.Tensor, least float32) ([]float32, string) {
 	if !b.Int8 {
 		return t.Float32s(), b.arrays.floats(t.Float32s())
 	}
-	t = quantizeRows(t)
+	t = quantizeRows(t, least)
 	return t.Float32s(), b.arrays.add("weight", listed(t.Float32s(), func(to []byte, x float32) []byte {
 		return strconv.AppendUint(to, uint64(x), 10)
 	}), t.Len(), 1)
@@ -217,7 +218,7 @@ func (b *builder) sbs(name string, l *convert.SbS, in, out convert.Size, seed ui
 	for t := range epsilon {
 		epsilon[t] = l.Epsilon0 * l.EpsilonT[t]
 	}
-	weights, array := b.weights(l.Weights)
+	weights, array := b.weights(l.Weights, minOverlap)
 	positive := l.EpsilonXY == nil && !(l.Forgetting > 0) && slices.Min(weights) > minOverlap
 	fields := []string{
 		"window = " + describeWindow(l.Window, in, out),
@@ -258,7 +259,7 @@ func (b *builder) nnmf(name string, l *convert.NNMF, in, out convert.Size) {
 		}
 		return float(v)
 	}
-	_, array := b.weights(l.Weights)
+	_, array := b.weights(l.Weights, 0)
 	b.describeLayer("nnmf", name,
 		"window = "+describeWindow(l.Window, in, out),
 		fmt.Sprintf("neurons = %d, .iterations = %d", out.Channels, l.Iterations),

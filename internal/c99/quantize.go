@@ -21,11 +21,11 @@ func Quantize(n *convert.Network) (*convert.Network, error) {
 		switch l := l.(type) {
 		case *convert.SbS:
 			c := *l
-			c.Weights = quantizeRows(l.Weights)
+			c.Weights = quantizeRows(l.Weights, minOverlap)
 			q.Layers[i] = &c
 		case *convert.NNMF:
 			c := *l
-			c.Weights = quantizeRows(l.Weights)
+			c.Weights = quantizeRows(l.Weights, 0)
 			q.Layers[i] = &c
 		case *convert.Conv:
 			c := *l
@@ -44,8 +44,9 @@ func Quantize(n *convert.Network) (*convert.Network, error) {
 	return &q, nil
 }
 
-// quantizeRows returns weights (K, N) as whole numbers from 0 to 255. Rows that have no effect become 0.
-func quantizeRows(w *ops.Tensor) *ops.Tensor {
+// quantizeRows returns weights (K, N) as whole numbers from 0 to 255. Rows whose weights are at most least, which have
+// no effect, become 0.
+func quantizeRows(w *ops.Tensor, least float32) *ops.Tensor {
 	q := w.Clone()
 	v, n := q.Float32s(), w.Shape()[1]
 	for ; len(v) > 0; v = v[n:] {
@@ -56,7 +57,7 @@ func quantizeRows(w *ops.Tensor) *ops.Tensor {
 		}
 		for i, x := range row {
 			row[i] = 0
-			if largest > minOverlap {
+			if largest > least {
 				row[i] = float32(math.RoundToEven(255 * float64(x) / float64(largest)))
 			}
 		}
