@@ -36,7 +36,7 @@ type File struct {
 //
 // It returns an error that wraps ErrUnsupported and names everything for which there is no C code: layers that
 // draw spikes from whole images (SpikeImage, Poisson, and SbS with FullLayer), alpha iterations, approximate
-// products, reconstructions, and images that are normalized by their deviation.
+// products, reconstructions, and large images that are normalized.
 func Generate(model []byte, o Options, opts ...convert.ReadOption) (*File, error) {
 	if NameOf(o.Name) != o.Name {
 		return nil, fmt.Errorf("c99: %q is not a name for C: want lower-case letters, digits and underscores, such as %s", o.Name, NameOf(o.Name))
@@ -103,14 +103,17 @@ func check(s *convert.Staged, opt convert.Options) error {
 // maxNeurons is the number of neurons from which the runtime divides h in the middle of a chunk of spikes.
 const maxNeurons = 100_000
 
+// maxNormalized is the number of pixels above which the runtime adds them in another order.
+const maxNormalized = 1 << 16
+
 func missingIn(n *convert.Network, opt convert.Options) []string {
 	var missing []string
-	if n.Preprocessing.Normalize {
-		missing = append(missing, "images that are normalized by their deviation")
-	}
 	sizes, err := n.Sizes()
 	if err != nil {
 		return append(missing, err.Error()) // convert has checked the network
+	}
+	if s := sizes[0]; n.Preprocessing.Normalize && s.Channels*s.Height*s.Width > maxNormalized {
+		missing = append(missing, fmt.Sprintf("images of more than %d pixels that are normalized", maxNormalized))
 	}
 	for i, l := range n.Layers {
 		for _, m := range missingOf(l, sizes[i], sizes[i+1], opt) {

@@ -28,7 +28,7 @@ var options = c99.Options{Name: "model", File: "model.c"}
 
 func TestGenerate_NamesEverythingThatItCannotWrite(t *testing.T) {
 	few, many := converttest.EveryLayer(), converttest.Digits()
-	few.Input, few.Preprocessing, few.Classes = many.Input, convert.Preprocessing{Crop: 2, Normalize: true}, many.Classes
+	few.Input, few.Preprocessing, few.Classes = many.Input, convert.Preprocessing{Crop: 2}, many.Classes
 	few.Layers = []convert.Layer{
 		converttest.New(1).Conv(converttest.Window(1, 1), 1, 2), &convert.ReLU{}, &convert.Poisson{Spikes: 3}, &convert.SpikeImage{},
 	}
@@ -39,7 +39,7 @@ func TestGenerate_NamesEverythingThatItCannotWrite(t *testing.T) {
 	require.NoError(t, err)
 	_, err = c99.Generate(data, options)
 	require.ErrorIs(t, err, c99.ErrUnsupported)
-	require.EqualError(t, err, "c99: the model cannot be written in C: there is no code for stage 1, images that are normalized by their deviation; "+
+	require.EqualError(t, err, "c99: the model cannot be written in C: there is no code for "+
 		"stage 1, layer 2 (Poisson): this kind of layer; stage 1, layer 3 (SpikeImage): this kind of layer; "+
 		"stage 1, layer 4 (SbS): spikes of the whole input; stage 1, layer 4 (SbS): alpha iterations")
 }
@@ -68,10 +68,14 @@ func TestGenerate_RefusesLayers(t *testing.T) {
 			require.ErrorContains(t, err, c.want)
 		})
 	}
-	n := converttest.Digits()
+	n := converttest.Normalized()
+	n.Input.Height, n.Input.Width = 400, 200
+	_, err := c99.Generate(modeltest.Write(t, n, convert.Options{}), options)
+	require.ErrorContains(t, err, "images of more than 65536 pixels that are normalized")
+	n = converttest.Digits()
 	last := n.Layers[2].(*convert.SbS)
 	n.Layers = append(n.Layers, &convert.Reconstruction{Weights: last.Weights})
-	_, err := c99.Generate(modeltest.Write(t, n, convert.Options{}), options)
+	_, err = c99.Generate(modeltest.Write(t, n, convert.Options{}), options)
 	require.ErrorContains(t, err, "layer 3 (Reconstruction): this kind of layer")
 	_, err = c99.Quantize(n)
 	require.ErrorContains(t, err, "layer 3 (Reconstruction) needs the scales of the weights")

@@ -134,6 +134,10 @@ func (b *builder) preprocess(n *convert.Network) {
 		b.Steps = append(b.Steps, fmt.Sprintf("for (i = 0; i < %d; i++)\n        m->a[i] = image[i];", size))
 	}
 	switch {
+	case p.Normalize:
+		b.Normalize = true
+		b.hold("b", size)
+		b.Steps = append(b.Steps, fmt.Sprintf("normalize(m->a, %d, m->b);", size))
 	case p.OnOffMean != nil:
 		b.OnOffImage = true
 		b.step(2*size, "split_image(%[4]s, %[1]d, %[2]d, %[3]s, %[5]s);", out.Channels, out.Height*out.Width, b.arrays.floats(p.OnOffMean))

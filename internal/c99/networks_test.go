@@ -21,6 +21,7 @@ func networks() map[string]*convert.Staged {
 		"cnn":        single(cnn()),
 		"mixed":      single(mixed()),
 		"refusing":   single(refusing()),
+		"normalized": single(converttest.Normalized()),
 	}
 	variants := converttest.NNMFVariants()
 	all["nnmf"], all["nnmf_odd"] = single(variants["multiplicative"]), single(variants["other constants"])

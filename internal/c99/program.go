@@ -32,7 +32,7 @@ type program struct {
 	SbS, NNMF, Conv                     bool
 	Few, Many                           bool // SbS layers of up to fewNeurons, and of more
 	EpsilonXY, Forgetting               bool
-	Crop, Add, OnOffImage               bool
+	Crop, Add, Normalize, OnOffImage    bool
 	OnOff, OnOffMean, ReLU              bool
 	MaxPool, Mean2, MeanPool, MeanWhole bool
 
@@ -71,6 +71,9 @@ func (p *program) UsesFMA() bool { return p.SbS || p.NNMF || p.Conv }
 
 // Random reports whether a layer draws spikes.
 func (p *program) Random() bool { return p.SbS }
+
+// MinDeviation returns the smallest standard deviation by which images are divided.
+func (p *program) MinDeviation() string { return float(convert.MinDeviation) }
 
 // Inputs returns the number of pixels of an image.
 func (p *program) Inputs() int { return p.Size.Channels * p.Size.Height * p.Size.Width }
