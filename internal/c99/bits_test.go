@@ -96,13 +96,13 @@ float cnn_fma(float x, float y, float z) { return fma_float(x, y, z); }
 `
 
 // newSuite returns the C files of models, and their results for images and seeds.
-func newSuite(t *testing.T, models map[string]*convert.Staged, int8 bool) *suite {
+func newSuite(t *testing.T, models map[string]*convert.Staged, eightBits bool) *suite {
 	s := &suite{folder: t.TempDir()}
 	var includes, runs, table strings.Builder
 	for i, name := range slices.Sorted(maps.Keys(models)) {
 		data, err := convert.StagesToONNX(models[name], convert.Options{Seed: 3})
 		require.NoError(t, err, name)
-		file, err := c99.Generate(data, c99.Options{Name: name, File: name + ".c", Source: name + ".onnx", Int8: int8})
+		file, err := c99.Generate(data, c99.Options{Name: name, File: name + ".c", Source: name + ".onnx", Int8: eightBits})
 		require.NoError(t, err, name)
 		if name == "cnn" {
 			file.Code = append(file.Code, fmaOfFile...)
@@ -112,7 +112,7 @@ func newSuite(t *testing.T, models map[string]*convert.Staged, int8 bool) *suite
 		fmt.Fprintf(&includes, driverModel, name, strings.ToUpper(name))
 		fmt.Fprintf(&runs, driverRun, name)
 		fmt.Fprintf(&table, "    {%[1]s_INPUTS, %[1]s_OUTPUTS, run_%[2]s},\n", strings.ToUpper(name), name)
-		if int8 {
+		if eightBits {
 			data = quantized(t, models[name])
 		}
 		s.addRuns(t, i, data, models[name].Stages[0].Network.Input)

@@ -172,7 +172,7 @@ func (b *builder) layer(i int, l convert.Layer, in, out convert.Size) {
 	case *convert.MaxPool:
 		b.MaxPool = true
 		b.window(name, l.Window, in, out)
-		b.step(n, "max_pool(&%s, %d, %s, %s);", name, anyZero(l.Window, in, out))
+		b.step(n, "max_pool(&%s, %d, %s, %s);", name, anyZero(l.Window, out))
 	case *convert.AveragePool:
 		b.averagePool(name, l.Window, in, out)
 	default:
@@ -327,7 +327,7 @@ func pairs(w convert.Window) bool {
 }
 
 // anyZero returns 1 if the runtime prefers 0 to -0 in the maxima of a layer, and 0 if the first one counts.
-func anyZero(w convert.Window, in, out convert.Size) int {
+func anyZero(w convert.Window, out convert.Size) int {
 	const least = 4 // columns from which the runtime computes neighboring windows together
 	return truth(pairs(w) || out.Width < least)
 }
