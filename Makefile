@@ -5,6 +5,7 @@
 # make fuzz        every fuzz target, for FUZZTIME each
 # make emulated    the tests of numbers and files, on emulated processors
 # make wasm        WebAssembly, in node: the bits of the results, sbs-run, and the program of examples/wasm
+# make embedded    C files of models, compiled for this machine, for ARM and for a microcontroller
 # make bench       the benchmarks
 # make interop     compares models with onnxruntime, which npm installs
 # make clients     sbs-serve with clients in Python and JavaScript, which npm installs
@@ -25,7 +26,7 @@ FUZZTIME      ?= 60s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test check check-long format vet lint race modules purego tiers cross cross-all fused generated vuln fuzz emulated wasm bench interop clients bench-onnxruntime bench-ort bench-operators conformance conformance-full workflows release-check clean
+.PHONY: build test check check-long format vet lint race modules purego tiers cross cross-all fused generated vuln fuzz emulated wasm embedded bench interop clients bench-onnxruntime bench-ort bench-operators conformance conformance-full workflows release-check clean
 
 # -buildvcs=auto lets --version name the revision, whatever the Go settings say.
 build:
@@ -206,6 +207,11 @@ wasm: build
 	$(WASIP1) bin/sbs-run.wasm models/mnist-fast/model.onnx models/mnist/images --format csv -o bin/wasm.csv --force
 	cmp bin/native.csv bin/wasm.csv
 	SBS_NODE=node go test ./examples/wasm
+
+# The C files of models give the results of package runtime: with GCC and Clang, also for ARM under qemu-user.
+# .ci/run lists the Debian packages.
+embedded:
+	SBS_EMBEDDED=1 go test ./internal/c99 -count 1
 
 workflows:
 	go run github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT)

@@ -19,8 +19,8 @@ import (
 )
 
 const long = `Converts a folder of PyTorch-SbS weights to an ONNX model, or a model back to
-such a folder, or describes a model, or writes one stage of a model, or a model
-that normalizes its images.
+such a folder, or a model to a C file, or describes a model, or writes one stage
+of a model, or a model that normalizes its images.
 
 From PyTorch-SbS to ONNX: WEIGHTS is the folder with the files Weight_L*_S*.npy,
 or the folder above it. The JSON configuration of the network is in the same
@@ -34,6 +34,13 @@ From ONNX to PyTorch-SbS: the .npy files are written to the folder WEIGHTS, the
 EpsXY files to the folder EpsXY next to it, and the JSON configuration to the
 parent folder. An array that was not changed is written with exactly the same
 bytes as the file that it was read from.
+
+From ONNX to C: a name that ends with .c stands for one file in C99 for
+microcontrollers and other programs. It holds the weights and the code of all
+stages, allocates no memory, needs no library, and computes the results of
+sbs-run, bit for bit. A comment at its beginning says how it is used.
+--weights int8 stores the weights with 8 bits; with a name that ends with .onnx,
+it writes the model that has these weights.
 
 A model may have stages, from few spikes to many: sbs-run classifies an image
 with the first stage whose two most probable classes are far enough apart.
@@ -57,6 +64,7 @@ const example = `  sbs-convert ./Weights model.onnx
   sbs-convert ./Weights - | sbs-run - images/
   sbs-convert ./Weights model.onnx --config network.json --config dataset.json
   sbs-convert model.onnx ./Weights
+  sbs-convert model.onnx model.c --weights int8
   sbs-convert --info model.onnx
   sbs-convert staged.onnx --stage 1 few.onnx
   sbs-convert cnn.onnx --normalize-images normalized.onnx
@@ -65,6 +73,8 @@ const example = `  sbs-convert ./Weights model.onnx
 
 const use = `sbs-convert [flags] WEIGHTS MODEL.onnx
 sbs-convert [flags] MODEL.onnx WEIGHTS
+sbs-convert [flags] MODEL.onnx FILE.c
+sbs-convert --weights int8 MODEL.onnx QUANTIZED.onnx
 sbs-convert --stage N MODEL.onnx ONE.onnx
 sbs-convert --normalize-images MODEL.onnx NORMALIZED.onnx
 sbs-convert --info MODEL.onnx
@@ -94,6 +104,10 @@ type flags struct {
 
 	stage     cli.OptionalInt
 	normalize bool
+
+	// From ONNX to C.
+	weights string
+	prefix  string
 }
 
 func newCommand([]string) *cobra.Command {
@@ -117,6 +131,10 @@ func newCommand([]string) *cobra.Command {
 				return f.describe(ctx, stdout, args[0], f.stage.Or(0))
 			case f.normalize:
 				return f.toNormalized(ctx, stdout, args[0], args[1])
+			case isC(args[1]):
+				return f.toC(ctx, stdout, args[0], args[1])
+			case f.weights == weightsInt8:
+				return f.toQuantized(ctx, stdout, args[0], args[1])
 			case isModel(args[0]) && isModel(args[1]):
 				return f.toStage(ctx, stdout, args[0], args[1])
 			case isModel(args[0]):
@@ -140,6 +158,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 		headingDescribe  = "To describe a model"
 		headingStages    = "For a model with stages"
 		headingNormalize = "To change a model"
+		headingC         = "From ONNX to C"
 	)
 	cli.IntVar(s, &f.step, "step", 0, "training step to read (default: learning_step of the configuration, or else the highest step with all files), or to write (default: the step of the model)")
 	cli.ChecksumVar(s, &f.ignoreChecksum)
@@ -168,6 +187,12 @@ func (f *flags) register(s *pflag.FlagSet) {
 	s.BoolVar(&f.arraysOnly, "arrays-only", false, "write the .npy files, but not the configuration")
 	cli.Group(s, headingToPyTorch, "arrays-only")
 
+	f.weights = weightsFloat32
+	cli.ChoiceVar(s, &f.weights, "weights", []string{weightsFloat32, weightsInt8},
+		"`type` of the weights in the C file or in the new model: float32, or int8 for weights of 8 bits, with a scale for each row or filter")
+	s.StringVar(&f.prefix, "prefix", "", "`beginning` of the names in the C file (default: the name of the file)")
+	cli.Group(s, headingC, "weights", "prefix")
+
 	s.BoolVar(&f.info, "info", false, "print the layers, the size and the origin of a model")
 	s.BoolVar(&f.dot, "dot", false, "print the graph of a model in the DOT language of Graphviz")
 	s.BoolVar(&f.canRun, "check", false, "say whether any ONNX model can run here, and list all operators, attributes and element types that are missing; the exit code is 1 if it cannot")
@@ -188,7 +213,10 @@ func (f *flags) check(set *pflag.FlagSet, args []string) error {
 	case f.info || f.dot || f.canRun:
 		return f.checkDescription(set, args)
 	}
-	if err := checkPaths(args, f.stage.Set || f.normalize); err != nil {
+	if len(args) == 2 && isC(args[1]) {
+		return f.checkC(set, args[0])
+	}
+	if err := checkPaths(args, f.stage.Set || f.normalize || f.weights != weightsFloat32); err != nil {
 		return err
 	}
 	if f.normalize {
@@ -198,7 +226,7 @@ func (f *flags) check(set *pflag.FlagSet, args []string) error {
 		return onlyFlags(set, "without --normalize-images", []string{"normalize-images", "force", cli.ChecksumFlag})
 	}
 	if isModel(args[0]) && isModel(args[1]) {
-		return onlyFlags(set, "when converting from or to PyTorch-SbS", []string{"stage", "force", cli.ChecksumFlag})
+		return onlyFlags(set, "when converting from or to PyTorch-SbS", []string{"stage", "weights", "force", cli.ChecksumFlag})
 	}
 	if isModel(args[0]) {
 		return onlyFlags(set, "when converting from PyTorch-SbS to ONNX", toPyTorchFlags)
@@ -208,6 +236,8 @@ func (f *flags) check(set *pflag.FlagSet, args []string) error {
 		return errors.New("--stage applies only to a model")
 	case f.ignoreChecksum:
 		return errors.New("--" + cli.ChecksumFlag + " applies only to a model")
+	case set.Changed("weights"), set.Changed("prefix"):
+		return errors.New("--weights and --prefix apply only to a model: convert the weights folder to a model first")
 	case f.arraysOnly:
 		return errors.New("--arrays-only applies only when converting from ONNX to PyTorch-SbS")
 	case f.model.Seed < 0 || f.model.Seed > math.MaxInt32:

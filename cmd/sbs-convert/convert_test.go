@@ -347,6 +347,7 @@ func TestHelp_ListsFlagsByPurpose(t *testing.T) {
 		"From PyTorch-SbS to ONNX, to verify a runtime": {"inject", "seed"},
 		"From ONNX to PyTorch-SbS":                      {"arrays-only"},
 		"To describe a model":                           {"info", "dot", "check"},
+		"From ONNX to C":                                {"weights", "prefix"},
 		"To change a model":                             {"normalize-images"},
 		"For a model with stages":                       {"stage"},
 	}, flags)

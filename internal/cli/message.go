@@ -12,7 +12,7 @@ import (
 
 // packages are the packages of this module that begin their error texts with their name.
 var packages = []string{
-	"atomicfile", "classify", "cli", "convert", "dataset", "graph", "kernel", "metadata", "noise", "npy", "onnx", "onnxgo", "onnxpb",
+	"atomicfile", "c99", "classify", "cli", "convert", "dataset", "graph", "kernel", "metadata", "noise", "npy", "onnx", "onnxgo", "onnxpb",
 	"ops", "page", "parallel", "pytorch", "runtime", "sbs", "std", "tfevents", "train", "trainlog",
 }
 
