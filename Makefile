@@ -24,7 +24,7 @@ FUZZTIME      ?= 60s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test check check-long format vet lint race modules purego tiers cross cross-all fused generated vuln fuzz emulated bench interop clients bench-onnxruntime bench-ort bench-operators conformance conformance-full workflows release-check clean
+.PHONY: build test check check-long format vet lint encodings race modules purego tiers cross cross-all fused generated vuln fuzz emulated bench interop clients bench-onnxruntime bench-ort bench-operators conformance conformance-full workflows release-check clean
 
 # -buildvcs=auto lets --version name the revision, whatever the Go settings say.
 build:
@@ -34,7 +34,7 @@ build:
 test:
 	go test ./...
 
-check: format vet lint test race modules purego tiers cross fused generated vuln
+check: format vet lint test encodings race modules purego tiers cross fused generated vuln
 
 check-long: conformance-full cross-all release-check
 	CGO_ENABLED=1 go test -race ./...
@@ -66,6 +66,12 @@ vet:
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)
 	$< run ./...
 	cd cluster && $< run ./...
+
+# The generator of the assembly for arm64 encodes the instructions for vectors itself. The GNU
+# assembler confirms them, if the Debian package binutils-aarch64-linux-gnu is installed.
+encodings:
+	GOARCH=arm64 go vet ./internal/kernel
+	cd internal/kernel/_asm && go vet ./arm64 && go test ./arm64
 
 # The packages that share memory between goroutines. make check-long has all, apart from the commands of
 # cluster: they compute in processes of their own, which the detector makes slow.
@@ -127,6 +133,7 @@ fused:
 # Generated files must be up to date. protoc is in the Debian package
 # protobuf-compiler; its version is part of the generated file.
 GENERATED := internal/onnx/onnxpb/sbs_onnx.pb.go internal/kernel/kernel_amd64.s internal/kernel/stubs_amd64.go internal/kernel/tables_amd64.go \
+	internal/kernel/kernel_arm64.s internal/kernel/stubs_arm64.go \
 	internal/serve/oip/open_inference_grpc.pb.go internal/serve/oip/open_inference_grpc_grpc.pb.go docs/operators.md
 PROTOC_GEN := $(TOOLS)/protoc-gen-go-$(PROTOC_GEN_GO)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc-$(PROTOC_GEN_GRPC)/protoc-gen-go-grpc
 

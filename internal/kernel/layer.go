@@ -58,7 +58,7 @@ type layout struct {
 // updater is the implementation of a tier. It processes groups of positions.
 type updater struct {
 	positions int  // number of positions in a group
-	partial   bool // a group may have fewer positions
+	step      int  // a group may have fewer positions, a multiple of step
 	vector    int  // the length of h and of a row of weights is a multiple of this number
 	rows      bool // offsets are indices of rows of weights instead of byte offsets
 	layout    func(k int) layout
@@ -317,10 +317,7 @@ func (s *Scratch) Run(ctx context.Context, n int) error {
 		}
 	}()
 	copy(s.h, l.initial)
-	s.live = n
-	if !l.up.partial {
-		s.live = len(s.jobs)
-	}
+	s.live = roundUp(n, l.up.step)
 	most := s.longest(n)
 	for i, r := range l.runs {
 		if r.first >= most {
@@ -373,7 +370,7 @@ func (s *Scratch) apply(r steps) {
 }
 
 // complete copies the spikes of the first position to the positions from n, for tiers
-// that compute whole groups only.
+// that compute several positions at once.
 func (s *Scratch) complete(n int) {
 	for g := n; g < s.live; g++ {
 		copy(s.offsets[g*chunk:][:chunk], s.offsets)

@@ -12,7 +12,7 @@ const groupPortable = 4
 // portable returns the updater of the portable tier.
 func portable() updater {
 	return updater{
-		positions: groupPortable, partial: true, vector: lanes, rows: true, layout: layoutPortable,
+		positions: groupPortable, step: 1, vector: lanes, rows: true, layout: layoutPortable,
 		draw: drawPortable, sample: samplePortable, fast: updatePortable, general: updatePortable, transpose: transpose,
 	}
 }
