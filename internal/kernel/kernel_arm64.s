@@ -8,7 +8,15 @@ DATA constants<>+0(SB)/8, $0x2edbe6ff2edbe6ff
 DATA constants<>+8(SB)/8, $0x2edbe6ff2edbe6ff
 DATA constants<>+16(SB)/8, $0x3f8000003f800000
 DATA constants<>+24(SB)/8, $0x3f8000003f800000
-GLOBL constants<>(SB), RODATA|NOPTR, $32
+DATA constants<>+32(SB)/8, $0x4effffff4effffff
+DATA constants<>+40(SB)/8, $0x4effffff4effffff
+DATA constants<>+48(SB)/8, $0x4f0000004f000000
+DATA constants<>+56(SB)/8, $0x4f0000004f000000
+DATA constants<>+64(SB)/8, $0x0000000200000001
+DATA constants<>+72(SB)/8, $0x0000000800000004
+DATA constants<>+80(SB)/8, $0x0000002000000010
+DATA constants<>+88(SB)/8, $0x0000008000000040
+GLOBL constants<>(SB), RODATA|NOPTR, $96
 
 // func updateFast4NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
 TEXT ·updateFast4NEON(SB), NOSPLIT, $72-56
@@ -15431,6 +15439,1102 @@ lastVectors:
 	ADD $640, R11, R11
 	SUBS $1, R22, R22
 	BNE last
+	RET
+
+// func sampleTableNEON(dst *uint32, n int, thresholds, starts *uint32, shift int, state uint64, scale uint32)
+TEXT ·sampleTableNEON(SB), NOSPLIT, $0-52
+	MOVD dst+0(FP), R0
+	MOVD n+8(FP), R1
+	MOVD thresholds+16(FP), R2
+	MOVD starts+24(FP), R3
+	MOVD shift+32(FP), R20
+	MOVD state+40(FP), R4
+	MOVWU scale+48(FP), R5
+	MOVD $-7046029254386353131, R6
+	MOVD $-4658895280553007687, R7
+	MOVD $-7723592293110705685, R8
+
+loop1:
+	EOR R4>>30, R4, R9
+	MUL R7, R9, R9
+	EOR R9>>27, R9, R9
+	MUL R8, R9, R9
+	EOR R9>>31, R9, R9
+	ADD R6, R4, R4
+	LSR $33, R9, R10
+	UBFX $1, R9, $31, R9
+	EOR R4>>30, R4, R11
+	MUL R7, R11, R11
+	EOR R11>>27, R11, R11
+	MUL R8, R11, R11
+	EOR R11>>31, R11, R11
+	ADD R6, R4, R4
+	LSR $33, R11, R12
+	UBFX $1, R11, $31, R11
+	CMP $1, R9
+	CSINC HS, R9, ZR, R9
+	CMP $1, R10
+	CSINC HS, R10, ZR, R10
+	CMP $1, R11
+	CSINC HS, R11, ZR, R11
+	CMP $1, R12
+	CSINC HS, R12, ZR, R12
+	LSR R20, R9, R13
+	MOVWU (R3)(R13<<2), R13
+	LSR R20, R10, R14
+	MOVWU (R3)(R14<<2), R14
+	LSR R20, R11, R15
+	MOVWU (R3)(R15<<2), R15
+	LSR R20, R12, R19
+	MOVWU (R3)(R19<<2), R19
+	MOVWU (R2)(R13<<2), R21
+	CMP R9, R21
+	CINC LO, R13, R13
+	MOVWU (R2)(R14<<2), R21
+	CMP R10, R21
+	CINC LO, R14, R14
+	MOVWU (R2)(R15<<2), R21
+	CMP R11, R21
+	CINC LO, R15, R15
+	MOVWU (R2)(R19<<2), R21
+	CMP R12, R21
+	CINC LO, R19, R19
+	MOVWU (R2)(R13<<2), R21
+	CMP R9, R21
+	CINC LO, R13, R13
+	MOVWU (R2)(R14<<2), R21
+	CMP R10, R21
+	CINC LO, R14, R14
+	MOVWU (R2)(R15<<2), R21
+	CMP R11, R21
+	CINC LO, R15, R15
+	MOVWU (R2)(R19<<2), R21
+	CMP R12, R21
+	CINC LO, R19, R19
+
+check3:
+	MOVWU (R2)(R13<<2), R21
+	CMP R9, R21
+	BHS next2
+	ADD $1, R13, R13
+	B check3
+
+next2:
+
+check5:
+	MOVWU (R2)(R14<<2), R21
+	CMP R10, R21
+	BHS next4
+	ADD $1, R14, R14
+	B check5
+
+next4:
+
+check7:
+	MOVWU (R2)(R15<<2), R21
+	CMP R11, R21
+	BHS next6
+	ADD $1, R15, R15
+	B check7
+
+next6:
+
+check9:
+	MOVWU (R2)(R19<<2), R21
+	CMP R12, R21
+	BHS next8
+	ADD $1, R19, R19
+	B check9
+
+next8:
+	MULW R5, R13, R13
+	MULW R5, R14, R14
+	MULW R5, R15, R15
+	MULW R5, R19, R19
+	STPW (R13, R14), (R0)
+	STPW (R15, R19), 8(R0)
+	ADD $16, R0, R0
+	SUBS $4, R1, R1
+	BNE loop1
+	RET
+
+// func sampleHalvesNEON(dst *uint32, n int, thresholds *uint32, k int, state uint64, scale uint32)
+TEXT ·sampleHalvesNEON(SB), NOSPLIT, $0-44
+	MOVD dst+0(FP), R0
+	MOVD n+8(FP), R1
+	MOVD thresholds+16(FP), R2
+	MOVD k+24(FP), R20
+	MOVD state+32(FP), R4
+	MOVWU scale+40(FP), R5
+	MOVD $-7046029254386353131, R6
+	MOVD $-4658895280553007687, R7
+	MOVD $-7723592293110705685, R8
+
+loop1:
+	EOR R4>>30, R4, R9
+	MUL R7, R9, R9
+	EOR R9>>27, R9, R9
+	MUL R8, R9, R9
+	EOR R9>>31, R9, R9
+	ADD R6, R4, R4
+	LSR $33, R9, R10
+	UBFX $1, R9, $31, R9
+	EOR R4>>30, R4, R11
+	MUL R7, R11, R11
+	EOR R11>>27, R11, R11
+	MUL R8, R11, R11
+	EOR R11>>31, R11, R11
+	ADD R6, R4, R4
+	LSR $33, R11, R12
+	UBFX $1, R11, $31, R11
+	CMP $1, R9
+	CSINC HS, R9, ZR, R9
+	CMP $1, R10
+	CSINC HS, R10, ZR, R10
+	CMP $1, R11
+	CSINC HS, R11, ZR, R11
+	CMP $1, R12
+	CSINC HS, R12, ZR, R12
+	MOVD R2, R13
+	MOVD R2, R14
+	MOVD R2, R15
+	MOVD R2, R19
+	MOVD R20, R21
+	B condition
+
+halve:
+	LSR $1, R21, R22
+	SUB R22, R21, R21
+	ADD R22<<2, R13, R24
+	MOVWU -4(R24), R23
+	CMP R9, R23
+	CSEL LO, R24, R13, R13
+	ADD R22<<2, R14, R24
+	MOVWU -4(R24), R23
+	CMP R10, R23
+	CSEL LO, R24, R14, R14
+	ADD R22<<2, R15, R24
+	MOVWU -4(R24), R23
+	CMP R11, R23
+	CSEL LO, R24, R15, R15
+	ADD R22<<2, R19, R24
+	MOVWU -4(R24), R23
+	CMP R12, R23
+	CSEL LO, R24, R19, R19
+
+condition:
+	CMP $1, R21
+	BGT halve
+	SUB R2, R13, R13
+	LSR $2, R13, R13
+	SUB R2, R14, R14
+	LSR $2, R14, R14
+	SUB R2, R15, R15
+	LSR $2, R15, R15
+	SUB R2, R19, R19
+	LSR $2, R19, R19
+	MULW R5, R13, R13
+	MULW R5, R14, R14
+	MULW R5, R15, R15
+	MULW R5, R19, R19
+	STPW (R13, R14), (R0)
+	STPW (R15, R19), 8(R0)
+	ADD $16, R0, R0
+	SUBS $4, R1, R1
+	BNE loop1
+	RET
+
+// func sampleTableLowDiscrepancyNEON(dst *uint32, n int, thresholds, starts *uint32, shift int, state uint64, scale uint32)
+TEXT ·sampleTableLowDiscrepancyNEON(SB), NOSPLIT, $0-52
+	MOVD dst+0(FP), R0
+	MOVD n+8(FP), R1
+	MOVD thresholds+16(FP), R2
+	MOVD starts+24(FP), R3
+	MOVD shift+32(FP), R20
+	MOVD state+40(FP), R4
+	MOVWU scale+48(FP), R5
+	MOVD $2654435769, R6
+
+loop1:
+	UBFX $1, R4, $31, R9
+	ADD R6, R4, R4
+	UBFX $1, R4, $31, R10
+	ADD R6, R4, R4
+	UBFX $1, R4, $31, R11
+	ADD R6, R4, R4
+	UBFX $1, R4, $31, R12
+	ADD R6, R4, R4
+	CMP $1, R9
+	CSINC HS, R9, ZR, R9
+	CMP $1, R10
+	CSINC HS, R10, ZR, R10
+	CMP $1, R11
+	CSINC HS, R11, ZR, R11
+	CMP $1, R12
+	CSINC HS, R12, ZR, R12
+	LSR R20, R9, R13
+	MOVWU (R3)(R13<<2), R13
+	LSR R20, R10, R14
+	MOVWU (R3)(R14<<2), R14
+	LSR R20, R11, R15
+	MOVWU (R3)(R15<<2), R15
+	LSR R20, R12, R19
+	MOVWU (R3)(R19<<2), R19
+	MOVWU (R2)(R13<<2), R21
+	CMP R9, R21
+	CINC LO, R13, R13
+	MOVWU (R2)(R14<<2), R21
+	CMP R10, R21
+	CINC LO, R14, R14
+	MOVWU (R2)(R15<<2), R21
+	CMP R11, R21
+	CINC LO, R15, R15
+	MOVWU (R2)(R19<<2), R21
+	CMP R12, R21
+	CINC LO, R19, R19
+	MOVWU (R2)(R13<<2), R21
+	CMP R9, R21
+	CINC LO, R13, R13
+	MOVWU (R2)(R14<<2), R21
+	CMP R10, R21
+	CINC LO, R14, R14
+	MOVWU (R2)(R15<<2), R21
+	CMP R11, R21
+	CINC LO, R15, R15
+	MOVWU (R2)(R19<<2), R21
+	CMP R12, R21
+	CINC LO, R19, R19
+
+check3:
+	MOVWU (R2)(R13<<2), R21
+	CMP R9, R21
+	BHS next2
+	ADD $1, R13, R13
+	B check3
+
+next2:
+
+check5:
+	MOVWU (R2)(R14<<2), R21
+	CMP R10, R21
+	BHS next4
+	ADD $1, R14, R14
+	B check5
+
+next4:
+
+check7:
+	MOVWU (R2)(R15<<2), R21
+	CMP R11, R21
+	BHS next6
+	ADD $1, R15, R15
+	B check7
+
+next6:
+
+check9:
+	MOVWU (R2)(R19<<2), R21
+	CMP R12, R21
+	BHS next8
+	ADD $1, R19, R19
+	B check9
+
+next8:
+	MULW R5, R13, R13
+	MULW R5, R14, R14
+	MULW R5, R15, R15
+	MULW R5, R19, R19
+	STPW (R13, R14), (R0)
+	STPW (R15, R19), 8(R0)
+	ADD $16, R0, R0
+	SUBS $4, R1, R1
+	BNE loop1
+	RET
+
+// func sampleHalvesLowDiscrepancyNEON(dst *uint32, n int, thresholds *uint32, k int, state uint64, scale uint32)
+TEXT ·sampleHalvesLowDiscrepancyNEON(SB), NOSPLIT, $0-44
+	MOVD dst+0(FP), R0
+	MOVD n+8(FP), R1
+	MOVD thresholds+16(FP), R2
+	MOVD k+24(FP), R20
+	MOVD state+32(FP), R4
+	MOVWU scale+40(FP), R5
+	MOVD $2654435769, R6
+
+loop1:
+	UBFX $1, R4, $31, R9
+	ADD R6, R4, R4
+	UBFX $1, R4, $31, R10
+	ADD R6, R4, R4
+	UBFX $1, R4, $31, R11
+	ADD R6, R4, R4
+	UBFX $1, R4, $31, R12
+	ADD R6, R4, R4
+	CMP $1, R9
+	CSINC HS, R9, ZR, R9
+	CMP $1, R10
+	CSINC HS, R10, ZR, R10
+	CMP $1, R11
+	CSINC HS, R11, ZR, R11
+	CMP $1, R12
+	CSINC HS, R12, ZR, R12
+	MOVD R2, R13
+	MOVD R2, R14
+	MOVD R2, R15
+	MOVD R2, R19
+	MOVD R20, R21
+	B condition
+
+halve:
+	LSR $1, R21, R22
+	SUB R22, R21, R21
+	ADD R22<<2, R13, R24
+	MOVWU -4(R24), R23
+	CMP R9, R23
+	CSEL LO, R24, R13, R13
+	ADD R22<<2, R14, R24
+	MOVWU -4(R24), R23
+	CMP R10, R23
+	CSEL LO, R24, R14, R14
+	ADD R22<<2, R15, R24
+	MOVWU -4(R24), R23
+	CMP R11, R23
+	CSEL LO, R24, R15, R15
+	ADD R22<<2, R19, R24
+	MOVWU -4(R24), R23
+	CMP R12, R23
+	CSEL LO, R24, R19, R19
+
+condition:
+	CMP $1, R21
+	BGT halve
+	SUB R2, R13, R13
+	LSR $2, R13, R13
+	SUB R2, R14, R14
+	LSR $2, R14, R14
+	SUB R2, R15, R15
+	LSR $2, R15, R15
+	SUB R2, R19, R19
+	LSR $2, R19, R19
+	MULW R5, R13, R13
+	MULW R5, R14, R14
+	MULW R5, R15, R15
+	MULW R5, R19, R19
+	STPW (R13, R14), (R0)
+	STPW (R15, R19), 8(R0)
+	ADD $16, R0, R0
+	SUBS $4, R1, R1
+	BNE loop1
+	RET
+
+// func startsNEON(starts, thresholds *uint32, k, shift int)
+TEXT ·startsNEON(SB), NOSPLIT, $0-32
+	MOVD starts+0(FP), R0
+	MOVD thresholds+8(FP), R1
+	MOVD k+16(FP), R2
+	MOVD shift+24(FP), R3
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x6f000401 // mvni v1.4s, #0
+	MOVD ZR, R4
+
+threshold:
+	MOVWU.P 4(R1), R5
+	ADD R4<<2, R0, R6
+	LSR R3, R5, R5
+	SUB R4, R5, R4
+
+store:
+	WORD $0x3c8104c0 // str q0, [x6], #16
+	SUBS $4, R4, R4
+	BGE store
+	ADD $1, R5, R4
+	WORD $0x6ea18400 // sub v0.4s, v0.4s, v1.4s
+	SUBS $1, R2, R2
+	BNE threshold
+	RET
+
+// func thresholdsNEON(dst *uint32, sums *float32, n int, total, scale float32)
+TEXT ·thresholdsNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD sums+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD $constants<>(SB), R25
+	FMOVS total+24(FP), F16
+	WORD $0x4e040610 // dup v16.4s, v16.s[0]
+	FMOVS scale+28(FP), F17
+	WORD $0x4e040631 // dup v17.4s, v17.s[0]
+	WORD $0x3dc00b32 // ldr q18, [x25, #32]
+
+loop1:
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x6e30e408 // fcmge v8.4s, v0.4s, v16.4s
+	WORD $0x6e31dc04 // fmul v4.4s, v0.4s, v17.4s
+	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
+	WORD $0x4eb2f484 // fmin v4.4s, v4.4s, v18.4s
+	WORD $0x4ea1b884 // fcvtzs v4.4s, v4.4s
+	WORD $0x4ea81c84 // orr v4.16b, v4.16b, v8.16b
+	WORD $0x6e30e429 // fcmge v9.4s, v1.4s, v16.4s
+	WORD $0x6e31dc25 // fmul v5.4s, v1.4s, v17.4s
+	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
+	WORD $0x4eb2f4a5 // fmin v5.4s, v5.4s, v18.4s
+	WORD $0x4ea1b8a5 // fcvtzs v5.4s, v5.4s
+	WORD $0x4ea91ca5 // orr v5.16b, v5.16b, v9.16b
+	WORD $0x6e30e44a // fcmge v10.4s, v2.4s, v16.4s
+	WORD $0x6e31dc46 // fmul v6.4s, v2.4s, v17.4s
+	WORD $0x6f3f054a // ushr v10.4s, v10.4s, #1
+	WORD $0x4eb2f4c6 // fmin v6.4s, v6.4s, v18.4s
+	WORD $0x4ea1b8c6 // fcvtzs v6.4s, v6.4s
+	WORD $0x4eaa1cc6 // orr v6.16b, v6.16b, v10.16b
+	WORD $0x6e30e46b // fcmge v11.4s, v3.4s, v16.4s
+	WORD $0x6e31dc67 // fmul v7.4s, v3.4s, v17.4s
+	WORD $0x6f3f056b // ushr v11.4s, v11.4s, #1
+	WORD $0x4eb2f4e7 // fmin v7.4s, v7.4s, v18.4s
+	WORD $0x4ea1b8e7 // fcvtzs v7.4s, v7.4s
+	WORD $0x4eab1ce7 // orr v7.16b, v7.16b, v11.16b
+	WORD $0xac811404 // stp q4, q5, [x0], #32
+	WORD $0xac811c06 // stp q6, q7, [x0], #32
+	SUBS $16, R2, R2
+	BNE loop1
+	RET
+
+// func totalsRow1NEON(totals, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+TEXT ·totalsRow1NEON(SB), NOSPLIT, $0-48
+	MOVD x+8(FP), R0
+	MOVD starts+16(FP), R1
+	MOVD lanes+24(FP), R2
+	MOVD offsets+32(FP), R11
+	MOVD k+40(FP), R12
+	MOVD $constants<>(SB), R25
+	MOVD 0(R1), R4
+	ADD R4<<2, R0, R4
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+
+loop1:
+	MOVW.P 4(R11), R10
+	ADD R10<<2, R4, R13
+	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
+	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	SUBS $1, R12, R12
+	BNE loop1
+	MOVD totals+0(FP), R0
+	WORD $0xad004410 // stp q16, q17, [x0, #0]
+	RET
+
+// func thresholdsRow1NEON(dst *uint32, room, n int, totals, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+TEXT ·thresholdsRow1NEON(SB), NOSPLIT, $0-72
+	MOVD x+32(FP), R0
+	MOVD starts+40(FP), R1
+	MOVD lanes+48(FP), R2
+	MOVD offsets+56(FP), R11
+	MOVD k+64(FP), R12
+	MOVD $constants<>(SB), R25
+	MOVD 0(R1), R4
+	ADD R4<<2, R0, R4
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+	MOVD totals+24(FP), R0
+	WORD $0xad405013 // ldp q19, q20, [x0, #0]
+	WORD $0x3dc00f35 // ldr q21, [x25, #48]
+	WORD $0x6e33feb5 // fdiv v21.4s, v21.4s, v19.4s
+	WORD $0x3dc00f36 // ldr q22, [x25, #48]
+	WORD $0x6e34fed6 // fdiv v22.4s, v22.4s, v20.4s
+	WORD $0x3dc00b32 // ldr q18, [x25, #32]
+	MOVD dst+0(FP), R0
+	MOVD room+8(FP), R1
+	MOVD n+16(FP), R2
+	LSL $2, R1, R1
+
+loop1:
+	MOVW.P 4(R11), R10
+	ADD R10<<2, R4, R13
+	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
+	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
+	WORD $0x6e35de00 // fmul v0.4s, v16.4s, v21.4s
+	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
+	WORD $0x4eb2f400 // fmin v0.4s, v0.4s, v18.4s
+	WORD $0x4ea1b800 // fcvtzs v0.4s, v0.4s
+	WORD $0x4ea81c00 // orr v0.16b, v0.16b, v8.16b
+	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
+	WORD $0x6e36de24 // fmul v4.4s, v17.4s, v22.4s
+	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
+	WORD $0x4eb2f484 // fmin v4.4s, v4.4s, v18.4s
+	WORD $0x4ea1b884 // fcvtzs v4.4s, v4.4s
+	WORD $0x4ea91c84 // orr v4.16b, v4.16b, v9.16b
+	MOVW.P 4(R11), R10
+	ADD R10<<2, R4, R13
+	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
+	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
+	WORD $0x6e35de01 // fmul v1.4s, v16.4s, v21.4s
+	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
+	WORD $0x4eb2f421 // fmin v1.4s, v1.4s, v18.4s
+	WORD $0x4ea1b821 // fcvtzs v1.4s, v1.4s
+	WORD $0x4ea81c21 // orr v1.16b, v1.16b, v8.16b
+	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
+	WORD $0x6e36de25 // fmul v5.4s, v17.4s, v22.4s
+	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
+	WORD $0x4eb2f4a5 // fmin v5.4s, v5.4s, v18.4s
+	WORD $0x4ea1b8a5 // fcvtzs v5.4s, v5.4s
+	WORD $0x4ea91ca5 // orr v5.16b, v5.16b, v9.16b
+	MOVW.P 4(R11), R10
+	ADD R10<<2, R4, R13
+	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
+	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
+	WORD $0x6e35de02 // fmul v2.4s, v16.4s, v21.4s
+	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
+	WORD $0x4eb2f442 // fmin v2.4s, v2.4s, v18.4s
+	WORD $0x4ea1b842 // fcvtzs v2.4s, v2.4s
+	WORD $0x4ea81c42 // orr v2.16b, v2.16b, v8.16b
+	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
+	WORD $0x6e36de26 // fmul v6.4s, v17.4s, v22.4s
+	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
+	WORD $0x4eb2f4c6 // fmin v6.4s, v6.4s, v18.4s
+	WORD $0x4ea1b8c6 // fcvtzs v6.4s, v6.4s
+	WORD $0x4ea91cc6 // orr v6.16b, v6.16b, v9.16b
+	MOVW.P 4(R11), R10
+	ADD R10<<2, R4, R13
+	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
+	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
+	WORD $0x6e35de03 // fmul v3.4s, v16.4s, v21.4s
+	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
+	WORD $0x4eb2f463 // fmin v3.4s, v3.4s, v18.4s
+	WORD $0x4ea1b863 // fcvtzs v3.4s, v3.4s
+	WORD $0x4ea81c63 // orr v3.16b, v3.16b, v8.16b
+	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
+	WORD $0x6e36de27 // fmul v7.4s, v17.4s, v22.4s
+	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
+	WORD $0x4eb2f4e7 // fmin v7.4s, v7.4s, v18.4s
+	WORD $0x4ea1b8e7 // fcvtzs v7.4s, v7.4s
+	WORD $0x4ea91ce7 // orr v7.16b, v7.16b, v9.16b
+	MOVD R0, R3
+	WORD $0x4e812808 // trn1 v8.4s, v0.4s, v1.4s
+	WORD $0x4e816809 // trn2 v9.4s, v0.4s, v1.4s
+	WORD $0x4e83284a // trn1 v10.4s, v2.4s, v3.4s
+	WORD $0x4e83684b // trn2 v11.4s, v2.4s, v3.4s
+	WORD $0x4eca390c // zip1 v12.2d, v8.2d, v10.2d
+	WORD $0x4ecb392d // zip1 v13.2d, v9.2d, v11.2d
+	WORD $0x4eca790e // zip2 v14.2d, v8.2d, v10.2d
+	WORD $0x4ecb792f // zip2 v15.2d, v9.2d, v11.2d
+	WORD $0x3d80006c // str q12, [x3, #0]
+	CMP $1, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x3d80006d // str q13, [x3, #0]
+	CMP $2, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x3d80006e // str q14, [x3, #0]
+	CMP $3, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x3d80006f // str q15, [x3, #0]
+	CMP $4, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x4e852888 // trn1 v8.4s, v4.4s, v5.4s
+	WORD $0x4e856889 // trn2 v9.4s, v4.4s, v5.4s
+	WORD $0x4e8728ca // trn1 v10.4s, v6.4s, v7.4s
+	WORD $0x4e8768cb // trn2 v11.4s, v6.4s, v7.4s
+	WORD $0x4eca390c // zip1 v12.2d, v8.2d, v10.2d
+	WORD $0x4ecb392d // zip1 v13.2d, v9.2d, v11.2d
+	WORD $0x4eca790e // zip2 v14.2d, v8.2d, v10.2d
+	WORD $0x4ecb792f // zip2 v15.2d, v9.2d, v11.2d
+	WORD $0x3d80006c // str q12, [x3, #0]
+	CMP $5, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x3d80006d // str q13, [x3, #0]
+	CMP $6, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x3d80006e // str q14, [x3, #0]
+	CMP $7, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x3d80006f // str q15, [x3, #0]
+
+done2:
+	ADD $16, R0, R0
+	SUBS $4, R12, R12
+	BNE loop1
+	RET
+
+// func totalsRow2NEON(totals, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+TEXT ·totalsRow2NEON(SB), NOSPLIT, $0-48
+	MOVD x+8(FP), R0
+	MOVD starts+16(FP), R1
+	MOVD lanes+24(FP), R2
+	MOVD offsets+32(FP), R11
+	MOVD k+40(FP), R12
+	MOVD $constants<>(SB), R25
+	MOVD 0(R1), R4
+	ADD R4<<2, R0, R4
+	MOVD 8(R1), R5
+	ADD R5<<2, R0, R5
+	MOVWU 4(R2), R3
+	WORD $0x4e040c78 // dup v24.4s, w3
+	WORD $0x3dc01320 // ldr q0, [x25, #64]
+	WORD $0x4e201f18 // and v24.16b, v24.16b, v0.16b
+	WORD $0x6ea08f18 // cmeq v24.4s, v24.4s, v0.4s
+	WORD $0x4e040c79 // dup v25.4s, w3
+	WORD $0x3dc01720 // ldr q0, [x25, #80]
+	WORD $0x4e201f39 // and v25.16b, v25.16b, v0.16b
+	WORD $0x6ea08f39 // cmeq v25.4s, v25.4s, v0.4s
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+
+loop1:
+	MOVW.P 4(R11), R10
+	ADD R10<<2, R4, R13
+	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
+	ADD R10<<2, R5, R13
+	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
+	WORD $0x6eb81fdc // bit v28.16b, v30.16b, v24.16b
+	WORD $0x6eb91ffd // bit v29.16b, v31.16b, v25.16b
+	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	SUBS $1, R12, R12
+	BNE loop1
+	MOVD totals+0(FP), R0
+	WORD $0xad004410 // stp q16, q17, [x0, #0]
+	RET
+
+// func thresholdsRow2NEON(dst *uint32, room, n int, totals, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+TEXT ·thresholdsRow2NEON(SB), NOSPLIT, $0-72
+	MOVD x+32(FP), R0
+	MOVD starts+40(FP), R1
+	MOVD lanes+48(FP), R2
+	MOVD offsets+56(FP), R11
+	MOVD k+64(FP), R12
+	MOVD $constants<>(SB), R25
+	MOVD 0(R1), R4
+	ADD R4<<2, R0, R4
+	MOVD 8(R1), R5
+	ADD R5<<2, R0, R5
+	MOVWU 4(R2), R3
+	WORD $0x4e040c78 // dup v24.4s, w3
+	WORD $0x3dc01320 // ldr q0, [x25, #64]
+	WORD $0x4e201f18 // and v24.16b, v24.16b, v0.16b
+	WORD $0x6ea08f18 // cmeq v24.4s, v24.4s, v0.4s
+	WORD $0x4e040c79 // dup v25.4s, w3
+	WORD $0x3dc01720 // ldr q0, [x25, #80]
+	WORD $0x4e201f39 // and v25.16b, v25.16b, v0.16b
+	WORD $0x6ea08f39 // cmeq v25.4s, v25.4s, v0.4s
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+	MOVD totals+24(FP), R0
+	WORD $0xad405013 // ldp q19, q20, [x0, #0]
+	WORD $0x3dc00f35 // ldr q21, [x25, #48]
+	WORD $0x6e33feb5 // fdiv v21.4s, v21.4s, v19.4s
+	WORD $0x3dc00f36 // ldr q22, [x25, #48]
+	WORD $0x6e34fed6 // fdiv v22.4s, v22.4s, v20.4s
+	WORD $0x3dc00b32 // ldr q18, [x25, #32]
+	MOVD dst+0(FP), R0
+	MOVD room+8(FP), R1
+	MOVD n+16(FP), R2
+	LSL $2, R1, R1
+
+loop1:
+	MOVW.P 4(R11), R10
+	ADD R10<<2, R4, R13
+	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
+	ADD R10<<2, R5, R13
+	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
+	WORD $0x6eb81fdc // bit v28.16b, v30.16b, v24.16b
+	WORD $0x6eb91ffd // bit v29.16b, v31.16b, v25.16b
+	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
+	WORD $0x6e35de00 // fmul v0.4s, v16.4s, v21.4s
+	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
+	WORD $0x4eb2f400 // fmin v0.4s, v0.4s, v18.4s
+	WORD $0x4ea1b800 // fcvtzs v0.4s, v0.4s
+	WORD $0x4ea81c00 // orr v0.16b, v0.16b, v8.16b
+	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
+	WORD $0x6e36de24 // fmul v4.4s, v17.4s, v22.4s
+	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
+	WORD $0x4eb2f484 // fmin v4.4s, v4.4s, v18.4s
+	WORD $0x4ea1b884 // fcvtzs v4.4s, v4.4s
+	WORD $0x4ea91c84 // orr v4.16b, v4.16b, v9.16b
+	MOVW.P 4(R11), R10
+	ADD R10<<2, R4, R13
+	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
+	ADD R10<<2, R5, R13
+	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
+	WORD $0x6eb81fdc // bit v28.16b, v30.16b, v24.16b
+	WORD $0x6eb91ffd // bit v29.16b, v31.16b, v25.16b
+	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
+	WORD $0x6e35de01 // fmul v1.4s, v16.4s, v21.4s
+	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
+	WORD $0x4eb2f421 // fmin v1.4s, v1.4s, v18.4s
+	WORD $0x4ea1b821 // fcvtzs v1.4s, v1.4s
+	WORD $0x4ea81c21 // orr v1.16b, v1.16b, v8.16b
+	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
+	WORD $0x6e36de25 // fmul v5.4s, v17.4s, v22.4s
+	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
+	WORD $0x4eb2f4a5 // fmin v5.4s, v5.4s, v18.4s
+	WORD $0x4ea1b8a5 // fcvtzs v5.4s, v5.4s
+	WORD $0x4ea91ca5 // orr v5.16b, v5.16b, v9.16b
+	MOVW.P 4(R11), R10
+	ADD R10<<2, R4, R13
+	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
+	ADD R10<<2, R5, R13
+	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
+	WORD $0x6eb81fdc // bit v28.16b, v30.16b, v24.16b
+	WORD $0x6eb91ffd // bit v29.16b, v31.16b, v25.16b
+	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
+	WORD $0x6e35de02 // fmul v2.4s, v16.4s, v21.4s
+	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
+	WORD $0x4eb2f442 // fmin v2.4s, v2.4s, v18.4s
+	WORD $0x4ea1b842 // fcvtzs v2.4s, v2.4s
+	WORD $0x4ea81c42 // orr v2.16b, v2.16b, v8.16b
+	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
+	WORD $0x6e36de26 // fmul v6.4s, v17.4s, v22.4s
+	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
+	WORD $0x4eb2f4c6 // fmin v6.4s, v6.4s, v18.4s
+	WORD $0x4ea1b8c6 // fcvtzs v6.4s, v6.4s
+	WORD $0x4ea91cc6 // orr v6.16b, v6.16b, v9.16b
+	MOVW.P 4(R11), R10
+	ADD R10<<2, R4, R13
+	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
+	ADD R10<<2, R5, R13
+	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
+	WORD $0x6eb81fdc // bit v28.16b, v30.16b, v24.16b
+	WORD $0x6eb91ffd // bit v29.16b, v31.16b, v25.16b
+	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
+	WORD $0x6e35de03 // fmul v3.4s, v16.4s, v21.4s
+	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
+	WORD $0x4eb2f463 // fmin v3.4s, v3.4s, v18.4s
+	WORD $0x4ea1b863 // fcvtzs v3.4s, v3.4s
+	WORD $0x4ea81c63 // orr v3.16b, v3.16b, v8.16b
+	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
+	WORD $0x6e36de27 // fmul v7.4s, v17.4s, v22.4s
+	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
+	WORD $0x4eb2f4e7 // fmin v7.4s, v7.4s, v18.4s
+	WORD $0x4ea1b8e7 // fcvtzs v7.4s, v7.4s
+	WORD $0x4ea91ce7 // orr v7.16b, v7.16b, v9.16b
+	MOVD R0, R3
+	WORD $0x4e812808 // trn1 v8.4s, v0.4s, v1.4s
+	WORD $0x4e816809 // trn2 v9.4s, v0.4s, v1.4s
+	WORD $0x4e83284a // trn1 v10.4s, v2.4s, v3.4s
+	WORD $0x4e83684b // trn2 v11.4s, v2.4s, v3.4s
+	WORD $0x4eca390c // zip1 v12.2d, v8.2d, v10.2d
+	WORD $0x4ecb392d // zip1 v13.2d, v9.2d, v11.2d
+	WORD $0x4eca790e // zip2 v14.2d, v8.2d, v10.2d
+	WORD $0x4ecb792f // zip2 v15.2d, v9.2d, v11.2d
+	WORD $0x3d80006c // str q12, [x3, #0]
+	CMP $1, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x3d80006d // str q13, [x3, #0]
+	CMP $2, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x3d80006e // str q14, [x3, #0]
+	CMP $3, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x3d80006f // str q15, [x3, #0]
+	CMP $4, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x4e852888 // trn1 v8.4s, v4.4s, v5.4s
+	WORD $0x4e856889 // trn2 v9.4s, v4.4s, v5.4s
+	WORD $0x4e8728ca // trn1 v10.4s, v6.4s, v7.4s
+	WORD $0x4e8768cb // trn2 v11.4s, v6.4s, v7.4s
+	WORD $0x4eca390c // zip1 v12.2d, v8.2d, v10.2d
+	WORD $0x4ecb392d // zip1 v13.2d, v9.2d, v11.2d
+	WORD $0x4eca790e // zip2 v14.2d, v8.2d, v10.2d
+	WORD $0x4ecb792f // zip2 v15.2d, v9.2d, v11.2d
+	WORD $0x3d80006c // str q12, [x3, #0]
+	CMP $5, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x3d80006d // str q13, [x3, #0]
+	CMP $6, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x3d80006e // str q14, [x3, #0]
+	CMP $7, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x3d80006f // str q15, [x3, #0]
+
+done2:
+	ADD $16, R0, R0
+	SUBS $4, R12, R12
+	BNE loop1
+	RET
+
+// func totalsRow3NEON(totals, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+TEXT ·totalsRow3NEON(SB), NOSPLIT, $0-48
+	MOVD x+8(FP), R0
+	MOVD starts+16(FP), R1
+	MOVD lanes+24(FP), R2
+	MOVD offsets+32(FP), R11
+	MOVD k+40(FP), R12
+	MOVD $constants<>(SB), R25
+	MOVD 0(R1), R4
+	ADD R4<<2, R0, R4
+	MOVD 8(R1), R5
+	ADD R5<<2, R0, R5
+	MOVWU 4(R2), R3
+	WORD $0x4e040c78 // dup v24.4s, w3
+	WORD $0x3dc01320 // ldr q0, [x25, #64]
+	WORD $0x4e201f18 // and v24.16b, v24.16b, v0.16b
+	WORD $0x6ea08f18 // cmeq v24.4s, v24.4s, v0.4s
+	WORD $0x4e040c79 // dup v25.4s, w3
+	WORD $0x3dc01720 // ldr q0, [x25, #80]
+	WORD $0x4e201f39 // and v25.16b, v25.16b, v0.16b
+	WORD $0x6ea08f39 // cmeq v25.4s, v25.4s, v0.4s
+	MOVD 16(R1), R6
+	ADD R6<<2, R0, R6
+	MOVWU 8(R2), R3
+	WORD $0x4e040c7a // dup v26.4s, w3
+	WORD $0x3dc01320 // ldr q0, [x25, #64]
+	WORD $0x4e201f5a // and v26.16b, v26.16b, v0.16b
+	WORD $0x6ea08f5a // cmeq v26.4s, v26.4s, v0.4s
+	WORD $0x4e040c7b // dup v27.4s, w3
+	WORD $0x3dc01720 // ldr q0, [x25, #80]
+	WORD $0x4e201f7b // and v27.16b, v27.16b, v0.16b
+	WORD $0x6ea08f7b // cmeq v27.4s, v27.4s, v0.4s
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+
+loop1:
+	MOVW.P 4(R11), R10
+	ADD R10<<2, R4, R13
+	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
+	ADD R10<<2, R5, R13
+	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
+	WORD $0x6eb81fdc // bit v28.16b, v30.16b, v24.16b
+	WORD $0x6eb91ffd // bit v29.16b, v31.16b, v25.16b
+	ADD R10<<2, R6, R13
+	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
+	WORD $0x6eba1fdc // bit v28.16b, v30.16b, v26.16b
+	WORD $0x6ebb1ffd // bit v29.16b, v31.16b, v27.16b
+	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	SUBS $1, R12, R12
+	BNE loop1
+	MOVD totals+0(FP), R0
+	WORD $0xad004410 // stp q16, q17, [x0, #0]
+	RET
+
+// func thresholdsRow3NEON(dst *uint32, room, n int, totals, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+TEXT ·thresholdsRow3NEON(SB), NOSPLIT, $0-72
+	MOVD x+32(FP), R0
+	MOVD starts+40(FP), R1
+	MOVD lanes+48(FP), R2
+	MOVD offsets+56(FP), R11
+	MOVD k+64(FP), R12
+	MOVD $constants<>(SB), R25
+	MOVD 0(R1), R4
+	ADD R4<<2, R0, R4
+	MOVD 8(R1), R5
+	ADD R5<<2, R0, R5
+	MOVWU 4(R2), R3
+	WORD $0x4e040c78 // dup v24.4s, w3
+	WORD $0x3dc01320 // ldr q0, [x25, #64]
+	WORD $0x4e201f18 // and v24.16b, v24.16b, v0.16b
+	WORD $0x6ea08f18 // cmeq v24.4s, v24.4s, v0.4s
+	WORD $0x4e040c79 // dup v25.4s, w3
+	WORD $0x3dc01720 // ldr q0, [x25, #80]
+	WORD $0x4e201f39 // and v25.16b, v25.16b, v0.16b
+	WORD $0x6ea08f39 // cmeq v25.4s, v25.4s, v0.4s
+	MOVD 16(R1), R6
+	ADD R6<<2, R0, R6
+	MOVWU 8(R2), R3
+	WORD $0x4e040c7a // dup v26.4s, w3
+	WORD $0x3dc01320 // ldr q0, [x25, #64]
+	WORD $0x4e201f5a // and v26.16b, v26.16b, v0.16b
+	WORD $0x6ea08f5a // cmeq v26.4s, v26.4s, v0.4s
+	WORD $0x4e040c7b // dup v27.4s, w3
+	WORD $0x3dc01720 // ldr q0, [x25, #80]
+	WORD $0x4e201f7b // and v27.16b, v27.16b, v0.16b
+	WORD $0x6ea08f7b // cmeq v27.4s, v27.4s, v0.4s
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+	MOVD totals+24(FP), R0
+	WORD $0xad405013 // ldp q19, q20, [x0, #0]
+	WORD $0x3dc00f35 // ldr q21, [x25, #48]
+	WORD $0x6e33feb5 // fdiv v21.4s, v21.4s, v19.4s
+	WORD $0x3dc00f36 // ldr q22, [x25, #48]
+	WORD $0x6e34fed6 // fdiv v22.4s, v22.4s, v20.4s
+	WORD $0x3dc00b32 // ldr q18, [x25, #32]
+	MOVD dst+0(FP), R0
+	MOVD room+8(FP), R1
+	MOVD n+16(FP), R2
+	LSL $2, R1, R1
+
+loop1:
+	MOVW.P 4(R11), R10
+	ADD R10<<2, R4, R13
+	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
+	ADD R10<<2, R5, R13
+	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
+	WORD $0x6eb81fdc // bit v28.16b, v30.16b, v24.16b
+	WORD $0x6eb91ffd // bit v29.16b, v31.16b, v25.16b
+	ADD R10<<2, R6, R13
+	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
+	WORD $0x6eba1fdc // bit v28.16b, v30.16b, v26.16b
+	WORD $0x6ebb1ffd // bit v29.16b, v31.16b, v27.16b
+	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
+	WORD $0x6e35de00 // fmul v0.4s, v16.4s, v21.4s
+	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
+	WORD $0x4eb2f400 // fmin v0.4s, v0.4s, v18.4s
+	WORD $0x4ea1b800 // fcvtzs v0.4s, v0.4s
+	WORD $0x4ea81c00 // orr v0.16b, v0.16b, v8.16b
+	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
+	WORD $0x6e36de24 // fmul v4.4s, v17.4s, v22.4s
+	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
+	WORD $0x4eb2f484 // fmin v4.4s, v4.4s, v18.4s
+	WORD $0x4ea1b884 // fcvtzs v4.4s, v4.4s
+	WORD $0x4ea91c84 // orr v4.16b, v4.16b, v9.16b
+	MOVW.P 4(R11), R10
+	ADD R10<<2, R4, R13
+	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
+	ADD R10<<2, R5, R13
+	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
+	WORD $0x6eb81fdc // bit v28.16b, v30.16b, v24.16b
+	WORD $0x6eb91ffd // bit v29.16b, v31.16b, v25.16b
+	ADD R10<<2, R6, R13
+	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
+	WORD $0x6eba1fdc // bit v28.16b, v30.16b, v26.16b
+	WORD $0x6ebb1ffd // bit v29.16b, v31.16b, v27.16b
+	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
+	WORD $0x6e35de01 // fmul v1.4s, v16.4s, v21.4s
+	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
+	WORD $0x4eb2f421 // fmin v1.4s, v1.4s, v18.4s
+	WORD $0x4ea1b821 // fcvtzs v1.4s, v1.4s
+	WORD $0x4ea81c21 // orr v1.16b, v1.16b, v8.16b
+	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
+	WORD $0x6e36de25 // fmul v5.4s, v17.4s, v22.4s
+	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
+	WORD $0x4eb2f4a5 // fmin v5.4s, v5.4s, v18.4s
+	WORD $0x4ea1b8a5 // fcvtzs v5.4s, v5.4s
+	WORD $0x4ea91ca5 // orr v5.16b, v5.16b, v9.16b
+	MOVW.P 4(R11), R10
+	ADD R10<<2, R4, R13
+	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
+	ADD R10<<2, R5, R13
+	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
+	WORD $0x6eb81fdc // bit v28.16b, v30.16b, v24.16b
+	WORD $0x6eb91ffd // bit v29.16b, v31.16b, v25.16b
+	ADD R10<<2, R6, R13
+	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
+	WORD $0x6eba1fdc // bit v28.16b, v30.16b, v26.16b
+	WORD $0x6ebb1ffd // bit v29.16b, v31.16b, v27.16b
+	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
+	WORD $0x6e35de02 // fmul v2.4s, v16.4s, v21.4s
+	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
+	WORD $0x4eb2f442 // fmin v2.4s, v2.4s, v18.4s
+	WORD $0x4ea1b842 // fcvtzs v2.4s, v2.4s
+	WORD $0x4ea81c42 // orr v2.16b, v2.16b, v8.16b
+	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
+	WORD $0x6e36de26 // fmul v6.4s, v17.4s, v22.4s
+	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
+	WORD $0x4eb2f4c6 // fmin v6.4s, v6.4s, v18.4s
+	WORD $0x4ea1b8c6 // fcvtzs v6.4s, v6.4s
+	WORD $0x4ea91cc6 // orr v6.16b, v6.16b, v9.16b
+	MOVW.P 4(R11), R10
+	ADD R10<<2, R4, R13
+	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
+	ADD R10<<2, R5, R13
+	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
+	WORD $0x6eb81fdc // bit v28.16b, v30.16b, v24.16b
+	WORD $0x6eb91ffd // bit v29.16b, v31.16b, v25.16b
+	ADD R10<<2, R6, R13
+	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
+	WORD $0x6eba1fdc // bit v28.16b, v30.16b, v26.16b
+	WORD $0x6ebb1ffd // bit v29.16b, v31.16b, v27.16b
+	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
+	WORD $0x6e35de03 // fmul v3.4s, v16.4s, v21.4s
+	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
+	WORD $0x4eb2f463 // fmin v3.4s, v3.4s, v18.4s
+	WORD $0x4ea1b863 // fcvtzs v3.4s, v3.4s
+	WORD $0x4ea81c63 // orr v3.16b, v3.16b, v8.16b
+	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
+	WORD $0x6e36de27 // fmul v7.4s, v17.4s, v22.4s
+	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
+	WORD $0x4eb2f4e7 // fmin v7.4s, v7.4s, v18.4s
+	WORD $0x4ea1b8e7 // fcvtzs v7.4s, v7.4s
+	WORD $0x4ea91ce7 // orr v7.16b, v7.16b, v9.16b
+	MOVD R0, R3
+	WORD $0x4e812808 // trn1 v8.4s, v0.4s, v1.4s
+	WORD $0x4e816809 // trn2 v9.4s, v0.4s, v1.4s
+	WORD $0x4e83284a // trn1 v10.4s, v2.4s, v3.4s
+	WORD $0x4e83684b // trn2 v11.4s, v2.4s, v3.4s
+	WORD $0x4eca390c // zip1 v12.2d, v8.2d, v10.2d
+	WORD $0x4ecb392d // zip1 v13.2d, v9.2d, v11.2d
+	WORD $0x4eca790e // zip2 v14.2d, v8.2d, v10.2d
+	WORD $0x4ecb792f // zip2 v15.2d, v9.2d, v11.2d
+	WORD $0x3d80006c // str q12, [x3, #0]
+	CMP $1, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x3d80006d // str q13, [x3, #0]
+	CMP $2, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x3d80006e // str q14, [x3, #0]
+	CMP $3, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x3d80006f // str q15, [x3, #0]
+	CMP $4, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x4e852888 // trn1 v8.4s, v4.4s, v5.4s
+	WORD $0x4e856889 // trn2 v9.4s, v4.4s, v5.4s
+	WORD $0x4e8728ca // trn1 v10.4s, v6.4s, v7.4s
+	WORD $0x4e8768cb // trn2 v11.4s, v6.4s, v7.4s
+	WORD $0x4eca390c // zip1 v12.2d, v8.2d, v10.2d
+	WORD $0x4ecb392d // zip1 v13.2d, v9.2d, v11.2d
+	WORD $0x4eca790e // zip2 v14.2d, v8.2d, v10.2d
+	WORD $0x4ecb792f // zip2 v15.2d, v9.2d, v11.2d
+	WORD $0x3d80006c // str q12, [x3, #0]
+	CMP $5, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x3d80006d // str q13, [x3, #0]
+	CMP $6, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x3d80006e // str q14, [x3, #0]
+	CMP $7, R2
+	BEQ done2
+	ADD R1, R3, R3
+	WORD $0x3d80006f // str q15, [x3, #0]
+
+done2:
+	ADD $16, R0, R0
+	SUBS $4, R12, R12
+	BNE loop1
 	RET
 
 // func fromHalfNEON(out *float32, x *uint16, n int)

@@ -61,7 +61,7 @@ type updater struct {
 	step      int  // a group may have fewer positions, a multiple of step
 	vector    int  // the length of h and of a row of weights is a multiple of this number
 	rows      bool // offsets are indices of rows of weights instead of byte offsets
-	layout    func(k int) layout
+	layout    func(k, spikes int) layout
 
 	// draw computes the tables for position g of a group from the running sums of
 	// its patch. sample draws a chunk of the spikes of positions g to g+n-1, beginning
@@ -123,7 +123,7 @@ func NewLayer(ctx context.Context, weights []float32, n int, s Schedule) (*Layer
 	}
 	all := rows(k, s.Partial)
 	l.up = updaterFor(active(), all, n)
-	l.layout = l.up.layout(k)
+	l.layout = l.up.layout(k, l.spikes)
 	l.width = roundUp(n, l.up.vector)
 	l.initial = make([]float32, l.up.positions*l.width)
 	for i := range l.initial {

@@ -80,7 +80,7 @@ const coarse = 32
 
 // layoutAssembly adds padding because a search reads up to 32 thresholds after the
 // last one.
-func layoutAssembly(k int) layout {
+func layoutAssembly(k, _ int) layout {
 	l := layout{coarse: coarse, block: 1, fill: fullShare}
 	for coarse*l.block < k {
 		l.block *= 2

@@ -19,7 +19,7 @@ func portable() updater {
 
 // layoutPortable has no padding, and two to four entries of the coarse table for
 // each threshold, up to a limit.
-func layoutPortable(k int) layout {
+func layoutPortable(k, _ int) layout {
 	return layout{room: k, coarse: coarseEntries(k)}
 }
 

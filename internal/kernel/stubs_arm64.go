@@ -230,6 +230,84 @@ func updateGeneralWideNEON(h, weights *float32, offsets *uint32, eps, scales *fl
 //go:noescape
 func updateForgettingWideNEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, rowBytes, positions int)
 
+// sampleTableNEON writes scale times the spikes for n consecutive random numbers of a position. n is a multiple of 4.
+// Entry b of starts is the spike for the smallest half of a random number that is b when shifted to the right.
+// state is counter(key, i) of its first random number i.
+//
+//go:noescape
+func sampleTableNEON(dst *uint32, n int, thresholds, starts *uint32, shift int, state uint64, scale uint32)
+
+// sampleHalvesNEON writes scale times the spikes for n consecutive random numbers of a position with k thresholds,
+// by binary search. n is a multiple of 4.
+// state is counter(key, i) of its first random number i.
+//
+//go:noescape
+func sampleHalvesNEON(dst *uint32, n int, thresholds *uint32, k int, state uint64, scale uint32)
+
+// sampleTableLowDiscrepancyNEON writes scale times the spikes for n consecutive random numbers of a position. n is a multiple of 4.
+// Entry b of starts is the spike for the smallest half of a random number that is b when shifted to the right.
+// state is its first random number.
+//
+//go:noescape
+func sampleTableLowDiscrepancyNEON(dst *uint32, n int, thresholds, starts *uint32, shift int, state uint64, scale uint32)
+
+// sampleHalvesLowDiscrepancyNEON writes scale times the spikes for n consecutive random numbers of a position with k thresholds,
+// by binary search. n is a multiple of 4.
+// state is its first random number.
+//
+//go:noescape
+func sampleHalvesLowDiscrepancyNEON(dst *uint32, n int, thresholds *uint32, k int, state uint64, scale uint32)
+
+// startsNEON writes to starts[b], for every b, the first index of a threshold that is at least b when shifted to
+// the right. It writes up to four more entries.
+//
+//go:noescape
+func startsNEON(starts, thresholds *uint32, k, shift int)
+
+// thresholdsNEON writes the thresholds for n sums, a multiple of 16. The scale is 2^31 divided by the total.
+//
+//go:noescape
+func thresholdsNEON(dst *uint32, sums *float32, n int, total, scale float32)
+
+// totalsRow1NEON writes the sums of the k entries of 8 patches.
+// Lane i is for the patch at x[starts[j]+i], for the last j < 1 for which bit i of lanes[j] is set or j is 0.
+//
+//go:noescape
+func totalsRow1NEON(totals, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
+// thresholdsRow1NEON writes the thresholds of the first n of 8 patches: the k thresholds of a patch, a multiple of 4, follow
+// each other, and room is the distance from patch to patch.
+// Lane i is for the patch at x[starts[j]+i], for the last j < 1 for which bit i of lanes[j] is set or j is 0.
+//
+//go:noescape
+func thresholdsRow1NEON(dst *uint32, room, n int, totals, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
+// totalsRow2NEON writes the sums of the k entries of 8 patches.
+// Lane i is for the patch at x[starts[j]+i], for the last j < 2 for which bit i of lanes[j] is set or j is 0.
+//
+//go:noescape
+func totalsRow2NEON(totals, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
+// thresholdsRow2NEON writes the thresholds of the first n of 8 patches: the k thresholds of a patch, a multiple of 4, follow
+// each other, and room is the distance from patch to patch.
+// Lane i is for the patch at x[starts[j]+i], for the last j < 2 for which bit i of lanes[j] is set or j is 0.
+//
+//go:noescape
+func thresholdsRow2NEON(dst *uint32, room, n int, totals, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
+// totalsRow3NEON writes the sums of the k entries of 8 patches.
+// Lane i is for the patch at x[starts[j]+i], for the last j < 3 for which bit i of lanes[j] is set or j is 0.
+//
+//go:noescape
+func totalsRow3NEON(totals, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
+// thresholdsRow3NEON writes the thresholds of the first n of 8 patches: the k thresholds of a patch, a multiple of 4, follow
+// each other, and room is the distance from patch to patch.
+// Lane i is for the patch at x[starts[j]+i], for the last j < 3 for which bit i of lanes[j] is set or j is 0.
+//
+//go:noescape
+func thresholdsRow3NEON(dst *uint32, room, n int, totals, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
 // fromHalfNEON converts n float16, a multiple of 8, to float32.
 //
 //go:noescape

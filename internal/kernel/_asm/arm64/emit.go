@@ -73,11 +73,10 @@ func newFunction(name, signature string, doc ...string) *function {
 	f := &function{name: name, signature: signature, doc: doc, parameters: map[string]parameter{}, reserved: map[int]bool{}}
 	in, out, _ := strings.Cut(strings.TrimPrefix(signature, "func("), ")")
 	end := f.place(in, 0)
-	end = (end + 7) / 8 * 8
 	if out = strings.Trim(out, " ()"); out != "" {
-		end = f.place(out, end)
+		end = f.place(out, (end+7)/8*8)
 	}
-	f.arguments = (end + 7) / 8 * 8
+	f.arguments = end
 	functions = append(functions, f)
 	return f
 }

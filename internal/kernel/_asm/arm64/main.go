@@ -32,6 +32,7 @@ func generate() {
 		byName[instructions[i].name] = &instructions[i]
 	}
 	updates()
+	drawing()
 	halves()
 }
 
