@@ -16537,6 +16537,2611 @@ done2:
 	BNE loop1
 	RET
 
+// func gemm1x4NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm1x4NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0x3dc000c8 // ldr q8, [x6, #0]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0x3dc00040 // ldr q0, [x2, #0]
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	BNE tap
+	WORD $0x3d800068 // str q8, [x3, #0]
+	RET
+
+// func gemm1x8NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm1x8NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	BNE tap
+	WORD $0xad002468 // stp q8, q9, [x3, #0]
+	RET
+
+// func gemm1x12NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm1x12NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0x3dc008ca // ldr q10, [x6, #32]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0x3dc00842 // ldr q2, [x2, #32]
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	BNE tap
+	WORD $0xad002468 // stp q8, q9, [x3, #0]
+	WORD $0x3d80086a // str q10, [x3, #32]
+	RET
+
+// func gemm1x16NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm1x16NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0xad412cca // ldp q10, q11, [x6, #32]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0xad410c42 // ldp q2, q3, [x2, #32]
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0x4f84106b // fmla v11.4s, v3.4s, v4.s[0]
+	BNE tap
+	WORD $0xad002468 // stp q8, q9, [x3, #0]
+	WORD $0xad012c6a // stp q10, q11, [x3, #32]
+	RET
+
+// func gemm2x4NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm2x4NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ddfc8a9 // ld1r {v9.4s}, [x5], #4
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0x3dc000c8 // ldr q8, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0x3dc000c9 // ldr q9, [x6, #0]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0x3dc00040 // ldr q0, [x2, #0]
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4fa41009 // fmla v9.4s, v0.4s, v4.s[1]
+	BNE tap
+	WORD $0x3d800068 // str q8, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0x3d800069 // str q9, [x3, #0]
+	RET
+
+// func gemm2x8NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm2x8NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ddfc8aa // ld1r {v10.4s}, [x5], #4
+	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0xad402cca // ldp q10, q11, [x6, #0]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4fa4100a // fmla v10.4s, v0.4s, v4.s[1]
+	WORD $0x4fa4102b // fmla v11.4s, v1.4s, v4.s[1]
+	BNE tap
+	WORD $0xad002468 // stp q8, q9, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xad002c6a // stp q10, q11, [x3, #0]
+	RET
+
+// func gemm2x12NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm2x12NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ddfc8ab // ld1r {v11.4s}, [x5], #4
+	WORD $0x4eab1d6c // mov v12.16b, v11.16b
+	WORD $0x4eab1d6d // mov v13.16b, v11.16b
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0x3dc008ca // ldr q10, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4030cb // ldp q11, q12, [x6, #0]
+	WORD $0x3dc008cd // ldr q13, [x6, #32]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0x3dc00842 // ldr q2, [x2, #32]
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0x4fa4100b // fmla v11.4s, v0.4s, v4.s[1]
+	WORD $0x4fa4102c // fmla v12.4s, v1.4s, v4.s[1]
+	WORD $0x4fa4104d // fmla v13.4s, v2.4s, v4.s[1]
+	BNE tap
+	WORD $0xad002468 // stp q8, q9, [x3, #0]
+	WORD $0x3d80086a // str q10, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad00306b // stp q11, q12, [x3, #0]
+	WORD $0x3d80086d // str q13, [x3, #32]
+	RET
+
+// func gemm2x16NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm2x16NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	WORD $0x4ddfc8ac // ld1r {v12.4s}, [x5], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4eac1d8e // mov v14.16b, v12.16b
+	WORD $0x4eac1d8f // mov v15.16b, v12.16b
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0xad412cca // ldp q10, q11, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4034cc // ldp q12, q13, [x6, #0]
+	WORD $0xad413cce // ldp q14, q15, [x6, #32]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0xad410c42 // ldp q2, q3, [x2, #32]
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0x4f84106b // fmla v11.4s, v3.4s, v4.s[0]
+	WORD $0x4fa4100c // fmla v12.4s, v0.4s, v4.s[1]
+	WORD $0x4fa4102d // fmla v13.4s, v1.4s, v4.s[1]
+	WORD $0x4fa4104e // fmla v14.4s, v2.4s, v4.s[1]
+	WORD $0x4fa4106f // fmla v15.4s, v3.4s, v4.s[1]
+	BNE tap
+	WORD $0xad002468 // stp q8, q9, [x3, #0]
+	WORD $0xad012c6a // stp q10, q11, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad00346c // stp q12, q13, [x3, #0]
+	WORD $0xad013c6e // stp q14, q15, [x3, #32]
+	RET
+
+// func gemm3x4NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm3x4NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ddfc8a9 // ld1r {v9.4s}, [x5], #4
+	WORD $0x4ddfc8aa // ld1r {v10.4s}, [x5], #4
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0x3dc000c8 // ldr q8, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0x3dc000c9 // ldr q9, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0x3dc000ca // ldr q10, [x6, #0]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0x3dc00040 // ldr q0, [x2, #0]
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4fa41009 // fmla v9.4s, v0.4s, v4.s[1]
+	WORD $0x4f84180a // fmla v10.4s, v0.4s, v4.s[2]
+	BNE tap
+	WORD $0x3d800068 // str q8, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0x3d800069 // str q9, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0x3d80006a // str q10, [x3, #0]
+	RET
+
+// func gemm3x8NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm3x8NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ddfc8aa // ld1r {v10.4s}, [x5], #4
+	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
+	WORD $0x4ddfc8ac // ld1r {v12.4s}, [x5], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0xad402cca // ldp q10, q11, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0xad4034cc // ldp q12, q13, [x6, #0]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4fa4100a // fmla v10.4s, v0.4s, v4.s[1]
+	WORD $0x4fa4102b // fmla v11.4s, v1.4s, v4.s[1]
+	WORD $0x4f84180c // fmla v12.4s, v0.4s, v4.s[2]
+	WORD $0x4f84182d // fmla v13.4s, v1.4s, v4.s[2]
+	BNE tap
+	WORD $0xad002468 // stp q8, q9, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xad002c6a // stp q10, q11, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xad00346c // stp q12, q13, [x3, #0]
+	RET
+
+// func gemm3x12NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm3x12NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ddfc8ab // ld1r {v11.4s}, [x5], #4
+	WORD $0x4eab1d6c // mov v12.16b, v11.16b
+	WORD $0x4eab1d6d // mov v13.16b, v11.16b
+	WORD $0x4ddfc8ae // ld1r {v14.4s}, [x5], #4
+	WORD $0x4eae1dcf // mov v15.16b, v14.16b
+	WORD $0x4eae1dd0 // mov v16.16b, v14.16b
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0x3dc008ca // ldr q10, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4030cb // ldp q11, q12, [x6, #0]
+	WORD $0x3dc008cd // ldr q13, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad403cce // ldp q14, q15, [x6, #0]
+	WORD $0x3dc008d0 // ldr q16, [x6, #32]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0x3dc00842 // ldr q2, [x2, #32]
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0x4fa4100b // fmla v11.4s, v0.4s, v4.s[1]
+	WORD $0x4fa4102c // fmla v12.4s, v1.4s, v4.s[1]
+	WORD $0x4fa4104d // fmla v13.4s, v2.4s, v4.s[1]
+	WORD $0x4f84180e // fmla v14.4s, v0.4s, v4.s[2]
+	WORD $0x4f84182f // fmla v15.4s, v1.4s, v4.s[2]
+	WORD $0x4f841850 // fmla v16.4s, v2.4s, v4.s[2]
+	BNE tap
+	WORD $0xad002468 // stp q8, q9, [x3, #0]
+	WORD $0x3d80086a // str q10, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad00306b // stp q11, q12, [x3, #0]
+	WORD $0x3d80086d // str q13, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad003c6e // stp q14, q15, [x3, #0]
+	WORD $0x3d800870 // str q16, [x3, #32]
+	RET
+
+// func gemm3x16NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm3x16NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	WORD $0x4ddfc8ac // ld1r {v12.4s}, [x5], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4eac1d8e // mov v14.16b, v12.16b
+	WORD $0x4eac1d8f // mov v15.16b, v12.16b
+	WORD $0x4ddfc8b0 // ld1r {v16.4s}, [x5], #4
+	WORD $0x4eb01e11 // mov v17.16b, v16.16b
+	WORD $0x4eb01e12 // mov v18.16b, v16.16b
+	WORD $0x4eb01e13 // mov v19.16b, v16.16b
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0xad412cca // ldp q10, q11, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4034cc // ldp q12, q13, [x6, #0]
+	WORD $0xad413cce // ldp q14, q15, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4044d0 // ldp q16, q17, [x6, #0]
+	WORD $0xad414cd2 // ldp q18, q19, [x6, #32]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0xad410c42 // ldp q2, q3, [x2, #32]
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0x4f84106b // fmla v11.4s, v3.4s, v4.s[0]
+	WORD $0x4fa4100c // fmla v12.4s, v0.4s, v4.s[1]
+	WORD $0x4fa4102d // fmla v13.4s, v1.4s, v4.s[1]
+	WORD $0x4fa4104e // fmla v14.4s, v2.4s, v4.s[1]
+	WORD $0x4fa4106f // fmla v15.4s, v3.4s, v4.s[1]
+	WORD $0x4f841810 // fmla v16.4s, v0.4s, v4.s[2]
+	WORD $0x4f841831 // fmla v17.4s, v1.4s, v4.s[2]
+	WORD $0x4f841852 // fmla v18.4s, v2.4s, v4.s[2]
+	WORD $0x4f841873 // fmla v19.4s, v3.4s, v4.s[2]
+	BNE tap
+	WORD $0xad002468 // stp q8, q9, [x3, #0]
+	WORD $0xad012c6a // stp q10, q11, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad00346c // stp q12, q13, [x3, #0]
+	WORD $0xad013c6e // stp q14, q15, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad004470 // stp q16, q17, [x3, #0]
+	WORD $0xad014c72 // stp q18, q19, [x3, #32]
+	RET
+
+// func gemm4x4NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm4x4NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ddfc8a9 // ld1r {v9.4s}, [x5], #4
+	WORD $0x4ddfc8aa // ld1r {v10.4s}, [x5], #4
+	WORD $0x4ddfc8ab // ld1r {v11.4s}, [x5], #4
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0x3dc000c8 // ldr q8, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0x3dc000c9 // ldr q9, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0x3dc000ca // ldr q10, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0x3dc000cb // ldr q11, [x6, #0]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0x3dc00040 // ldr q0, [x2, #0]
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4fa41009 // fmla v9.4s, v0.4s, v4.s[1]
+	WORD $0x4f84180a // fmla v10.4s, v0.4s, v4.s[2]
+	WORD $0x4fa4180b // fmla v11.4s, v0.4s, v4.s[3]
+	BNE tap
+	WORD $0x3d800068 // str q8, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0x3d800069 // str q9, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0x3d80006a // str q10, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0x3d80006b // str q11, [x3, #0]
+	RET
+
+// func gemm4x8NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm4x8NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ddfc8aa // ld1r {v10.4s}, [x5], #4
+	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
+	WORD $0x4ddfc8ac // ld1r {v12.4s}, [x5], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4ddfc8ae // ld1r {v14.4s}, [x5], #4
+	WORD $0x4eae1dcf // mov v15.16b, v14.16b
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0xad402cca // ldp q10, q11, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0xad4034cc // ldp q12, q13, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0xad403cce // ldp q14, q15, [x6, #0]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4fa4100a // fmla v10.4s, v0.4s, v4.s[1]
+	WORD $0x4fa4102b // fmla v11.4s, v1.4s, v4.s[1]
+	WORD $0x4f84180c // fmla v12.4s, v0.4s, v4.s[2]
+	WORD $0x4f84182d // fmla v13.4s, v1.4s, v4.s[2]
+	WORD $0x4fa4180e // fmla v14.4s, v0.4s, v4.s[3]
+	WORD $0x4fa4182f // fmla v15.4s, v1.4s, v4.s[3]
+	BNE tap
+	WORD $0xad002468 // stp q8, q9, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xad002c6a // stp q10, q11, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xad00346c // stp q12, q13, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xad003c6e // stp q14, q15, [x3, #0]
+	RET
+
+// func gemm4x12NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm4x12NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ddfc8ab // ld1r {v11.4s}, [x5], #4
+	WORD $0x4eab1d6c // mov v12.16b, v11.16b
+	WORD $0x4eab1d6d // mov v13.16b, v11.16b
+	WORD $0x4ddfc8ae // ld1r {v14.4s}, [x5], #4
+	WORD $0x4eae1dcf // mov v15.16b, v14.16b
+	WORD $0x4eae1dd0 // mov v16.16b, v14.16b
+	WORD $0x4ddfc8b1 // ld1r {v17.4s}, [x5], #4
+	WORD $0x4eb11e32 // mov v18.16b, v17.16b
+	WORD $0x4eb11e33 // mov v19.16b, v17.16b
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0x3dc008ca // ldr q10, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4030cb // ldp q11, q12, [x6, #0]
+	WORD $0x3dc008cd // ldr q13, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad403cce // ldp q14, q15, [x6, #0]
+	WORD $0x3dc008d0 // ldr q16, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4048d1 // ldp q17, q18, [x6, #0]
+	WORD $0x3dc008d3 // ldr q19, [x6, #32]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0x3dc00842 // ldr q2, [x2, #32]
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0x4fa4100b // fmla v11.4s, v0.4s, v4.s[1]
+	WORD $0x4fa4102c // fmla v12.4s, v1.4s, v4.s[1]
+	WORD $0x4fa4104d // fmla v13.4s, v2.4s, v4.s[1]
+	WORD $0x4f84180e // fmla v14.4s, v0.4s, v4.s[2]
+	WORD $0x4f84182f // fmla v15.4s, v1.4s, v4.s[2]
+	WORD $0x4f841850 // fmla v16.4s, v2.4s, v4.s[2]
+	WORD $0x4fa41811 // fmla v17.4s, v0.4s, v4.s[3]
+	WORD $0x4fa41832 // fmla v18.4s, v1.4s, v4.s[3]
+	WORD $0x4fa41853 // fmla v19.4s, v2.4s, v4.s[3]
+	BNE tap
+	WORD $0xad002468 // stp q8, q9, [x3, #0]
+	WORD $0x3d80086a // str q10, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad00306b // stp q11, q12, [x3, #0]
+	WORD $0x3d80086d // str q13, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad003c6e // stp q14, q15, [x3, #0]
+	WORD $0x3d800870 // str q16, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad004871 // stp q17, q18, [x3, #0]
+	WORD $0x3d800873 // str q19, [x3, #32]
+	RET
+
+// func gemm4x16NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm4x16NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	WORD $0x4ddfc8ac // ld1r {v12.4s}, [x5], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4eac1d8e // mov v14.16b, v12.16b
+	WORD $0x4eac1d8f // mov v15.16b, v12.16b
+	WORD $0x4ddfc8b0 // ld1r {v16.4s}, [x5], #4
+	WORD $0x4eb01e11 // mov v17.16b, v16.16b
+	WORD $0x4eb01e12 // mov v18.16b, v16.16b
+	WORD $0x4eb01e13 // mov v19.16b, v16.16b
+	WORD $0x4ddfc8b4 // ld1r {v20.4s}, [x5], #4
+	WORD $0x4eb41e95 // mov v21.16b, v20.16b
+	WORD $0x4eb41e96 // mov v22.16b, v20.16b
+	WORD $0x4eb41e97 // mov v23.16b, v20.16b
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0xad412cca // ldp q10, q11, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4034cc // ldp q12, q13, [x6, #0]
+	WORD $0xad413cce // ldp q14, q15, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4044d0 // ldp q16, q17, [x6, #0]
+	WORD $0xad414cd2 // ldp q18, q19, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4054d4 // ldp q20, q21, [x6, #0]
+	WORD $0xad415cd6 // ldp q22, q23, [x6, #32]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0xad410c42 // ldp q2, q3, [x2, #32]
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0x4f84106b // fmla v11.4s, v3.4s, v4.s[0]
+	WORD $0x4fa4100c // fmla v12.4s, v0.4s, v4.s[1]
+	WORD $0x4fa4102d // fmla v13.4s, v1.4s, v4.s[1]
+	WORD $0x4fa4104e // fmla v14.4s, v2.4s, v4.s[1]
+	WORD $0x4fa4106f // fmla v15.4s, v3.4s, v4.s[1]
+	WORD $0x4f841810 // fmla v16.4s, v0.4s, v4.s[2]
+	WORD $0x4f841831 // fmla v17.4s, v1.4s, v4.s[2]
+	WORD $0x4f841852 // fmla v18.4s, v2.4s, v4.s[2]
+	WORD $0x4f841873 // fmla v19.4s, v3.4s, v4.s[2]
+	WORD $0x4fa41814 // fmla v20.4s, v0.4s, v4.s[3]
+	WORD $0x4fa41835 // fmla v21.4s, v1.4s, v4.s[3]
+	WORD $0x4fa41856 // fmla v22.4s, v2.4s, v4.s[3]
+	WORD $0x4fa41877 // fmla v23.4s, v3.4s, v4.s[3]
+	BNE tap
+	WORD $0xad002468 // stp q8, q9, [x3, #0]
+	WORD $0xad012c6a // stp q10, q11, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad00346c // stp q12, q13, [x3, #0]
+	WORD $0xad013c6e // stp q14, q15, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad004470 // stp q16, q17, [x3, #0]
+	WORD $0xad014c72 // stp q18, q19, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad005474 // stp q20, q21, [x3, #0]
+	WORD $0xad015c76 // stp q22, q23, [x3, #32]
+	RET
+
+// func gemm5x4NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm5x4NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ddfc8a9 // ld1r {v9.4s}, [x5], #4
+	WORD $0x4ddfc8aa // ld1r {v10.4s}, [x5], #4
+	WORD $0x4ddfc8ab // ld1r {v11.4s}, [x5], #4
+	WORD $0x4ddfc8ac // ld1r {v12.4s}, [x5], #4
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0x3dc000c8 // ldr q8, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0x3dc000c9 // ldr q9, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0x3dc000ca // ldr q10, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0x3dc000cb // ldr q11, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0x3dc000cc // ldr q12, [x6, #0]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0x3dc00040 // ldr q0, [x2, #0]
+	WORD $0xad401424 // ldp q4, q5, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4fa41009 // fmla v9.4s, v0.4s, v4.s[1]
+	WORD $0x4f84180a // fmla v10.4s, v0.4s, v4.s[2]
+	WORD $0x4fa4180b // fmla v11.4s, v0.4s, v4.s[3]
+	WORD $0x4f85100c // fmla v12.4s, v0.4s, v5.s[0]
+	BNE tap
+	WORD $0x3d800068 // str q8, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0x3d800069 // str q9, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0x3d80006a // str q10, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0x3d80006b // str q11, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0x3d80006c // str q12, [x3, #0]
+	RET
+
+// func gemm5x8NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm5x8NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ddfc8aa // ld1r {v10.4s}, [x5], #4
+	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
+	WORD $0x4ddfc8ac // ld1r {v12.4s}, [x5], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4ddfc8ae // ld1r {v14.4s}, [x5], #4
+	WORD $0x4eae1dcf // mov v15.16b, v14.16b
+	WORD $0x4ddfc8b0 // ld1r {v16.4s}, [x5], #4
+	WORD $0x4eb01e11 // mov v17.16b, v16.16b
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0xad402cca // ldp q10, q11, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0xad4034cc // ldp q12, q13, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0xad403cce // ldp q14, q15, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0xad4044d0 // ldp q16, q17, [x6, #0]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0xad401424 // ldp q4, q5, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4fa4100a // fmla v10.4s, v0.4s, v4.s[1]
+	WORD $0x4fa4102b // fmla v11.4s, v1.4s, v4.s[1]
+	WORD $0x4f84180c // fmla v12.4s, v0.4s, v4.s[2]
+	WORD $0x4f84182d // fmla v13.4s, v1.4s, v4.s[2]
+	WORD $0x4fa4180e // fmla v14.4s, v0.4s, v4.s[3]
+	WORD $0x4fa4182f // fmla v15.4s, v1.4s, v4.s[3]
+	WORD $0x4f851010 // fmla v16.4s, v0.4s, v5.s[0]
+	WORD $0x4f851031 // fmla v17.4s, v1.4s, v5.s[0]
+	BNE tap
+	WORD $0xad002468 // stp q8, q9, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xad002c6a // stp q10, q11, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xad00346c // stp q12, q13, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xad003c6e // stp q14, q15, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xad004470 // stp q16, q17, [x3, #0]
+	RET
+
+// func gemm5x12NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm5x12NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ddfc8ab // ld1r {v11.4s}, [x5], #4
+	WORD $0x4eab1d6c // mov v12.16b, v11.16b
+	WORD $0x4eab1d6d // mov v13.16b, v11.16b
+	WORD $0x4ddfc8ae // ld1r {v14.4s}, [x5], #4
+	WORD $0x4eae1dcf // mov v15.16b, v14.16b
+	WORD $0x4eae1dd0 // mov v16.16b, v14.16b
+	WORD $0x4ddfc8b1 // ld1r {v17.4s}, [x5], #4
+	WORD $0x4eb11e32 // mov v18.16b, v17.16b
+	WORD $0x4eb11e33 // mov v19.16b, v17.16b
+	WORD $0x4ddfc8b4 // ld1r {v20.4s}, [x5], #4
+	WORD $0x4eb41e95 // mov v21.16b, v20.16b
+	WORD $0x4eb41e96 // mov v22.16b, v20.16b
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0x3dc008ca // ldr q10, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4030cb // ldp q11, q12, [x6, #0]
+	WORD $0x3dc008cd // ldr q13, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad403cce // ldp q14, q15, [x6, #0]
+	WORD $0x3dc008d0 // ldr q16, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4048d1 // ldp q17, q18, [x6, #0]
+	WORD $0x3dc008d3 // ldr q19, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4054d4 // ldp q20, q21, [x6, #0]
+	WORD $0x3dc008d6 // ldr q22, [x6, #32]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0x3dc00842 // ldr q2, [x2, #32]
+	WORD $0xad401424 // ldp q4, q5, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0x4fa4100b // fmla v11.4s, v0.4s, v4.s[1]
+	WORD $0x4fa4102c // fmla v12.4s, v1.4s, v4.s[1]
+	WORD $0x4fa4104d // fmla v13.4s, v2.4s, v4.s[1]
+	WORD $0x4f84180e // fmla v14.4s, v0.4s, v4.s[2]
+	WORD $0x4f84182f // fmla v15.4s, v1.4s, v4.s[2]
+	WORD $0x4f841850 // fmla v16.4s, v2.4s, v4.s[2]
+	WORD $0x4fa41811 // fmla v17.4s, v0.4s, v4.s[3]
+	WORD $0x4fa41832 // fmla v18.4s, v1.4s, v4.s[3]
+	WORD $0x4fa41853 // fmla v19.4s, v2.4s, v4.s[3]
+	WORD $0x4f851014 // fmla v20.4s, v0.4s, v5.s[0]
+	WORD $0x4f851035 // fmla v21.4s, v1.4s, v5.s[0]
+	WORD $0x4f851056 // fmla v22.4s, v2.4s, v5.s[0]
+	BNE tap
+	WORD $0xad002468 // stp q8, q9, [x3, #0]
+	WORD $0x3d80086a // str q10, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad00306b // stp q11, q12, [x3, #0]
+	WORD $0x3d80086d // str q13, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad003c6e // stp q14, q15, [x3, #0]
+	WORD $0x3d800870 // str q16, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad004871 // stp q17, q18, [x3, #0]
+	WORD $0x3d800873 // str q19, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad005474 // stp q20, q21, [x3, #0]
+	WORD $0x3d800876 // str q22, [x3, #32]
+	RET
+
+// func gemm5x16NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm5x16NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	WORD $0x4ddfc8ac // ld1r {v12.4s}, [x5], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4eac1d8e // mov v14.16b, v12.16b
+	WORD $0x4eac1d8f // mov v15.16b, v12.16b
+	WORD $0x4ddfc8b0 // ld1r {v16.4s}, [x5], #4
+	WORD $0x4eb01e11 // mov v17.16b, v16.16b
+	WORD $0x4eb01e12 // mov v18.16b, v16.16b
+	WORD $0x4eb01e13 // mov v19.16b, v16.16b
+	WORD $0x4ddfc8b4 // ld1r {v20.4s}, [x5], #4
+	WORD $0x4eb41e95 // mov v21.16b, v20.16b
+	WORD $0x4eb41e96 // mov v22.16b, v20.16b
+	WORD $0x4eb41e97 // mov v23.16b, v20.16b
+	WORD $0x4ddfc8b8 // ld1r {v24.4s}, [x5], #4
+	WORD $0x4eb81f19 // mov v25.16b, v24.16b
+	WORD $0x4eb81f1a // mov v26.16b, v24.16b
+	WORD $0x4eb81f1b // mov v27.16b, v24.16b
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0xad412cca // ldp q10, q11, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4034cc // ldp q12, q13, [x6, #0]
+	WORD $0xad413cce // ldp q14, q15, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4044d0 // ldp q16, q17, [x6, #0]
+	WORD $0xad414cd2 // ldp q18, q19, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4054d4 // ldp q20, q21, [x6, #0]
+	WORD $0xad415cd6 // ldp q22, q23, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4064d8 // ldp q24, q25, [x6, #0]
+	WORD $0xad416cda // ldp q26, q27, [x6, #32]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0xad410c42 // ldp q2, q3, [x2, #32]
+	WORD $0xad401424 // ldp q4, q5, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0x4f84106b // fmla v11.4s, v3.4s, v4.s[0]
+	WORD $0x4fa4100c // fmla v12.4s, v0.4s, v4.s[1]
+	WORD $0x4fa4102d // fmla v13.4s, v1.4s, v4.s[1]
+	WORD $0x4fa4104e // fmla v14.4s, v2.4s, v4.s[1]
+	WORD $0x4fa4106f // fmla v15.4s, v3.4s, v4.s[1]
+	WORD $0x4f841810 // fmla v16.4s, v0.4s, v4.s[2]
+	WORD $0x4f841831 // fmla v17.4s, v1.4s, v4.s[2]
+	WORD $0x4f841852 // fmla v18.4s, v2.4s, v4.s[2]
+	WORD $0x4f841873 // fmla v19.4s, v3.4s, v4.s[2]
+	WORD $0x4fa41814 // fmla v20.4s, v0.4s, v4.s[3]
+	WORD $0x4fa41835 // fmla v21.4s, v1.4s, v4.s[3]
+	WORD $0x4fa41856 // fmla v22.4s, v2.4s, v4.s[3]
+	WORD $0x4fa41877 // fmla v23.4s, v3.4s, v4.s[3]
+	WORD $0x4f851018 // fmla v24.4s, v0.4s, v5.s[0]
+	WORD $0x4f851039 // fmla v25.4s, v1.4s, v5.s[0]
+	WORD $0x4f85105a // fmla v26.4s, v2.4s, v5.s[0]
+	WORD $0x4f85107b // fmla v27.4s, v3.4s, v5.s[0]
+	BNE tap
+	WORD $0xad002468 // stp q8, q9, [x3, #0]
+	WORD $0xad012c6a // stp q10, q11, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad00346c // stp q12, q13, [x3, #0]
+	WORD $0xad013c6e // stp q14, q15, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad004470 // stp q16, q17, [x3, #0]
+	WORD $0xad014c72 // stp q18, q19, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad005474 // stp q20, q21, [x3, #0]
+	WORD $0xad015c76 // stp q22, q23, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad006478 // stp q24, q25, [x3, #0]
+	WORD $0xad016c7a // stp q26, q27, [x3, #32]
+	RET
+
+// func gemm6x4NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm6x4NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ddfc8a9 // ld1r {v9.4s}, [x5], #4
+	WORD $0x4ddfc8aa // ld1r {v10.4s}, [x5], #4
+	WORD $0x4ddfc8ab // ld1r {v11.4s}, [x5], #4
+	WORD $0x4ddfc8ac // ld1r {v12.4s}, [x5], #4
+	WORD $0x4ddfc8ad // ld1r {v13.4s}, [x5], #4
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0x3dc000c8 // ldr q8, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0x3dc000c9 // ldr q9, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0x3dc000ca // ldr q10, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0x3dc000cb // ldr q11, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0x3dc000cc // ldr q12, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0x3dc000cd // ldr q13, [x6, #0]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0x3dc00040 // ldr q0, [x2, #0]
+	WORD $0xad401424 // ldp q4, q5, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4fa41009 // fmla v9.4s, v0.4s, v4.s[1]
+	WORD $0x4f84180a // fmla v10.4s, v0.4s, v4.s[2]
+	WORD $0x4fa4180b // fmla v11.4s, v0.4s, v4.s[3]
+	WORD $0x4f85100c // fmla v12.4s, v0.4s, v5.s[0]
+	WORD $0x4fa5100d // fmla v13.4s, v0.4s, v5.s[1]
+	BNE tap
+	WORD $0x3d800068 // str q8, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0x3d800069 // str q9, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0x3d80006a // str q10, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0x3d80006b // str q11, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0x3d80006c // str q12, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0x3d80006d // str q13, [x3, #0]
+	RET
+
+// func gemm6x8NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm6x8NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ddfc8aa // ld1r {v10.4s}, [x5], #4
+	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
+	WORD $0x4ddfc8ac // ld1r {v12.4s}, [x5], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4ddfc8ae // ld1r {v14.4s}, [x5], #4
+	WORD $0x4eae1dcf // mov v15.16b, v14.16b
+	WORD $0x4ddfc8b0 // ld1r {v16.4s}, [x5], #4
+	WORD $0x4eb01e11 // mov v17.16b, v16.16b
+	WORD $0x4ddfc8b2 // ld1r {v18.4s}, [x5], #4
+	WORD $0x4eb21e53 // mov v19.16b, v18.16b
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0xad402cca // ldp q10, q11, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0xad4034cc // ldp q12, q13, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0xad403cce // ldp q14, q15, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0xad4044d0 // ldp q16, q17, [x6, #0]
+	ADD R4, R6, R6
+	WORD $0xad404cd2 // ldp q18, q19, [x6, #0]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0xad401424 // ldp q4, q5, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4fa4100a // fmla v10.4s, v0.4s, v4.s[1]
+	WORD $0x4fa4102b // fmla v11.4s, v1.4s, v4.s[1]
+	WORD $0x4f84180c // fmla v12.4s, v0.4s, v4.s[2]
+	WORD $0x4f84182d // fmla v13.4s, v1.4s, v4.s[2]
+	WORD $0x4fa4180e // fmla v14.4s, v0.4s, v4.s[3]
+	WORD $0x4fa4182f // fmla v15.4s, v1.4s, v4.s[3]
+	WORD $0x4f851010 // fmla v16.4s, v0.4s, v5.s[0]
+	WORD $0x4f851031 // fmla v17.4s, v1.4s, v5.s[0]
+	WORD $0x4fa51012 // fmla v18.4s, v0.4s, v5.s[1]
+	WORD $0x4fa51033 // fmla v19.4s, v1.4s, v5.s[1]
+	BNE tap
+	WORD $0xad002468 // stp q8, q9, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xad002c6a // stp q10, q11, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xad00346c // stp q12, q13, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xad003c6e // stp q14, q15, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xad004470 // stp q16, q17, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xad004c72 // stp q18, q19, [x3, #0]
+	RET
+
+// func gemm6x12NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm6x12NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ddfc8ab // ld1r {v11.4s}, [x5], #4
+	WORD $0x4eab1d6c // mov v12.16b, v11.16b
+	WORD $0x4eab1d6d // mov v13.16b, v11.16b
+	WORD $0x4ddfc8ae // ld1r {v14.4s}, [x5], #4
+	WORD $0x4eae1dcf // mov v15.16b, v14.16b
+	WORD $0x4eae1dd0 // mov v16.16b, v14.16b
+	WORD $0x4ddfc8b1 // ld1r {v17.4s}, [x5], #4
+	WORD $0x4eb11e32 // mov v18.16b, v17.16b
+	WORD $0x4eb11e33 // mov v19.16b, v17.16b
+	WORD $0x4ddfc8b4 // ld1r {v20.4s}, [x5], #4
+	WORD $0x4eb41e95 // mov v21.16b, v20.16b
+	WORD $0x4eb41e96 // mov v22.16b, v20.16b
+	WORD $0x4ddfc8b7 // ld1r {v23.4s}, [x5], #4
+	WORD $0x4eb71ef8 // mov v24.16b, v23.16b
+	WORD $0x4eb71ef9 // mov v25.16b, v23.16b
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0x3dc008ca // ldr q10, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4030cb // ldp q11, q12, [x6, #0]
+	WORD $0x3dc008cd // ldr q13, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad403cce // ldp q14, q15, [x6, #0]
+	WORD $0x3dc008d0 // ldr q16, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4048d1 // ldp q17, q18, [x6, #0]
+	WORD $0x3dc008d3 // ldr q19, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4054d4 // ldp q20, q21, [x6, #0]
+	WORD $0x3dc008d6 // ldr q22, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4060d7 // ldp q23, q24, [x6, #0]
+	WORD $0x3dc008d9 // ldr q25, [x6, #32]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0x3dc00842 // ldr q2, [x2, #32]
+	WORD $0xad401424 // ldp q4, q5, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0x4fa4100b // fmla v11.4s, v0.4s, v4.s[1]
+	WORD $0x4fa4102c // fmla v12.4s, v1.4s, v4.s[1]
+	WORD $0x4fa4104d // fmla v13.4s, v2.4s, v4.s[1]
+	WORD $0x4f84180e // fmla v14.4s, v0.4s, v4.s[2]
+	WORD $0x4f84182f // fmla v15.4s, v1.4s, v4.s[2]
+	WORD $0x4f841850 // fmla v16.4s, v2.4s, v4.s[2]
+	WORD $0x4fa41811 // fmla v17.4s, v0.4s, v4.s[3]
+	WORD $0x4fa41832 // fmla v18.4s, v1.4s, v4.s[3]
+	WORD $0x4fa41853 // fmla v19.4s, v2.4s, v4.s[3]
+	WORD $0x4f851014 // fmla v20.4s, v0.4s, v5.s[0]
+	WORD $0x4f851035 // fmla v21.4s, v1.4s, v5.s[0]
+	WORD $0x4f851056 // fmla v22.4s, v2.4s, v5.s[0]
+	WORD $0x4fa51017 // fmla v23.4s, v0.4s, v5.s[1]
+	WORD $0x4fa51038 // fmla v24.4s, v1.4s, v5.s[1]
+	WORD $0x4fa51059 // fmla v25.4s, v2.4s, v5.s[1]
+	BNE tap
+	WORD $0xad002468 // stp q8, q9, [x3, #0]
+	WORD $0x3d80086a // str q10, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad00306b // stp q11, q12, [x3, #0]
+	WORD $0x3d80086d // str q13, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad003c6e // stp q14, q15, [x3, #0]
+	WORD $0x3d800870 // str q16, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad004871 // stp q17, q18, [x3, #0]
+	WORD $0x3d800873 // str q19, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad005474 // stp q20, q21, [x3, #0]
+	WORD $0x3d800876 // str q22, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad006077 // stp q23, q24, [x3, #0]
+	WORD $0x3d800879 // str q25, [x3, #32]
+	RET
+
+// func gemm6x16NEON(k int, a, b, c *float32, ldc int, bias *float32)
+TEXT ·gemm6x16NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD c+24(FP), R3
+	MOVD ldc+32(FP), R4
+	MOVD bias+40(FP), R5
+	LSL $2, R4, R4
+	CBZ R5, old
+	WORD $0x4ddfc8a8 // ld1r {v8.4s}, [x5], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	WORD $0x4ddfc8ac // ld1r {v12.4s}, [x5], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4eac1d8e // mov v14.16b, v12.16b
+	WORD $0x4eac1d8f // mov v15.16b, v12.16b
+	WORD $0x4ddfc8b0 // ld1r {v16.4s}, [x5], #4
+	WORD $0x4eb01e11 // mov v17.16b, v16.16b
+	WORD $0x4eb01e12 // mov v18.16b, v16.16b
+	WORD $0x4eb01e13 // mov v19.16b, v16.16b
+	WORD $0x4ddfc8b4 // ld1r {v20.4s}, [x5], #4
+	WORD $0x4eb41e95 // mov v21.16b, v20.16b
+	WORD $0x4eb41e96 // mov v22.16b, v20.16b
+	WORD $0x4eb41e97 // mov v23.16b, v20.16b
+	WORD $0x4ddfc8b8 // ld1r {v24.4s}, [x5], #4
+	WORD $0x4eb81f19 // mov v25.16b, v24.16b
+	WORD $0x4eb81f1a // mov v26.16b, v24.16b
+	WORD $0x4eb81f1b // mov v27.16b, v24.16b
+	WORD $0x4ddfc8bc // ld1r {v28.4s}, [x5], #4
+	WORD $0x4ebc1f9d // mov v29.16b, v28.16b
+	WORD $0x4ebc1f9e // mov v30.16b, v28.16b
+	WORD $0x4ebc1f9f // mov v31.16b, v28.16b
+	B tap
+
+old:
+	MOVD R3, R6
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0xad412cca // ldp q10, q11, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4034cc // ldp q12, q13, [x6, #0]
+	WORD $0xad413cce // ldp q14, q15, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4044d0 // ldp q16, q17, [x6, #0]
+	WORD $0xad414cd2 // ldp q18, q19, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4054d4 // ldp q20, q21, [x6, #0]
+	WORD $0xad415cd6 // ldp q22, q23, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4064d8 // ldp q24, q25, [x6, #0]
+	WORD $0xad416cda // ldp q26, q27, [x6, #32]
+	ADD R4, R6, R6
+	WORD $0xad4074dc // ldp q28, q29, [x6, #0]
+	WORD $0xad417cde // ldp q30, q31, [x6, #32]
+	ADD R4, R6, R6
+
+tap:
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0xad410c42 // ldp q2, q3, [x2, #32]
+	WORD $0xad401424 // ldp q4, q5, [x1, #0]
+	ADD $64, R2, R2
+	ADD $32, R1, R1
+	SUBS $1, R0, R0
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0x4f84106b // fmla v11.4s, v3.4s, v4.s[0]
+	WORD $0x4fa4100c // fmla v12.4s, v0.4s, v4.s[1]
+	WORD $0x4fa4102d // fmla v13.4s, v1.4s, v4.s[1]
+	WORD $0x4fa4104e // fmla v14.4s, v2.4s, v4.s[1]
+	WORD $0x4fa4106f // fmla v15.4s, v3.4s, v4.s[1]
+	WORD $0x4f841810 // fmla v16.4s, v0.4s, v4.s[2]
+	WORD $0x4f841831 // fmla v17.4s, v1.4s, v4.s[2]
+	WORD $0x4f841852 // fmla v18.4s, v2.4s, v4.s[2]
+	WORD $0x4f841873 // fmla v19.4s, v3.4s, v4.s[2]
+	WORD $0x4fa41814 // fmla v20.4s, v0.4s, v4.s[3]
+	WORD $0x4fa41835 // fmla v21.4s, v1.4s, v4.s[3]
+	WORD $0x4fa41856 // fmla v22.4s, v2.4s, v4.s[3]
+	WORD $0x4fa41877 // fmla v23.4s, v3.4s, v4.s[3]
+	WORD $0x4f851018 // fmla v24.4s, v0.4s, v5.s[0]
+	WORD $0x4f851039 // fmla v25.4s, v1.4s, v5.s[0]
+	WORD $0x4f85105a // fmla v26.4s, v2.4s, v5.s[0]
+	WORD $0x4f85107b // fmla v27.4s, v3.4s, v5.s[0]
+	WORD $0x4fa5101c // fmla v28.4s, v0.4s, v5.s[1]
+	WORD $0x4fa5103d // fmla v29.4s, v1.4s, v5.s[1]
+	WORD $0x4fa5105e // fmla v30.4s, v2.4s, v5.s[1]
+	WORD $0x4fa5107f // fmla v31.4s, v3.4s, v5.s[1]
+	BNE tap
+	WORD $0xad002468 // stp q8, q9, [x3, #0]
+	WORD $0xad012c6a // stp q10, q11, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad00346c // stp q12, q13, [x3, #0]
+	WORD $0xad013c6e // stp q14, q15, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad004470 // stp q16, q17, [x3, #0]
+	WORD $0xad014c72 // stp q18, q19, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad005474 // stp q20, q21, [x3, #0]
+	WORD $0xad015c76 // stp q22, q23, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad006478 // stp q24, q25, [x3, #0]
+	WORD $0xad016c7a // stp q26, q27, [x3, #32]
+	ADD R4, R3, R3
+	WORD $0xad00747c // stp q28, q29, [x3, #0]
+	WORD $0xad017c7e // stp q30, q31, [x3, #32]
+	RET
+
+// func row1xNEON(k int, a, b *float32, step, panel int, c *float32)
+TEXT ·row1xNEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD step+24(FP), R3
+	MOVD panel+32(FP), R4
+	MOVD c+40(FP), R5
+	LSL $2, R3, R3
+	WORD $0xad4024a8 // ldp q8, q9, [x5, #0]
+	WORD $0xad412caa // ldp q10, q11, [x5, #32]
+
+loop1:
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xad406458 // ldp q24, q25, [x2, #0]
+	WORD $0xad416c5a // ldp q26, q27, [x2, #32]
+	ADD R3, R2, R2
+	WORD $0x4f801308 // fmla v8.4s, v24.4s, v0.s[0]
+	WORD $0x4f801329 // fmla v9.4s, v25.4s, v0.s[0]
+	WORD $0x4f80134a // fmla v10.4s, v26.4s, v0.s[0]
+	WORD $0x4f80136b // fmla v11.4s, v27.4s, v0.s[0]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	WORD $0xad012caa // stp q10, q11, [x5, #32]
+	RET
+
+// func row2xNEON(k int, a, b *float32, step, panel int, c *float32)
+TEXT ·row2xNEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD step+24(FP), R3
+	MOVD panel+32(FP), R4
+	MOVD c+40(FP), R5
+	LSL $2, R3, R3
+	ADD R4<<2, R2, R6
+	WORD $0xad4024a8 // ldp q8, q9, [x5, #0]
+	WORD $0xad412caa // ldp q10, q11, [x5, #32]
+	WORD $0xad4234ac // ldp q12, q13, [x5, #64]
+	WORD $0xad433cae // ldp q14, q15, [x5, #96]
+
+loop1:
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xad406458 // ldp q24, q25, [x2, #0]
+	WORD $0xad416c5a // ldp q26, q27, [x2, #32]
+	ADD R3, R2, R2
+	WORD $0x4f801308 // fmla v8.4s, v24.4s, v0.s[0]
+	WORD $0x4f801329 // fmla v9.4s, v25.4s, v0.s[0]
+	WORD $0x4f80134a // fmla v10.4s, v26.4s, v0.s[0]
+	WORD $0x4f80136b // fmla v11.4s, v27.4s, v0.s[0]
+	WORD $0xad4074dc // ldp q28, q29, [x6, #0]
+	WORD $0xad417cde // ldp q30, q31, [x6, #32]
+	ADD R3, R6, R6
+	WORD $0x4f80138c // fmla v12.4s, v28.4s, v0.s[0]
+	WORD $0x4f8013ad // fmla v13.4s, v29.4s, v0.s[0]
+	WORD $0x4f8013ce // fmla v14.4s, v30.4s, v0.s[0]
+	WORD $0x4f8013ef // fmla v15.4s, v31.4s, v0.s[0]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	WORD $0xad012caa // stp q10, q11, [x5, #32]
+	WORD $0xad0234ac // stp q12, q13, [x5, #64]
+	WORD $0xad033cae // stp q14, q15, [x5, #96]
+	RET
+
+// func row3xNEON(k int, a, b *float32, step, panel int, c *float32)
+TEXT ·row3xNEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD step+24(FP), R3
+	MOVD panel+32(FP), R4
+	MOVD c+40(FP), R5
+	LSL $2, R3, R3
+	ADD R4<<2, R2, R6
+	ADD R4<<2, R6, R7
+	WORD $0xad4024a8 // ldp q8, q9, [x5, #0]
+	WORD $0xad412caa // ldp q10, q11, [x5, #32]
+	WORD $0xad4234ac // ldp q12, q13, [x5, #64]
+	WORD $0xad433cae // ldp q14, q15, [x5, #96]
+	WORD $0xad4444b0 // ldp q16, q17, [x5, #128]
+	WORD $0xad454cb2 // ldp q18, q19, [x5, #160]
+
+loop1:
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xad406458 // ldp q24, q25, [x2, #0]
+	WORD $0xad416c5a // ldp q26, q27, [x2, #32]
+	ADD R3, R2, R2
+	WORD $0x4f801308 // fmla v8.4s, v24.4s, v0.s[0]
+	WORD $0x4f801329 // fmla v9.4s, v25.4s, v0.s[0]
+	WORD $0x4f80134a // fmla v10.4s, v26.4s, v0.s[0]
+	WORD $0x4f80136b // fmla v11.4s, v27.4s, v0.s[0]
+	WORD $0xad4074dc // ldp q28, q29, [x6, #0]
+	WORD $0xad417cde // ldp q30, q31, [x6, #32]
+	ADD R3, R6, R6
+	WORD $0x4f80138c // fmla v12.4s, v28.4s, v0.s[0]
+	WORD $0x4f8013ad // fmla v13.4s, v29.4s, v0.s[0]
+	WORD $0x4f8013ce // fmla v14.4s, v30.4s, v0.s[0]
+	WORD $0x4f8013ef // fmla v15.4s, v31.4s, v0.s[0]
+	WORD $0xad4064f8 // ldp q24, q25, [x7, #0]
+	WORD $0xad416cfa // ldp q26, q27, [x7, #32]
+	ADD R3, R7, R7
+	WORD $0x4f801310 // fmla v16.4s, v24.4s, v0.s[0]
+	WORD $0x4f801331 // fmla v17.4s, v25.4s, v0.s[0]
+	WORD $0x4f801352 // fmla v18.4s, v26.4s, v0.s[0]
+	WORD $0x4f801373 // fmla v19.4s, v27.4s, v0.s[0]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	WORD $0xad012caa // stp q10, q11, [x5, #32]
+	WORD $0xad0234ac // stp q12, q13, [x5, #64]
+	WORD $0xad033cae // stp q14, q15, [x5, #96]
+	WORD $0xad0444b0 // stp q16, q17, [x5, #128]
+	WORD $0xad054cb2 // stp q18, q19, [x5, #160]
+	RET
+
+// func row4xNEON(k int, a, b *float32, step, panel int, c *float32)
+TEXT ·row4xNEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD step+24(FP), R3
+	MOVD panel+32(FP), R4
+	MOVD c+40(FP), R5
+	LSL $2, R3, R3
+	ADD R4<<2, R2, R6
+	ADD R4<<2, R6, R7
+	ADD R4<<2, R7, R8
+	WORD $0xad4024a8 // ldp q8, q9, [x5, #0]
+	WORD $0xad412caa // ldp q10, q11, [x5, #32]
+	WORD $0xad4234ac // ldp q12, q13, [x5, #64]
+	WORD $0xad433cae // ldp q14, q15, [x5, #96]
+	WORD $0xad4444b0 // ldp q16, q17, [x5, #128]
+	WORD $0xad454cb2 // ldp q18, q19, [x5, #160]
+	WORD $0xad4654b4 // ldp q20, q21, [x5, #192]
+	WORD $0xad475cb6 // ldp q22, q23, [x5, #224]
+
+loop1:
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xad406458 // ldp q24, q25, [x2, #0]
+	WORD $0xad416c5a // ldp q26, q27, [x2, #32]
+	ADD R3, R2, R2
+	WORD $0x4f801308 // fmla v8.4s, v24.4s, v0.s[0]
+	WORD $0x4f801329 // fmla v9.4s, v25.4s, v0.s[0]
+	WORD $0x4f80134a // fmla v10.4s, v26.4s, v0.s[0]
+	WORD $0x4f80136b // fmla v11.4s, v27.4s, v0.s[0]
+	WORD $0xad4074dc // ldp q28, q29, [x6, #0]
+	WORD $0xad417cde // ldp q30, q31, [x6, #32]
+	ADD R3, R6, R6
+	WORD $0x4f80138c // fmla v12.4s, v28.4s, v0.s[0]
+	WORD $0x4f8013ad // fmla v13.4s, v29.4s, v0.s[0]
+	WORD $0x4f8013ce // fmla v14.4s, v30.4s, v0.s[0]
+	WORD $0x4f8013ef // fmla v15.4s, v31.4s, v0.s[0]
+	WORD $0xad4064f8 // ldp q24, q25, [x7, #0]
+	WORD $0xad416cfa // ldp q26, q27, [x7, #32]
+	ADD R3, R7, R7
+	WORD $0x4f801310 // fmla v16.4s, v24.4s, v0.s[0]
+	WORD $0x4f801331 // fmla v17.4s, v25.4s, v0.s[0]
+	WORD $0x4f801352 // fmla v18.4s, v26.4s, v0.s[0]
+	WORD $0x4f801373 // fmla v19.4s, v27.4s, v0.s[0]
+	WORD $0xad40751c // ldp q28, q29, [x8, #0]
+	WORD $0xad417d1e // ldp q30, q31, [x8, #32]
+	ADD R3, R8, R8
+	WORD $0x4f801394 // fmla v20.4s, v28.4s, v0.s[0]
+	WORD $0x4f8013b5 // fmla v21.4s, v29.4s, v0.s[0]
+	WORD $0x4f8013d6 // fmla v22.4s, v30.4s, v0.s[0]
+	WORD $0x4f8013f7 // fmla v23.4s, v31.4s, v0.s[0]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	WORD $0xad012caa // stp q10, q11, [x5, #32]
+	WORD $0xad0234ac // stp q12, q13, [x5, #64]
+	WORD $0xad033cae // stp q14, q15, [x5, #96]
+	WORD $0xad0444b0 // stp q16, q17, [x5, #128]
+	WORD $0xad054cb2 // stp q18, q19, [x5, #160]
+	WORD $0xad0654b4 // stp q20, q21, [x5, #192]
+	WORD $0xad075cb6 // stp q22, q23, [x5, #224]
+	RET
+
+// func pack16NEON(dst *float32, stride int, x *float32, taps *int, n int)
+TEXT ·pack16NEON(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD taps+24(FP), R3
+	MOVD n+32(FP), R4
+	LSL $2, R1, R1
+
+loop1:
+	MOVD.P 8(R3), R5
+	ADD R5<<2, R2, R5
+	WORD $0xad4004a0 // ldp q0, q1, [x5, #0]
+	WORD $0xad410ca2 // ldp q2, q3, [x5, #32]
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD R1, R0, R0
+	SUBS $1, R4, R4
+	BNE loop1
+	RET
+
+// func pack4NEON(dst *float32, stride int, x *float32, taps *int, n int)
+TEXT ·pack4NEON(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD taps+24(FP), R3
+	MOVD n+32(FP), R4
+	LSL $2, R1, R1
+
+loop1:
+	MOVD.P 8(R3), R5
+	ADD R5<<2, R2, R5
+	WORD $0x3dc000a0 // ldr q0, [x5, #0]
+	WORD $0x3d800000 // str q0, [x0, #0]
+	ADD R1, R0, R0
+	SUBS $1, R4, R4
+	BNE loop1
+	RET
+
+// func packScatteredNEON(dst *float32, stride int, x *float32, taps *int, n int, columns *[4]int)
+TEXT ·packScatteredNEON(SB), NOSPLIT, $0-48
+	MOVD dst+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD taps+24(FP), R3
+	MOVD n+32(FP), R4
+	MOVD columns+40(FP), R5
+	LSL $2, R1, R1
+	MOVD 0(R5), R6
+	MOVD 8(R5), R7
+	MOVD 16(R5), R8
+	MOVD 24(R5), R9
+
+loop1:
+	MOVD.P 8(R3), R10
+	ADD R10<<2, R2, R10
+	MOVWU (R10)(R6<<2), R11
+	MOVWU (R10)(R7<<2), R12
+	MOVWU (R10)(R8<<2), R13
+	MOVWU (R10)(R9<<2), R14
+	STPW (R11, R12), 0(R0)
+	STPW (R13, R14), 8(R0)
+	ADD R1, R0, R0
+	SUBS $1, R4, R4
+	BNE loop1
+	RET
+
+// func packAlongNEON(dst *float32, stride int, x *float32, columns *[4]int, n int)
+TEXT ·packAlongNEON(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD columns+24(FP), R3
+	MOVD n+32(FP), R4
+	LSL $2, R1, R1
+	MOVD 0(R3), R6
+	ADD R6<<2, R2, R6
+	MOVD 8(R3), R7
+	ADD R7<<2, R2, R7
+	MOVD 16(R3), R8
+	ADD R8<<2, R2, R8
+	MOVD 24(R3), R9
+	ADD R9<<2, R2, R9
+
+loop1:
+	WORD $0x3cc104c0 // ldr q0, [x6], #16
+	WORD $0x3cc104e1 // ldr q1, [x7], #16
+	WORD $0x3cc10502 // ldr q2, [x8], #16
+	WORD $0x3cc10523 // ldr q3, [x9], #16
+	WORD $0x4e812804 // trn1 v4.4s, v0.4s, v1.4s
+	WORD $0x4e816805 // trn2 v5.4s, v0.4s, v1.4s
+	WORD $0x4e832846 // trn1 v6.4s, v2.4s, v3.4s
+	WORD $0x4e836847 // trn2 v7.4s, v2.4s, v3.4s
+	WORD $0x4ec63888 // zip1 v8.2d, v4.2d, v6.2d
+	WORD $0x4ec738a9 // zip1 v9.2d, v5.2d, v7.2d
+	WORD $0x4ec6788a // zip2 v10.2d, v4.2d, v6.2d
+	WORD $0x4ec778ab // zip2 v11.2d, v5.2d, v7.2d
+	WORD $0x3d800008 // str q8, [x0, #0]
+	ADD R1, R0, R0
+	WORD $0x3d800009 // str q9, [x0, #0]
+	ADD R1, R0, R0
+	WORD $0x3d80000a // str q10, [x0, #0]
+	ADD R1, R0, R0
+	WORD $0x3d80000b // str q11, [x0, #0]
+	ADD R1, R0, R0
+	SUBS $4, R4, R4
+	BNE loop1
+	RET
+
+// func windows1x4NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+TEXT ·windows1x4NEON(SB), NOSPLIT, $0-72
+	MOVD k+0(FP), R0
+	MOVD taps+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD step+24(FP), R3
+	MOVD second+32(FP), R4
+	MOVD w+40(FP), R5
+	MOVD start+48(FP), R6
+	MOVD out+56(FP), R7
+	MOVD next+64(FP), R8
+	MOVD R2, R10
+	ADD R4<<2, R2, R11
+	WORD $0x3dc000c8 // ldr q8, [x6, #0]
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+
+loop1:
+	MOVD.P 8(R1), R9
+	WORD $0x3dc000a0 // ldr q0, [x5, #0]
+	ADD $16, R5, R5
+	WORD $0xbc697944 // ldr s4, [x10, x9, lsl #2]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0xbc697965 // ldr s5, [x11, x9, lsl #2]
+	WORD $0x4f851009 // fmla v9.4s, v0.4s, v5.s[0]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0x3d8000e8 // str q8, [x7, #0]
+	ADD R8<<2, R7, R7
+	WORD $0x3d8000e9 // str q9, [x7, #0]
+	RET
+
+// func windows1x8NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+TEXT ·windows1x8NEON(SB), NOSPLIT, $0-72
+	MOVD k+0(FP), R0
+	MOVD taps+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD step+24(FP), R3
+	MOVD second+32(FP), R4
+	MOVD w+40(FP), R5
+	MOVD start+48(FP), R6
+	MOVD out+56(FP), R7
+	MOVD next+64(FP), R8
+	MOVD R2, R10
+	ADD R4<<2, R2, R11
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea91d2b // mov v11.16b, v9.16b
+
+loop1:
+	MOVD.P 8(R1), R9
+	WORD $0xad4004a0 // ldp q0, q1, [x5, #0]
+	ADD $32, R5, R5
+	WORD $0xbc697944 // ldr s4, [x10, x9, lsl #2]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0xbc697965 // ldr s5, [x11, x9, lsl #2]
+	WORD $0x4f85100a // fmla v10.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102b // fmla v11.4s, v1.4s, v5.s[0]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024e8 // stp q8, q9, [x7, #0]
+	ADD R8<<2, R7, R7
+	WORD $0xad002cea // stp q10, q11, [x7, #0]
+	RET
+
+// func windows1x12NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+TEXT ·windows1x12NEON(SB), NOSPLIT, $0-72
+	MOVD k+0(FP), R0
+	MOVD taps+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD step+24(FP), R3
+	MOVD second+32(FP), R4
+	MOVD w+40(FP), R5
+	MOVD start+48(FP), R6
+	MOVD out+56(FP), R7
+	MOVD next+64(FP), R8
+	MOVD R2, R10
+	ADD R4<<2, R2, R11
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0x3dc008ca // ldr q10, [x6, #32]
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	WORD $0x4ea91d2c // mov v12.16b, v9.16b
+	WORD $0x4eaa1d4d // mov v13.16b, v10.16b
+
+loop1:
+	MOVD.P 8(R1), R9
+	WORD $0xad4004a0 // ldp q0, q1, [x5, #0]
+	WORD $0x3dc008a2 // ldr q2, [x5, #32]
+	ADD $48, R5, R5
+	WORD $0xbc697944 // ldr s4, [x10, x9, lsl #2]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0xbc697965 // ldr s5, [x11, x9, lsl #2]
+	WORD $0x4f85100b // fmla v11.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102c // fmla v12.4s, v1.4s, v5.s[0]
+	WORD $0x4f85104d // fmla v13.4s, v2.4s, v5.s[0]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024e8 // stp q8, q9, [x7, #0]
+	WORD $0x3d8008ea // str q10, [x7, #32]
+	ADD R8<<2, R7, R7
+	WORD $0xad0030eb // stp q11, q12, [x7, #0]
+	WORD $0x3d8008ed // str q13, [x7, #32]
+	RET
+
+// func windows1x16NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+TEXT ·windows1x16NEON(SB), NOSPLIT, $0-72
+	MOVD k+0(FP), R0
+	MOVD taps+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD step+24(FP), R3
+	MOVD second+32(FP), R4
+	MOVD w+40(FP), R5
+	MOVD start+48(FP), R6
+	MOVD out+56(FP), R7
+	MOVD next+64(FP), R8
+	MOVD R2, R10
+	ADD R4<<2, R2, R11
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0xad412cca // ldp q10, q11, [x6, #32]
+	WORD $0x4ea81d0c // mov v12.16b, v8.16b
+	WORD $0x4ea91d2d // mov v13.16b, v9.16b
+	WORD $0x4eaa1d4e // mov v14.16b, v10.16b
+	WORD $0x4eab1d6f // mov v15.16b, v11.16b
+
+loop1:
+	MOVD.P 8(R1), R9
+	WORD $0xad4004a0 // ldp q0, q1, [x5, #0]
+	WORD $0xad410ca2 // ldp q2, q3, [x5, #32]
+	ADD $64, R5, R5
+	WORD $0xbc697944 // ldr s4, [x10, x9, lsl #2]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0x4f84106b // fmla v11.4s, v3.4s, v4.s[0]
+	WORD $0xbc697965 // ldr s5, [x11, x9, lsl #2]
+	WORD $0x4f85100c // fmla v12.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102d // fmla v13.4s, v1.4s, v5.s[0]
+	WORD $0x4f85104e // fmla v14.4s, v2.4s, v5.s[0]
+	WORD $0x4f85106f // fmla v15.4s, v3.4s, v5.s[0]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024e8 // stp q8, q9, [x7, #0]
+	WORD $0xad012cea // stp q10, q11, [x7, #32]
+	ADD R8<<2, R7, R7
+	WORD $0xad0034ec // stp q12, q13, [x7, #0]
+	WORD $0xad013cee // stp q14, q15, [x7, #32]
+	RET
+
+// func windows2x4NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+TEXT ·windows2x4NEON(SB), NOSPLIT, $0-72
+	MOVD k+0(FP), R0
+	MOVD taps+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD step+24(FP), R3
+	MOVD second+32(FP), R4
+	MOVD w+40(FP), R5
+	MOVD start+48(FP), R6
+	MOVD out+56(FP), R7
+	MOVD next+64(FP), R8
+	MOVD R2, R10
+	ADD R4<<2, R2, R12
+	ADD R3<<2, R10, R11
+	ADD R3<<2, R12, R13
+	WORD $0x3dc000c8 // ldr q8, [x6, #0]
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+
+loop1:
+	MOVD.P 8(R1), R9
+	WORD $0x3dc000a0 // ldr q0, [x5, #0]
+	ADD $16, R5, R5
+	WORD $0xbc697944 // ldr s4, [x10, x9, lsl #2]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0xbc697965 // ldr s5, [x11, x9, lsl #2]
+	WORD $0x4f851009 // fmla v9.4s, v0.4s, v5.s[0]
+	WORD $0xbc697986 // ldr s6, [x12, x9, lsl #2]
+	WORD $0x4f86100a // fmla v10.4s, v0.4s, v6.s[0]
+	WORD $0xbc6979a7 // ldr s7, [x13, x9, lsl #2]
+	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0x3d8000e8 // str q8, [x7, #0]
+	WORD $0x3d8004e9 // str q9, [x7, #16]
+	ADD R8<<2, R7, R7
+	WORD $0x3d8000ea // str q10, [x7, #0]
+	WORD $0x3d8004eb // str q11, [x7, #16]
+	RET
+
+// func windows2x8NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+TEXT ·windows2x8NEON(SB), NOSPLIT, $0-72
+	MOVD k+0(FP), R0
+	MOVD taps+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD step+24(FP), R3
+	MOVD second+32(FP), R4
+	MOVD w+40(FP), R5
+	MOVD start+48(FP), R6
+	MOVD out+56(FP), R7
+	MOVD next+64(FP), R8
+	MOVD R2, R10
+	ADD R4<<2, R2, R12
+	ADD R3<<2, R10, R11
+	ADD R3<<2, R12, R13
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea91d2b // mov v11.16b, v9.16b
+	WORD $0x4ea81d0c // mov v12.16b, v8.16b
+	WORD $0x4ea91d2d // mov v13.16b, v9.16b
+	WORD $0x4ea81d0e // mov v14.16b, v8.16b
+	WORD $0x4ea91d2f // mov v15.16b, v9.16b
+
+loop1:
+	MOVD.P 8(R1), R9
+	WORD $0xad4004a0 // ldp q0, q1, [x5, #0]
+	ADD $32, R5, R5
+	WORD $0xbc697944 // ldr s4, [x10, x9, lsl #2]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0xbc697965 // ldr s5, [x11, x9, lsl #2]
+	WORD $0x4f85100a // fmla v10.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102b // fmla v11.4s, v1.4s, v5.s[0]
+	WORD $0xbc697986 // ldr s6, [x12, x9, lsl #2]
+	WORD $0x4f86100c // fmla v12.4s, v0.4s, v6.s[0]
+	WORD $0x4f86102d // fmla v13.4s, v1.4s, v6.s[0]
+	WORD $0xbc6979a7 // ldr s7, [x13, x9, lsl #2]
+	WORD $0x4f87100e // fmla v14.4s, v0.4s, v7.s[0]
+	WORD $0x4f87102f // fmla v15.4s, v1.4s, v7.s[0]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024e8 // stp q8, q9, [x7, #0]
+	WORD $0xad012cea // stp q10, q11, [x7, #32]
+	ADD R8<<2, R7, R7
+	WORD $0xad0034ec // stp q12, q13, [x7, #0]
+	WORD $0xad013cee // stp q14, q15, [x7, #32]
+	RET
+
+// func windows2x12NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+TEXT ·windows2x12NEON(SB), NOSPLIT, $0-72
+	MOVD k+0(FP), R0
+	MOVD taps+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD step+24(FP), R3
+	MOVD second+32(FP), R4
+	MOVD w+40(FP), R5
+	MOVD start+48(FP), R6
+	MOVD out+56(FP), R7
+	MOVD next+64(FP), R8
+	MOVD R2, R10
+	ADD R4<<2, R2, R12
+	ADD R3<<2, R10, R11
+	ADD R3<<2, R12, R13
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0x3dc008ca // ldr q10, [x6, #32]
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	WORD $0x4ea91d2c // mov v12.16b, v9.16b
+	WORD $0x4eaa1d4d // mov v13.16b, v10.16b
+	WORD $0x4ea81d0e // mov v14.16b, v8.16b
+	WORD $0x4ea91d2f // mov v15.16b, v9.16b
+	WORD $0x4eaa1d50 // mov v16.16b, v10.16b
+	WORD $0x4ea81d11 // mov v17.16b, v8.16b
+	WORD $0x4ea91d32 // mov v18.16b, v9.16b
+	WORD $0x4eaa1d53 // mov v19.16b, v10.16b
+
+loop1:
+	MOVD.P 8(R1), R9
+	WORD $0xad4004a0 // ldp q0, q1, [x5, #0]
+	WORD $0x3dc008a2 // ldr q2, [x5, #32]
+	ADD $48, R5, R5
+	WORD $0xbc697944 // ldr s4, [x10, x9, lsl #2]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0xbc697965 // ldr s5, [x11, x9, lsl #2]
+	WORD $0x4f85100b // fmla v11.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102c // fmla v12.4s, v1.4s, v5.s[0]
+	WORD $0x4f85104d // fmla v13.4s, v2.4s, v5.s[0]
+	WORD $0xbc697986 // ldr s6, [x12, x9, lsl #2]
+	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
+	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
+	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
+	WORD $0xbc6979a7 // ldr s7, [x13, x9, lsl #2]
+	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
+	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
+	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024e8 // stp q8, q9, [x7, #0]
+	WORD $0x3d8008ea // str q10, [x7, #32]
+	WORD $0xad01b0eb // stp q11, q12, [x7, #48]
+	WORD $0x3d8014ed // str q13, [x7, #80]
+	ADD R8<<2, R7, R7
+	WORD $0xad003cee // stp q14, q15, [x7, #0]
+	WORD $0x3d8008f0 // str q16, [x7, #32]
+	WORD $0xad01c8f1 // stp q17, q18, [x7, #48]
+	WORD $0x3d8014f3 // str q19, [x7, #80]
+	RET
+
+// func windows2x16NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+TEXT ·windows2x16NEON(SB), NOSPLIT, $0-72
+	MOVD k+0(FP), R0
+	MOVD taps+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD step+24(FP), R3
+	MOVD second+32(FP), R4
+	MOVD w+40(FP), R5
+	MOVD start+48(FP), R6
+	MOVD out+56(FP), R7
+	MOVD next+64(FP), R8
+	MOVD R2, R10
+	ADD R4<<2, R2, R12
+	ADD R3<<2, R10, R11
+	ADD R3<<2, R12, R13
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0xad412cca // ldp q10, q11, [x6, #32]
+	WORD $0x4ea81d0c // mov v12.16b, v8.16b
+	WORD $0x4ea91d2d // mov v13.16b, v9.16b
+	WORD $0x4eaa1d4e // mov v14.16b, v10.16b
+	WORD $0x4eab1d6f // mov v15.16b, v11.16b
+	WORD $0x4ea81d10 // mov v16.16b, v8.16b
+	WORD $0x4ea91d31 // mov v17.16b, v9.16b
+	WORD $0x4eaa1d52 // mov v18.16b, v10.16b
+	WORD $0x4eab1d73 // mov v19.16b, v11.16b
+	WORD $0x4ea81d14 // mov v20.16b, v8.16b
+	WORD $0x4ea91d35 // mov v21.16b, v9.16b
+	WORD $0x4eaa1d56 // mov v22.16b, v10.16b
+	WORD $0x4eab1d77 // mov v23.16b, v11.16b
+
+loop1:
+	MOVD.P 8(R1), R9
+	WORD $0xad4004a0 // ldp q0, q1, [x5, #0]
+	WORD $0xad410ca2 // ldp q2, q3, [x5, #32]
+	ADD $64, R5, R5
+	WORD $0xbc697944 // ldr s4, [x10, x9, lsl #2]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0x4f84106b // fmla v11.4s, v3.4s, v4.s[0]
+	WORD $0xbc697965 // ldr s5, [x11, x9, lsl #2]
+	WORD $0x4f85100c // fmla v12.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102d // fmla v13.4s, v1.4s, v5.s[0]
+	WORD $0x4f85104e // fmla v14.4s, v2.4s, v5.s[0]
+	WORD $0x4f85106f // fmla v15.4s, v3.4s, v5.s[0]
+	WORD $0xbc697986 // ldr s6, [x12, x9, lsl #2]
+	WORD $0x4f861010 // fmla v16.4s, v0.4s, v6.s[0]
+	WORD $0x4f861031 // fmla v17.4s, v1.4s, v6.s[0]
+	WORD $0x4f861052 // fmla v18.4s, v2.4s, v6.s[0]
+	WORD $0x4f861073 // fmla v19.4s, v3.4s, v6.s[0]
+	WORD $0xbc6979a7 // ldr s7, [x13, x9, lsl #2]
+	WORD $0x4f871014 // fmla v20.4s, v0.4s, v7.s[0]
+	WORD $0x4f871035 // fmla v21.4s, v1.4s, v7.s[0]
+	WORD $0x4f871056 // fmla v22.4s, v2.4s, v7.s[0]
+	WORD $0x4f871077 // fmla v23.4s, v3.4s, v7.s[0]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024e8 // stp q8, q9, [x7, #0]
+	WORD $0xad012cea // stp q10, q11, [x7, #32]
+	WORD $0xad0234ec // stp q12, q13, [x7, #64]
+	WORD $0xad033cee // stp q14, q15, [x7, #96]
+	ADD R8<<2, R7, R7
+	WORD $0xad0044f0 // stp q16, q17, [x7, #0]
+	WORD $0xad014cf2 // stp q18, q19, [x7, #32]
+	WORD $0xad0254f4 // stp q20, q21, [x7, #64]
+	WORD $0xad035cf6 // stp q22, q23, [x7, #96]
+	RET
+
+// func windows3x4NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+TEXT ·windows3x4NEON(SB), NOSPLIT, $0-72
+	MOVD k+0(FP), R0
+	MOVD taps+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD step+24(FP), R3
+	MOVD second+32(FP), R4
+	MOVD w+40(FP), R5
+	MOVD start+48(FP), R6
+	MOVD out+56(FP), R7
+	MOVD next+64(FP), R8
+	MOVD R2, R10
+	ADD R4<<2, R2, R13
+	ADD R3<<2, R10, R11
+	ADD R3<<2, R11, R12
+	ADD R3<<2, R13, R14
+	ADD R3<<2, R14, R15
+	WORD $0x3dc000c8 // ldr q8, [x6, #0]
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	WORD $0x4ea81d0c // mov v12.16b, v8.16b
+	WORD $0x4ea81d0d // mov v13.16b, v8.16b
+
+loop1:
+	MOVD.P 8(R1), R9
+	WORD $0x3dc000a0 // ldr q0, [x5, #0]
+	ADD $16, R5, R5
+	WORD $0xbc697944 // ldr s4, [x10, x9, lsl #2]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0xbc697965 // ldr s5, [x11, x9, lsl #2]
+	WORD $0x4f851009 // fmla v9.4s, v0.4s, v5.s[0]
+	WORD $0xbc697986 // ldr s6, [x12, x9, lsl #2]
+	WORD $0x4f86100a // fmla v10.4s, v0.4s, v6.s[0]
+	WORD $0xbc6979a7 // ldr s7, [x13, x9, lsl #2]
+	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
+	WORD $0xbc6979c4 // ldr s4, [x14, x9, lsl #2]
+	WORD $0x4f84100c // fmla v12.4s, v0.4s, v4.s[0]
+	WORD $0xbc6979e5 // ldr s5, [x15, x9, lsl #2]
+	WORD $0x4f85100d // fmla v13.4s, v0.4s, v5.s[0]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0x3d8000e8 // str q8, [x7, #0]
+	WORD $0x3d8004e9 // str q9, [x7, #16]
+	WORD $0x3d8008ea // str q10, [x7, #32]
+	ADD R8<<2, R7, R7
+	WORD $0x3d8000eb // str q11, [x7, #0]
+	WORD $0x3d8004ec // str q12, [x7, #16]
+	WORD $0x3d8008ed // str q13, [x7, #32]
+	RET
+
+// func windows3x8NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+TEXT ·windows3x8NEON(SB), NOSPLIT, $0-72
+	MOVD k+0(FP), R0
+	MOVD taps+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD step+24(FP), R3
+	MOVD second+32(FP), R4
+	MOVD w+40(FP), R5
+	MOVD start+48(FP), R6
+	MOVD out+56(FP), R7
+	MOVD next+64(FP), R8
+	MOVD R2, R10
+	ADD R4<<2, R2, R13
+	ADD R3<<2, R10, R11
+	ADD R3<<2, R11, R12
+	ADD R3<<2, R13, R14
+	ADD R3<<2, R14, R15
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea91d2b // mov v11.16b, v9.16b
+	WORD $0x4ea81d0c // mov v12.16b, v8.16b
+	WORD $0x4ea91d2d // mov v13.16b, v9.16b
+	WORD $0x4ea81d0e // mov v14.16b, v8.16b
+	WORD $0x4ea91d2f // mov v15.16b, v9.16b
+	WORD $0x4ea81d10 // mov v16.16b, v8.16b
+	WORD $0x4ea91d31 // mov v17.16b, v9.16b
+	WORD $0x4ea81d12 // mov v18.16b, v8.16b
+	WORD $0x4ea91d33 // mov v19.16b, v9.16b
+
+loop1:
+	MOVD.P 8(R1), R9
+	WORD $0xad4004a0 // ldp q0, q1, [x5, #0]
+	ADD $32, R5, R5
+	WORD $0xbc697944 // ldr s4, [x10, x9, lsl #2]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0xbc697965 // ldr s5, [x11, x9, lsl #2]
+	WORD $0x4f85100a // fmla v10.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102b // fmla v11.4s, v1.4s, v5.s[0]
+	WORD $0xbc697986 // ldr s6, [x12, x9, lsl #2]
+	WORD $0x4f86100c // fmla v12.4s, v0.4s, v6.s[0]
+	WORD $0x4f86102d // fmla v13.4s, v1.4s, v6.s[0]
+	WORD $0xbc6979a7 // ldr s7, [x13, x9, lsl #2]
+	WORD $0x4f87100e // fmla v14.4s, v0.4s, v7.s[0]
+	WORD $0x4f87102f // fmla v15.4s, v1.4s, v7.s[0]
+	WORD $0xbc6979c4 // ldr s4, [x14, x9, lsl #2]
+	WORD $0x4f841010 // fmla v16.4s, v0.4s, v4.s[0]
+	WORD $0x4f841031 // fmla v17.4s, v1.4s, v4.s[0]
+	WORD $0xbc6979e5 // ldr s5, [x15, x9, lsl #2]
+	WORD $0x4f851012 // fmla v18.4s, v0.4s, v5.s[0]
+	WORD $0x4f851033 // fmla v19.4s, v1.4s, v5.s[0]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024e8 // stp q8, q9, [x7, #0]
+	WORD $0xad012cea // stp q10, q11, [x7, #32]
+	WORD $0xad0234ec // stp q12, q13, [x7, #64]
+	ADD R8<<2, R7, R7
+	WORD $0xad003cee // stp q14, q15, [x7, #0]
+	WORD $0xad0144f0 // stp q16, q17, [x7, #32]
+	WORD $0xad024cf2 // stp q18, q19, [x7, #64]
+	RET
+
+// func windows3x12NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+TEXT ·windows3x12NEON(SB), NOSPLIT, $0-72
+	MOVD k+0(FP), R0
+	MOVD taps+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD step+24(FP), R3
+	MOVD second+32(FP), R4
+	MOVD w+40(FP), R5
+	MOVD start+48(FP), R6
+	MOVD out+56(FP), R7
+	MOVD next+64(FP), R8
+	MOVD R2, R10
+	ADD R4<<2, R2, R13
+	ADD R3<<2, R10, R11
+	ADD R3<<2, R11, R12
+	ADD R3<<2, R13, R14
+	ADD R3<<2, R14, R15
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0x3dc008ca // ldr q10, [x6, #32]
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	WORD $0x4ea91d2c // mov v12.16b, v9.16b
+	WORD $0x4eaa1d4d // mov v13.16b, v10.16b
+	WORD $0x4ea81d0e // mov v14.16b, v8.16b
+	WORD $0x4ea91d2f // mov v15.16b, v9.16b
+	WORD $0x4eaa1d50 // mov v16.16b, v10.16b
+	WORD $0x4ea81d11 // mov v17.16b, v8.16b
+	WORD $0x4ea91d32 // mov v18.16b, v9.16b
+	WORD $0x4eaa1d53 // mov v19.16b, v10.16b
+	WORD $0x4ea81d14 // mov v20.16b, v8.16b
+	WORD $0x4ea91d35 // mov v21.16b, v9.16b
+	WORD $0x4eaa1d56 // mov v22.16b, v10.16b
+	WORD $0x4ea81d17 // mov v23.16b, v8.16b
+	WORD $0x4ea91d38 // mov v24.16b, v9.16b
+	WORD $0x4eaa1d59 // mov v25.16b, v10.16b
+
+loop1:
+	MOVD.P 8(R1), R9
+	WORD $0xad4004a0 // ldp q0, q1, [x5, #0]
+	WORD $0x3dc008a2 // ldr q2, [x5, #32]
+	ADD $48, R5, R5
+	WORD $0xbc697944 // ldr s4, [x10, x9, lsl #2]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0xbc697965 // ldr s5, [x11, x9, lsl #2]
+	WORD $0x4f85100b // fmla v11.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102c // fmla v12.4s, v1.4s, v5.s[0]
+	WORD $0x4f85104d // fmla v13.4s, v2.4s, v5.s[0]
+	WORD $0xbc697986 // ldr s6, [x12, x9, lsl #2]
+	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
+	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
+	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
+	WORD $0xbc6979a7 // ldr s7, [x13, x9, lsl #2]
+	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
+	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
+	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
+	WORD $0xbc6979c4 // ldr s4, [x14, x9, lsl #2]
+	WORD $0x4f841014 // fmla v20.4s, v0.4s, v4.s[0]
+	WORD $0x4f841035 // fmla v21.4s, v1.4s, v4.s[0]
+	WORD $0x4f841056 // fmla v22.4s, v2.4s, v4.s[0]
+	WORD $0xbc6979e5 // ldr s5, [x15, x9, lsl #2]
+	WORD $0x4f851017 // fmla v23.4s, v0.4s, v5.s[0]
+	WORD $0x4f851038 // fmla v24.4s, v1.4s, v5.s[0]
+	WORD $0x4f851059 // fmla v25.4s, v2.4s, v5.s[0]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024e8 // stp q8, q9, [x7, #0]
+	WORD $0x3d8008ea // str q10, [x7, #32]
+	WORD $0xad01b0eb // stp q11, q12, [x7, #48]
+	WORD $0x3d8014ed // str q13, [x7, #80]
+	WORD $0xad033cee // stp q14, q15, [x7, #96]
+	WORD $0x3d8020f0 // str q16, [x7, #128]
+	ADD R8<<2, R7, R7
+	WORD $0xad0048f1 // stp q17, q18, [x7, #0]
+	WORD $0x3d8008f3 // str q19, [x7, #32]
+	WORD $0xad01d4f4 // stp q20, q21, [x7, #48]
+	WORD $0x3d8014f6 // str q22, [x7, #80]
+	WORD $0xad0360f7 // stp q23, q24, [x7, #96]
+	WORD $0x3d8020f9 // str q25, [x7, #128]
+	RET
+
+// func windows3x16NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+TEXT ·windows3x16NEON(SB), NOSPLIT, $0-72
+	MOVD k+0(FP), R0
+	MOVD taps+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD step+24(FP), R3
+	MOVD second+32(FP), R4
+	MOVD w+40(FP), R5
+	MOVD start+48(FP), R6
+	MOVD out+56(FP), R7
+	MOVD next+64(FP), R8
+	MOVD R2, R10
+	ADD R4<<2, R2, R13
+	ADD R3<<2, R10, R11
+	ADD R3<<2, R11, R12
+	ADD R3<<2, R13, R14
+	ADD R3<<2, R14, R15
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0xad412cca // ldp q10, q11, [x6, #32]
+	WORD $0x4ea81d0c // mov v12.16b, v8.16b
+	WORD $0x4ea91d2d // mov v13.16b, v9.16b
+	WORD $0x4eaa1d4e // mov v14.16b, v10.16b
+	WORD $0x4eab1d6f // mov v15.16b, v11.16b
+	WORD $0x4ea81d10 // mov v16.16b, v8.16b
+	WORD $0x4ea91d31 // mov v17.16b, v9.16b
+	WORD $0x4eaa1d52 // mov v18.16b, v10.16b
+	WORD $0x4eab1d73 // mov v19.16b, v11.16b
+	WORD $0x4ea81d14 // mov v20.16b, v8.16b
+	WORD $0x4ea91d35 // mov v21.16b, v9.16b
+	WORD $0x4eaa1d56 // mov v22.16b, v10.16b
+	WORD $0x4eab1d77 // mov v23.16b, v11.16b
+	WORD $0x4ea81d18 // mov v24.16b, v8.16b
+	WORD $0x4ea91d39 // mov v25.16b, v9.16b
+	WORD $0x4eaa1d5a // mov v26.16b, v10.16b
+	WORD $0x4eab1d7b // mov v27.16b, v11.16b
+	WORD $0x4ea81d1c // mov v28.16b, v8.16b
+	WORD $0x4ea91d3d // mov v29.16b, v9.16b
+	WORD $0x4eaa1d5e // mov v30.16b, v10.16b
+	WORD $0x4eab1d7f // mov v31.16b, v11.16b
+
+loop1:
+	MOVD.P 8(R1), R9
+	WORD $0xad4004a0 // ldp q0, q1, [x5, #0]
+	WORD $0xad410ca2 // ldp q2, q3, [x5, #32]
+	ADD $64, R5, R5
+	WORD $0xbc697944 // ldr s4, [x10, x9, lsl #2]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0x4f84106b // fmla v11.4s, v3.4s, v4.s[0]
+	WORD $0xbc697965 // ldr s5, [x11, x9, lsl #2]
+	WORD $0x4f85100c // fmla v12.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102d // fmla v13.4s, v1.4s, v5.s[0]
+	WORD $0x4f85104e // fmla v14.4s, v2.4s, v5.s[0]
+	WORD $0x4f85106f // fmla v15.4s, v3.4s, v5.s[0]
+	WORD $0xbc697986 // ldr s6, [x12, x9, lsl #2]
+	WORD $0x4f861010 // fmla v16.4s, v0.4s, v6.s[0]
+	WORD $0x4f861031 // fmla v17.4s, v1.4s, v6.s[0]
+	WORD $0x4f861052 // fmla v18.4s, v2.4s, v6.s[0]
+	WORD $0x4f861073 // fmla v19.4s, v3.4s, v6.s[0]
+	WORD $0xbc6979a7 // ldr s7, [x13, x9, lsl #2]
+	WORD $0x4f871014 // fmla v20.4s, v0.4s, v7.s[0]
+	WORD $0x4f871035 // fmla v21.4s, v1.4s, v7.s[0]
+	WORD $0x4f871056 // fmla v22.4s, v2.4s, v7.s[0]
+	WORD $0x4f871077 // fmla v23.4s, v3.4s, v7.s[0]
+	WORD $0xbc6979c4 // ldr s4, [x14, x9, lsl #2]
+	WORD $0x4f841018 // fmla v24.4s, v0.4s, v4.s[0]
+	WORD $0x4f841039 // fmla v25.4s, v1.4s, v4.s[0]
+	WORD $0x4f84105a // fmla v26.4s, v2.4s, v4.s[0]
+	WORD $0x4f84107b // fmla v27.4s, v3.4s, v4.s[0]
+	WORD $0xbc6979e5 // ldr s5, [x15, x9, lsl #2]
+	WORD $0x4f85101c // fmla v28.4s, v0.4s, v5.s[0]
+	WORD $0x4f85103d // fmla v29.4s, v1.4s, v5.s[0]
+	WORD $0x4f85105e // fmla v30.4s, v2.4s, v5.s[0]
+	WORD $0x4f85107f // fmla v31.4s, v3.4s, v5.s[0]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024e8 // stp q8, q9, [x7, #0]
+	WORD $0xad012cea // stp q10, q11, [x7, #32]
+	WORD $0xad0234ec // stp q12, q13, [x7, #64]
+	WORD $0xad033cee // stp q14, q15, [x7, #96]
+	WORD $0xad0444f0 // stp q16, q17, [x7, #128]
+	WORD $0xad054cf2 // stp q18, q19, [x7, #160]
+	ADD R8<<2, R7, R7
+	WORD $0xad0054f4 // stp q20, q21, [x7, #0]
+	WORD $0xad015cf6 // stp q22, q23, [x7, #32]
+	WORD $0xad0264f8 // stp q24, q25, [x7, #64]
+	WORD $0xad036cfa // stp q26, q27, [x7, #96]
+	WORD $0xad0474fc // stp q28, q29, [x7, #128]
+	WORD $0xad057cfe // stp q30, q31, [x7, #160]
+	RET
+
+// func weightTapsNEON(k int, taps *int, weights, x, out *float32, n int, start float32)
+TEXT ·weightTapsNEON(SB), NOSPLIT, $0-52
+	MOVD k+0(FP), R0
+	MOVD taps+8(FP), R1
+	MOVD weights+16(FP), R2
+	MOVD x+24(FP), R3
+	MOVD out+32(FP), R4
+	MOVD n+40(FP), R5
+	FMOVS start+48(FP), F31
+	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
+
+blocks:
+	CMP $32, R5
+	BLT single
+	MOVD R1, R6
+	MOVD R0, R8
+	MOVD R2, R7
+	WORD $0x4ebf1fe0 // mov v0.16b, v31.16b
+	WORD $0x4ebf1fe1 // mov v1.16b, v31.16b
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4ebf1fe3 // mov v3.16b, v31.16b
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4ebf1fe7 // mov v7.16b, v31.16b
+
+loop1:
+	MOVD.P 8(R6), R9
+	ADD R9<<2, R3, R9
+	WORD $0xbc4044fe // ldr s30, [x7], #4
+	WORD $0xad402528 // ldp q8, q9, [x9, #0]
+	WORD $0xad412d2a // ldp q10, q11, [x9, #32]
+	WORD $0xad42352c // ldp q12, q13, [x9, #64]
+	WORD $0xad433d2e // ldp q14, q15, [x9, #96]
+	WORD $0x4f9e1100 // fmla v0.4s, v8.4s, v30.s[0]
+	WORD $0x4f9e1121 // fmla v1.4s, v9.4s, v30.s[0]
+	WORD $0x4f9e1142 // fmla v2.4s, v10.4s, v30.s[0]
+	WORD $0x4f9e1163 // fmla v3.4s, v11.4s, v30.s[0]
+	WORD $0x4f9e1184 // fmla v4.4s, v12.4s, v30.s[0]
+	WORD $0x4f9e11a5 // fmla v5.4s, v13.4s, v30.s[0]
+	WORD $0x4f9e11c6 // fmla v6.4s, v14.4s, v30.s[0]
+	WORD $0x4f9e11e7 // fmla v7.4s, v15.4s, v30.s[0]
+	SUBS $1, R8, R8
+	BNE loop1
+	WORD $0xad000480 // stp q0, q1, [x4, #0]
+	WORD $0xad010c82 // stp q2, q3, [x4, #32]
+	WORD $0xad021484 // stp q4, q5, [x4, #64]
+	WORD $0xad031c86 // stp q6, q7, [x4, #96]
+	ADD $128, R4, R4
+	ADD $128, R3, R3
+	SUB $32, R5, R5
+	B blocks
+
+single:
+	CMP $4, R5
+	BLT done
+	MOVD R1, R6
+	MOVD R0, R8
+	MOVD R2, R7
+	WORD $0x4ebf1fe0 // mov v0.16b, v31.16b
+
+loop2:
+	MOVD.P 8(R6), R9
+	ADD R9<<2, R3, R9
+	WORD $0xbc4044fe // ldr s30, [x7], #4
+	WORD $0x3dc00128 // ldr q8, [x9, #0]
+	WORD $0x4f9e1100 // fmla v0.4s, v8.4s, v30.s[0]
+	SUBS $1, R8, R8
+	BNE loop2
+	WORD $0x3d800080 // str q0, [x4, #0]
+	ADD $16, R4, R4
+	ADD $16, R3, R3
+	SUB $4, R5, R5
+	B single
+
+done:
+	RET
+
+// func maxTapsNEON(k int, taps *int, x, out *float32, n int, start float32)
+TEXT ·maxTapsNEON(SB), NOSPLIT, $0-44
+	MOVD k+0(FP), R0
+	MOVD taps+8(FP), R1
+	MOVD x+16(FP), R3
+	MOVD out+24(FP), R4
+	MOVD n+32(FP), R5
+	FMOVS start+40(FP), F31
+	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
+
+blocks:
+	CMP $32, R5
+	BLT single
+	MOVD R1, R6
+	MOVD R0, R8
+	WORD $0x4ebf1fe0 // mov v0.16b, v31.16b
+	WORD $0x4ebf1fe1 // mov v1.16b, v31.16b
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4ebf1fe3 // mov v3.16b, v31.16b
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4ebf1fe7 // mov v7.16b, v31.16b
+
+loop1:
+	MOVD.P 8(R6), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad402528 // ldp q8, q9, [x9, #0]
+	WORD $0xad412d2a // ldp q10, q11, [x9, #32]
+	WORD $0xad42352c // ldp q12, q13, [x9, #64]
+	WORD $0xad433d2e // ldp q14, q15, [x9, #96]
+	WORD $0x6ea0e514 // fcmgt v20.4s, v8.4s, v0.4s
+	WORD $0x4e28e515 // fcmeq v21.4s, v8.4s, v8.4s
+	WORD $0x4ef51e94 // orn v20.16b, v20.16b, v21.16b
+	WORD $0x6eb41d00 // bit v0.16b, v8.16b, v20.16b
+	WORD $0x6ea1e534 // fcmgt v20.4s, v9.4s, v1.4s
+	WORD $0x4e29e535 // fcmeq v21.4s, v9.4s, v9.4s
+	WORD $0x4ef51e94 // orn v20.16b, v20.16b, v21.16b
+	WORD $0x6eb41d21 // bit v1.16b, v9.16b, v20.16b
+	WORD $0x6ea2e554 // fcmgt v20.4s, v10.4s, v2.4s
+	WORD $0x4e2ae555 // fcmeq v21.4s, v10.4s, v10.4s
+	WORD $0x4ef51e94 // orn v20.16b, v20.16b, v21.16b
+	WORD $0x6eb41d42 // bit v2.16b, v10.16b, v20.16b
+	WORD $0x6ea3e574 // fcmgt v20.4s, v11.4s, v3.4s
+	WORD $0x4e2be575 // fcmeq v21.4s, v11.4s, v11.4s
+	WORD $0x4ef51e94 // orn v20.16b, v20.16b, v21.16b
+	WORD $0x6eb41d63 // bit v3.16b, v11.16b, v20.16b
+	WORD $0x6ea4e594 // fcmgt v20.4s, v12.4s, v4.4s
+	WORD $0x4e2ce595 // fcmeq v21.4s, v12.4s, v12.4s
+	WORD $0x4ef51e94 // orn v20.16b, v20.16b, v21.16b
+	WORD $0x6eb41d84 // bit v4.16b, v12.16b, v20.16b
+	WORD $0x6ea5e5b4 // fcmgt v20.4s, v13.4s, v5.4s
+	WORD $0x4e2de5b5 // fcmeq v21.4s, v13.4s, v13.4s
+	WORD $0x4ef51e94 // orn v20.16b, v20.16b, v21.16b
+	WORD $0x6eb41da5 // bit v5.16b, v13.16b, v20.16b
+	WORD $0x6ea6e5d4 // fcmgt v20.4s, v14.4s, v6.4s
+	WORD $0x4e2ee5d5 // fcmeq v21.4s, v14.4s, v14.4s
+	WORD $0x4ef51e94 // orn v20.16b, v20.16b, v21.16b
+	WORD $0x6eb41dc6 // bit v6.16b, v14.16b, v20.16b
+	WORD $0x6ea7e5f4 // fcmgt v20.4s, v15.4s, v7.4s
+	WORD $0x4e2fe5f5 // fcmeq v21.4s, v15.4s, v15.4s
+	WORD $0x4ef51e94 // orn v20.16b, v20.16b, v21.16b
+	WORD $0x6eb41de7 // bit v7.16b, v15.16b, v20.16b
+	SUBS $1, R8, R8
+	BNE loop1
+	WORD $0xad000480 // stp q0, q1, [x4, #0]
+	WORD $0xad010c82 // stp q2, q3, [x4, #32]
+	WORD $0xad021484 // stp q4, q5, [x4, #64]
+	WORD $0xad031c86 // stp q6, q7, [x4, #96]
+	ADD $128, R4, R4
+	ADD $128, R3, R3
+	SUB $32, R5, R5
+	B blocks
+
+single:
+	CMP $4, R5
+	BLT done
+	MOVD R1, R6
+	MOVD R0, R8
+	WORD $0x4ebf1fe0 // mov v0.16b, v31.16b
+
+loop2:
+	MOVD.P 8(R6), R9
+	ADD R9<<2, R3, R9
+	WORD $0x3dc00128 // ldr q8, [x9, #0]
+	WORD $0x6ea0e514 // fcmgt v20.4s, v8.4s, v0.4s
+	WORD $0x4e28e515 // fcmeq v21.4s, v8.4s, v8.4s
+	WORD $0x4ef51e94 // orn v20.16b, v20.16b, v21.16b
+	WORD $0x6eb41d00 // bit v0.16b, v8.16b, v20.16b
+	SUBS $1, R8, R8
+	BNE loop2
+	WORD $0x3d800080 // str q0, [x4, #0]
+	ADD $16, R4, R4
+	ADD $16, R3, R3
+	SUB $4, R5, R5
+	B single
+
+done:
+	RET
+
+// func meanTapsNEON(k int, taps *int, x, out *float32, counts *float64, n int)
+TEXT ·meanTapsNEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD taps+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD out+24(FP), R3
+	MOVD counts+32(FP), R4
+	MOVD n+40(FP), R5
+
+loop1:
+	MOVD R1, R6
+	MOVD R0, R7
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+
+loop2:
+	MOVD.P 8(R6), R8
+	ADD R8<<2, R2, R8
+	WORD $0x3dc00102 // ldr q2, [x8, #0]
+	WORD $0x0e617843 // fcvtl v3.2d, v2.2s
+	WORD $0x4e617844 // fcvtl2 v4.2d, v2.4s
+	WORD $0x4e63d400 // fadd v0.2d, v0.2d, v3.2d
+	WORD $0x4e64d421 // fadd v1.2d, v1.2d, v4.2d
+	SUBS $1, R7, R7
+	BNE loop2
+	WORD $0xacc10c82 // ldp q2, q3, [x4], #32
+	WORD $0x6e62fc00 // fdiv v0.2d, v0.2d, v2.2d
+	WORD $0x6e63fc21 // fdiv v1.2d, v1.2d, v3.2d
+	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
+	WORD $0x4e616820 // fcvtn2 v0.4s, v1.2d
+	WORD $0x3c810460 // str q0, [x3], #16
+	ADD $16, R2, R2
+	SUBS $4, R5, R5
+	BNE loop1
+	RET
+
+// func dealNEON(even, odd, x *float32, n int)
+TEXT ·dealNEON(SB), NOSPLIT, $0-32
+	MOVD even+0(FP), R0
+	MOVD odd+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD n+24(FP), R3
+
+loop1:
+	WORD $0x4cdf8840 // ld2 {v0.4s, v1.4s}, [x2], #32
+	WORD $0x3c810400 // str q0, [x0], #16
+	WORD $0x3c810421 // str q1, [x1], #16
+	SUBS $4, R3, R3
+	BNE loop1
+	RET
+
+// func standardizeNEON(v *float32, n int, mean, factor, bias float64)
+TEXT ·standardizeNEON(SB), NOSPLIT, $0-40
+	MOVD v+0(FP), R0
+	MOVD n+8(FP), R1
+	FMOVD mean+16(FP), F16
+	WORD $0x4e080610 // dup v16.2d, v16.d[0]
+	FMOVD factor+24(FP), F17
+	WORD $0x4e080631 // dup v17.2d, v17.d[0]
+	FMOVD bias+32(FP), F18
+	WORD $0x4e080652 // dup v18.2d, v18.d[0]
+
+loop1:
+	WORD $0x3dc00000 // ldr q0, [x0, #0]
+	WORD $0x0e617801 // fcvtl v1.2d, v0.2s
+	WORD $0x4e617802 // fcvtl2 v2.2d, v0.4s
+	WORD $0x4ef0d421 // fsub v1.2d, v1.2d, v16.2d
+	WORD $0x4ef0d442 // fsub v2.2d, v2.2d, v16.2d
+	WORD $0x6e71dc21 // fmul v1.2d, v1.2d, v17.2d
+	WORD $0x6e71dc42 // fmul v2.2d, v2.2d, v17.2d
+	WORD $0x4e72d421 // fadd v1.2d, v1.2d, v18.2d
+	WORD $0x4e72d442 // fadd v2.2d, v2.2d, v18.2d
+	WORD $0x0e616820 // fcvtn v0.2s, v1.2d
+	WORD $0x4e616840 // fcvtn2 v0.4s, v2.2d
+	WORD $0x3c810400 // str q0, [x0], #16
+	SUBS $4, R1, R1
+	BNE loop1
+	RET
+
 // func fromHalfNEON(out *float32, x *uint16, n int)
 TEXT ·fromHalfNEON(SB), NOSPLIT, $0-24
 	MOVD out+0(FP), R0

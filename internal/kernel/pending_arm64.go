@@ -4,8 +4,6 @@ package kernel
 
 // The functions of this file have no assembly: the portable code takes all of their work.
 
-func tilingOf(Tier) *tiling { return &portableTiling }
-
 func reluVectors([]float32, []float32) int { return 0 }
 
 func ratiosVectors(_, _, _, _ []float32) int { return 0 }
@@ -39,18 +37,6 @@ func boundsVectors(_ []float32, low, high float32) (n int, least, largest float3
 }
 
 func splitVectors(_, _, _ []uint8) int { return 0 }
-
-func windowsOf(Tier) *windowTiling { return &portableWindows }
-
-func weightVectors(_, _ []float32, _ []int, _ []float32, _ float32) int { return 0 }
-
-func meanVectors(_, _ []float32, _ []int, _ []float64) int { return 0 }
-
-func maxVectors(_, _ []float32, _ []int, _ float32) int { return 0 }
-
-func dealVectors(_, _, _ []float32) int { return 0 }
-
-func standardizeVectors([]float32, float64, float64, float64) int { return 0 }
 
 func mapVectors(_ Function, _, _, _ []float32) bool { return false }
 

@@ -308,6 +308,291 @@ func totalsRow3NEON(totals, x *float32, starts *[3]int, lanes *[3]uint32, offset
 //go:noescape
 func thresholdsRow3NEON(dst *uint32, room, n int, totals, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 
+// gemm1x4NEON adds k products to each entry of a tile of 1 rows and 4 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm1x4NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm1x8NEON adds k products to each entry of a tile of 1 rows and 8 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm1x8NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm1x12NEON adds k products to each entry of a tile of 1 rows and 12 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm1x12NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm1x16NEON adds k products to each entry of a tile of 1 rows and 16 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm1x16NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm2x4NEON adds k products to each entry of a tile of 2 rows and 4 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm2x4NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm2x8NEON adds k products to each entry of a tile of 2 rows and 8 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm2x8NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm2x12NEON adds k products to each entry of a tile of 2 rows and 12 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm2x12NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm2x16NEON adds k products to each entry of a tile of 2 rows and 16 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm2x16NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm3x4NEON adds k products to each entry of a tile of 3 rows and 4 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm3x4NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm3x8NEON adds k products to each entry of a tile of 3 rows and 8 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm3x8NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm3x12NEON adds k products to each entry of a tile of 3 rows and 12 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm3x12NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm3x16NEON adds k products to each entry of a tile of 3 rows and 16 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm3x16NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm4x4NEON adds k products to each entry of a tile of 4 rows and 4 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm4x4NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm4x8NEON adds k products to each entry of a tile of 4 rows and 8 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm4x8NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm4x12NEON adds k products to each entry of a tile of 4 rows and 12 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm4x12NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm4x16NEON adds k products to each entry of a tile of 4 rows and 16 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm4x16NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm5x4NEON adds k products to each entry of a tile of 5 rows and 4 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm5x4NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm5x8NEON adds k products to each entry of a tile of 5 rows and 8 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm5x8NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm5x12NEON adds k products to each entry of a tile of 5 rows and 12 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm5x12NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm5x16NEON adds k products to each entry of a tile of 5 rows and 16 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm5x16NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm6x4NEON adds k products to each entry of a tile of 6 rows and 4 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm6x4NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm6x8NEON adds k products to each entry of a tile of 6 rows and 8 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm6x8NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm6x12NEON adds k products to each entry of a tile of 6 rows and 12 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm6x12NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// gemm6x16NEON adds k products to each entry of a tile of 6 rows and 16 columns of C, or, unless bias is nil, to the bias
+// of its row. Tap t of row i is a[8*t+i], that of column j is b[16*t+j].
+//
+//go:noescape
+func gemm6x16NEON(k int, a, b, c *float32, ldc int, bias *float32)
+
+// row1xNEON adds k products to each of 16 entries of C: a[t] times b[t*step+j] for entry j of the first panel of 16;
+// panel is the distance to the next panel.
+//
+//go:noescape
+func row1xNEON(k int, a, b *float32, step, panel int, c *float32)
+
+// row2xNEON adds k products to each of 32 entries of C: a[t] times b[t*step+j] for entry j of the first panel of 16;
+// panel is the distance to the next panel.
+//
+//go:noescape
+func row2xNEON(k int, a, b *float32, step, panel int, c *float32)
+
+// row3xNEON adds k products to each of 48 entries of C: a[t] times b[t*step+j] for entry j of the first panel of 16;
+// panel is the distance to the next panel.
+//
+//go:noescape
+func row3xNEON(k int, a, b *float32, step, panel int, c *float32)
+
+// row4xNEON adds k products to each of 64 entries of C: a[t] times b[t*step+j] for entry j of the first panel of 16;
+// panel is the distance to the next panel.
+//
+//go:noescape
+func row4xNEON(k int, a, b *float32, step, panel int, c *float32)
+
+// pack16NEON copies x[taps[i]+l] to dst[i*stride+l] for i < n and l < 16.
+//
+//go:noescape
+func pack16NEON(dst *float32, stride int, x *float32, taps *int, n int)
+
+// pack4NEON copies x[taps[i]+l] to dst[i*stride+l] for i < n and l < 4.
+//
+//go:noescape
+func pack4NEON(dst *float32, stride int, x *float32, taps *int, n int)
+
+// packScatteredNEON copies x[taps[i]+columns[l]] to dst[i*stride+l] for i < n and l < 4.
+//
+//go:noescape
+func packScatteredNEON(dst *float32, stride int, x *float32, taps *int, n int, columns *[4]int)
+
+// packAlongNEON copies x[columns[l]+i] to dst[i*stride+l] for i < n and l < 4. n is a multiple of 4.
+//
+//go:noescape
+func packAlongNEON(dst *float32, stride int, x *float32, columns *[4]int, n int)
+
+// windows1x4NEON computes 2 windows with 4 filters: pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. The second half of the results begins at out[next].
+//
+//go:noescape
+func windows1x4NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+
+// windows1x8NEON computes 2 windows with 8 filters: pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. The second half of the results begins at out[next].
+//
+//go:noescape
+func windows1x8NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+
+// windows1x12NEON computes 2 windows with 12 filters: pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. The second half of the results begins at out[next].
+//
+//go:noescape
+func windows1x12NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+
+// windows1x16NEON computes 2 windows with 16 filters: pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. The second half of the results begins at out[next].
+//
+//go:noescape
+func windows1x16NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+
+// windows2x4NEON computes 4 windows with 4 filters: pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. The second half of the results begins at out[next].
+//
+//go:noescape
+func windows2x4NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+
+// windows2x8NEON computes 4 windows with 8 filters: pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. The second half of the results begins at out[next].
+//
+//go:noescape
+func windows2x8NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+
+// windows2x12NEON computes 4 windows with 12 filters: pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. The second half of the results begins at out[next].
+//
+//go:noescape
+func windows2x12NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+
+// windows2x16NEON computes 4 windows with 16 filters: pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. The second half of the results begins at out[next].
+//
+//go:noescape
+func windows2x16NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+
+// windows3x4NEON computes 6 windows with 4 filters: pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. The second half of the results begins at out[next].
+//
+//go:noescape
+func windows3x4NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+
+// windows3x8NEON computes 6 windows with 8 filters: pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. The second half of the results begins at out[next].
+//
+//go:noescape
+func windows3x8NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+
+// windows3x12NEON computes 6 windows with 12 filters: pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. The second half of the results begins at out[next].
+//
+//go:noescape
+func windows3x12NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+
+// windows3x16NEON computes 6 windows with 16 filters: pixel t of window i of half h is
+// x[taps[t]+i*step+h*second]. The second half of the results begins at out[next].
+//
+//go:noescape
+func windows3x16NEON(k int, taps *int, x *float32, step, second int, w, start, out *float32, next int)
+
+// weightTapsNEON sets out[i] to start plus the sum of weights[t]*x[taps[t]+i] for i < n, a multiple of 4.
+//
+//go:noescape
+func weightTapsNEON(k int, taps *int, weights, x, out *float32, n int, start float32)
+
+// maxTapsNEON sets out[i] to the maximum of start and of x[taps[t]+i] for i < n, a multiple of 4.
+//
+//go:noescape
+func maxTapsNEON(k int, taps *int, x, out *float32, n int, start float32)
+
+// meanTapsNEON sets out[i] to the sum of x[taps[t]+i] divided by counts[i], for i < n, a multiple of 4.
+//
+//go:noescape
+func meanTapsNEON(k int, taps *int, x, out *float32, counts *float64, n int)
+
+// dealNEON copies x[2*i] to even[i] and x[2*i+1] to odd[i] for i < n, a multiple of 4.
+//
+//go:noescape
+func dealNEON(even, odd, x *float32, n int)
+
+// standardizeNEON replaces v[i] by (v[i]-mean)*factor + bias for i < n, a multiple of 4, computed in float64.
+//
+//go:noescape
+func standardizeNEON(v *float32, n int, mean, factor, bias float64)
+
 // fromHalfNEON converts n float16, a multiple of 8, to float32.
 //
 //go:noescape

@@ -84,15 +84,6 @@ func (t *tileTable) packer(stride int) packer {
 	}
 }
 
-func consecutive(taps []int) bool {
-	for i, t := range taps {
-		if t != taps[0]+i {
-			return false
-		}
-	}
-	return true
-}
-
 // packAlong packs columns for n consecutive taps: each column is contiguous in x. To
 // fill a vector, the last column is repeated.
 func packAlong(dst []float32, stride int, x []float32, offsets []int, n int) {

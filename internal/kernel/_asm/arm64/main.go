@@ -33,6 +33,8 @@ func generate() {
 	}
 	updates()
 	drawing()
+	products()
+	windowLists()
 	halves()
 }
 

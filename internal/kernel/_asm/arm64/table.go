@@ -137,6 +137,7 @@ var instructions = []instruction{
 	{"and", "and v{d}.16b, v{n}.16b, v{m}.16b", 0x4e201c00},
 	{"orr", "orr v{d}.16b, v{n}.16b, v{m}.16b", 0x4ea01c00},
 	{"eor", "eor v{d}.16b, v{n}.16b, v{m}.16b", 0x6e201c00},
+	{"orn", "orn v{d}.16b, v{n}.16b, v{m}.16b", 0x4ee01c00},
 	{"bic", "bic v{d}.16b, v{n}.16b, v{m}.16b", 0x4e601c00},
 	{"not", "not v{d}.16b, v{n}.16b", 0x6e205800},
 	{"bsl", "bsl v{d}.16b, v{n}.16b, v{m}.16b", 0x6e601c00},

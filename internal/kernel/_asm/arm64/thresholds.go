@@ -157,15 +157,7 @@ func (d *drawer) thresholdsRow() {
 		d.o("MOVD R%d, R%d", dst, place)
 		done := d.unique("done")
 		for v := range 2 {
-			a := 4 * v
-			d.v("trn1", 8, a, a+1) // rows 0 and 1: columns 0, 0, 2, 2
-			d.v("trn2", 9, a, a+1)
-			d.v("trn1", 10, a+2, a+3)
-			d.v("trn2", 11, a+2, a+3)
-			d.v("zip1d", 12, 8, 10)
-			d.v("zip1d", 13, 9, 11)
-			d.v("zip2d", 14, 8, 10)
-			d.v("zip2d", 15, 9, 11)
+			d.transpose4(4*v, 12, 8)
 			for c := range 4 {
 				d.v("str", 12+c, place, 0)
 				if i := 4*v + c; i < 7 {
