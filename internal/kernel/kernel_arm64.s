@@ -16,7 +16,155 @@ DATA constants<>+64(SB)/8, $0x0000000200000001
 DATA constants<>+72(SB)/8, $0x0000000800000004
 DATA constants<>+80(SB)/8, $0x0000002000000010
 DATA constants<>+88(SB)/8, $0x0000008000000040
-GLOBL constants<>(SB), RODATA|NOPTR, $96
+DATA constants<>+96(SB)/8, $0x0000000000000000
+DATA constants<>+104(SB)/8, $0x0000000000000000
+DATA constants<>+112(SB)/8, $0x1e3ce5081e3ce508
+DATA constants<>+120(SB)/8, $0x1e3ce5081e3ce508
+DATA constants<>+128(SB)/8, $0xc2d00000c2d00000
+DATA constants<>+136(SB)/8, $0xc2d00000c2d00000
+DATA constants<>+144(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA constants<>+152(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA constants<>+160(SB)/8, $0x4b4000004b400000
+DATA constants<>+168(SB)/8, $0x4b4000004b400000
+DATA constants<>+176(SB)/8, $0x3f3172183f317218
+DATA constants<>+184(SB)/8, $0x3f3172183f317218
+DATA constants<>+192(SB)/8, $0xb102e308b102e308
+DATA constants<>+200(SB)/8, $0xb102e308b102e308
+DATA constants<>+208(SB)/8, $0x3ab6da743ab6da74
+DATA constants<>+216(SB)/8, $0x3ab6da743ab6da74
+DATA constants<>+224(SB)/8, $0x3c091def3c091def
+DATA constants<>+232(SB)/8, $0x3c091def3c091def
+DATA constants<>+240(SB)/8, $0x3d2aaa2f3d2aaa2f
+DATA constants<>+248(SB)/8, $0x3d2aaa2f3d2aaa2f
+DATA constants<>+256(SB)/8, $0x3e2aaa473e2aaa47
+DATA constants<>+264(SB)/8, $0x3e2aaa473e2aaa47
+DATA constants<>+272(SB)/8, $0x3f0000003f000000
+DATA constants<>+280(SB)/8, $0x3f0000003f000000
+DATA constants<>+288(SB)/8, $0x0000007f0000007f
+DATA constants<>+296(SB)/8, $0x0000007f0000007f
+DATA constants<>+304(SB)/8, $0x42b2000042b20000
+DATA constants<>+312(SB)/8, $0x42b2000042b20000
+DATA constants<>+320(SB)/8, $0x8000000080000000
+DATA constants<>+328(SB)/8, $0x8000000080000000
+DATA constants<>+336(SB)/8, $0x4000000040000000
+DATA constants<>+344(SB)/8, $0x4000000040000000
+DATA constants<>+352(SB)/8, $0xc2200000c2200000
+DATA constants<>+360(SB)/8, $0xc2200000c2200000
+DATA constants<>+368(SB)/8, $0x4080000040800000
+DATA constants<>+376(SB)/8, $0x4080000040800000
+DATA constants<>+384(SB)/8, $0xb71b4addb71b4add
+DATA constants<>+392(SB)/8, $0xb71b4addb71b4add
+DATA constants<>+400(SB)/8, $0x38f6b62438f6b624
+DATA constants<>+408(SB)/8, $0x38f6b62438f6b624
+DATA constants<>+416(SB)/8, $0xba25e525ba25e525
+DATA constants<>+424(SB)/8, $0xba25e525ba25e525
+DATA constants<>+432(SB)/8, $0x3ada80793ada8079
+DATA constants<>+440(SB)/8, $0x3ada80793ada8079
+DATA constants<>+448(SB)/8, $0xb928335db928335d
+DATA constants<>+456(SB)/8, $0xb928335db928335d
+DATA constants<>+464(SB)/8, $0xbc9ce6dfbc9ce6df
+DATA constants<>+472(SB)/8, $0xbc9ce6dfbc9ce6df
+DATA constants<>+480(SB)/8, $0x3dd27d2f3dd27d2f
+DATA constants<>+488(SB)/8, $0x3dd27d2f3dd27d2f
+DATA constants<>+496(SB)/8, $0x3f22f97d3f22f97d
+DATA constants<>+504(SB)/8, $0x3f22f97d3f22f97d
+DATA constants<>+512(SB)/8, $0x3f906ebb3f906ebb
+DATA constants<>+520(SB)/8, $0x3f906ebb3f906ebb
+DATA constants<>+528(SB)/8, $0x0080000000800000
+DATA constants<>+536(SB)/8, $0x0080000000800000
+DATA constants<>+544(SB)/8, $0x4c0000004c000000
+DATA constants<>+552(SB)/8, $0x4c0000004c000000
+DATA constants<>+560(SB)/8, $0x3f3504f33f3504f3
+DATA constants<>+568(SB)/8, $0x3f3504f33f3504f3
+DATA constants<>+576(SB)/8, $0x007fffff007fffff
+DATA constants<>+584(SB)/8, $0x007fffff007fffff
+DATA constants<>+592(SB)/8, $0x41c8000041c80000
+DATA constants<>+600(SB)/8, $0x41c8000041c80000
+DATA constants<>+608(SB)/8, $0xbd9c5b1bbd9c5b1b
+DATA constants<>+616(SB)/8, $0xbd9c5b1bbd9c5b1b
+DATA constants<>+624(SB)/8, $0x3e02b8103e02b810
+DATA constants<>+632(SB)/8, $0x3e02b8103e02b810
+DATA constants<>+640(SB)/8, $0xbe06c757be06c757
+DATA constants<>+648(SB)/8, $0xbe06c757be06c757
+DATA constants<>+656(SB)/8, $0x3e116bfe3e116bfe
+DATA constants<>+664(SB)/8, $0x3e116bfe3e116bfe
+DATA constants<>+672(SB)/8, $0xbe2a3894be2a3894
+DATA constants<>+680(SB)/8, $0xbe2a3894be2a3894
+DATA constants<>+688(SB)/8, $0x3e4cd00b3e4cd00b
+DATA constants<>+696(SB)/8, $0x3e4cd00b3e4cd00b
+DATA constants<>+704(SB)/8, $0xbe800115be800115
+DATA constants<>+712(SB)/8, $0xbe800115be800115
+DATA constants<>+720(SB)/8, $0x3eaaaaaa3eaaaaaa
+DATA constants<>+728(SB)/8, $0x3eaaaaaa3eaaaaaa
+DATA constants<>+736(SB)/8, $0x7f7fffff7f7fffff
+DATA constants<>+744(SB)/8, $0x7f7fffff7f7fffff
+DATA constants<>+752(SB)/8, $0x7fc000007fc00000
+DATA constants<>+760(SB)/8, $0x7fc000007fc00000
+DATA constants<>+768(SB)/8, $0xff800000ff800000
+DATA constants<>+776(SB)/8, $0xff800000ff800000
+DATA constants<>+784(SB)/8, $0x3ed413cd3ed413cd
+DATA constants<>+792(SB)/8, $0x3ed413cd3ed413cd
+DATA constants<>+800(SB)/8, $0x41a0000041a00000
+DATA constants<>+808(SB)/8, $0x41a0000041a00000
+DATA constants<>+816(SB)/8, $0xc1680000c1680000
+DATA constants<>+824(SB)/8, $0xc1680000c1680000
+DATA constants<>+832(SB)/8, $0x4168000041680000
+DATA constants<>+840(SB)/8, $0x4168000041680000
+DATA constants<>+848(SB)/8, $0x3196dd863196dd86
+DATA constants<>+856(SB)/8, $0x3196dd863196dd86
+DATA constants<>+864(SB)/8, $0xb4327121b4327121
+DATA constants<>+872(SB)/8, $0xb4327121b4327121
+DATA constants<>+880(SB)/8, $0x363b5569363b5569
+DATA constants<>+888(SB)/8, $0x363b5569363b5569
+DATA constants<>+896(SB)/8, $0xb7e589bbb7e589bb
+DATA constants<>+904(SB)/8, $0xb7e589bbb7e589bb
+DATA constants<>+912(SB)/8, $0x3934797439347974
+DATA constants<>+920(SB)/8, $0x3934797439347974
+DATA constants<>+928(SB)/8, $0xba38eb15ba38eb15
+DATA constants<>+936(SB)/8, $0xba38eb15ba38eb15
+DATA constants<>+944(SB)/8, $0x3adb06853adb0685
+DATA constants<>+952(SB)/8, $0x3adb06853adb0685
+DATA constants<>+960(SB)/8, $0xb85f7fbab85f7fba
+DATA constants<>+968(SB)/8, $0xb85f7fbab85f7fba
+DATA constants<>+976(SB)/8, $0xbc9df52fbc9df52f
+DATA constants<>+984(SB)/8, $0xbc9df52fbc9df52f
+DATA constants<>+992(SB)/8, $0x3dd29e773dd29e77
+DATA constants<>+1000(SB)/8, $0x3dd29e773dd29e77
+DATA constants<>+1008(SB)/8, $0x3f22f8a53f22f8a5
+DATA constants<>+1016(SB)/8, $0x3f22f8a53f22f8a5
+DATA constants<>+1024(SB)/8, $0x3f906ec13f906ec1
+DATA constants<>+1032(SB)/8, $0x3f906ec13f906ec1
+DATA constants<>+1040(SB)/8, $0xc1a00000c1a00000
+DATA constants<>+1048(SB)/8, $0xc1a00000c1a00000
+DATA constants<>+1056(SB)/8, $0x3d92227a3d92227a
+DATA constants<>+1064(SB)/8, $0x3d92227a3d92227a
+DATA constants<>+1072(SB)/8, $0x3fcc422a3fcc422a
+DATA constants<>+1080(SB)/8, $0x3fcc422a3fcc422a
+DATA constants<>+1088(SB)/8, $0x3f22f9833f22f983
+DATA constants<>+1096(SB)/8, $0x3f22f9833f22f983
+DATA constants<>+1104(SB)/8, $0x3fc90fda3fc90fda
+DATA constants<>+1112(SB)/8, $0x3fc90fda3fc90fda
+DATA constants<>+1120(SB)/8, $0x33a2216833a22168
+DATA constants<>+1128(SB)/8, $0x33a2216833a22168
+DATA constants<>+1136(SB)/8, $0x27c234c427c234c4
+DATA constants<>+1144(SB)/8, $0x27c234c427c234c4
+DATA constants<>+1152(SB)/8, $0xb94ca59cb94ca59c
+DATA constants<>+1160(SB)/8, $0xb94ca59cb94ca59c
+DATA constants<>+1168(SB)/8, $0x3c0883ab3c0883ab
+DATA constants<>+1176(SB)/8, $0x3c0883ab3c0883ab
+DATA constants<>+1184(SB)/8, $0xbe2aaaa3be2aaaa3
+DATA constants<>+1192(SB)/8, $0xbe2aaaa3be2aaaa3
+DATA constants<>+1200(SB)/8, $0x37ccf43537ccf435
+DATA constants<>+1208(SB)/8, $0x37ccf43537ccf435
+DATA constants<>+1216(SB)/8, $0xbab60614bab60614
+DATA constants<>+1224(SB)/8, $0xbab60614bab60614
+DATA constants<>+1232(SB)/8, $0x3d2aaaa53d2aaaa5
+DATA constants<>+1240(SB)/8, $0x3d2aaaa53d2aaaa5
+DATA constants<>+1248(SB)/8, $0x0000000100000001
+DATA constants<>+1256(SB)/8, $0x0000000100000001
+DATA constants<>+1264(SB)/8, $0x3e8000003e800000
+DATA constants<>+1272(SB)/8, $0x3e8000003e800000
+GLOBL constants<>(SB), RODATA|NOPTR, $1280
 
 // func updateFast4NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
 TEXT ·updateFast4NEON(SB), NOSPLIT, $72-56
@@ -19139,6 +19287,5365 @@ loop1:
 	WORD $0x4e616840 // fcvtn2 v0.4s, v2.2d
 	WORD $0x3c810400 // str q0, [x0], #16
 	SUBS $4, R1, R1
+	BNE loop1
+	RET
+
+// func reluNEON(dst, x *float32, n int)
+TEXT ·reluNEON(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R8
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R8
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x3dc01b22 // ldr q2, [x25, #96]
+	WORD $0x4e22f403 // fmax v3.4s, v0.4s, v2.4s
+	WORD $0x3dc01b22 // ldr q2, [x25, #96]
+	WORD $0x4e22f420 // fmax v0.4s, v1.4s, v2.4s
+	WORD $0xac810003 // stp q3, q0, [x0], #32
+	SUB $8, R8, R8
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R8
+	BLT done4
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x3dc01b23 // ldr q3, [x25, #96]
+	WORD $0x4e23f402 // fmax v2.4s, v0.4s, v3.4s
+	WORD $0x3c810402 // str q2, [x0], #16
+	SUB $4, R8, R8
+	B vectors3
+
+done4:
+	RET
+
+// func ratiosNEON(dst, weighted, mean, sums *float32, n int)
+TEXT ·ratiosNEON(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD weighted+8(FP), R1
+	MOVD mean+16(FP), R2
+	MOVD sums+24(FP), R3
+	MOVD n+32(FP), R8
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R8
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
+	WORD $0xacc11464 // ldp q4, q5, [x3], #32
+	WORD $0x6e24dc46 // fmul v6.4s, v2.4s, v4.4s
+	WORD $0x4e26d402 // fadd v2.4s, v0.4s, v6.4s
+	WORD $0x3dc01f26 // ldr q6, [x25, #112]
+	WORD $0x4e26d480 // fadd v0.4s, v4.4s, v6.4s
+	WORD $0x6e20fc46 // fdiv v6.4s, v2.4s, v0.4s
+	WORD $0x6e25dc60 // fmul v0.4s, v3.4s, v5.4s
+	WORD $0x4e20d423 // fadd v3.4s, v1.4s, v0.4s
+	WORD $0x3dc01f20 // ldr q0, [x25, #112]
+	WORD $0x4e20d4a1 // fadd v1.4s, v5.4s, v0.4s
+	WORD $0x6e21fc60 // fdiv v0.4s, v3.4s, v1.4s
+	WORD $0xac810006 // stp q6, q0, [x0], #32
+	SUB $8, R8, R8
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R8
+	BLT done4
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x3cc10446 // ldr q6, [x2], #16
+	WORD $0x3cc10461 // ldr q1, [x3], #16
+	WORD $0x6e21dcc3 // fmul v3.4s, v6.4s, v1.4s
+	WORD $0x4e23d406 // fadd v6.4s, v0.4s, v3.4s
+	WORD $0x3dc01f23 // ldr q3, [x25, #112]
+	WORD $0x4e23d420 // fadd v0.4s, v1.4s, v3.4s
+	WORD $0x6e20fcc3 // fdiv v3.4s, v6.4s, v0.4s
+	WORD $0x3c810403 // str q3, [x0], #16
+	SUB $4, R8, R8
+	B vectors3
+
+done4:
+	RET
+
+// func factorsNEON(sums, weighted, patch *float32, n int)
+TEXT ·factorsNEON(SB), NOSPLIT, $0-32
+	MOVD sums+0(FP), R0
+	MOVD weighted+8(FP), R1
+	MOVD patch+16(FP), R2
+	MOVD n+24(FP), R8
+	MOVD $constants<>(SB), R25
+	MOVD R0, R9
+	MOVD R1, R10
+
+vectors1:
+	CMP $8, R8
+	BLT done2
+	WORD $0xacc10400 // ldp q0, q1, [x0], #32
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0xacc11444 // ldp q4, q5, [x2], #32
+	WORD $0x6e20dc06 // fmul v6.4s, v0.4s, v0.4s
+	WORD $0x3dc01f27 // ldr q7, [x25, #112]
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
+	WORD $0x6e28fc87 // fdiv v7.4s, v4.4s, v8.4s
+	WORD $0x6ea0f8e8 // fneg v8.4s, v7.4s
+	WORD $0x6e22dd04 // fmul v4.4s, v8.4s, v2.4s
+	WORD $0x6e20dce2 // fmul v2.4s, v7.4s, v0.4s
+	WORD $0x6e21dc20 // fmul v0.4s, v1.4s, v1.4s
+	WORD $0x3dc01f27 // ldr q7, [x25, #112]
+	WORD $0x4e27d408 // fadd v8.4s, v0.4s, v7.4s
+	WORD $0x6e28fca7 // fdiv v7.4s, v5.4s, v8.4s
+	WORD $0x6ea0f8e8 // fneg v8.4s, v7.4s
+	WORD $0x6e23dd05 // fmul v5.4s, v8.4s, v3.4s
+	WORD $0x6e21dce3 // fmul v3.4s, v7.4s, v1.4s
+	WORD $0xac811524 // stp q4, q5, [x9], #32
+	WORD $0xac810d42 // stp q2, q3, [x10], #32
+	SUB $8, R8, R8
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R8
+	BLT done4
+	WORD $0x3cc10403 // ldr q3, [x0], #16
+	WORD $0x3cc10422 // ldr q2, [x1], #16
+	WORD $0x3cc10445 // ldr q5, [x2], #16
+	WORD $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
+	WORD $0x3dc01f21 // ldr q1, [x25, #112]
+	WORD $0x4e21d487 // fadd v7.4s, v4.4s, v1.4s
+	WORD $0x6e27fca1 // fdiv v1.4s, v5.4s, v7.4s
+	WORD $0x6ea0f827 // fneg v7.4s, v1.4s
+	WORD $0x6e22dce5 // fmul v5.4s, v7.4s, v2.4s
+	WORD $0x6e23dc22 // fmul v2.4s, v1.4s, v3.4s
+	WORD $0x3c810525 // str q5, [x9], #16
+	WORD $0x3c810542 // str q2, [x10], #16
+	SUB $4, R8, R8
+	B vectors3
+
+done4:
+	RET
+
+// func quotientsNEON(dst, p, r *float32, n int, least float32)
+TEXT ·quotientsNEON(SB), NOSPLIT, $0-36
+	MOVD dst+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD r+16(FP), R2
+	MOVD n+24(FP), R8
+	MOVD $constants<>(SB), R25
+	FMOVS least+32(FP), F31
+	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
+
+vectors1:
+	CMP $8, R8
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
+	WORD $0x4e3fd444 // fadd v4.4s, v2.4s, v31.4s
+	WORD $0x6e24fc02 // fdiv v2.4s, v0.4s, v4.4s
+	WORD $0x4e3fd464 // fadd v4.4s, v3.4s, v31.4s
+	WORD $0x6e24fc23 // fdiv v3.4s, v1.4s, v4.4s
+	WORD $0xac810c02 // stp q2, q3, [x0], #32
+	SUB $8, R8, R8
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R8
+	BLT done4
+	WORD $0x3cc10423 // ldr q3, [x1], #16
+	WORD $0x3cc10442 // ldr q2, [x2], #16
+	WORD $0x4e3fd444 // fadd v4.4s, v2.4s, v31.4s
+	WORD $0x6e24fc62 // fdiv v2.4s, v3.4s, v4.4s
+	WORD $0x3c810402 // str q2, [x0], #16
+	SUB $4, R8, R8
+	B vectors3
+
+done4:
+	RET
+
+// func growNEON(v, sums, h *float32, n int, keep, scale float32)
+TEXT ·growNEON(SB), NOSPLIT, $0-40
+	MOVD v+0(FP), R0
+	MOVD sums+8(FP), R1
+	MOVD h+16(FP), R2
+	MOVD n+24(FP), R8
+	MOVD $constants<>(SB), R25
+	FMOVS keep+32(FP), F31
+	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
+	FMOVS scale+36(FP), F30
+	WORD $0x4e0407de // dup v30.4s, v30.s[0]
+	MOVD R0, R9
+	MOVD R1, R10
+
+vectors1:
+	CMP $8, R8
+	BLT done2
+	WORD $0xacc10400 // ldp q0, q1, [x0], #32
+	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
+	WORD $0xacc11424 // ldp q4, q5, [x1], #32
+	WORD $0x6e22dfe6 // fmul v6.4s, v31.4s, v2.4s
+	WORD $0x6e20dc47 // fmul v7.4s, v2.4s, v0.4s
+	WORD $0x6e27dfc0 // fmul v0.4s, v30.4s, v7.4s
+	WORD $0x4e20d4c7 // fadd v7.4s, v6.4s, v0.4s
+	WORD $0x4e27d480 // fadd v0.4s, v4.4s, v7.4s
+	WORD $0x6e23dfe4 // fmul v4.4s, v31.4s, v3.4s
+	WORD $0x6e21dc66 // fmul v6.4s, v3.4s, v1.4s
+	WORD $0x6e26dfc1 // fmul v1.4s, v30.4s, v6.4s
+	WORD $0x4e21d486 // fadd v6.4s, v4.4s, v1.4s
+	WORD $0x4e26d4a1 // fadd v1.4s, v5.4s, v6.4s
+	WORD $0xac811927 // stp q7, q6, [x9], #32
+	WORD $0xac810540 // stp q0, q1, [x10], #32
+	SUB $8, R8, R8
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R8
+	BLT done4
+	WORD $0x3cc10401 // ldr q1, [x0], #16
+	WORD $0x3cc10440 // ldr q0, [x2], #16
+	WORD $0x3cc10426 // ldr q6, [x1], #16
+	WORD $0x6e20dfe7 // fmul v7.4s, v31.4s, v0.4s
+	WORD $0x6e21dc05 // fmul v5.4s, v0.4s, v1.4s
+	WORD $0x6e25dfc1 // fmul v1.4s, v30.4s, v5.4s
+	WORD $0x4e21d4e5 // fadd v5.4s, v7.4s, v1.4s
+	WORD $0x4e25d4c1 // fadd v1.4s, v6.4s, v5.4s
+	WORD $0x3c810525 // str q5, [x9], #16
+	WORD $0x3c810541 // str q1, [x10], #16
+	SUB $4, R8, R8
+	B vectors3
+
+done4:
+	RET
+
+// func productsNEON(dst, a, b *float32, n int)
+TEXT ·productsNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD n+24(FP), R8
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R8
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
+	WORD $0x6e22dc04 // fmul v4.4s, v0.4s, v2.4s
+	WORD $0x6e23dc22 // fmul v2.4s, v1.4s, v3.4s
+	WORD $0xac810804 // stp q4, q2, [x0], #32
+	SUB $8, R8, R8
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R8
+	BLT done4
+	WORD $0x3cc10422 // ldr q2, [x1], #16
+	WORD $0x3cc10444 // ldr q4, [x2], #16
+	WORD $0x6e24dc43 // fmul v3.4s, v2.4s, v4.4s
+	WORD $0x3c810403 // str q3, [x0], #16
+	SUB $4, R8, R8
+	B vectors3
+
+done4:
+	RET
+
+// func scaleNEON(dst, x *float32, n int, factor float32)
+TEXT ·scaleNEON(SB), NOSPLIT, $0-28
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R8
+	MOVD $constants<>(SB), R25
+	FMOVS factor+24(FP), F31
+	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
+
+vectors1:
+	CMP $8, R8
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc20 // fmul v0.4s, v1.4s, v31.4s
+	WORD $0xac810002 // stp q2, q0, [x0], #32
+	SUB $8, R8, R8
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R8
+	BLT done4
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x3c810402 // str q2, [x0], #16
+	SUB $4, R8, R8
+	B vectors3
+
+done4:
+	RET
+
+// func shiftNEON(dst, x *float32, n int, first, second float32)
+TEXT ·shiftNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R8
+	MOVD $constants<>(SB), R25
+	FMOVS first+24(FP), F31
+	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
+	FMOVS second+28(FP), F30
+	WORD $0x4e0407de // dup v30.4s, v30.s[0]
+
+vectors1:
+	CMP $8, R8
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x4ebfd402 // fsub v2.4s, v0.4s, v31.4s
+	WORD $0x4ebed440 // fsub v0.4s, v2.4s, v30.4s
+	WORD $0x4ebfd422 // fsub v2.4s, v1.4s, v31.4s
+	WORD $0x4ebed441 // fsub v1.4s, v2.4s, v30.4s
+	WORD $0xac810400 // stp q0, q1, [x0], #32
+	SUB $8, R8, R8
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R8
+	BLT done4
+	WORD $0x3cc10421 // ldr q1, [x1], #16
+	WORD $0x4ebfd420 // fsub v0.4s, v1.4s, v31.4s
+	WORD $0x4ebed401 // fsub v1.4s, v0.4s, v30.4s
+	WORD $0x3c810401 // str q1, [x0], #16
+	SUB $4, R8, R8
+	B vectors3
+
+done4:
+	RET
+
+// func expColumnsNEON(dst, sums, x, tops *float32, n int)
+TEXT ·expColumnsNEON(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD sums+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD tops+24(FP), R3
+	MOVD n+32(FP), R8
+	MOVD $constants<>(SB), R25
+	MOVD R1, R10
+
+vectors1:
+	CMP $8, R8
+	BLT done2
+	WORD $0xacc10440 // ldp q0, q1, [x2], #32
+	WORD $0xacc10c62 // ldp q2, q3, [x3], #32
+	WORD $0xacc11424 // ldp q4, q5, [x1], #32
+	WORD $0x4ea2d406 // fsub v6.4s, v0.4s, v2.4s
+	WORD $0x3dc02322 // ldr q2, [x25, #128]
+	WORD $0x4e22f4c0 // fmax v0.4s, v6.4s, v2.4s
+	WORD $0x3dc02722 // ldr q2, [x25, #144]
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x4e22cc06 // fmla v6.4s, v0.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4ea2d4c7 // fsub v7.4s, v6.4s, v2.4s
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x4ea01c08 // mov v8.16b, v0.16b
+	WORD $0x4ea2cce8 // fmls v8.4s, v7.4s, v2.4s
+	WORD $0x3dc03322 // ldr q2, [x25, #192]
+	WORD $0x4ea81d00 // mov v0.16b, v8.16b
+	WORD $0x4ea2cce0 // fmls v0.4s, v7.4s, v2.4s
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b27 // ldr q7, [x25, #224]
+	WORD $0x4e20cc47 // fmla v7.4s, v2.4s, v0.4s
+	WORD $0x3dc03f22 // ldr q2, [x25, #240]
+	WORD $0x4e20cce2 // fmla v2.4s, v7.4s, v0.4s
+	WORD $0x3dc04327 // ldr q7, [x25, #256]
+	WORD $0x4e20cc47 // fmla v7.4s, v2.4s, v0.4s
+	WORD $0x3dc04722 // ldr q2, [x25, #272]
+	WORD $0x4e20cce2 // fmla v2.4s, v7.4s, v0.4s
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x6ea784c8 // sub v8.4s, v6.4s, v7.4s
+	WORD $0x6e20dc07 // fmul v7.4s, v0.4s, v0.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4e22cce6 // fmla v6.4s, v7.4s, v2.4s
+	WORD $0x4f3f0502 // sshr v2.4s, v8.4s, #1
+	WORD $0x3dc00727 // ldr q7, [x25, #16]
+	WORD $0x4e27d4c0 // fadd v0.4s, v6.4s, v7.4s
+	WORD $0x3dc04b27 // ldr q7, [x25, #288]
+	WORD $0x4ea78446 // add v6.4s, v2.4s, v7.4s
+	WORD $0x4f3754c7 // shl v7.4s, v6.4s, #23
+	WORD $0x6e27dc06 // fmul v6.4s, v0.4s, v7.4s
+	WORD $0x6ea28507 // sub v7.4s, v8.4s, v2.4s
+	WORD $0x3dc04b22 // ldr q2, [x25, #288]
+	WORD $0x4ea284e8 // add v8.4s, v7.4s, v2.4s
+	WORD $0x4f375502 // shl v2.4s, v8.4s, #23
+	WORD $0x6e22dcc8 // fmul v8.4s, v6.4s, v2.4s
+	WORD $0x4e28d482 // fadd v2.4s, v4.4s, v8.4s
+	WORD $0x4ea3d424 // fsub v4.4s, v1.4s, v3.4s
+	WORD $0x3dc02323 // ldr q3, [x25, #128]
+	WORD $0x4e23f481 // fmax v1.4s, v4.4s, v3.4s
+	WORD $0x3dc02723 // ldr q3, [x25, #144]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x4e23cc24 // fmla v4.4s, v1.4s, v3.4s
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x4ea3d486 // fsub v6.4s, v4.4s, v3.4s
+	WORD $0x3dc02f23 // ldr q3, [x25, #176]
+	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	WORD $0x4ea3ccc7 // fmls v7.4s, v6.4s, v3.4s
+	WORD $0x3dc03323 // ldr q3, [x25, #192]
+	WORD $0x4ea71ce1 // mov v1.16b, v7.16b
+	WORD $0x4ea3ccc1 // fmls v1.4s, v6.4s, v3.4s
+	WORD $0x3dc03723 // ldr q3, [x25, #208]
+	WORD $0x3dc03b26 // ldr q6, [x25, #224]
+	WORD $0x4e21cc66 // fmla v6.4s, v3.4s, v1.4s
+	WORD $0x3dc03f23 // ldr q3, [x25, #240]
+	WORD $0x4e21ccc3 // fmla v3.4s, v6.4s, v1.4s
+	WORD $0x3dc04326 // ldr q6, [x25, #256]
+	WORD $0x4e21cc66 // fmla v6.4s, v3.4s, v1.4s
+	WORD $0x3dc04723 // ldr q3, [x25, #272]
+	WORD $0x4e21ccc3 // fmla v3.4s, v6.4s, v1.4s
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x6ea68487 // sub v7.4s, v4.4s, v6.4s
+	WORD $0x6e21dc26 // fmul v6.4s, v1.4s, v1.4s
+	WORD $0x4ea11c24 // mov v4.16b, v1.16b
+	WORD $0x4e23ccc4 // fmla v4.4s, v6.4s, v3.4s
+	WORD $0x4f3f04e3 // sshr v3.4s, v7.4s, #1
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x4e26d481 // fadd v1.4s, v4.4s, v6.4s
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+	WORD $0x4ea68464 // add v4.4s, v3.4s, v6.4s
+	WORD $0x4f375486 // shl v6.4s, v4.4s, #23
+	WORD $0x6e26dc24 // fmul v4.4s, v1.4s, v6.4s
+	WORD $0x6ea384e6 // sub v6.4s, v7.4s, v3.4s
+	WORD $0x3dc04b23 // ldr q3, [x25, #288]
+	WORD $0x4ea384c7 // add v7.4s, v6.4s, v3.4s
+	WORD $0x4f3754e3 // shl v3.4s, v7.4s, #23
+	WORD $0x6e23dc87 // fmul v7.4s, v4.4s, v3.4s
+	WORD $0x4e27d4a3 // fadd v3.4s, v5.4s, v7.4s
+	WORD $0xac811c08 // stp q8, q7, [x0], #32
+	WORD $0xac810d42 // stp q2, q3, [x10], #32
+	SUB $8, R8, R8
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R8
+	BLT done4
+	WORD $0x3cc10443 // ldr q3, [x2], #16
+	WORD $0x3cc10462 // ldr q2, [x3], #16
+	WORD $0x3cc10427 // ldr q7, [x1], #16
+	WORD $0x4ea2d468 // fsub v8.4s, v3.4s, v2.4s
+	WORD $0x3dc02322 // ldr q2, [x25, #128]
+	WORD $0x4e22f503 // fmax v3.4s, v8.4s, v2.4s
+	WORD $0x3dc02722 // ldr q2, [x25, #144]
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x4e22cc68 // fmla v8.4s, v3.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4ea2d505 // fsub v5.4s, v8.4s, v2.4s
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x4ea31c64 // mov v4.16b, v3.16b
+	WORD $0x4ea2cca4 // fmls v4.4s, v5.4s, v2.4s
+	WORD $0x3dc03322 // ldr q2, [x25, #192]
+	WORD $0x4ea41c83 // mov v3.16b, v4.16b
+	WORD $0x4ea2cca3 // fmls v3.4s, v5.4s, v2.4s
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x4e23cc45 // fmla v5.4s, v2.4s, v3.4s
+	WORD $0x3dc03f22 // ldr q2, [x25, #240]
+	WORD $0x4e23cca2 // fmla v2.4s, v5.4s, v3.4s
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
+	WORD $0x4e23cc45 // fmla v5.4s, v2.4s, v3.4s
+	WORD $0x3dc04722 // ldr q2, [x25, #272]
+	WORD $0x4e23cca2 // fmla v2.4s, v5.4s, v3.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x6ea58504 // sub v4.4s, v8.4s, v5.4s
+	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
+	WORD $0x4ea31c68 // mov v8.16b, v3.16b
+	WORD $0x4e22cca8 // fmla v8.4s, v5.4s, v2.4s
+	WORD $0x4f3f0482 // sshr v2.4s, v4.4s, #1
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d503 // fadd v3.4s, v8.4s, v5.4s
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x4ea58448 // add v8.4s, v2.4s, v5.4s
+	WORD $0x4f375505 // shl v5.4s, v8.4s, #23
+	WORD $0x6e25dc68 // fmul v8.4s, v3.4s, v5.4s
+	WORD $0x6ea28485 // sub v5.4s, v4.4s, v2.4s
+	WORD $0x3dc04b22 // ldr q2, [x25, #288]
+	WORD $0x4ea284a4 // add v4.4s, v5.4s, v2.4s
+	WORD $0x4f375482 // shl v2.4s, v4.4s, #23
+	WORD $0x6e22dd04 // fmul v4.4s, v8.4s, v2.4s
+	WORD $0x4e24d4e2 // fadd v2.4s, v7.4s, v4.4s
+	WORD $0x3c810404 // str q4, [x0], #16
+	WORD $0x3c810542 // str q2, [x10], #16
+	SUB $4, R8, R8
+	B vectors3
+
+done4:
+	RET
+
+// func normalizeRowNEON(dst, x, scale, bias *float32, n int, first, second, factor float32)
+TEXT ·normalizeRowNEON(SB), NOSPLIT, $0-52
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD scale+16(FP), R2
+	MOVD bias+24(FP), R3
+	MOVD n+32(FP), R8
+	MOVD $constants<>(SB), R25
+	FMOVS first+40(FP), F31
+	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
+	FMOVS second+44(FP), F30
+	WORD $0x4e0407de // dup v30.4s, v30.s[0]
+	FMOVS factor+48(FP), F29
+	WORD $0x4e0407bd // dup v29.4s, v29.s[0]
+
+vectors1:
+	CMP $8, R8
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
+	WORD $0xacc11464 // ldp q4, q5, [x3], #32
+	WORD $0x4ebfd406 // fsub v6.4s, v0.4s, v31.4s
+	WORD $0x4ebed4c0 // fsub v0.4s, v6.4s, v30.4s
+	WORD $0x6e3ddc06 // fmul v6.4s, v0.4s, v29.4s
+	WORD $0x4ea41c80 // mov v0.16b, v4.16b
+	WORD $0x4e22ccc0 // fmla v0.4s, v6.4s, v2.4s
+	WORD $0x4ebfd422 // fsub v2.4s, v1.4s, v31.4s
+	WORD $0x4ebed441 // fsub v1.4s, v2.4s, v30.4s
+	WORD $0x6e3ddc22 // fmul v2.4s, v1.4s, v29.4s
+	WORD $0x4ea51ca1 // mov v1.16b, v5.16b
+	WORD $0x4e23cc41 // fmla v1.4s, v2.4s, v3.4s
+	WORD $0xac810400 // stp q0, q1, [x0], #32
+	SUB $8, R8, R8
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R8
+	BLT done4
+	WORD $0x3cc10421 // ldr q1, [x1], #16
+	WORD $0x3cc10440 // ldr q0, [x2], #16
+	WORD $0x3cc10463 // ldr q3, [x3], #16
+	WORD $0x4ebfd422 // fsub v2.4s, v1.4s, v31.4s
+	WORD $0x4ebed441 // fsub v1.4s, v2.4s, v30.4s
+	WORD $0x6e3ddc22 // fmul v2.4s, v1.4s, v29.4s
+	WORD $0x4ea31c61 // mov v1.16b, v3.16b
+	WORD $0x4e20cc41 // fmla v1.4s, v2.4s, v0.4s
+	WORD $0x3c810401 // str q1, [x0], #16
+	SUB $4, R8, R8
+	B vectors3
+
+done4:
+	RET
+
+// func expNEON(dst, x *float32, n int, p *float32)
+TEXT ·expNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x3dc02322 // ldr q2, [x25, #128]
+	WORD $0x4e22f403 // fmax v3.4s, v0.4s, v2.4s
+	WORD $0x3dc04f22 // ldr q2, [x25, #304]
+	WORD $0x4ea2f460 // fmin v0.4s, v3.4s, v2.4s
+	WORD $0x3dc02722 // ldr q2, [x25, #144]
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x4e22cc03 // fmla v3.4s, v0.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4ea2d464 // fsub v4.4s, v3.4s, v2.4s
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x4ea01c05 // mov v5.16b, v0.16b
+	WORD $0x4ea2cc85 // fmls v5.4s, v4.4s, v2.4s
+	WORD $0x3dc03322 // ldr q2, [x25, #192]
+	WORD $0x4ea51ca0 // mov v0.16b, v5.16b
+	WORD $0x4ea2cc80 // fmls v0.4s, v4.4s, v2.4s
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b24 // ldr q4, [x25, #224]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x3dc03f22 // ldr q2, [x25, #240]
+	WORD $0x4e20cc82 // fmla v2.4s, v4.4s, v0.4s
+	WORD $0x3dc04324 // ldr q4, [x25, #256]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x3dc04722 // ldr q2, [x25, #272]
+	WORD $0x4e20cc82 // fmla v2.4s, v4.4s, v0.4s
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x6ea48465 // sub v5.4s, v3.4s, v4.4s
+	WORD $0x6e20dc04 // fmul v4.4s, v0.4s, v0.4s
+	WORD $0x4ea01c03 // mov v3.16b, v0.16b
+	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
+	WORD $0x4f3f04a2 // sshr v2.4s, v5.4s, #1
+	WORD $0x3dc00724 // ldr q4, [x25, #16]
+	WORD $0x4e24d460 // fadd v0.4s, v3.4s, v4.4s
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x4ea48443 // add v3.4s, v2.4s, v4.4s
+	WORD $0x4f375464 // shl v4.4s, v3.4s, #23
+	WORD $0x6e24dc03 // fmul v3.4s, v0.4s, v4.4s
+	WORD $0x6ea284a4 // sub v4.4s, v5.4s, v2.4s
+	WORD $0x3dc04b22 // ldr q2, [x25, #288]
+	WORD $0x4ea28485 // add v5.4s, v4.4s, v2.4s
+	WORD $0x4f3754a2 // shl v2.4s, v5.4s, #23
+	WORD $0x6e22dc65 // fmul v5.4s, v3.4s, v2.4s
+	WORD $0x3dc02322 // ldr q2, [x25, #128]
+	WORD $0x4e22f423 // fmax v3.4s, v1.4s, v2.4s
+	WORD $0x3dc04f22 // ldr q2, [x25, #304]
+	WORD $0x4ea2f461 // fmin v1.4s, v3.4s, v2.4s
+	WORD $0x3dc02722 // ldr q2, [x25, #144]
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x4e22cc23 // fmla v3.4s, v1.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4ea2d464 // fsub v4.4s, v3.4s, v2.4s
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x4ea11c20 // mov v0.16b, v1.16b
+	WORD $0x4ea2cc80 // fmls v0.4s, v4.4s, v2.4s
+	WORD $0x3dc03322 // ldr q2, [x25, #192]
+	WORD $0x4ea01c01 // mov v1.16b, v0.16b
+	WORD $0x4ea2cc81 // fmls v1.4s, v4.4s, v2.4s
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b24 // ldr q4, [x25, #224]
+	WORD $0x4e21cc44 // fmla v4.4s, v2.4s, v1.4s
+	WORD $0x3dc03f22 // ldr q2, [x25, #240]
+	WORD $0x4e21cc82 // fmla v2.4s, v4.4s, v1.4s
+	WORD $0x3dc04324 // ldr q4, [x25, #256]
+	WORD $0x4e21cc44 // fmla v4.4s, v2.4s, v1.4s
+	WORD $0x3dc04722 // ldr q2, [x25, #272]
+	WORD $0x4e21cc82 // fmla v2.4s, v4.4s, v1.4s
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x6ea48460 // sub v0.4s, v3.4s, v4.4s
+	WORD $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
+	WORD $0x4ea11c23 // mov v3.16b, v1.16b
+	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
+	WORD $0x4f3f0402 // sshr v2.4s, v0.4s, #1
+	WORD $0x3dc00724 // ldr q4, [x25, #16]
+	WORD $0x4e24d461 // fadd v1.4s, v3.4s, v4.4s
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x4ea48443 // add v3.4s, v2.4s, v4.4s
+	WORD $0x4f375464 // shl v4.4s, v3.4s, #23
+	WORD $0x6e24dc23 // fmul v3.4s, v1.4s, v4.4s
+	WORD $0x6ea28404 // sub v4.4s, v0.4s, v2.4s
+	WORD $0x3dc04b22 // ldr q2, [x25, #288]
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4f375402 // shl v2.4s, v0.4s, #23
+	WORD $0x6e22dc60 // fmul v0.4s, v3.4s, v2.4s
+	WORD $0xac810005 // stp q5, q0, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x3dc02325 // ldr q5, [x25, #128]
+	WORD $0x4e25f402 // fmax v2.4s, v0.4s, v5.4s
+	WORD $0x3dc04f25 // ldr q5, [x25, #304]
+	WORD $0x4ea5f440 // fmin v0.4s, v2.4s, v5.4s
+	WORD $0x3dc02725 // ldr q5, [x25, #144]
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4e25cc02 // fmla v2.4s, v0.4s, v5.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x4ea5d443 // fsub v3.4s, v2.4s, v5.4s
+	WORD $0x3dc02f25 // ldr q5, [x25, #176]
+	WORD $0x4ea01c04 // mov v4.16b, v0.16b
+	WORD $0x4ea5cc64 // fmls v4.4s, v3.4s, v5.4s
+	WORD $0x3dc03325 // ldr q5, [x25, #192]
+	WORD $0x4ea41c80 // mov v0.16b, v4.16b
+	WORD $0x4ea5cc60 // fmls v0.4s, v3.4s, v5.4s
+	WORD $0x3dc03725 // ldr q5, [x25, #208]
+	WORD $0x3dc03b23 // ldr q3, [x25, #224]
+	WORD $0x4e20cca3 // fmla v3.4s, v5.4s, v0.4s
+	WORD $0x3dc03f25 // ldr q5, [x25, #240]
+	WORD $0x4e20cc65 // fmla v5.4s, v3.4s, v0.4s
+	WORD $0x3dc04323 // ldr q3, [x25, #256]
+	WORD $0x4e20cca3 // fmla v3.4s, v5.4s, v0.4s
+	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x4e20cc65 // fmla v5.4s, v3.4s, v0.4s
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x6ea38444 // sub v4.4s, v2.4s, v3.4s
+	WORD $0x6e20dc03 // fmul v3.4s, v0.4s, v0.4s
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x4e25cc62 // fmla v2.4s, v3.4s, v5.4s
+	WORD $0x4f3f0485 // sshr v5.4s, v4.4s, #1
+	WORD $0x3dc00723 // ldr q3, [x25, #16]
+	WORD $0x4e23d440 // fadd v0.4s, v2.4s, v3.4s
+	WORD $0x3dc04b23 // ldr q3, [x25, #288]
+	WORD $0x4ea384a2 // add v2.4s, v5.4s, v3.4s
+	WORD $0x4f375443 // shl v3.4s, v2.4s, #23
+	WORD $0x6e23dc02 // fmul v2.4s, v0.4s, v3.4s
+	WORD $0x6ea58483 // sub v3.4s, v4.4s, v5.4s
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x4ea58464 // add v4.4s, v3.4s, v5.4s
+	WORD $0x4f375485 // shl v5.4s, v4.4s, #23
+	WORD $0x6e25dc44 // fmul v4.4s, v2.4s, v5.4s
+	WORD $0x3c810404 // str q4, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func sigmoidNEON(dst, x *float32, n int, p *float32)
+TEXT ·sigmoidNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x3dc05322 // ldr q2, [x25, #320]
+	WORD $0x4ea21c03 // orr v3.16b, v0.16b, v2.16b
+	WORD $0x3dc02322 // ldr q2, [x25, #128]
+	WORD $0x4e22f464 // fmax v4.4s, v3.4s, v2.4s
+	WORD $0x3dc02722 // ldr q2, [x25, #144]
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4ea2d465 // fsub v5.4s, v3.4s, v2.4s
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x4ea41c86 // mov v6.16b, v4.16b
+	WORD $0x4ea2cca6 // fmls v6.4s, v5.4s, v2.4s
+	WORD $0x3dc03322 // ldr q2, [x25, #192]
+	WORD $0x4ea61cc4 // mov v4.16b, v6.16b
+	WORD $0x4ea2cca4 // fmls v4.4s, v5.4s, v2.4s
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
+	WORD $0x3dc03f22 // ldr q2, [x25, #240]
+	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
+	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
+	WORD $0x3dc04722 // ldr q2, [x25, #272]
+	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x6ea58466 // sub v6.4s, v3.4s, v5.4s
+	WORD $0x6e24dc85 // fmul v5.4s, v4.4s, v4.4s
+	WORD $0x4ea41c83 // mov v3.16b, v4.16b
+	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
+	WORD $0x4f3f04c2 // sshr v2.4s, v6.4s, #1
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d464 // fadd v4.4s, v3.4s, v5.4s
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x4ea58443 // add v3.4s, v2.4s, v5.4s
+	WORD $0x4f375465 // shl v5.4s, v3.4s, #23
+	WORD $0x6e25dc83 // fmul v3.4s, v4.4s, v5.4s
+	WORD $0x6ea284c5 // sub v5.4s, v6.4s, v2.4s
+	WORD $0x3dc04b22 // ldr q2, [x25, #288]
+	WORD $0x4ea284a6 // add v6.4s, v5.4s, v2.4s
+	WORD $0x4f3754c2 // shl v2.4s, v6.4s, #23
+	WORD $0x6e22dc66 // fmul v6.4s, v3.4s, v2.4s
+	WORD $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x4ea21c43 // mov v3.16b, v2.16b
+	WORD $0x6e601cc3 // bsl v3.16b, v6.16b, v0.16b
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x4e20d4c2 // fadd v2.4s, v6.4s, v0.4s
+	WORD $0x6e22fc60 // fdiv v0.4s, v3.4s, v2.4s
+	WORD $0x3dc05322 // ldr q2, [x25, #320]
+	WORD $0x4ea21c23 // orr v3.16b, v1.16b, v2.16b
+	WORD $0x3dc02322 // ldr q2, [x25, #128]
+	WORD $0x4e22f466 // fmax v6.4s, v3.4s, v2.4s
+	WORD $0x3dc02722 // ldr q2, [x25, #144]
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x4e22ccc3 // fmla v3.4s, v6.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4ea2d465 // fsub v5.4s, v3.4s, v2.4s
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x4ea61cc4 // mov v4.16b, v6.16b
+	WORD $0x4ea2cca4 // fmls v4.4s, v5.4s, v2.4s
+	WORD $0x3dc03322 // ldr q2, [x25, #192]
+	WORD $0x4ea41c86 // mov v6.16b, v4.16b
+	WORD $0x4ea2cca6 // fmls v6.4s, v5.4s, v2.4s
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x4e26cc45 // fmla v5.4s, v2.4s, v6.4s
+	WORD $0x3dc03f22 // ldr q2, [x25, #240]
+	WORD $0x4e26cca2 // fmla v2.4s, v5.4s, v6.4s
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
+	WORD $0x4e26cc45 // fmla v5.4s, v2.4s, v6.4s
+	WORD $0x3dc04722 // ldr q2, [x25, #272]
+	WORD $0x4e26cca2 // fmla v2.4s, v5.4s, v6.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x6ea58464 // sub v4.4s, v3.4s, v5.4s
+	WORD $0x6e26dcc5 // fmul v5.4s, v6.4s, v6.4s
+	WORD $0x4ea61cc3 // mov v3.16b, v6.16b
+	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
+	WORD $0x4f3f0482 // sshr v2.4s, v4.4s, #1
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d466 // fadd v6.4s, v3.4s, v5.4s
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x4ea58443 // add v3.4s, v2.4s, v5.4s
+	WORD $0x4f375465 // shl v5.4s, v3.4s, #23
+	WORD $0x6e25dcc3 // fmul v3.4s, v6.4s, v5.4s
+	WORD $0x6ea28485 // sub v5.4s, v4.4s, v2.4s
+	WORD $0x3dc04b22 // ldr q2, [x25, #288]
+	WORD $0x4ea284a4 // add v4.4s, v5.4s, v2.4s
+	WORD $0x4f375482 // shl v2.4s, v4.4s, #23
+	WORD $0x6e22dc64 // fmul v4.4s, v3.4s, v2.4s
+	WORD $0x4ea0a822 // cmlt v2.4s, v1.4s, #0
+	WORD $0x3dc00721 // ldr q1, [x25, #16]
+	WORD $0x4ea21c43 // mov v3.16b, v2.16b
+	WORD $0x6e611c83 // bsl v3.16b, v4.16b, v1.16b
+	WORD $0x3dc00721 // ldr q1, [x25, #16]
+	WORD $0x4e21d482 // fadd v2.4s, v4.4s, v1.4s
+	WORD $0x6e22fc61 // fdiv v1.4s, v3.4s, v2.4s
+	WORD $0xac810400 // stp q0, q1, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10421 // ldr q1, [x1], #16
+	WORD $0x3dc05320 // ldr q0, [x25, #320]
+	WORD $0x4ea01c22 // orr v2.16b, v1.16b, v0.16b
+	WORD $0x3dc02320 // ldr q0, [x25, #128]
+	WORD $0x4e20f443 // fmax v3.4s, v2.4s, v0.4s
+	WORD $0x3dc02720 // ldr q0, [x25, #144]
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4e20cc62 // fmla v2.4s, v3.4s, v0.4s
+	WORD $0x3dc02b20 // ldr q0, [x25, #160]
+	WORD $0x4ea0d444 // fsub v4.4s, v2.4s, v0.4s
+	WORD $0x3dc02f20 // ldr q0, [x25, #176]
+	WORD $0x4ea31c65 // mov v5.16b, v3.16b
+	WORD $0x4ea0cc85 // fmls v5.4s, v4.4s, v0.4s
+	WORD $0x3dc03320 // ldr q0, [x25, #192]
+	WORD $0x4ea51ca3 // mov v3.16b, v5.16b
+	WORD $0x4ea0cc83 // fmls v3.4s, v4.4s, v0.4s
+	WORD $0x3dc03720 // ldr q0, [x25, #208]
+	WORD $0x3dc03b24 // ldr q4, [x25, #224]
+	WORD $0x4e23cc04 // fmla v4.4s, v0.4s, v3.4s
+	WORD $0x3dc03f20 // ldr q0, [x25, #240]
+	WORD $0x4e23cc80 // fmla v0.4s, v4.4s, v3.4s
+	WORD $0x3dc04324 // ldr q4, [x25, #256]
+	WORD $0x4e23cc04 // fmla v4.4s, v0.4s, v3.4s
+	WORD $0x3dc04720 // ldr q0, [x25, #272]
+	WORD $0x4e23cc80 // fmla v0.4s, v4.4s, v3.4s
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x6ea48445 // sub v5.4s, v2.4s, v4.4s
+	WORD $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
+	WORD $0x4ea31c62 // mov v2.16b, v3.16b
+	WORD $0x4e20cc82 // fmla v2.4s, v4.4s, v0.4s
+	WORD $0x4f3f04a0 // sshr v0.4s, v5.4s, #1
+	WORD $0x3dc00724 // ldr q4, [x25, #16]
+	WORD $0x4e24d443 // fadd v3.4s, v2.4s, v4.4s
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x4ea48402 // add v2.4s, v0.4s, v4.4s
+	WORD $0x4f375444 // shl v4.4s, v2.4s, #23
+	WORD $0x6e24dc62 // fmul v2.4s, v3.4s, v4.4s
+	WORD $0x6ea084a4 // sub v4.4s, v5.4s, v0.4s
+	WORD $0x3dc04b20 // ldr q0, [x25, #288]
+	WORD $0x4ea08485 // add v5.4s, v4.4s, v0.4s
+	WORD $0x4f3754a0 // shl v0.4s, v5.4s, #23
+	WORD $0x6e20dc45 // fmul v5.4s, v2.4s, v0.4s
+	WORD $0x4ea0a820 // cmlt v0.4s, v1.4s, #0
+	WORD $0x3dc00721 // ldr q1, [x25, #16]
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x6e611ca2 // bsl v2.16b, v5.16b, v1.16b
+	WORD $0x3dc00721 // ldr q1, [x25, #16]
+	WORD $0x4e21d4a0 // fadd v0.4s, v5.4s, v1.4s
+	WORD $0x6e20fc41 // fdiv v1.4s, v2.4s, v0.4s
+	WORD $0x3c810401 // str q1, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func tanhNEON(dst, x *float32, n int, p *float32)
+TEXT ·tanhNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x3dc05322 // ldr q2, [x25, #320]
+	WORD $0x4ea21c03 // orr v3.16b, v0.16b, v2.16b
+	WORD $0x3dc05722 // ldr q2, [x25, #336]
+	WORD $0x6e22dc64 // fmul v4.4s, v3.4s, v2.4s
+	WORD $0x3dc05b22 // ldr q2, [x25, #352]
+	WORD $0x4e22f483 // fmax v3.4s, v4.4s, v2.4s
+	WORD $0x3dc02722 // ldr q2, [x25, #144]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4ea2d485 // fsub v5.4s, v4.4s, v2.4s
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x4ea31c66 // mov v6.16b, v3.16b
+	WORD $0x4ea2cca6 // fmls v6.4s, v5.4s, v2.4s
+	WORD $0x3dc03322 // ldr q2, [x25, #192]
+	WORD $0x4ea61cc3 // mov v3.16b, v6.16b
+	WORD $0x4ea2cca3 // fmls v3.4s, v5.4s, v2.4s
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x4e23cc45 // fmla v5.4s, v2.4s, v3.4s
+	WORD $0x3dc03f22 // ldr q2, [x25, #240]
+	WORD $0x4e23cca2 // fmla v2.4s, v5.4s, v3.4s
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
+	WORD $0x4e23cc45 // fmla v5.4s, v2.4s, v3.4s
+	WORD $0x3dc04722 // ldr q2, [x25, #272]
+	WORD $0x4e23cca2 // fmla v2.4s, v5.4s, v3.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x6ea58486 // sub v6.4s, v4.4s, v5.4s
+	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
+	WORD $0x4ea31c64 // mov v4.16b, v3.16b
+	WORD $0x4e22cca4 // fmla v4.4s, v5.4s, v2.4s
+	WORD $0x3dc04b22 // ldr q2, [x25, #288]
+	WORD $0x4ea284c5 // add v5.4s, v6.4s, v2.4s
+	WORD $0x4f3754a2 // shl v2.4s, v5.4s, #23
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4ea5d446 // fsub v6.4s, v2.4s, v5.4s
+	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
+	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
+	WORD $0x3dc05724 // ldr q4, [x25, #336]
+	WORD $0x4e24d4a2 // fadd v2.4s, v5.4s, v4.4s
+	WORD $0x6e22fca4 // fdiv v4.4s, v5.4s, v2.4s
+	WORD $0x3dc05322 // ldr q2, [x25, #320]
+	WORD $0x4ea21c45 // mov v5.16b, v2.16b
+	WORD $0x6e641c05 // bsl v5.16b, v0.16b, v4.16b
+	WORD $0x3dc05324 // ldr q4, [x25, #320]
+	WORD $0x4ea41c20 // orr v0.16b, v1.16b, v4.16b
+	WORD $0x3dc05724 // ldr q4, [x25, #336]
+	WORD $0x6e24dc02 // fmul v2.4s, v0.4s, v4.4s
+	WORD $0x3dc05b24 // ldr q4, [x25, #352]
+	WORD $0x4e24f440 // fmax v0.4s, v2.4s, v4.4s
+	WORD $0x3dc02724 // ldr q4, [x25, #144]
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4e24cc02 // fmla v2.4s, v0.4s, v4.4s
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x4ea4d446 // fsub v6.4s, v2.4s, v4.4s
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x4ea01c03 // mov v3.16b, v0.16b
+	WORD $0x4ea4ccc3 // fmls v3.4s, v6.4s, v4.4s
+	WORD $0x3dc03324 // ldr q4, [x25, #192]
+	WORD $0x4ea31c60 // mov v0.16b, v3.16b
+	WORD $0x4ea4ccc0 // fmls v0.4s, v6.4s, v4.4s
+	WORD $0x3dc03724 // ldr q4, [x25, #208]
+	WORD $0x3dc03b26 // ldr q6, [x25, #224]
+	WORD $0x4e20cc86 // fmla v6.4s, v4.4s, v0.4s
+	WORD $0x3dc03f24 // ldr q4, [x25, #240]
+	WORD $0x4e20ccc4 // fmla v4.4s, v6.4s, v0.4s
+	WORD $0x3dc04326 // ldr q6, [x25, #256]
+	WORD $0x4e20cc86 // fmla v6.4s, v4.4s, v0.4s
+	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x4e20ccc4 // fmla v4.4s, v6.4s, v0.4s
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x6ea68443 // sub v3.4s, v2.4s, v6.4s
+	WORD $0x6e20dc06 // fmul v6.4s, v0.4s, v0.4s
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x4e24ccc2 // fmla v2.4s, v6.4s, v4.4s
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x4ea48466 // add v6.4s, v3.4s, v4.4s
+	WORD $0x4f3754c4 // shl v4.4s, v6.4s, #23
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x4ea6d483 // fsub v3.4s, v4.4s, v6.4s
+	WORD $0x4ea31c66 // mov v6.16b, v3.16b
+	WORD $0x4e22cc86 // fmla v6.4s, v4.4s, v2.4s
+	WORD $0x3dc05722 // ldr q2, [x25, #336]
+	WORD $0x4e22d4c4 // fadd v4.4s, v6.4s, v2.4s
+	WORD $0x6e24fcc2 // fdiv v2.4s, v6.4s, v4.4s
+	WORD $0x3dc05324 // ldr q4, [x25, #320]
+	WORD $0x4ea41c86 // mov v6.16b, v4.16b
+	WORD $0x6e621c26 // bsl v6.16b, v1.16b, v2.16b
+	WORD $0xac811805 // stp q5, q6, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10426 // ldr q6, [x1], #16
+	WORD $0x3dc05325 // ldr q5, [x25, #320]
+	WORD $0x4ea51cc2 // orr v2.16b, v6.16b, v5.16b
+	WORD $0x3dc05725 // ldr q5, [x25, #336]
+	WORD $0x6e25dc41 // fmul v1.4s, v2.4s, v5.4s
+	WORD $0x3dc05b25 // ldr q5, [x25, #352]
+	WORD $0x4e25f422 // fmax v2.4s, v1.4s, v5.4s
+	WORD $0x3dc02725 // ldr q5, [x25, #144]
+	WORD $0x3dc02b21 // ldr q1, [x25, #160]
+	WORD $0x4e25cc41 // fmla v1.4s, v2.4s, v5.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x4ea5d424 // fsub v4.4s, v1.4s, v5.4s
+	WORD $0x3dc02f25 // ldr q5, [x25, #176]
+	WORD $0x4ea21c43 // mov v3.16b, v2.16b
+	WORD $0x4ea5cc83 // fmls v3.4s, v4.4s, v5.4s
+	WORD $0x3dc03325 // ldr q5, [x25, #192]
+	WORD $0x4ea31c62 // mov v2.16b, v3.16b
+	WORD $0x4ea5cc82 // fmls v2.4s, v4.4s, v5.4s
+	WORD $0x3dc03725 // ldr q5, [x25, #208]
+	WORD $0x3dc03b24 // ldr q4, [x25, #224]
+	WORD $0x4e22cca4 // fmla v4.4s, v5.4s, v2.4s
+	WORD $0x3dc03f25 // ldr q5, [x25, #240]
+	WORD $0x4e22cc85 // fmla v5.4s, v4.4s, v2.4s
+	WORD $0x3dc04324 // ldr q4, [x25, #256]
+	WORD $0x4e22cca4 // fmla v4.4s, v5.4s, v2.4s
+	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x4e22cc85 // fmla v5.4s, v4.4s, v2.4s
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x6ea48423 // sub v3.4s, v1.4s, v4.4s
+	WORD $0x6e22dc44 // fmul v4.4s, v2.4s, v2.4s
+	WORD $0x4ea21c41 // mov v1.16b, v2.16b
+	WORD $0x4e25cc81 // fmla v1.4s, v4.4s, v5.4s
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x4ea58464 // add v4.4s, v3.4s, v5.4s
+	WORD $0x4f375485 // shl v5.4s, v4.4s, #23
+	WORD $0x3dc00724 // ldr q4, [x25, #16]
+	WORD $0x4ea4d4a3 // fsub v3.4s, v5.4s, v4.4s
+	WORD $0x4ea31c64 // mov v4.16b, v3.16b
+	WORD $0x4e21cca4 // fmla v4.4s, v5.4s, v1.4s
+	WORD $0x3dc05721 // ldr q1, [x25, #336]
+	WORD $0x4e21d485 // fadd v5.4s, v4.4s, v1.4s
+	WORD $0x6e25fc81 // fdiv v1.4s, v4.4s, v5.4s
+	WORD $0x3dc05325 // ldr q5, [x25, #320]
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x6e611cc4 // bsl v4.16b, v6.16b, v1.16b
+	WORD $0x3c810404 // str q4, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func erfNEON(dst, x *float32, n int, p *float32)
+TEXT ·erfNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x4ea0f802 // fabs v2.4s, v0.4s
+	WORD $0x3dc05f23 // ldr q3, [x25, #368]
+	WORD $0x4ea3f444 // fmin v4.4s, v2.4s, v3.4s
+	WORD $0x3dc06323 // ldr q3, [x25, #384]
+	WORD $0x3dc06722 // ldr q2, [x25, #400]
+	WORD $0x4e24cc62 // fmla v2.4s, v3.4s, v4.4s
+	WORD $0x3dc06b23 // ldr q3, [x25, #416]
+	WORD $0x4e24cc43 // fmla v3.4s, v2.4s, v4.4s
+	WORD $0x3dc06f22 // ldr q2, [x25, #432]
+	WORD $0x4e24cc62 // fmla v2.4s, v3.4s, v4.4s
+	WORD $0x3dc07323 // ldr q3, [x25, #448]
+	WORD $0x4e24cc43 // fmla v3.4s, v2.4s, v4.4s
+	WORD $0x3dc07722 // ldr q2, [x25, #464]
+	WORD $0x4e24cc62 // fmla v2.4s, v3.4s, v4.4s
+	WORD $0x3dc07b23 // ldr q3, [x25, #480]
+	WORD $0x4e24cc43 // fmla v3.4s, v2.4s, v4.4s
+	WORD $0x3dc07f22 // ldr q2, [x25, #496]
+	WORD $0x4e24cc62 // fmla v2.4s, v3.4s, v4.4s
+	WORD $0x3dc08323 // ldr q3, [x25, #512]
+	WORD $0x4e24cc43 // fmla v3.4s, v2.4s, v4.4s
+	WORD $0x6e23dc82 // fmul v2.4s, v4.4s, v3.4s
+	WORD $0x6ea0f843 // fneg v3.4s, v2.4s
+	WORD $0x3dc05b22 // ldr q2, [x25, #352]
+	WORD $0x4e22f464 // fmax v4.4s, v3.4s, v2.4s
+	WORD $0x3dc02722 // ldr q2, [x25, #144]
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4ea2d465 // fsub v5.4s, v3.4s, v2.4s
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x4ea41c86 // mov v6.16b, v4.16b
+	WORD $0x4ea2cca6 // fmls v6.4s, v5.4s, v2.4s
+	WORD $0x3dc03322 // ldr q2, [x25, #192]
+	WORD $0x4ea61cc4 // mov v4.16b, v6.16b
+	WORD $0x4ea2cca4 // fmls v4.4s, v5.4s, v2.4s
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
+	WORD $0x3dc03f22 // ldr q2, [x25, #240]
+	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
+	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
+	WORD $0x3dc04722 // ldr q2, [x25, #272]
+	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x6ea58466 // sub v6.4s, v3.4s, v5.4s
+	WORD $0x6e24dc85 // fmul v5.4s, v4.4s, v4.4s
+	WORD $0x4ea41c83 // mov v3.16b, v4.16b
+	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
+	WORD $0x3dc04b22 // ldr q2, [x25, #288]
+	WORD $0x4ea284c5 // add v5.4s, v6.4s, v2.4s
+	WORD $0x4f3754a2 // shl v2.4s, v5.4s, #23
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4ea5d446 // fsub v6.4s, v2.4s, v5.4s
+	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
+	WORD $0x4e23cc45 // fmla v5.4s, v2.4s, v3.4s
+	WORD $0x3dc05323 // ldr q3, [x25, #320]
+	WORD $0x4ea31c62 // mov v2.16b, v3.16b
+	WORD $0x6e651c02 // bsl v2.16b, v0.16b, v5.16b
+	WORD $0x4ea0f825 // fabs v5.4s, v1.4s
+	WORD $0x3dc05f20 // ldr q0, [x25, #368]
+	WORD $0x4ea0f4a3 // fmin v3.4s, v5.4s, v0.4s
+	WORD $0x3dc06320 // ldr q0, [x25, #384]
+	WORD $0x3dc06725 // ldr q5, [x25, #400]
+	WORD $0x4e23cc05 // fmla v5.4s, v0.4s, v3.4s
+	WORD $0x3dc06b20 // ldr q0, [x25, #416]
+	WORD $0x4e23cca0 // fmla v0.4s, v5.4s, v3.4s
+	WORD $0x3dc06f25 // ldr q5, [x25, #432]
+	WORD $0x4e23cc05 // fmla v5.4s, v0.4s, v3.4s
+	WORD $0x3dc07320 // ldr q0, [x25, #448]
+	WORD $0x4e23cca0 // fmla v0.4s, v5.4s, v3.4s
+	WORD $0x3dc07725 // ldr q5, [x25, #464]
+	WORD $0x4e23cc05 // fmla v5.4s, v0.4s, v3.4s
+	WORD $0x3dc07b20 // ldr q0, [x25, #480]
+	WORD $0x4e23cca0 // fmla v0.4s, v5.4s, v3.4s
+	WORD $0x3dc07f25 // ldr q5, [x25, #496]
+	WORD $0x4e23cc05 // fmla v5.4s, v0.4s, v3.4s
+	WORD $0x3dc08320 // ldr q0, [x25, #512]
+	WORD $0x4e23cca0 // fmla v0.4s, v5.4s, v3.4s
+	WORD $0x6e20dc65 // fmul v5.4s, v3.4s, v0.4s
+	WORD $0x6ea0f8a0 // fneg v0.4s, v5.4s
+	WORD $0x3dc05b25 // ldr q5, [x25, #352]
+	WORD $0x4e25f403 // fmax v3.4s, v0.4s, v5.4s
+	WORD $0x3dc02725 // ldr q5, [x25, #144]
+	WORD $0x3dc02b20 // ldr q0, [x25, #160]
+	WORD $0x4e25cc60 // fmla v0.4s, v3.4s, v5.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x4ea5d406 // fsub v6.4s, v0.4s, v5.4s
+	WORD $0x3dc02f25 // ldr q5, [x25, #176]
+	WORD $0x4ea31c64 // mov v4.16b, v3.16b
+	WORD $0x4ea5ccc4 // fmls v4.4s, v6.4s, v5.4s
+	WORD $0x3dc03325 // ldr q5, [x25, #192]
+	WORD $0x4ea41c83 // mov v3.16b, v4.16b
+	WORD $0x4ea5ccc3 // fmls v3.4s, v6.4s, v5.4s
+	WORD $0x3dc03725 // ldr q5, [x25, #208]
+	WORD $0x3dc03b26 // ldr q6, [x25, #224]
+	WORD $0x4e23cca6 // fmla v6.4s, v5.4s, v3.4s
+	WORD $0x3dc03f25 // ldr q5, [x25, #240]
+	WORD $0x4e23ccc5 // fmla v5.4s, v6.4s, v3.4s
+	WORD $0x3dc04326 // ldr q6, [x25, #256]
+	WORD $0x4e23cca6 // fmla v6.4s, v5.4s, v3.4s
+	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x4e23ccc5 // fmla v5.4s, v6.4s, v3.4s
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x6ea68404 // sub v4.4s, v0.4s, v6.4s
+	WORD $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	WORD $0x4ea31c60 // mov v0.16b, v3.16b
+	WORD $0x4e25ccc0 // fmla v0.4s, v6.4s, v5.4s
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x4ea58486 // add v6.4s, v4.4s, v5.4s
+	WORD $0x4f3754c5 // shl v5.4s, v6.4s, #23
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x4ea6d4a4 // fsub v4.4s, v5.4s, v6.4s
+	WORD $0x4ea41c86 // mov v6.16b, v4.16b
+	WORD $0x4e20cca6 // fmla v6.4s, v5.4s, v0.4s
+	WORD $0x3dc05320 // ldr q0, [x25, #320]
+	WORD $0x4ea01c05 // mov v5.16b, v0.16b
+	WORD $0x6e661c25 // bsl v5.16b, v1.16b, v6.16b
+	WORD $0xac811402 // stp q2, q5, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10425 // ldr q5, [x1], #16
+	WORD $0x4ea0f8a2 // fabs v2.4s, v5.4s
+	WORD $0x3dc05f26 // ldr q6, [x25, #368]
+	WORD $0x4ea6f441 // fmin v1.4s, v2.4s, v6.4s
+	WORD $0x3dc06326 // ldr q6, [x25, #384]
+	WORD $0x3dc06722 // ldr q2, [x25, #400]
+	WORD $0x4e21ccc2 // fmla v2.4s, v6.4s, v1.4s
+	WORD $0x3dc06b26 // ldr q6, [x25, #416]
+	WORD $0x4e21cc46 // fmla v6.4s, v2.4s, v1.4s
+	WORD $0x3dc06f22 // ldr q2, [x25, #432]
+	WORD $0x4e21ccc2 // fmla v2.4s, v6.4s, v1.4s
+	WORD $0x3dc07326 // ldr q6, [x25, #448]
+	WORD $0x4e21cc46 // fmla v6.4s, v2.4s, v1.4s
+	WORD $0x3dc07722 // ldr q2, [x25, #464]
+	WORD $0x4e21ccc2 // fmla v2.4s, v6.4s, v1.4s
+	WORD $0x3dc07b26 // ldr q6, [x25, #480]
+	WORD $0x4e21cc46 // fmla v6.4s, v2.4s, v1.4s
+	WORD $0x3dc07f22 // ldr q2, [x25, #496]
+	WORD $0x4e21ccc2 // fmla v2.4s, v6.4s, v1.4s
+	WORD $0x3dc08326 // ldr q6, [x25, #512]
+	WORD $0x4e21cc46 // fmla v6.4s, v2.4s, v1.4s
+	WORD $0x6e26dc22 // fmul v2.4s, v1.4s, v6.4s
+	WORD $0x6ea0f846 // fneg v6.4s, v2.4s
+	WORD $0x3dc05b22 // ldr q2, [x25, #352]
+	WORD $0x4e22f4c1 // fmax v1.4s, v6.4s, v2.4s
+	WORD $0x3dc02722 // ldr q2, [x25, #144]
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x4e22cc26 // fmla v6.4s, v1.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4ea2d4c0 // fsub v0.4s, v6.4s, v2.4s
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x4ea11c24 // mov v4.16b, v1.16b
+	WORD $0x4ea2cc04 // fmls v4.4s, v0.4s, v2.4s
+	WORD $0x3dc03322 // ldr q2, [x25, #192]
+	WORD $0x4ea41c81 // mov v1.16b, v4.16b
+	WORD $0x4ea2cc01 // fmls v1.4s, v0.4s, v2.4s
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b20 // ldr q0, [x25, #224]
+	WORD $0x4e21cc40 // fmla v0.4s, v2.4s, v1.4s
+	WORD $0x3dc03f22 // ldr q2, [x25, #240]
+	WORD $0x4e21cc02 // fmla v2.4s, v0.4s, v1.4s
+	WORD $0x3dc04320 // ldr q0, [x25, #256]
+	WORD $0x4e21cc40 // fmla v0.4s, v2.4s, v1.4s
+	WORD $0x3dc04722 // ldr q2, [x25, #272]
+	WORD $0x4e21cc02 // fmla v2.4s, v0.4s, v1.4s
+	WORD $0x3dc02b20 // ldr q0, [x25, #160]
+	WORD $0x6ea084c4 // sub v4.4s, v6.4s, v0.4s
+	WORD $0x6e21dc20 // fmul v0.4s, v1.4s, v1.4s
+	WORD $0x4ea11c26 // mov v6.16b, v1.16b
+	WORD $0x4e22cc06 // fmla v6.4s, v0.4s, v2.4s
+	WORD $0x3dc04b22 // ldr q2, [x25, #288]
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4f375402 // shl v2.4s, v0.4s, #23
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x4ea0d444 // fsub v4.4s, v2.4s, v0.4s
+	WORD $0x4ea41c80 // mov v0.16b, v4.16b
+	WORD $0x4e26cc40 // fmla v0.4s, v2.4s, v6.4s
+	WORD $0x3dc05326 // ldr q6, [x25, #320]
+	WORD $0x4ea61cc2 // mov v2.16b, v6.16b
+	WORD $0x6e601ca2 // bsl v2.16b, v5.16b, v0.16b
+	WORD $0x3c810402 // str q2, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func logNEON(dst, x *float32, n int, p *float32)
+TEXT ·logNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x3dc08722 // ldr q2, [x25, #528]
+	WORD $0x6ea0e443 // fcmgt v3.4s, v2.4s, v0.4s
+	WORD $0x3dc08b22 // ldr q2, [x25, #544]
+	WORD $0x6e22dc04 // fmul v4.4s, v0.4s, v2.4s
+	WORD $0x4ea31c62 // mov v2.16b, v3.16b
+	WORD $0x6e601c82 // bsl v2.16b, v4.16b, v0.16b
+	WORD $0x3dc08f24 // ldr q4, [x25, #560]
+	WORD $0x6ea48445 // sub v5.4s, v2.4s, v4.4s
+	WORD $0x3dc09324 // ldr q4, [x25, #576]
+	WORD $0x4e241ca2 // and v2.16b, v5.16b, v4.16b
+	WORD $0x3dc08f24 // ldr q4, [x25, #560]
+	WORD $0x4ea48446 // add v6.4s, v2.4s, v4.4s
+	WORD $0x4f2904a4 // sshr v4.4s, v5.4s, #23
+	WORD $0x4e21d885 // scvtf v5.4s, v4.4s
+	WORD $0x3dc09724 // ldr q4, [x25, #592]
+	WORD $0x4e241c62 // and v2.16b, v3.16b, v4.16b
+	WORD $0x4ea2d4a4 // fsub v4.4s, v5.4s, v2.4s
+	WORD $0x3dc00722 // ldr q2, [x25, #16]
+	WORD $0x4ea2d4c5 // fsub v5.4s, v6.4s, v2.4s
+	WORD $0x6e25dca2 // fmul v2.4s, v5.4s, v5.4s
+	WORD $0x6e25dc46 // fmul v6.4s, v2.4s, v5.4s
+	WORD $0x3dc09b23 // ldr q3, [x25, #608]
+	WORD $0x3dc09f27 // ldr q7, [x25, #624]
+	WORD $0x4e25cc67 // fmla v7.4s, v3.4s, v5.4s
+	WORD $0x3dc0a323 // ldr q3, [x25, #640]
+	WORD $0x4e25cce3 // fmla v3.4s, v7.4s, v5.4s
+	WORD $0x3dc0a727 // ldr q7, [x25, #656]
+	WORD $0x4e25cc67 // fmla v7.4s, v3.4s, v5.4s
+	WORD $0x3dc0ab23 // ldr q3, [x25, #672]
+	WORD $0x4e25cce3 // fmla v3.4s, v7.4s, v5.4s
+	WORD $0x3dc0af27 // ldr q7, [x25, #688]
+	WORD $0x4e25cc67 // fmla v7.4s, v3.4s, v5.4s
+	WORD $0x3dc0b323 // ldr q3, [x25, #704]
+	WORD $0x4e25cce3 // fmla v3.4s, v7.4s, v5.4s
+	WORD $0x3dc0b727 // ldr q7, [x25, #720]
+	WORD $0x4e25cc67 // fmla v7.4s, v3.4s, v5.4s
+	WORD $0x6e27dcc3 // fmul v3.4s, v6.4s, v7.4s
+	WORD $0x3dc03327 // ldr q7, [x25, #192]
+	WORD $0x4ea31c66 // mov v6.16b, v3.16b
+	WORD $0x4e27cc86 // fmla v6.4s, v4.4s, v7.4s
+	WORD $0x3dc04727 // ldr q7, [x25, #272]
+	WORD $0x4ea61cc3 // mov v3.16b, v6.16b
+	WORD $0x4ea7cc43 // fmls v3.4s, v2.4s, v7.4s
+	WORD $0x4e23d4a7 // fadd v7.4s, v5.4s, v3.4s
+	WORD $0x3dc02f23 // ldr q3, [x25, #176]
+	WORD $0x4ea71ce5 // mov v5.16b, v7.16b
+	WORD $0x4e23cc85 // fmla v5.4s, v4.4s, v3.4s
+	WORD $0x3dc0bb23 // ldr q3, [x25, #736]
+	WORD $0x6e20e464 // fcmge v4.4s, v3.4s, v0.4s
+	WORD $0x4ea41c83 // mov v3.16b, v4.16b
+	WORD $0x6e601ca3 // bsl v3.16b, v5.16b, v0.16b
+	WORD $0x4ea0e805 // fcmlt v5.4s, v0.4s, #0.0
+	WORD $0x3dc0bf24 // ldr q4, [x25, #752]
+	WORD $0x4ea51ca7 // mov v7.16b, v5.16b
+	WORD $0x6e631c87 // bsl v7.16b, v4.16b, v3.16b
+	WORD $0x4ea0d803 // fcmeq v3.4s, v0.4s, #0.0
+	WORD $0x3dc0c320 // ldr q0, [x25, #768]
+	WORD $0x4ea31c64 // mov v4.16b, v3.16b
+	WORD $0x6e671c04 // bsl v4.16b, v0.16b, v7.16b
+	WORD $0x3dc08727 // ldr q7, [x25, #528]
+	WORD $0x6ea1e4e0 // fcmgt v0.4s, v7.4s, v1.4s
+	WORD $0x3dc08b27 // ldr q7, [x25, #544]
+	WORD $0x6e27dc23 // fmul v3.4s, v1.4s, v7.4s
+	WORD $0x4ea01c07 // mov v7.16b, v0.16b
+	WORD $0x6e611c67 // bsl v7.16b, v3.16b, v1.16b
+	WORD $0x3dc08f23 // ldr q3, [x25, #560]
+	WORD $0x6ea384e5 // sub v5.4s, v7.4s, v3.4s
+	WORD $0x3dc09323 // ldr q3, [x25, #576]
+	WORD $0x4e231ca7 // and v7.16b, v5.16b, v3.16b
+	WORD $0x3dc08f23 // ldr q3, [x25, #560]
+	WORD $0x4ea384e2 // add v2.4s, v7.4s, v3.4s
+	WORD $0x4f2904a3 // sshr v3.4s, v5.4s, #23
+	WORD $0x4e21d865 // scvtf v5.4s, v3.4s
+	WORD $0x3dc09723 // ldr q3, [x25, #592]
+	WORD $0x4e231c07 // and v7.16b, v0.16b, v3.16b
+	WORD $0x4ea7d4a3 // fsub v3.4s, v5.4s, v7.4s
+	WORD $0x3dc00727 // ldr q7, [x25, #16]
+	WORD $0x4ea7d445 // fsub v5.4s, v2.4s, v7.4s
+	WORD $0x6e25dca7 // fmul v7.4s, v5.4s, v5.4s
+	WORD $0x6e25dce2 // fmul v2.4s, v7.4s, v5.4s
+	WORD $0x3dc09b20 // ldr q0, [x25, #608]
+	WORD $0x3dc09f26 // ldr q6, [x25, #624]
+	WORD $0x4e25cc06 // fmla v6.4s, v0.4s, v5.4s
+	WORD $0x3dc0a320 // ldr q0, [x25, #640]
+	WORD $0x4e25ccc0 // fmla v0.4s, v6.4s, v5.4s
+	WORD $0x3dc0a726 // ldr q6, [x25, #656]
+	WORD $0x4e25cc06 // fmla v6.4s, v0.4s, v5.4s
+	WORD $0x3dc0ab20 // ldr q0, [x25, #672]
+	WORD $0x4e25ccc0 // fmla v0.4s, v6.4s, v5.4s
+	WORD $0x3dc0af26 // ldr q6, [x25, #688]
+	WORD $0x4e25cc06 // fmla v6.4s, v0.4s, v5.4s
+	WORD $0x3dc0b320 // ldr q0, [x25, #704]
+	WORD $0x4e25ccc0 // fmla v0.4s, v6.4s, v5.4s
+	WORD $0x3dc0b726 // ldr q6, [x25, #720]
+	WORD $0x4e25cc06 // fmla v6.4s, v0.4s, v5.4s
+	WORD $0x6e26dc40 // fmul v0.4s, v2.4s, v6.4s
+	WORD $0x3dc03326 // ldr q6, [x25, #192]
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x4e26cc62 // fmla v2.4s, v3.4s, v6.4s
+	WORD $0x3dc04726 // ldr q6, [x25, #272]
+	WORD $0x4ea21c40 // mov v0.16b, v2.16b
+	WORD $0x4ea6cce0 // fmls v0.4s, v7.4s, v6.4s
+	WORD $0x4e20d4a6 // fadd v6.4s, v5.4s, v0.4s
+	WORD $0x3dc02f20 // ldr q0, [x25, #176]
+	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
+	WORD $0x4e20cc65 // fmla v5.4s, v3.4s, v0.4s
+	WORD $0x3dc0bb20 // ldr q0, [x25, #736]
+	WORD $0x6e21e403 // fcmge v3.4s, v0.4s, v1.4s
+	WORD $0x4ea31c60 // mov v0.16b, v3.16b
+	WORD $0x6e611ca0 // bsl v0.16b, v5.16b, v1.16b
+	WORD $0x4ea0e825 // fcmlt v5.4s, v1.4s, #0.0
+	WORD $0x3dc0bf23 // ldr q3, [x25, #752]
+	WORD $0x4ea51ca6 // mov v6.16b, v5.16b
+	WORD $0x6e601c66 // bsl v6.16b, v3.16b, v0.16b
+	WORD $0x4ea0d820 // fcmeq v0.4s, v1.4s, #0.0
+	WORD $0x3dc0c321 // ldr q1, [x25, #768]
+	WORD $0x4ea01c03 // mov v3.16b, v0.16b
+	WORD $0x6e661c23 // bsl v3.16b, v1.16b, v6.16b
+	WORD $0xac810c04 // stp q4, q3, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10423 // ldr q3, [x1], #16
+	WORD $0x3dc08724 // ldr q4, [x25, #528]
+	WORD $0x6ea3e486 // fcmgt v6.4s, v4.4s, v3.4s
+	WORD $0x3dc08b24 // ldr q4, [x25, #544]
+	WORD $0x6e24dc61 // fmul v1.4s, v3.4s, v4.4s
+	WORD $0x4ea61cc4 // mov v4.16b, v6.16b
+	WORD $0x6e631c24 // bsl v4.16b, v1.16b, v3.16b
+	WORD $0x3dc08f21 // ldr q1, [x25, #560]
+	WORD $0x6ea18480 // sub v0.4s, v4.4s, v1.4s
+	WORD $0x3dc09321 // ldr q1, [x25, #576]
+	WORD $0x4e211c04 // and v4.16b, v0.16b, v1.16b
+	WORD $0x3dc08f21 // ldr q1, [x25, #560]
+	WORD $0x4ea18485 // add v5.4s, v4.4s, v1.4s
+	WORD $0x4f290401 // sshr v1.4s, v0.4s, #23
+	WORD $0x4e21d820 // scvtf v0.4s, v1.4s
+	WORD $0x3dc09721 // ldr q1, [x25, #592]
+	WORD $0x4e211cc4 // and v4.16b, v6.16b, v1.16b
+	WORD $0x4ea4d401 // fsub v1.4s, v0.4s, v4.4s
+	WORD $0x3dc00724 // ldr q4, [x25, #16]
+	WORD $0x4ea4d4a0 // fsub v0.4s, v5.4s, v4.4s
+	WORD $0x6e20dc04 // fmul v4.4s, v0.4s, v0.4s
+	WORD $0x6e20dc85 // fmul v5.4s, v4.4s, v0.4s
+	WORD $0x3dc09b26 // ldr q6, [x25, #608]
+	WORD $0x3dc09f27 // ldr q7, [x25, #624]
+	WORD $0x4e20ccc7 // fmla v7.4s, v6.4s, v0.4s
+	WORD $0x3dc0a326 // ldr q6, [x25, #640]
+	WORD $0x4e20cce6 // fmla v6.4s, v7.4s, v0.4s
+	WORD $0x3dc0a727 // ldr q7, [x25, #656]
+	WORD $0x4e20ccc7 // fmla v7.4s, v6.4s, v0.4s
+	WORD $0x3dc0ab26 // ldr q6, [x25, #672]
+	WORD $0x4e20cce6 // fmla v6.4s, v7.4s, v0.4s
+	WORD $0x3dc0af27 // ldr q7, [x25, #688]
+	WORD $0x4e20ccc7 // fmla v7.4s, v6.4s, v0.4s
+	WORD $0x3dc0b326 // ldr q6, [x25, #704]
+	WORD $0x4e20cce6 // fmla v6.4s, v7.4s, v0.4s
+	WORD $0x3dc0b727 // ldr q7, [x25, #720]
+	WORD $0x4e20ccc7 // fmla v7.4s, v6.4s, v0.4s
+	WORD $0x6e27dca6 // fmul v6.4s, v5.4s, v7.4s
+	WORD $0x3dc03327 // ldr q7, [x25, #192]
+	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
+	WORD $0x4e27cc25 // fmla v5.4s, v1.4s, v7.4s
+	WORD $0x3dc04727 // ldr q7, [x25, #272]
+	WORD $0x4ea51ca6 // mov v6.16b, v5.16b
+	WORD $0x4ea7cc86 // fmls v6.4s, v4.4s, v7.4s
+	WORD $0x4e26d407 // fadd v7.4s, v0.4s, v6.4s
+	WORD $0x3dc02f26 // ldr q6, [x25, #176]
+	WORD $0x4ea71ce0 // mov v0.16b, v7.16b
+	WORD $0x4e26cc20 // fmla v0.4s, v1.4s, v6.4s
+	WORD $0x3dc0bb26 // ldr q6, [x25, #736]
+	WORD $0x6e23e4c1 // fcmge v1.4s, v6.4s, v3.4s
+	WORD $0x4ea11c26 // mov v6.16b, v1.16b
+	WORD $0x6e631c06 // bsl v6.16b, v0.16b, v3.16b
+	WORD $0x4ea0e860 // fcmlt v0.4s, v3.4s, #0.0
+	WORD $0x3dc0bf21 // ldr q1, [x25, #752]
+	WORD $0x4ea01c07 // mov v7.16b, v0.16b
+	WORD $0x6e661c27 // bsl v7.16b, v1.16b, v6.16b
+	WORD $0x4ea0d866 // fcmeq v6.4s, v3.4s, #0.0
+	WORD $0x3dc0c323 // ldr q3, [x25, #768]
+	WORD $0x4ea61cc1 // mov v1.16b, v6.16b
+	WORD $0x6e671c61 // bsl v1.16b, v3.16b, v7.16b
+	WORD $0x3c810401 // str q1, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func softplusNEON(dst, x *float32, n int, p *float32)
+TEXT ·softplusNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x3dc05322 // ldr q2, [x25, #320]
+	WORD $0x4ea21c03 // orr v3.16b, v0.16b, v2.16b
+	WORD $0x3dc02322 // ldr q2, [x25, #128]
+	WORD $0x4e22f464 // fmax v4.4s, v3.4s, v2.4s
+	WORD $0x3dc02722 // ldr q2, [x25, #144]
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4ea2d465 // fsub v5.4s, v3.4s, v2.4s
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x4ea41c86 // mov v6.16b, v4.16b
+	WORD $0x4ea2cca6 // fmls v6.4s, v5.4s, v2.4s
+	WORD $0x3dc03322 // ldr q2, [x25, #192]
+	WORD $0x4ea61cc4 // mov v4.16b, v6.16b
+	WORD $0x4ea2cca4 // fmls v4.4s, v5.4s, v2.4s
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
+	WORD $0x3dc03f22 // ldr q2, [x25, #240]
+	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
+	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
+	WORD $0x3dc04722 // ldr q2, [x25, #272]
+	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x6ea58466 // sub v6.4s, v3.4s, v5.4s
+	WORD $0x6e24dc85 // fmul v5.4s, v4.4s, v4.4s
+	WORD $0x4ea41c83 // mov v3.16b, v4.16b
+	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
+	WORD $0x4f3f04c2 // sshr v2.4s, v6.4s, #1
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d464 // fadd v4.4s, v3.4s, v5.4s
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x4ea58443 // add v3.4s, v2.4s, v5.4s
+	WORD $0x4f375465 // shl v5.4s, v3.4s, #23
+	WORD $0x6e25dc83 // fmul v3.4s, v4.4s, v5.4s
+	WORD $0x6ea284c5 // sub v5.4s, v6.4s, v2.4s
+	WORD $0x3dc04b22 // ldr q2, [x25, #288]
+	WORD $0x4ea284a6 // add v6.4s, v5.4s, v2.4s
+	WORD $0x4f3754c2 // shl v2.4s, v6.4s, #23
+	WORD $0x6e22dc66 // fmul v6.4s, v3.4s, v2.4s
+	WORD $0x3dc0c722 // ldr q2, [x25, #784]
+	WORD $0x6ea2e4c3 // fcmgt v3.4s, v6.4s, v2.4s
+	WORD $0x3dc00722 // ldr q2, [x25, #16]
+	WORD $0x4ea2d4c5 // fsub v5.4s, v6.4s, v2.4s
+	WORD $0x3dc04722 // ldr q2, [x25, #272]
+	WORD $0x6e22dca4 // fmul v4.4s, v5.4s, v2.4s
+	WORD $0x4ea31c62 // mov v2.16b, v3.16b
+	WORD $0x6e661c82 // bsl v2.16b, v4.16b, v6.16b
+	WORD $0x6e22dc46 // fmul v6.4s, v2.4s, v2.4s
+	WORD $0x6e22dcc4 // fmul v4.4s, v6.4s, v2.4s
+	WORD $0x3dc09b25 // ldr q5, [x25, #608]
+	WORD $0x3dc09f27 // ldr q7, [x25, #624]
+	WORD $0x4e22cca7 // fmla v7.4s, v5.4s, v2.4s
+	WORD $0x3dc0a325 // ldr q5, [x25, #640]
+	WORD $0x4e22cce5 // fmla v5.4s, v7.4s, v2.4s
+	WORD $0x3dc0a727 // ldr q7, [x25, #656]
+	WORD $0x4e22cca7 // fmla v7.4s, v5.4s, v2.4s
+	WORD $0x3dc0ab25 // ldr q5, [x25, #672]
+	WORD $0x4e22cce5 // fmla v5.4s, v7.4s, v2.4s
+	WORD $0x3dc0af27 // ldr q7, [x25, #688]
+	WORD $0x4e22cca7 // fmla v7.4s, v5.4s, v2.4s
+	WORD $0x3dc0b325 // ldr q5, [x25, #704]
+	WORD $0x4e22cce5 // fmla v5.4s, v7.4s, v2.4s
+	WORD $0x3dc0b727 // ldr q7, [x25, #720]
+	WORD $0x4e22cca7 // fmla v7.4s, v5.4s, v2.4s
+	WORD $0x6e27dc85 // fmul v5.4s, v4.4s, v7.4s
+	WORD $0x3dc04727 // ldr q7, [x25, #272]
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x4ea7ccc4 // fmls v4.4s, v6.4s, v7.4s
+	WORD $0x4e24d447 // fadd v7.4s, v2.4s, v4.4s
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x4e241c62 // and v2.16b, v3.16b, v4.16b
+	WORD $0x4e22d4e4 // fadd v4.4s, v7.4s, v2.4s
+	WORD $0x3dc01b22 // ldr q2, [x25, #96]
+	WORD $0x6ea0e447 // fcmgt v7.4s, v2.4s, v0.4s
+	WORD $0x4ea71ce3 // mov v3.16b, v7.16b
+	WORD $0x6e601c43 // bsl v3.16b, v2.16b, v0.16b
+	WORD $0x4e23d480 // fadd v0.4s, v4.4s, v3.4s
+	WORD $0x3dc05323 // ldr q3, [x25, #320]
+	WORD $0x4ea31c24 // orr v4.16b, v1.16b, v3.16b
+	WORD $0x3dc02323 // ldr q3, [x25, #128]
+	WORD $0x4e23f482 // fmax v2.4s, v4.4s, v3.4s
+	WORD $0x3dc02723 // ldr q3, [x25, #144]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x4e23cc44 // fmla v4.4s, v2.4s, v3.4s
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x4ea3d487 // fsub v7.4s, v4.4s, v3.4s
+	WORD $0x3dc02f23 // ldr q3, [x25, #176]
+	WORD $0x4ea21c46 // mov v6.16b, v2.16b
+	WORD $0x4ea3cce6 // fmls v6.4s, v7.4s, v3.4s
+	WORD $0x3dc03323 // ldr q3, [x25, #192]
+	WORD $0x4ea61cc2 // mov v2.16b, v6.16b
+	WORD $0x4ea3cce2 // fmls v2.4s, v7.4s, v3.4s
+	WORD $0x3dc03723 // ldr q3, [x25, #208]
+	WORD $0x3dc03b27 // ldr q7, [x25, #224]
+	WORD $0x4e22cc67 // fmla v7.4s, v3.4s, v2.4s
+	WORD $0x3dc03f23 // ldr q3, [x25, #240]
+	WORD $0x4e22cce3 // fmla v3.4s, v7.4s, v2.4s
+	WORD $0x3dc04327 // ldr q7, [x25, #256]
+	WORD $0x4e22cc67 // fmla v7.4s, v3.4s, v2.4s
+	WORD $0x3dc04723 // ldr q3, [x25, #272]
+	WORD $0x4e22cce3 // fmla v3.4s, v7.4s, v2.4s
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x6ea78486 // sub v6.4s, v4.4s, v7.4s
+	WORD $0x6e22dc47 // fmul v7.4s, v2.4s, v2.4s
+	WORD $0x4ea21c44 // mov v4.16b, v2.16b
+	WORD $0x4e23cce4 // fmla v4.4s, v7.4s, v3.4s
+	WORD $0x4f3f04c3 // sshr v3.4s, v6.4s, #1
+	WORD $0x3dc00727 // ldr q7, [x25, #16]
+	WORD $0x4e27d482 // fadd v2.4s, v4.4s, v7.4s
+	WORD $0x3dc04b27 // ldr q7, [x25, #288]
+	WORD $0x4ea78464 // add v4.4s, v3.4s, v7.4s
+	WORD $0x4f375487 // shl v7.4s, v4.4s, #23
+	WORD $0x6e27dc44 // fmul v4.4s, v2.4s, v7.4s
+	WORD $0x6ea384c7 // sub v7.4s, v6.4s, v3.4s
+	WORD $0x3dc04b23 // ldr q3, [x25, #288]
+	WORD $0x4ea384e6 // add v6.4s, v7.4s, v3.4s
+	WORD $0x4f3754c3 // shl v3.4s, v6.4s, #23
+	WORD $0x6e23dc86 // fmul v6.4s, v4.4s, v3.4s
+	WORD $0x3dc0c723 // ldr q3, [x25, #784]
+	WORD $0x6ea3e4c4 // fcmgt v4.4s, v6.4s, v3.4s
+	WORD $0x3dc00723 // ldr q3, [x25, #16]
+	WORD $0x4ea3d4c7 // fsub v7.4s, v6.4s, v3.4s
+	WORD $0x3dc04723 // ldr q3, [x25, #272]
+	WORD $0x6e23dce2 // fmul v2.4s, v7.4s, v3.4s
+	WORD $0x4ea41c83 // mov v3.16b, v4.16b
+	WORD $0x6e661c43 // bsl v3.16b, v2.16b, v6.16b
+	WORD $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	WORD $0x6e23dcc2 // fmul v2.4s, v6.4s, v3.4s
+	WORD $0x3dc09b27 // ldr q7, [x25, #608]
+	WORD $0x3dc09f25 // ldr q5, [x25, #624]
+	WORD $0x4e23cce5 // fmla v5.4s, v7.4s, v3.4s
+	WORD $0x3dc0a327 // ldr q7, [x25, #640]
+	WORD $0x4e23cca7 // fmla v7.4s, v5.4s, v3.4s
+	WORD $0x3dc0a725 // ldr q5, [x25, #656]
+	WORD $0x4e23cce5 // fmla v5.4s, v7.4s, v3.4s
+	WORD $0x3dc0ab27 // ldr q7, [x25, #672]
+	WORD $0x4e23cca7 // fmla v7.4s, v5.4s, v3.4s
+	WORD $0x3dc0af25 // ldr q5, [x25, #688]
+	WORD $0x4e23cce5 // fmla v5.4s, v7.4s, v3.4s
+	WORD $0x3dc0b327 // ldr q7, [x25, #704]
+	WORD $0x4e23cca7 // fmla v7.4s, v5.4s, v3.4s
+	WORD $0x3dc0b725 // ldr q5, [x25, #720]
+	WORD $0x4e23cce5 // fmla v5.4s, v7.4s, v3.4s
+	WORD $0x6e25dc47 // fmul v7.4s, v2.4s, v5.4s
+	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x4ea71ce2 // mov v2.16b, v7.16b
+	WORD $0x4ea5ccc2 // fmls v2.4s, v6.4s, v5.4s
+	WORD $0x4e22d465 // fadd v5.4s, v3.4s, v2.4s
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x4e221c83 // and v3.16b, v4.16b, v2.16b
+	WORD $0x4e23d4a2 // fadd v2.4s, v5.4s, v3.4s
+	WORD $0x3dc01b23 // ldr q3, [x25, #96]
+	WORD $0x6ea1e465 // fcmgt v5.4s, v3.4s, v1.4s
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x6e611c64 // bsl v4.16b, v3.16b, v1.16b
+	WORD $0x4e24d441 // fadd v1.4s, v2.4s, v4.4s
+	WORD $0xac810400 // stp q0, q1, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10421 // ldr q1, [x1], #16
+	WORD $0x3dc05320 // ldr q0, [x25, #320]
+	WORD $0x4ea01c24 // orr v4.16b, v1.16b, v0.16b
+	WORD $0x3dc02320 // ldr q0, [x25, #128]
+	WORD $0x4e20f482 // fmax v2.4s, v4.4s, v0.4s
+	WORD $0x3dc02720 // ldr q0, [x25, #144]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x3dc02b20 // ldr q0, [x25, #160]
+	WORD $0x4ea0d483 // fsub v3.4s, v4.4s, v0.4s
+	WORD $0x3dc02f20 // ldr q0, [x25, #176]
+	WORD $0x4ea21c45 // mov v5.16b, v2.16b
+	WORD $0x4ea0cc65 // fmls v5.4s, v3.4s, v0.4s
+	WORD $0x3dc03320 // ldr q0, [x25, #192]
+	WORD $0x4ea51ca2 // mov v2.16b, v5.16b
+	WORD $0x4ea0cc62 // fmls v2.4s, v3.4s, v0.4s
+	WORD $0x3dc03720 // ldr q0, [x25, #208]
+	WORD $0x3dc03b23 // ldr q3, [x25, #224]
+	WORD $0x4e22cc03 // fmla v3.4s, v0.4s, v2.4s
+	WORD $0x3dc03f20 // ldr q0, [x25, #240]
+	WORD $0x4e22cc60 // fmla v0.4s, v3.4s, v2.4s
+	WORD $0x3dc04323 // ldr q3, [x25, #256]
+	WORD $0x4e22cc03 // fmla v3.4s, v0.4s, v2.4s
+	WORD $0x3dc04720 // ldr q0, [x25, #272]
+	WORD $0x4e22cc60 // fmla v0.4s, v3.4s, v2.4s
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x6ea38485 // sub v5.4s, v4.4s, v3.4s
+	WORD $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
+	WORD $0x4ea21c44 // mov v4.16b, v2.16b
+	WORD $0x4e20cc64 // fmla v4.4s, v3.4s, v0.4s
+	WORD $0x4f3f04a0 // sshr v0.4s, v5.4s, #1
+	WORD $0x3dc00723 // ldr q3, [x25, #16]
+	WORD $0x4e23d482 // fadd v2.4s, v4.4s, v3.4s
+	WORD $0x3dc04b23 // ldr q3, [x25, #288]
+	WORD $0x4ea38404 // add v4.4s, v0.4s, v3.4s
+	WORD $0x4f375483 // shl v3.4s, v4.4s, #23
+	WORD $0x6e23dc44 // fmul v4.4s, v2.4s, v3.4s
+	WORD $0x6ea084a3 // sub v3.4s, v5.4s, v0.4s
+	WORD $0x3dc04b20 // ldr q0, [x25, #288]
+	WORD $0x4ea08465 // add v5.4s, v3.4s, v0.4s
+	WORD $0x4f3754a0 // shl v0.4s, v5.4s, #23
+	WORD $0x6e20dc85 // fmul v5.4s, v4.4s, v0.4s
+	WORD $0x3dc0c720 // ldr q0, [x25, #784]
+	WORD $0x6ea0e4a4 // fcmgt v4.4s, v5.4s, v0.4s
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x4ea0d4a3 // fsub v3.4s, v5.4s, v0.4s
+	WORD $0x3dc04720 // ldr q0, [x25, #272]
+	WORD $0x6e20dc62 // fmul v2.4s, v3.4s, v0.4s
+	WORD $0x4ea41c80 // mov v0.16b, v4.16b
+	WORD $0x6e651c40 // bsl v0.16b, v2.16b, v5.16b
+	WORD $0x6e20dc05 // fmul v5.4s, v0.4s, v0.4s
+	WORD $0x6e20dca2 // fmul v2.4s, v5.4s, v0.4s
+	WORD $0x3dc09b23 // ldr q3, [x25, #608]
+	WORD $0x3dc09f26 // ldr q6, [x25, #624]
+	WORD $0x4e20cc66 // fmla v6.4s, v3.4s, v0.4s
+	WORD $0x3dc0a323 // ldr q3, [x25, #640]
+	WORD $0x4e20ccc3 // fmla v3.4s, v6.4s, v0.4s
+	WORD $0x3dc0a726 // ldr q6, [x25, #656]
+	WORD $0x4e20cc66 // fmla v6.4s, v3.4s, v0.4s
+	WORD $0x3dc0ab23 // ldr q3, [x25, #672]
+	WORD $0x4e20ccc3 // fmla v3.4s, v6.4s, v0.4s
+	WORD $0x3dc0af26 // ldr q6, [x25, #688]
+	WORD $0x4e20cc66 // fmla v6.4s, v3.4s, v0.4s
+	WORD $0x3dc0b323 // ldr q3, [x25, #704]
+	WORD $0x4e20ccc3 // fmla v3.4s, v6.4s, v0.4s
+	WORD $0x3dc0b726 // ldr q6, [x25, #720]
+	WORD $0x4e20cc66 // fmla v6.4s, v3.4s, v0.4s
+	WORD $0x6e26dc43 // fmul v3.4s, v2.4s, v6.4s
+	WORD $0x3dc04726 // ldr q6, [x25, #272]
+	WORD $0x4ea31c62 // mov v2.16b, v3.16b
+	WORD $0x4ea6cca2 // fmls v2.4s, v5.4s, v6.4s
+	WORD $0x4e22d406 // fadd v6.4s, v0.4s, v2.4s
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x4e221c80 // and v0.16b, v4.16b, v2.16b
+	WORD $0x4e20d4c2 // fadd v2.4s, v6.4s, v0.4s
+	WORD $0x3dc01b20 // ldr q0, [x25, #96]
+	WORD $0x6ea1e406 // fcmgt v6.4s, v0.4s, v1.4s
+	WORD $0x4ea61cc4 // mov v4.16b, v6.16b
+	WORD $0x6e611c04 // bsl v4.16b, v0.16b, v1.16b
+	WORD $0x4e24d441 // fadd v1.4s, v2.4s, v4.4s
+	WORD $0x3c810401 // str q1, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func softsignNEON(dst, x *float32, n int, p *float32)
+TEXT ·softsignNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x4ea0f802 // fabs v2.4s, v0.4s
+	WORD $0x3dc00723 // ldr q3, [x25, #16]
+	WORD $0x4e23d444 // fadd v4.4s, v2.4s, v3.4s
+	WORD $0x6e24fc03 // fdiv v3.4s, v0.4s, v4.4s
+	WORD $0x4ea0f824 // fabs v4.4s, v1.4s
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x4e20d482 // fadd v2.4s, v4.4s, v0.4s
+	WORD $0x6e22fc20 // fdiv v0.4s, v1.4s, v2.4s
+	WORD $0xac810003 // stp q3, q0, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x4ea0f803 // fabs v3.4s, v0.4s
+	WORD $0x3dc00722 // ldr q2, [x25, #16]
+	WORD $0x4e22d461 // fadd v1.4s, v3.4s, v2.4s
+	WORD $0x6e21fc02 // fdiv v2.4s, v0.4s, v1.4s
+	WORD $0x3c810402 // str q2, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func mishNEON(dst, x *float32, n int, p *float32)
+TEXT ·mishNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x3dc02322 // ldr q2, [x25, #128]
+	WORD $0x4e22f403 // fmax v3.4s, v0.4s, v2.4s
+	WORD $0x3dc0cb22 // ldr q2, [x25, #800]
+	WORD $0x4ea2f464 // fmin v4.4s, v3.4s, v2.4s
+	WORD $0x3dc02722 // ldr q2, [x25, #144]
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4ea2d465 // fsub v5.4s, v3.4s, v2.4s
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x4ea41c86 // mov v6.16b, v4.16b
+	WORD $0x4ea2cca6 // fmls v6.4s, v5.4s, v2.4s
+	WORD $0x3dc03322 // ldr q2, [x25, #192]
+	WORD $0x4ea61cc4 // mov v4.16b, v6.16b
+	WORD $0x4ea2cca4 // fmls v4.4s, v5.4s, v2.4s
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
+	WORD $0x3dc03f22 // ldr q2, [x25, #240]
+	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
+	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
+	WORD $0x3dc04722 // ldr q2, [x25, #272]
+	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x6ea58466 // sub v6.4s, v3.4s, v5.4s
+	WORD $0x6e24dc85 // fmul v5.4s, v4.4s, v4.4s
+	WORD $0x4ea41c83 // mov v3.16b, v4.16b
+	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
+	WORD $0x4f3f04c2 // sshr v2.4s, v6.4s, #1
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d464 // fadd v4.4s, v3.4s, v5.4s
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x4ea58443 // add v3.4s, v2.4s, v5.4s
+	WORD $0x4f375465 // shl v5.4s, v3.4s, #23
+	WORD $0x6e25dc83 // fmul v3.4s, v4.4s, v5.4s
+	WORD $0x6ea284c5 // sub v5.4s, v6.4s, v2.4s
+	WORD $0x3dc04b22 // ldr q2, [x25, #288]
+	WORD $0x4ea284a6 // add v6.4s, v5.4s, v2.4s
+	WORD $0x4f3754c2 // shl v2.4s, v6.4s, #23
+	WORD $0x6e22dc66 // fmul v6.4s, v3.4s, v2.4s
+	WORD $0x3dc05722 // ldr q2, [x25, #336]
+	WORD $0x4e22d4c3 // fadd v3.4s, v6.4s, v2.4s
+	WORD $0x6e23dcc2 // fmul v2.4s, v6.4s, v3.4s
+	WORD $0x3dc05723 // ldr q3, [x25, #336]
+	WORD $0x4e23d446 // fadd v6.4s, v2.4s, v3.4s
+	WORD $0x6e26fc43 // fdiv v3.4s, v2.4s, v6.4s
+	WORD $0x6e23dc06 // fmul v6.4s, v0.4s, v3.4s
+	WORD $0x3dc02323 // ldr q3, [x25, #128]
+	WORD $0x4e23f420 // fmax v0.4s, v1.4s, v3.4s
+	WORD $0x3dc0cb23 // ldr q3, [x25, #800]
+	WORD $0x4ea3f402 // fmin v2.4s, v0.4s, v3.4s
+	WORD $0x3dc02723 // ldr q3, [x25, #144]
+	WORD $0x3dc02b20 // ldr q0, [x25, #160]
+	WORD $0x4e23cc40 // fmla v0.4s, v2.4s, v3.4s
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x4ea3d405 // fsub v5.4s, v0.4s, v3.4s
+	WORD $0x3dc02f23 // ldr q3, [x25, #176]
+	WORD $0x4ea21c44 // mov v4.16b, v2.16b
+	WORD $0x4ea3cca4 // fmls v4.4s, v5.4s, v3.4s
+	WORD $0x3dc03323 // ldr q3, [x25, #192]
+	WORD $0x4ea41c82 // mov v2.16b, v4.16b
+	WORD $0x4ea3cca2 // fmls v2.4s, v5.4s, v3.4s
+	WORD $0x3dc03723 // ldr q3, [x25, #208]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x4e22cc65 // fmla v5.4s, v3.4s, v2.4s
+	WORD $0x3dc03f23 // ldr q3, [x25, #240]
+	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
+	WORD $0x4e22cc65 // fmla v5.4s, v3.4s, v2.4s
+	WORD $0x3dc04723 // ldr q3, [x25, #272]
+	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x6ea58404 // sub v4.4s, v0.4s, v5.4s
+	WORD $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	WORD $0x4ea21c40 // mov v0.16b, v2.16b
+	WORD $0x4e23cca0 // fmla v0.4s, v5.4s, v3.4s
+	WORD $0x4f3f0483 // sshr v3.4s, v4.4s, #1
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d402 // fadd v2.4s, v0.4s, v5.4s
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x4ea58460 // add v0.4s, v3.4s, v5.4s
+	WORD $0x4f375405 // shl v5.4s, v0.4s, #23
+	WORD $0x6e25dc40 // fmul v0.4s, v2.4s, v5.4s
+	WORD $0x6ea38485 // sub v5.4s, v4.4s, v3.4s
+	WORD $0x3dc04b23 // ldr q3, [x25, #288]
+	WORD $0x4ea384a4 // add v4.4s, v5.4s, v3.4s
+	WORD $0x4f375483 // shl v3.4s, v4.4s, #23
+	WORD $0x6e23dc04 // fmul v4.4s, v0.4s, v3.4s
+	WORD $0x3dc05723 // ldr q3, [x25, #336]
+	WORD $0x4e23d480 // fadd v0.4s, v4.4s, v3.4s
+	WORD $0x6e20dc83 // fmul v3.4s, v4.4s, v0.4s
+	WORD $0x3dc05720 // ldr q0, [x25, #336]
+	WORD $0x4e20d464 // fadd v4.4s, v3.4s, v0.4s
+	WORD $0x6e24fc60 // fdiv v0.4s, v3.4s, v4.4s
+	WORD $0x6e20dc24 // fmul v4.4s, v1.4s, v0.4s
+	WORD $0xac811006 // stp q6, q4, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10424 // ldr q4, [x1], #16
+	WORD $0x3dc02326 // ldr q6, [x25, #128]
+	WORD $0x4e26f480 // fmax v0.4s, v4.4s, v6.4s
+	WORD $0x3dc0cb26 // ldr q6, [x25, #800]
+	WORD $0x4ea6f401 // fmin v1.4s, v0.4s, v6.4s
+	WORD $0x3dc02726 // ldr q6, [x25, #144]
+	WORD $0x3dc02b20 // ldr q0, [x25, #160]
+	WORD $0x4e26cc20 // fmla v0.4s, v1.4s, v6.4s
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x4ea6d403 // fsub v3.4s, v0.4s, v6.4s
+	WORD $0x3dc02f26 // ldr q6, [x25, #176]
+	WORD $0x4ea11c25 // mov v5.16b, v1.16b
+	WORD $0x4ea6cc65 // fmls v5.4s, v3.4s, v6.4s
+	WORD $0x3dc03326 // ldr q6, [x25, #192]
+	WORD $0x4ea51ca1 // mov v1.16b, v5.16b
+	WORD $0x4ea6cc61 // fmls v1.4s, v3.4s, v6.4s
+	WORD $0x3dc03726 // ldr q6, [x25, #208]
+	WORD $0x3dc03b23 // ldr q3, [x25, #224]
+	WORD $0x4e21ccc3 // fmla v3.4s, v6.4s, v1.4s
+	WORD $0x3dc03f26 // ldr q6, [x25, #240]
+	WORD $0x4e21cc66 // fmla v6.4s, v3.4s, v1.4s
+	WORD $0x3dc04323 // ldr q3, [x25, #256]
+	WORD $0x4e21ccc3 // fmla v3.4s, v6.4s, v1.4s
+	WORD $0x3dc04726 // ldr q6, [x25, #272]
+	WORD $0x4e21cc66 // fmla v6.4s, v3.4s, v1.4s
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x6ea38405 // sub v5.4s, v0.4s, v3.4s
+	WORD $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	WORD $0x4ea11c20 // mov v0.16b, v1.16b
+	WORD $0x4e26cc60 // fmla v0.4s, v3.4s, v6.4s
+	WORD $0x4f3f04a6 // sshr v6.4s, v5.4s, #1
+	WORD $0x3dc00723 // ldr q3, [x25, #16]
+	WORD $0x4e23d401 // fadd v1.4s, v0.4s, v3.4s
+	WORD $0x3dc04b23 // ldr q3, [x25, #288]
+	WORD $0x4ea384c0 // add v0.4s, v6.4s, v3.4s
+	WORD $0x4f375403 // shl v3.4s, v0.4s, #23
+	WORD $0x6e23dc20 // fmul v0.4s, v1.4s, v3.4s
+	WORD $0x6ea684a3 // sub v3.4s, v5.4s, v6.4s
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+	WORD $0x4ea68465 // add v5.4s, v3.4s, v6.4s
+	WORD $0x4f3754a6 // shl v6.4s, v5.4s, #23
+	WORD $0x6e26dc05 // fmul v5.4s, v0.4s, v6.4s
+	WORD $0x3dc05726 // ldr q6, [x25, #336]
+	WORD $0x4e26d4a0 // fadd v0.4s, v5.4s, v6.4s
+	WORD $0x6e20dca6 // fmul v6.4s, v5.4s, v0.4s
+	WORD $0x3dc05720 // ldr q0, [x25, #336]
+	WORD $0x4e20d4c5 // fadd v5.4s, v6.4s, v0.4s
+	WORD $0x6e25fcc0 // fdiv v0.4s, v6.4s, v5.4s
+	WORD $0x6e20dc85 // fmul v5.4s, v4.4s, v0.4s
+	WORD $0x3c810405 // str q5, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func geluNEON(dst, x *float32, n int, p *float32)
+TEXT ·geluNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x3dc0cf22 // ldr q2, [x25, #816]
+	WORD $0x4e22f403 // fmax v3.4s, v0.4s, v2.4s
+	WORD $0x3dc0d322 // ldr q2, [x25, #832]
+	WORD $0x4ea2f464 // fmin v4.4s, v3.4s, v2.4s
+	WORD $0x4ea0f882 // fabs v2.4s, v4.4s
+	WORD $0x3dc08f23 // ldr q3, [x25, #560]
+	WORD $0x6e23dc45 // fmul v5.4s, v2.4s, v3.4s
+	WORD $0x3dc0d723 // ldr q3, [x25, #848]
+	WORD $0x3dc0db22 // ldr q2, [x25, #864]
+	WORD $0x4e25cc62 // fmla v2.4s, v3.4s, v5.4s
+	WORD $0x3dc0df23 // ldr q3, [x25, #880]
+	WORD $0x4e25cc43 // fmla v3.4s, v2.4s, v5.4s
+	WORD $0x3dc0e322 // ldr q2, [x25, #896]
+	WORD $0x4e25cc62 // fmla v2.4s, v3.4s, v5.4s
+	WORD $0x3dc0e723 // ldr q3, [x25, #912]
+	WORD $0x4e25cc43 // fmla v3.4s, v2.4s, v5.4s
+	WORD $0x3dc0eb22 // ldr q2, [x25, #928]
+	WORD $0x4e25cc62 // fmla v2.4s, v3.4s, v5.4s
+	WORD $0x3dc0ef23 // ldr q3, [x25, #944]
+	WORD $0x4e25cc43 // fmla v3.4s, v2.4s, v5.4s
+	WORD $0x3dc0f322 // ldr q2, [x25, #960]
+	WORD $0x4e25cc62 // fmla v2.4s, v3.4s, v5.4s
+	WORD $0x3dc0f723 // ldr q3, [x25, #976]
+	WORD $0x4e25cc43 // fmla v3.4s, v2.4s, v5.4s
+	WORD $0x3dc0fb22 // ldr q2, [x25, #992]
+	WORD $0x4e25cc62 // fmla v2.4s, v3.4s, v5.4s
+	WORD $0x3dc0ff23 // ldr q3, [x25, #1008]
+	WORD $0x4e25cc43 // fmla v3.4s, v2.4s, v5.4s
+	WORD $0x3dc10322 // ldr q2, [x25, #1024]
+	WORD $0x4e25cc62 // fmla v2.4s, v3.4s, v5.4s
+	WORD $0x6e22dca3 // fmul v3.4s, v5.4s, v2.4s
+	WORD $0x3dc04722 // ldr q2, [x25, #272]
+	WORD $0x6e22dc85 // fmul v5.4s, v4.4s, v2.4s
+	WORD $0x6ea0f862 // fneg v2.4s, v3.4s
+	WORD $0x3dc02323 // ldr q3, [x25, #128]
+	WORD $0x4e23f444 // fmax v4.4s, v2.4s, v3.4s
+	WORD $0x3dc02723 // ldr q3, [x25, #144]
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4e23cc82 // fmla v2.4s, v4.4s, v3.4s
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x4ea3d446 // fsub v6.4s, v2.4s, v3.4s
+	WORD $0x3dc02f23 // ldr q3, [x25, #176]
+	WORD $0x4ea41c87 // mov v7.16b, v4.16b
+	WORD $0x4ea3ccc7 // fmls v7.4s, v6.4s, v3.4s
+	WORD $0x3dc03323 // ldr q3, [x25, #192]
+	WORD $0x4ea71ce4 // mov v4.16b, v7.16b
+	WORD $0x4ea3ccc4 // fmls v4.4s, v6.4s, v3.4s
+	WORD $0x3dc03723 // ldr q3, [x25, #208]
+	WORD $0x3dc03b26 // ldr q6, [x25, #224]
+	WORD $0x4e24cc66 // fmla v6.4s, v3.4s, v4.4s
+	WORD $0x3dc03f23 // ldr q3, [x25, #240]
+	WORD $0x4e24ccc3 // fmla v3.4s, v6.4s, v4.4s
+	WORD $0x3dc04326 // ldr q6, [x25, #256]
+	WORD $0x4e24cc66 // fmla v6.4s, v3.4s, v4.4s
+	WORD $0x3dc04723 // ldr q3, [x25, #272]
+	WORD $0x4e24ccc3 // fmla v3.4s, v6.4s, v4.4s
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x6ea68447 // sub v7.4s, v2.4s, v6.4s
+	WORD $0x6e24dc86 // fmul v6.4s, v4.4s, v4.4s
+	WORD $0x4ea41c82 // mov v2.16b, v4.16b
+	WORD $0x4e23ccc2 // fmla v2.4s, v6.4s, v3.4s
+	WORD $0x4f3f04e3 // sshr v3.4s, v7.4s, #1
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x4e26d444 // fadd v4.4s, v2.4s, v6.4s
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+	WORD $0x4ea68462 // add v2.4s, v3.4s, v6.4s
+	WORD $0x4f375446 // shl v6.4s, v2.4s, #23
+	WORD $0x6e26dc82 // fmul v2.4s, v4.4s, v6.4s
+	WORD $0x6ea384e6 // sub v6.4s, v7.4s, v3.4s
+	WORD $0x3dc04b23 // ldr q3, [x25, #288]
+	WORD $0x4ea384c7 // add v7.4s, v6.4s, v3.4s
+	WORD $0x4f3754e3 // shl v3.4s, v7.4s, #23
+	WORD $0x6e23dc47 // fmul v7.4s, v2.4s, v3.4s
+	WORD $0x6e27dca3 // fmul v3.4s, v5.4s, v7.4s
+	WORD $0x4ea0a807 // cmlt v7.4s, v0.4s, #0
+	WORD $0x4ea3d405 // fsub v5.4s, v0.4s, v3.4s
+	WORD $0x4ea71ce0 // mov v0.16b, v7.16b
+	WORD $0x6e651c60 // bsl v0.16b, v3.16b, v5.16b
+	WORD $0x3dc0cf25 // ldr q5, [x25, #816]
+	WORD $0x4e25f423 // fmax v3.4s, v1.4s, v5.4s
+	WORD $0x3dc0d325 // ldr q5, [x25, #832]
+	WORD $0x4ea5f467 // fmin v7.4s, v3.4s, v5.4s
+	WORD $0x4ea0f8e5 // fabs v5.4s, v7.4s
+	WORD $0x3dc08f23 // ldr q3, [x25, #560]
+	WORD $0x6e23dca2 // fmul v2.4s, v5.4s, v3.4s
+	WORD $0x3dc0d723 // ldr q3, [x25, #848]
+	WORD $0x3dc0db25 // ldr q5, [x25, #864]
+	WORD $0x4e22cc65 // fmla v5.4s, v3.4s, v2.4s
+	WORD $0x3dc0df23 // ldr q3, [x25, #880]
+	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
+	WORD $0x3dc0e325 // ldr q5, [x25, #896]
+	WORD $0x4e22cc65 // fmla v5.4s, v3.4s, v2.4s
+	WORD $0x3dc0e723 // ldr q3, [x25, #912]
+	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
+	WORD $0x3dc0eb25 // ldr q5, [x25, #928]
+	WORD $0x4e22cc65 // fmla v5.4s, v3.4s, v2.4s
+	WORD $0x3dc0ef23 // ldr q3, [x25, #944]
+	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
+	WORD $0x3dc0f325 // ldr q5, [x25, #960]
+	WORD $0x4e22cc65 // fmla v5.4s, v3.4s, v2.4s
+	WORD $0x3dc0f723 // ldr q3, [x25, #976]
+	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
+	WORD $0x3dc0fb25 // ldr q5, [x25, #992]
+	WORD $0x4e22cc65 // fmla v5.4s, v3.4s, v2.4s
+	WORD $0x3dc0ff23 // ldr q3, [x25, #1008]
+	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
+	WORD $0x3dc10325 // ldr q5, [x25, #1024]
+	WORD $0x4e22cc65 // fmla v5.4s, v3.4s, v2.4s
+	WORD $0x6e25dc43 // fmul v3.4s, v2.4s, v5.4s
+	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x6e25dce2 // fmul v2.4s, v7.4s, v5.4s
+	WORD $0x6ea0f865 // fneg v5.4s, v3.4s
+	WORD $0x3dc02323 // ldr q3, [x25, #128]
+	WORD $0x4e23f4a7 // fmax v7.4s, v5.4s, v3.4s
+	WORD $0x3dc02723 // ldr q3, [x25, #144]
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x4e23cce5 // fmla v5.4s, v7.4s, v3.4s
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x4ea3d4a6 // fsub v6.4s, v5.4s, v3.4s
+	WORD $0x3dc02f23 // ldr q3, [x25, #176]
+	WORD $0x4ea71ce4 // mov v4.16b, v7.16b
+	WORD $0x4ea3ccc4 // fmls v4.4s, v6.4s, v3.4s
+	WORD $0x3dc03323 // ldr q3, [x25, #192]
+	WORD $0x4ea41c87 // mov v7.16b, v4.16b
+	WORD $0x4ea3ccc7 // fmls v7.4s, v6.4s, v3.4s
+	WORD $0x3dc03723 // ldr q3, [x25, #208]
+	WORD $0x3dc03b26 // ldr q6, [x25, #224]
+	WORD $0x4e27cc66 // fmla v6.4s, v3.4s, v7.4s
+	WORD $0x3dc03f23 // ldr q3, [x25, #240]
+	WORD $0x4e27ccc3 // fmla v3.4s, v6.4s, v7.4s
+	WORD $0x3dc04326 // ldr q6, [x25, #256]
+	WORD $0x4e27cc66 // fmla v6.4s, v3.4s, v7.4s
+	WORD $0x3dc04723 // ldr q3, [x25, #272]
+	WORD $0x4e27ccc3 // fmla v3.4s, v6.4s, v7.4s
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x6ea684a4 // sub v4.4s, v5.4s, v6.4s
+	WORD $0x6e27dce6 // fmul v6.4s, v7.4s, v7.4s
+	WORD $0x4ea71ce5 // mov v5.16b, v7.16b
+	WORD $0x4e23ccc5 // fmla v5.4s, v6.4s, v3.4s
+	WORD $0x4f3f0483 // sshr v3.4s, v4.4s, #1
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x4e26d4a7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+	WORD $0x4ea68465 // add v5.4s, v3.4s, v6.4s
+	WORD $0x4f3754a6 // shl v6.4s, v5.4s, #23
+	WORD $0x6e26dce5 // fmul v5.4s, v7.4s, v6.4s
+	WORD $0x6ea38486 // sub v6.4s, v4.4s, v3.4s
+	WORD $0x3dc04b23 // ldr q3, [x25, #288]
+	WORD $0x4ea384c4 // add v4.4s, v6.4s, v3.4s
+	WORD $0x4f375483 // shl v3.4s, v4.4s, #23
+	WORD $0x6e23dca4 // fmul v4.4s, v5.4s, v3.4s
+	WORD $0x6e24dc43 // fmul v3.4s, v2.4s, v4.4s
+	WORD $0x4ea0a824 // cmlt v4.4s, v1.4s, #0
+	WORD $0x4ea3d422 // fsub v2.4s, v1.4s, v3.4s
+	WORD $0x4ea41c81 // mov v1.16b, v4.16b
+	WORD $0x6e621c61 // bsl v1.16b, v3.16b, v2.16b
+	WORD $0xac810400 // stp q0, q1, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10421 // ldr q1, [x1], #16
+	WORD $0x3dc0cf20 // ldr q0, [x25, #816]
+	WORD $0x4e20f422 // fmax v2.4s, v1.4s, v0.4s
+	WORD $0x3dc0d320 // ldr q0, [x25, #832]
+	WORD $0x4ea0f443 // fmin v3.4s, v2.4s, v0.4s
+	WORD $0x4ea0f860 // fabs v0.4s, v3.4s
+	WORD $0x3dc08f22 // ldr q2, [x25, #560]
+	WORD $0x6e22dc04 // fmul v4.4s, v0.4s, v2.4s
+	WORD $0x3dc0d722 // ldr q2, [x25, #848]
+	WORD $0x3dc0db20 // ldr q0, [x25, #864]
+	WORD $0x4e24cc40 // fmla v0.4s, v2.4s, v4.4s
+	WORD $0x3dc0df22 // ldr q2, [x25, #880]
+	WORD $0x4e24cc02 // fmla v2.4s, v0.4s, v4.4s
+	WORD $0x3dc0e320 // ldr q0, [x25, #896]
+	WORD $0x4e24cc40 // fmla v0.4s, v2.4s, v4.4s
+	WORD $0x3dc0e722 // ldr q2, [x25, #912]
+	WORD $0x4e24cc02 // fmla v2.4s, v0.4s, v4.4s
+	WORD $0x3dc0eb20 // ldr q0, [x25, #928]
+	WORD $0x4e24cc40 // fmla v0.4s, v2.4s, v4.4s
+	WORD $0x3dc0ef22 // ldr q2, [x25, #944]
+	WORD $0x4e24cc02 // fmla v2.4s, v0.4s, v4.4s
+	WORD $0x3dc0f320 // ldr q0, [x25, #960]
+	WORD $0x4e24cc40 // fmla v0.4s, v2.4s, v4.4s
+	WORD $0x3dc0f722 // ldr q2, [x25, #976]
+	WORD $0x4e24cc02 // fmla v2.4s, v0.4s, v4.4s
+	WORD $0x3dc0fb20 // ldr q0, [x25, #992]
+	WORD $0x4e24cc40 // fmla v0.4s, v2.4s, v4.4s
+	WORD $0x3dc0ff22 // ldr q2, [x25, #1008]
+	WORD $0x4e24cc02 // fmla v2.4s, v0.4s, v4.4s
+	WORD $0x3dc10320 // ldr q0, [x25, #1024]
+	WORD $0x4e24cc40 // fmla v0.4s, v2.4s, v4.4s
+	WORD $0x6e20dc82 // fmul v2.4s, v4.4s, v0.4s
+	WORD $0x3dc04720 // ldr q0, [x25, #272]
+	WORD $0x6e20dc64 // fmul v4.4s, v3.4s, v0.4s
+	WORD $0x6ea0f840 // fneg v0.4s, v2.4s
+	WORD $0x3dc02322 // ldr q2, [x25, #128]
+	WORD $0x4e22f403 // fmax v3.4s, v0.4s, v2.4s
+	WORD $0x3dc02722 // ldr q2, [x25, #144]
+	WORD $0x3dc02b20 // ldr q0, [x25, #160]
+	WORD $0x4e22cc60 // fmla v0.4s, v3.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4ea2d405 // fsub v5.4s, v0.4s, v2.4s
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x4ea31c66 // mov v6.16b, v3.16b
+	WORD $0x4ea2cca6 // fmls v6.4s, v5.4s, v2.4s
+	WORD $0x3dc03322 // ldr q2, [x25, #192]
+	WORD $0x4ea61cc3 // mov v3.16b, v6.16b
+	WORD $0x4ea2cca3 // fmls v3.4s, v5.4s, v2.4s
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x4e23cc45 // fmla v5.4s, v2.4s, v3.4s
+	WORD $0x3dc03f22 // ldr q2, [x25, #240]
+	WORD $0x4e23cca2 // fmla v2.4s, v5.4s, v3.4s
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
+	WORD $0x4e23cc45 // fmla v5.4s, v2.4s, v3.4s
+	WORD $0x3dc04722 // ldr q2, [x25, #272]
+	WORD $0x4e23cca2 // fmla v2.4s, v5.4s, v3.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x6ea58406 // sub v6.4s, v0.4s, v5.4s
+	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
+	WORD $0x4ea31c60 // mov v0.16b, v3.16b
+	WORD $0x4e22cca0 // fmla v0.4s, v5.4s, v2.4s
+	WORD $0x4f3f04c2 // sshr v2.4s, v6.4s, #1
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d403 // fadd v3.4s, v0.4s, v5.4s
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x4ea58440 // add v0.4s, v2.4s, v5.4s
+	WORD $0x4f375405 // shl v5.4s, v0.4s, #23
+	WORD $0x6e25dc60 // fmul v0.4s, v3.4s, v5.4s
+	WORD $0x6ea284c5 // sub v5.4s, v6.4s, v2.4s
+	WORD $0x3dc04b22 // ldr q2, [x25, #288]
+	WORD $0x4ea284a6 // add v6.4s, v5.4s, v2.4s
+	WORD $0x4f3754c2 // shl v2.4s, v6.4s, #23
+	WORD $0x6e22dc06 // fmul v6.4s, v0.4s, v2.4s
+	WORD $0x6e26dc82 // fmul v2.4s, v4.4s, v6.4s
+	WORD $0x4ea0a826 // cmlt v6.4s, v1.4s, #0
+	WORD $0x4ea2d424 // fsub v4.4s, v1.4s, v2.4s
+	WORD $0x4ea61cc1 // mov v1.16b, v6.16b
+	WORD $0x6e641c41 // bsl v1.16b, v2.16b, v4.16b
+	WORD $0x3c810401 // str q1, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func geluTanhNEON(dst, x *float32, n int, p *float32)
+TEXT ·geluTanhNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x3dc10722 // ldr q2, [x25, #1040]
+	WORD $0x4e22f403 // fmax v3.4s, v0.4s, v2.4s
+	WORD $0x6e23dc62 // fmul v2.4s, v3.4s, v3.4s
+	WORD $0x3dc10b20 // ldr q0, [x25, #1056]
+	WORD $0x3dc10f24 // ldr q4, [x25, #1072]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x6e24dc60 // fmul v0.4s, v3.4s, v4.4s
+	WORD $0x3dc05324 // ldr q4, [x25, #320]
+	WORD $0x4ea41c02 // orr v2.16b, v0.16b, v4.16b
+	WORD $0x3dc02324 // ldr q4, [x25, #128]
+	WORD $0x4e24f445 // fmax v5.4s, v2.4s, v4.4s
+	WORD $0x3dc02724 // ldr q4, [x25, #144]
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x4ea4d446 // fsub v6.4s, v2.4s, v4.4s
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x4ea51ca7 // mov v7.16b, v5.16b
+	WORD $0x4ea4ccc7 // fmls v7.4s, v6.4s, v4.4s
+	WORD $0x3dc03324 // ldr q4, [x25, #192]
+	WORD $0x4ea71ce5 // mov v5.16b, v7.16b
+	WORD $0x4ea4ccc5 // fmls v5.4s, v6.4s, v4.4s
+	WORD $0x3dc03724 // ldr q4, [x25, #208]
+	WORD $0x3dc03b26 // ldr q6, [x25, #224]
+	WORD $0x4e25cc86 // fmla v6.4s, v4.4s, v5.4s
+	WORD $0x3dc03f24 // ldr q4, [x25, #240]
+	WORD $0x4e25ccc4 // fmla v4.4s, v6.4s, v5.4s
+	WORD $0x3dc04326 // ldr q6, [x25, #256]
+	WORD $0x4e25cc86 // fmla v6.4s, v4.4s, v5.4s
+	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x4e25ccc4 // fmla v4.4s, v6.4s, v5.4s
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x6ea68447 // sub v7.4s, v2.4s, v6.4s
+	WORD $0x6e25dca6 // fmul v6.4s, v5.4s, v5.4s
+	WORD $0x4ea51ca2 // mov v2.16b, v5.16b
+	WORD $0x4e24ccc2 // fmla v2.4s, v6.4s, v4.4s
+	WORD $0x4f3f04e4 // sshr v4.4s, v7.4s, #1
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x4e26d445 // fadd v5.4s, v2.4s, v6.4s
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+	WORD $0x4ea68482 // add v2.4s, v4.4s, v6.4s
+	WORD $0x4f375446 // shl v6.4s, v2.4s, #23
+	WORD $0x6e26dca2 // fmul v2.4s, v5.4s, v6.4s
+	WORD $0x6ea484e6 // sub v6.4s, v7.4s, v4.4s
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x4ea484c7 // add v7.4s, v6.4s, v4.4s
+	WORD $0x4f3754e4 // shl v4.4s, v7.4s, #23
+	WORD $0x6e24dc47 // fmul v7.4s, v2.4s, v4.4s
+	WORD $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x4ea41c82 // mov v2.16b, v4.16b
+	WORD $0x6e601ce2 // bsl v2.16b, v7.16b, v0.16b
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x4e20d4e4 // fadd v4.4s, v7.4s, v0.4s
+	WORD $0x6e24fc40 // fdiv v0.4s, v2.4s, v4.4s
+	WORD $0x6e20dc64 // fmul v4.4s, v3.4s, v0.4s
+	WORD $0x3dc10720 // ldr q0, [x25, #1040]
+	WORD $0x4e20f423 // fmax v3.4s, v1.4s, v0.4s
+	WORD $0x6e23dc60 // fmul v0.4s, v3.4s, v3.4s
+	WORD $0x3dc10b21 // ldr q1, [x25, #1056]
+	WORD $0x3dc10f22 // ldr q2, [x25, #1072]
+	WORD $0x4e21cc02 // fmla v2.4s, v0.4s, v1.4s
+	WORD $0x6e22dc61 // fmul v1.4s, v3.4s, v2.4s
+	WORD $0x3dc05322 // ldr q2, [x25, #320]
+	WORD $0x4ea21c20 // orr v0.16b, v1.16b, v2.16b
+	WORD $0x3dc02322 // ldr q2, [x25, #128]
+	WORD $0x4e22f407 // fmax v7.4s, v0.4s, v2.4s
+	WORD $0x3dc02722 // ldr q2, [x25, #144]
+	WORD $0x3dc02b20 // ldr q0, [x25, #160]
+	WORD $0x4e22cce0 // fmla v0.4s, v7.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4ea2d406 // fsub v6.4s, v0.4s, v2.4s
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x4ea71ce5 // mov v5.16b, v7.16b
+	WORD $0x4ea2ccc5 // fmls v5.4s, v6.4s, v2.4s
+	WORD $0x3dc03322 // ldr q2, [x25, #192]
+	WORD $0x4ea51ca7 // mov v7.16b, v5.16b
+	WORD $0x4ea2ccc7 // fmls v7.4s, v6.4s, v2.4s
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b26 // ldr q6, [x25, #224]
+	WORD $0x4e27cc46 // fmla v6.4s, v2.4s, v7.4s
+	WORD $0x3dc03f22 // ldr q2, [x25, #240]
+	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
+	WORD $0x3dc04326 // ldr q6, [x25, #256]
+	WORD $0x4e27cc46 // fmla v6.4s, v2.4s, v7.4s
+	WORD $0x3dc04722 // ldr q2, [x25, #272]
+	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x6ea68405 // sub v5.4s, v0.4s, v6.4s
+	WORD $0x6e27dce6 // fmul v6.4s, v7.4s, v7.4s
+	WORD $0x4ea71ce0 // mov v0.16b, v7.16b
+	WORD $0x4e22ccc0 // fmla v0.4s, v6.4s, v2.4s
+	WORD $0x4f3f04a2 // sshr v2.4s, v5.4s, #1
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x4e26d407 // fadd v7.4s, v0.4s, v6.4s
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+	WORD $0x4ea68440 // add v0.4s, v2.4s, v6.4s
+	WORD $0x4f375406 // shl v6.4s, v0.4s, #23
+	WORD $0x6e26dce0 // fmul v0.4s, v7.4s, v6.4s
+	WORD $0x6ea284a6 // sub v6.4s, v5.4s, v2.4s
+	WORD $0x3dc04b22 // ldr q2, [x25, #288]
+	WORD $0x4ea284c5 // add v5.4s, v6.4s, v2.4s
+	WORD $0x4f3754a2 // shl v2.4s, v5.4s, #23
+	WORD $0x6e22dc05 // fmul v5.4s, v0.4s, v2.4s
+	WORD $0x4ea0a822 // cmlt v2.4s, v1.4s, #0
+	WORD $0x3dc00721 // ldr q1, [x25, #16]
+	WORD $0x4ea21c40 // mov v0.16b, v2.16b
+	WORD $0x6e611ca0 // bsl v0.16b, v5.16b, v1.16b
+	WORD $0x3dc00721 // ldr q1, [x25, #16]
+	WORD $0x4e21d4a2 // fadd v2.4s, v5.4s, v1.4s
+	WORD $0x6e22fc01 // fdiv v1.4s, v0.4s, v2.4s
+	WORD $0x6e21dc62 // fmul v2.4s, v3.4s, v1.4s
+	WORD $0xac810804 // stp q4, q2, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10422 // ldr q2, [x1], #16
+	WORD $0x3dc10724 // ldr q4, [x25, #1040]
+	WORD $0x4e24f441 // fmax v1.4s, v2.4s, v4.4s
+	WORD $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
+	WORD $0x3dc10b22 // ldr q2, [x25, #1056]
+	WORD $0x3dc10f23 // ldr q3, [x25, #1072]
+	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
+	WORD $0x6e23dc22 // fmul v2.4s, v1.4s, v3.4s
+	WORD $0x3dc05323 // ldr q3, [x25, #320]
+	WORD $0x4ea31c44 // orr v4.16b, v2.16b, v3.16b
+	WORD $0x3dc02323 // ldr q3, [x25, #128]
+	WORD $0x4e23f480 // fmax v0.4s, v4.4s, v3.4s
+	WORD $0x3dc02723 // ldr q3, [x25, #144]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x4e23cc04 // fmla v4.4s, v0.4s, v3.4s
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x4ea3d485 // fsub v5.4s, v4.4s, v3.4s
+	WORD $0x3dc02f23 // ldr q3, [x25, #176]
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea3cca6 // fmls v6.4s, v5.4s, v3.4s
+	WORD $0x3dc03323 // ldr q3, [x25, #192]
+	WORD $0x4ea61cc0 // mov v0.16b, v6.16b
+	WORD $0x4ea3cca0 // fmls v0.4s, v5.4s, v3.4s
+	WORD $0x3dc03723 // ldr q3, [x25, #208]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x4e20cc65 // fmla v5.4s, v3.4s, v0.4s
+	WORD $0x3dc03f23 // ldr q3, [x25, #240]
+	WORD $0x4e20cca3 // fmla v3.4s, v5.4s, v0.4s
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
+	WORD $0x4e20cc65 // fmla v5.4s, v3.4s, v0.4s
+	WORD $0x3dc04723 // ldr q3, [x25, #272]
+	WORD $0x4e20cca3 // fmla v3.4s, v5.4s, v0.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x6ea58486 // sub v6.4s, v4.4s, v5.4s
+	WORD $0x6e20dc05 // fmul v5.4s, v0.4s, v0.4s
+	WORD $0x4ea01c04 // mov v4.16b, v0.16b
+	WORD $0x4e23cca4 // fmla v4.4s, v5.4s, v3.4s
+	WORD $0x4f3f04c3 // sshr v3.4s, v6.4s, #1
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d480 // fadd v0.4s, v4.4s, v5.4s
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x4ea58464 // add v4.4s, v3.4s, v5.4s
+	WORD $0x4f375485 // shl v5.4s, v4.4s, #23
+	WORD $0x6e25dc04 // fmul v4.4s, v0.4s, v5.4s
+	WORD $0x6ea384c5 // sub v5.4s, v6.4s, v3.4s
+	WORD $0x3dc04b23 // ldr q3, [x25, #288]
+	WORD $0x4ea384a6 // add v6.4s, v5.4s, v3.4s
+	WORD $0x4f3754c3 // shl v3.4s, v6.4s, #23
+	WORD $0x6e23dc86 // fmul v6.4s, v4.4s, v3.4s
+	WORD $0x4ea0a843 // cmlt v3.4s, v2.4s, #0
+	WORD $0x3dc00722 // ldr q2, [x25, #16]
+	WORD $0x4ea31c64 // mov v4.16b, v3.16b
+	WORD $0x6e621cc4 // bsl v4.16b, v6.16b, v2.16b
+	WORD $0x3dc00722 // ldr q2, [x25, #16]
+	WORD $0x4e22d4c3 // fadd v3.4s, v6.4s, v2.4s
+	WORD $0x6e23fc82 // fdiv v2.4s, v4.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x3c810403 // str q3, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func swishNEON(dst, x *float32, n int, p *float32)
+TEXT ·swishNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+	WORD $0x4ddfc87f // ld1r {v31.4s}, [x3], #4
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x3dc05323 // ldr q3, [x25, #320]
+	WORD $0x4ea31c44 // orr v4.16b, v2.16b, v3.16b
+	WORD $0x3dc02323 // ldr q3, [x25, #128]
+	WORD $0x4e23f485 // fmax v5.4s, v4.4s, v3.4s
+	WORD $0x3dc02723 // ldr q3, [x25, #144]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x4e23cca4 // fmla v4.4s, v5.4s, v3.4s
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x4ea3d486 // fsub v6.4s, v4.4s, v3.4s
+	WORD $0x3dc02f23 // ldr q3, [x25, #176]
+	WORD $0x4ea51ca7 // mov v7.16b, v5.16b
+	WORD $0x4ea3ccc7 // fmls v7.4s, v6.4s, v3.4s
+	WORD $0x3dc03323 // ldr q3, [x25, #192]
+	WORD $0x4ea71ce5 // mov v5.16b, v7.16b
+	WORD $0x4ea3ccc5 // fmls v5.4s, v6.4s, v3.4s
+	WORD $0x3dc03723 // ldr q3, [x25, #208]
+	WORD $0x3dc03b26 // ldr q6, [x25, #224]
+	WORD $0x4e25cc66 // fmla v6.4s, v3.4s, v5.4s
+	WORD $0x3dc03f23 // ldr q3, [x25, #240]
+	WORD $0x4e25ccc3 // fmla v3.4s, v6.4s, v5.4s
+	WORD $0x3dc04326 // ldr q6, [x25, #256]
+	WORD $0x4e25cc66 // fmla v6.4s, v3.4s, v5.4s
+	WORD $0x3dc04723 // ldr q3, [x25, #272]
+	WORD $0x4e25ccc3 // fmla v3.4s, v6.4s, v5.4s
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x6ea68487 // sub v7.4s, v4.4s, v6.4s
+	WORD $0x6e25dca6 // fmul v6.4s, v5.4s, v5.4s
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x4e23ccc4 // fmla v4.4s, v6.4s, v3.4s
+	WORD $0x4f3f04e3 // sshr v3.4s, v7.4s, #1
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x4e26d485 // fadd v5.4s, v4.4s, v6.4s
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+	WORD $0x4ea68464 // add v4.4s, v3.4s, v6.4s
+	WORD $0x4f375486 // shl v6.4s, v4.4s, #23
+	WORD $0x6e26dca4 // fmul v4.4s, v5.4s, v6.4s
+	WORD $0x6ea384e6 // sub v6.4s, v7.4s, v3.4s
+	WORD $0x3dc04b23 // ldr q3, [x25, #288]
+	WORD $0x4ea384c7 // add v7.4s, v6.4s, v3.4s
+	WORD $0x4f3754e3 // shl v3.4s, v7.4s, #23
+	WORD $0x6e23dc87 // fmul v7.4s, v4.4s, v3.4s
+	WORD $0x4ea0a843 // cmlt v3.4s, v2.4s, #0
+	WORD $0x3dc00722 // ldr q2, [x25, #16]
+	WORD $0x4ea31c64 // mov v4.16b, v3.16b
+	WORD $0x6e621ce4 // bsl v4.16b, v7.16b, v2.16b
+	WORD $0x3dc00722 // ldr q2, [x25, #16]
+	WORD $0x4e22d4e3 // fadd v3.4s, v7.4s, v2.4s
+	WORD $0x6e23fc82 // fdiv v2.4s, v4.4s, v3.4s
+	WORD $0x6e22dc03 // fmul v3.4s, v0.4s, v2.4s
+	WORD $0x6e3fdc22 // fmul v2.4s, v1.4s, v31.4s
+	WORD $0x3dc05320 // ldr q0, [x25, #320]
+	WORD $0x4ea01c44 // orr v4.16b, v2.16b, v0.16b
+	WORD $0x3dc02320 // ldr q0, [x25, #128]
+	WORD $0x4e20f487 // fmax v7.4s, v4.4s, v0.4s
+	WORD $0x3dc02720 // ldr q0, [x25, #144]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x4e20cce4 // fmla v4.4s, v7.4s, v0.4s
+	WORD $0x3dc02b20 // ldr q0, [x25, #160]
+	WORD $0x4ea0d486 // fsub v6.4s, v4.4s, v0.4s
+	WORD $0x3dc02f20 // ldr q0, [x25, #176]
+	WORD $0x4ea71ce5 // mov v5.16b, v7.16b
+	WORD $0x4ea0ccc5 // fmls v5.4s, v6.4s, v0.4s
+	WORD $0x3dc03320 // ldr q0, [x25, #192]
+	WORD $0x4ea51ca7 // mov v7.16b, v5.16b
+	WORD $0x4ea0ccc7 // fmls v7.4s, v6.4s, v0.4s
+	WORD $0x3dc03720 // ldr q0, [x25, #208]
+	WORD $0x3dc03b26 // ldr q6, [x25, #224]
+	WORD $0x4e27cc06 // fmla v6.4s, v0.4s, v7.4s
+	WORD $0x3dc03f20 // ldr q0, [x25, #240]
+	WORD $0x4e27ccc0 // fmla v0.4s, v6.4s, v7.4s
+	WORD $0x3dc04326 // ldr q6, [x25, #256]
+	WORD $0x4e27cc06 // fmla v6.4s, v0.4s, v7.4s
+	WORD $0x3dc04720 // ldr q0, [x25, #272]
+	WORD $0x4e27ccc0 // fmla v0.4s, v6.4s, v7.4s
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x6ea68485 // sub v5.4s, v4.4s, v6.4s
+	WORD $0x6e27dce6 // fmul v6.4s, v7.4s, v7.4s
+	WORD $0x4ea71ce4 // mov v4.16b, v7.16b
+	WORD $0x4e20ccc4 // fmla v4.4s, v6.4s, v0.4s
+	WORD $0x4f3f04a0 // sshr v0.4s, v5.4s, #1
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x4e26d487 // fadd v7.4s, v4.4s, v6.4s
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+	WORD $0x4ea68404 // add v4.4s, v0.4s, v6.4s
+	WORD $0x4f375486 // shl v6.4s, v4.4s, #23
+	WORD $0x6e26dce4 // fmul v4.4s, v7.4s, v6.4s
+	WORD $0x6ea084a6 // sub v6.4s, v5.4s, v0.4s
+	WORD $0x3dc04b20 // ldr q0, [x25, #288]
+	WORD $0x4ea084c5 // add v5.4s, v6.4s, v0.4s
+	WORD $0x4f3754a0 // shl v0.4s, v5.4s, #23
+	WORD $0x6e20dc85 // fmul v5.4s, v4.4s, v0.4s
+	WORD $0x4ea0a840 // cmlt v0.4s, v2.4s, #0
+	WORD $0x3dc00722 // ldr q2, [x25, #16]
+	WORD $0x4ea01c04 // mov v4.16b, v0.16b
+	WORD $0x6e621ca4 // bsl v4.16b, v5.16b, v2.16b
+	WORD $0x3dc00722 // ldr q2, [x25, #16]
+	WORD $0x4e22d4a0 // fadd v0.4s, v5.4s, v2.4s
+	WORD $0x6e20fc82 // fdiv v2.4s, v4.4s, v0.4s
+	WORD $0x6e22dc20 // fmul v0.4s, v1.4s, v2.4s
+	WORD $0xac810003 // stp q3, q0, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x6e3fdc03 // fmul v3.4s, v0.4s, v31.4s
+	WORD $0x3dc05322 // ldr q2, [x25, #320]
+	WORD $0x4ea21c61 // orr v1.16b, v3.16b, v2.16b
+	WORD $0x3dc02322 // ldr q2, [x25, #128]
+	WORD $0x4e22f424 // fmax v4.4s, v1.4s, v2.4s
+	WORD $0x3dc02722 // ldr q2, [x25, #144]
+	WORD $0x3dc02b21 // ldr q1, [x25, #160]
+	WORD $0x4e22cc81 // fmla v1.4s, v4.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4ea2d425 // fsub v5.4s, v1.4s, v2.4s
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x4ea41c86 // mov v6.16b, v4.16b
+	WORD $0x4ea2cca6 // fmls v6.4s, v5.4s, v2.4s
+	WORD $0x3dc03322 // ldr q2, [x25, #192]
+	WORD $0x4ea61cc4 // mov v4.16b, v6.16b
+	WORD $0x4ea2cca4 // fmls v4.4s, v5.4s, v2.4s
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
+	WORD $0x3dc03f22 // ldr q2, [x25, #240]
+	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
+	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
+	WORD $0x3dc04722 // ldr q2, [x25, #272]
+	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x6ea58426 // sub v6.4s, v1.4s, v5.4s
+	WORD $0x6e24dc85 // fmul v5.4s, v4.4s, v4.4s
+	WORD $0x4ea41c81 // mov v1.16b, v4.16b
+	WORD $0x4e22cca1 // fmla v1.4s, v5.4s, v2.4s
+	WORD $0x4f3f04c2 // sshr v2.4s, v6.4s, #1
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d424 // fadd v4.4s, v1.4s, v5.4s
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x4ea58441 // add v1.4s, v2.4s, v5.4s
+	WORD $0x4f375425 // shl v5.4s, v1.4s, #23
+	WORD $0x6e25dc81 // fmul v1.4s, v4.4s, v5.4s
+	WORD $0x6ea284c5 // sub v5.4s, v6.4s, v2.4s
+	WORD $0x3dc04b22 // ldr q2, [x25, #288]
+	WORD $0x4ea284a6 // add v6.4s, v5.4s, v2.4s
+	WORD $0x4f3754c2 // shl v2.4s, v6.4s, #23
+	WORD $0x6e22dc26 // fmul v6.4s, v1.4s, v2.4s
+	WORD $0x4ea0a862 // cmlt v2.4s, v3.4s, #0
+	WORD $0x3dc00723 // ldr q3, [x25, #16]
+	WORD $0x4ea21c41 // mov v1.16b, v2.16b
+	WORD $0x6e631cc1 // bsl v1.16b, v6.16b, v3.16b
+	WORD $0x3dc00723 // ldr q3, [x25, #16]
+	WORD $0x4e23d4c2 // fadd v2.4s, v6.4s, v3.4s
+	WORD $0x6e22fc23 // fdiv v3.4s, v1.4s, v2.4s
+	WORD $0x6e23dc02 // fmul v2.4s, v0.4s, v3.4s
+	WORD $0x3c810402 // str q2, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func eluNEON(dst, x *float32, n int, p *float32)
+TEXT ·eluNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+	WORD $0x4ddfc87f // ld1r {v31.4s}, [x3], #4
+	WORD $0x4ddfc87e // ld1r {v30.4s}, [x3], #4
+	WORD $0x4ddfc87d // ld1r {v29.4s}, [x3], #4
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x3dc01b22 // ldr q2, [x25, #96]
+	WORD $0x6ea2e403 // fcmgt v3.4s, v0.4s, v2.4s
+	WORD $0x4ea31c64 // mov v4.16b, v3.16b
+	WORD $0x6e601c44 // bsl v4.16b, v2.16b, v0.16b
+	WORD $0x6e3edc82 // fmul v2.4s, v4.4s, v30.4s
+	WORD $0x3dc05b24 // ldr q4, [x25, #352]
+	WORD $0x4e24f443 // fmax v3.4s, v2.4s, v4.4s
+	WORD $0x3dc02724 // ldr q4, [x25, #144]
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4e24cc62 // fmla v2.4s, v3.4s, v4.4s
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x4ea4d445 // fsub v5.4s, v2.4s, v4.4s
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x4ea31c66 // mov v6.16b, v3.16b
+	WORD $0x4ea4cca6 // fmls v6.4s, v5.4s, v4.4s
+	WORD $0x3dc03324 // ldr q4, [x25, #192]
+	WORD $0x4ea61cc3 // mov v3.16b, v6.16b
+	WORD $0x4ea4cca3 // fmls v3.4s, v5.4s, v4.4s
+	WORD $0x3dc03724 // ldr q4, [x25, #208]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x4e23cc85 // fmla v5.4s, v4.4s, v3.4s
+	WORD $0x3dc03f24 // ldr q4, [x25, #240]
+	WORD $0x4e23cca4 // fmla v4.4s, v5.4s, v3.4s
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
+	WORD $0x4e23cc85 // fmla v5.4s, v4.4s, v3.4s
+	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x4e23cca4 // fmla v4.4s, v5.4s, v3.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x6ea58446 // sub v6.4s, v2.4s, v5.4s
+	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
+	WORD $0x4ea31c62 // mov v2.16b, v3.16b
+	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x4ea484c5 // add v5.4s, v6.4s, v4.4s
+	WORD $0x4f3754a4 // shl v4.4s, v5.4s, #23
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4ea5d486 // fsub v6.4s, v4.4s, v5.4s
+	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
+	WORD $0x4e22cc85 // fmla v5.4s, v4.4s, v2.4s
+	WORD $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
+	WORD $0x6e3fdca4 // fmul v4.4s, v5.4s, v31.4s
+	WORD $0x6e3ddc05 // fmul v5.4s, v0.4s, v29.4s
+	WORD $0x4ea21c40 // mov v0.16b, v2.16b
+	WORD $0x6e651c80 // bsl v0.16b, v4.16b, v5.16b
+	WORD $0x3dc01b25 // ldr q5, [x25, #96]
+	WORD $0x6ea5e424 // fcmgt v4.4s, v1.4s, v5.4s
+	WORD $0x4ea41c82 // mov v2.16b, v4.16b
+	WORD $0x6e611ca2 // bsl v2.16b, v5.16b, v1.16b
+	WORD $0x6e3edc45 // fmul v5.4s, v2.4s, v30.4s
+	WORD $0x3dc05b22 // ldr q2, [x25, #352]
+	WORD $0x4e22f4a4 // fmax v4.4s, v5.4s, v2.4s
+	WORD $0x3dc02722 // ldr q2, [x25, #144]
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x4e22cc85 // fmla v5.4s, v4.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4ea2d4a6 // fsub v6.4s, v5.4s, v2.4s
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x4ea41c83 // mov v3.16b, v4.16b
+	WORD $0x4ea2ccc3 // fmls v3.4s, v6.4s, v2.4s
+	WORD $0x3dc03322 // ldr q2, [x25, #192]
+	WORD $0x4ea31c64 // mov v4.16b, v3.16b
+	WORD $0x4ea2ccc4 // fmls v4.4s, v6.4s, v2.4s
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b26 // ldr q6, [x25, #224]
+	WORD $0x4e24cc46 // fmla v6.4s, v2.4s, v4.4s
+	WORD $0x3dc03f22 // ldr q2, [x25, #240]
+	WORD $0x4e24ccc2 // fmla v2.4s, v6.4s, v4.4s
+	WORD $0x3dc04326 // ldr q6, [x25, #256]
+	WORD $0x4e24cc46 // fmla v6.4s, v2.4s, v4.4s
+	WORD $0x3dc04722 // ldr q2, [x25, #272]
+	WORD $0x4e24ccc2 // fmla v2.4s, v6.4s, v4.4s
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x6ea684a3 // sub v3.4s, v5.4s, v6.4s
+	WORD $0x6e24dc86 // fmul v6.4s, v4.4s, v4.4s
+	WORD $0x4ea41c85 // mov v5.16b, v4.16b
+	WORD $0x4e22ccc5 // fmla v5.4s, v6.4s, v2.4s
+	WORD $0x3dc04b22 // ldr q2, [x25, #288]
+	WORD $0x4ea28466 // add v6.4s, v3.4s, v2.4s
+	WORD $0x4f3754c2 // shl v2.4s, v6.4s, #23
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x4ea6d443 // fsub v3.4s, v2.4s, v6.4s
+	WORD $0x4ea31c66 // mov v6.16b, v3.16b
+	WORD $0x4e25cc46 // fmla v6.4s, v2.4s, v5.4s
+	WORD $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
+	WORD $0x6e3fdcc2 // fmul v2.4s, v6.4s, v31.4s
+	WORD $0x6e3ddc26 // fmul v6.4s, v1.4s, v29.4s
+	WORD $0x4ea51ca1 // mov v1.16b, v5.16b
+	WORD $0x6e661c41 // bsl v1.16b, v2.16b, v6.16b
+	WORD $0xac810400 // stp q0, q1, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10421 // ldr q1, [x1], #16
+	WORD $0x3dc01b20 // ldr q0, [x25, #96]
+	WORD $0x6ea0e426 // fcmgt v6.4s, v1.4s, v0.4s
+	WORD $0x4ea61cc2 // mov v2.16b, v6.16b
+	WORD $0x6e611c02 // bsl v2.16b, v0.16b, v1.16b
+	WORD $0x6e3edc40 // fmul v0.4s, v2.4s, v30.4s
+	WORD $0x3dc05b22 // ldr q2, [x25, #352]
+	WORD $0x4e22f406 // fmax v6.4s, v0.4s, v2.4s
+	WORD $0x3dc02722 // ldr q2, [x25, #144]
+	WORD $0x3dc02b20 // ldr q0, [x25, #160]
+	WORD $0x4e22ccc0 // fmla v0.4s, v6.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4ea2d405 // fsub v5.4s, v0.4s, v2.4s
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x4ea61cc3 // mov v3.16b, v6.16b
+	WORD $0x4ea2cca3 // fmls v3.4s, v5.4s, v2.4s
+	WORD $0x3dc03322 // ldr q2, [x25, #192]
+	WORD $0x4ea31c66 // mov v6.16b, v3.16b
+	WORD $0x4ea2cca6 // fmls v6.4s, v5.4s, v2.4s
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x4e26cc45 // fmla v5.4s, v2.4s, v6.4s
+	WORD $0x3dc03f22 // ldr q2, [x25, #240]
+	WORD $0x4e26cca2 // fmla v2.4s, v5.4s, v6.4s
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
+	WORD $0x4e26cc45 // fmla v5.4s, v2.4s, v6.4s
+	WORD $0x3dc04722 // ldr q2, [x25, #272]
+	WORD $0x4e26cca2 // fmla v2.4s, v5.4s, v6.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x6ea58403 // sub v3.4s, v0.4s, v5.4s
+	WORD $0x6e26dcc5 // fmul v5.4s, v6.4s, v6.4s
+	WORD $0x4ea61cc0 // mov v0.16b, v6.16b
+	WORD $0x4e22cca0 // fmla v0.4s, v5.4s, v2.4s
+	WORD $0x3dc04b22 // ldr q2, [x25, #288]
+	WORD $0x4ea28465 // add v5.4s, v3.4s, v2.4s
+	WORD $0x4f3754a2 // shl v2.4s, v5.4s, #23
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4ea5d443 // fsub v3.4s, v2.4s, v5.4s
+	WORD $0x4ea31c65 // mov v5.16b, v3.16b
+	WORD $0x4e20cc45 // fmla v5.4s, v2.4s, v0.4s
+	WORD $0x4ea0a820 // cmlt v0.4s, v1.4s, #0
+	WORD $0x6e3fdca2 // fmul v2.4s, v5.4s, v31.4s
+	WORD $0x6e3ddc25 // fmul v5.4s, v1.4s, v29.4s
+	WORD $0x4ea01c01 // mov v1.16b, v0.16b
+	WORD $0x6e651c41 // bsl v1.16b, v2.16b, v5.16b
+	WORD $0x3c810401 // str q1, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func leakyReluNEON(dst, x *float32, n int, p *float32)
+TEXT ·leakyReluNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+	WORD $0x4ddfc87f // ld1r {v31.4s}, [x3], #4
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
+	WORD $0x6e3fdc03 // fmul v3.4s, v0.4s, v31.4s
+	WORD $0x4ea21c44 // mov v4.16b, v2.16b
+	WORD $0x6e601c64 // bsl v4.16b, v3.16b, v0.16b
+	WORD $0x4ea0a820 // cmlt v0.4s, v1.4s, #0
+	WORD $0x6e3fdc23 // fmul v3.4s, v1.4s, v31.4s
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x6e611c62 // bsl v2.16b, v3.16b, v1.16b
+	WORD $0xac810804 // stp q4, q2, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10422 // ldr q2, [x1], #16
+	WORD $0x4ea0a844 // cmlt v4.4s, v2.4s, #0
+	WORD $0x6e3fdc41 // fmul v1.4s, v2.4s, v31.4s
+	WORD $0x4ea41c83 // mov v3.16b, v4.16b
+	WORD $0x6e621c23 // bsl v3.16b, v1.16b, v2.16b
+	WORD $0x3c810403 // str q3, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func thresholdedReluNEON(dst, x *float32, n int, p *float32)
+TEXT ·thresholdedReluNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+	WORD $0x4ddfc87f // ld1r {v31.4s}, [x3], #4
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x6ebfe402 // fcmgt v2.4s, v0.4s, v31.4s
+	WORD $0x4e221c03 // and v3.16b, v0.16b, v2.16b
+	WORD $0x6ebfe422 // fcmgt v2.4s, v1.4s, v31.4s
+	WORD $0x4e221c20 // and v0.16b, v1.16b, v2.16b
+	WORD $0xac810003 // stp q3, q0, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x6ebfe403 // fcmgt v3.4s, v0.4s, v31.4s
+	WORD $0x4e231c02 // and v2.16b, v0.16b, v3.16b
+	WORD $0x3c810402 // str q2, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func hardSigmoidNEON(dst, x *float32, n int, p *float32)
+TEXT ·hardSigmoidNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+	WORD $0x4ddfc87f // ld1r {v31.4s}, [x3], #4
+	WORD $0x4ddfc87e // ld1r {v30.4s}, [x3], #4
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e3ed440 // fadd v0.4s, v2.4s, v30.4s
+	WORD $0x3dc01b22 // ldr q2, [x25, #96]
+	WORD $0x6ea0e443 // fcmgt v3.4s, v2.4s, v0.4s
+	WORD $0x4ea31c64 // mov v4.16b, v3.16b
+	WORD $0x6e601c44 // bsl v4.16b, v2.16b, v0.16b
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x6ea0e482 // fcmgt v2.4s, v4.4s, v0.4s
+	WORD $0x4ea21c43 // mov v3.16b, v2.16b
+	WORD $0x6e641c03 // bsl v3.16b, v0.16b, v4.16b
+	WORD $0x6e3fdc24 // fmul v4.4s, v1.4s, v31.4s
+	WORD $0x4e3ed481 // fadd v1.4s, v4.4s, v30.4s
+	WORD $0x3dc01b24 // ldr q4, [x25, #96]
+	WORD $0x6ea1e480 // fcmgt v0.4s, v4.4s, v1.4s
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x6e611c82 // bsl v2.16b, v4.16b, v1.16b
+	WORD $0x3dc00721 // ldr q1, [x25, #16]
+	WORD $0x6ea1e444 // fcmgt v4.4s, v2.4s, v1.4s
+	WORD $0x4ea41c80 // mov v0.16b, v4.16b
+	WORD $0x6e621c20 // bsl v0.16b, v1.16b, v2.16b
+	WORD $0xac810003 // stp q3, q0, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x6e3fdc03 // fmul v3.4s, v0.4s, v31.4s
+	WORD $0x4e3ed460 // fadd v0.4s, v3.4s, v30.4s
+	WORD $0x3dc01b23 // ldr q3, [x25, #96]
+	WORD $0x6ea0e462 // fcmgt v2.4s, v3.4s, v0.4s
+	WORD $0x4ea21c41 // mov v1.16b, v2.16b
+	WORD $0x6e601c61 // bsl v1.16b, v3.16b, v0.16b
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x6ea0e423 // fcmgt v3.4s, v1.4s, v0.4s
+	WORD $0x4ea31c62 // mov v2.16b, v3.16b
+	WORD $0x6e611c02 // bsl v2.16b, v0.16b, v1.16b
+	WORD $0x3c810402 // str q2, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func hardSwishNEON(dst, x *float32, n int, p *float32)
+TEXT ·hardSwishNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+	WORD $0x4ddfc87f // ld1r {v31.4s}, [x3], #4
+	WORD $0x4ddfc87e // ld1r {v30.4s}, [x3], #4
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e3ed443 // fadd v3.4s, v2.4s, v30.4s
+	WORD $0x3dc01b22 // ldr q2, [x25, #96]
+	WORD $0x6ea3e444 // fcmgt v4.4s, v2.4s, v3.4s
+	WORD $0x4ea41c85 // mov v5.16b, v4.16b
+	WORD $0x6e631c45 // bsl v5.16b, v2.16b, v3.16b
+	WORD $0x3dc00723 // ldr q3, [x25, #16]
+	WORD $0x6ea3e4a2 // fcmgt v2.4s, v5.4s, v3.4s
+	WORD $0x4ea21c44 // mov v4.16b, v2.16b
+	WORD $0x6e651c64 // bsl v4.16b, v3.16b, v5.16b
+	WORD $0x6e24dc05 // fmul v5.4s, v0.4s, v4.4s
+	WORD $0x6e3fdc24 // fmul v4.4s, v1.4s, v31.4s
+	WORD $0x4e3ed480 // fadd v0.4s, v4.4s, v30.4s
+	WORD $0x3dc01b24 // ldr q4, [x25, #96]
+	WORD $0x6ea0e483 // fcmgt v3.4s, v4.4s, v0.4s
+	WORD $0x4ea31c62 // mov v2.16b, v3.16b
+	WORD $0x6e601c82 // bsl v2.16b, v4.16b, v0.16b
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x6ea0e444 // fcmgt v4.4s, v2.4s, v0.4s
+	WORD $0x4ea41c83 // mov v3.16b, v4.16b
+	WORD $0x6e621c03 // bsl v3.16b, v0.16b, v2.16b
+	WORD $0x6e23dc22 // fmul v2.4s, v1.4s, v3.4s
+	WORD $0xac810805 // stp q5, q2, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10422 // ldr q2, [x1], #16
+	WORD $0x6e3fdc45 // fmul v5.4s, v2.4s, v31.4s
+	WORD $0x4e3ed4a3 // fadd v3.4s, v5.4s, v30.4s
+	WORD $0x3dc01b25 // ldr q5, [x25, #96]
+	WORD $0x6ea3e4a1 // fcmgt v1.4s, v5.4s, v3.4s
+	WORD $0x4ea11c20 // mov v0.16b, v1.16b
+	WORD $0x6e631ca0 // bsl v0.16b, v5.16b, v3.16b
+	WORD $0x3dc00723 // ldr q3, [x25, #16]
+	WORD $0x6ea3e405 // fcmgt v5.4s, v0.4s, v3.4s
+	WORD $0x4ea51ca1 // mov v1.16b, v5.16b
+	WORD $0x6e601c61 // bsl v1.16b, v3.16b, v0.16b
+	WORD $0x6e21dc40 // fmul v0.4s, v2.4s, v1.4s
+	WORD $0x3c810400 // str q0, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func clipNEON(dst, x *float32, n int, p *float32)
+TEXT ·clipNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+	WORD $0x4ddfc87f // ld1r {v31.4s}, [x3], #4
+	WORD $0x4ddfc87e // ld1r {v30.4s}, [x3], #4
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x6ea0e7e2 // fcmgt v2.4s, v31.4s, v0.4s
+	WORD $0x4ea21c43 // mov v3.16b, v2.16b
+	WORD $0x6e601fe3 // bsl v3.16b, v31.16b, v0.16b
+	WORD $0x6ebee460 // fcmgt v0.4s, v3.4s, v30.4s
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x6e631fc2 // bsl v2.16b, v30.16b, v3.16b
+	WORD $0x6ea1e7e3 // fcmgt v3.4s, v31.4s, v1.4s
+	WORD $0x4ea31c60 // mov v0.16b, v3.16b
+	WORD $0x6e611fe0 // bsl v0.16b, v31.16b, v1.16b
+	WORD $0x6ebee401 // fcmgt v1.4s, v0.4s, v30.4s
+	WORD $0x4ea11c23 // mov v3.16b, v1.16b
+	WORD $0x6e601fc3 // bsl v3.16b, v30.16b, v0.16b
+	WORD $0xac810c02 // stp q2, q3, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10423 // ldr q3, [x1], #16
+	WORD $0x6ea3e7e2 // fcmgt v2.4s, v31.4s, v3.4s
+	WORD $0x4ea21c40 // mov v0.16b, v2.16b
+	WORD $0x6e631fe0 // bsl v0.16b, v31.16b, v3.16b
+	WORD $0x6ebee403 // fcmgt v3.4s, v0.4s, v30.4s
+	WORD $0x4ea31c62 // mov v2.16b, v3.16b
+	WORD $0x6e601fc2 // bsl v2.16b, v30.16b, v0.16b
+	WORD $0x3c810402 // str q2, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func normalizeNEON(dst, x *float32, n int, p *float32)
+TEXT ·normalizeNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+	WORD $0x4ddfc87f // ld1r {v31.4s}, [x3], #4
+	WORD $0x4ddfc87e // ld1r {v30.4s}, [x3], #4
+	WORD $0x4ddfc87d // ld1r {v29.4s}, [x3], #4
+	WORD $0x4ddfc87c // ld1r {v28.4s}, [x3], #4
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x4ebfd402 // fsub v2.4s, v0.4s, v31.4s
+	WORD $0x4ebed440 // fsub v0.4s, v2.4s, v30.4s
+	WORD $0x4ebc1f82 // mov v2.16b, v28.16b
+	WORD $0x4e3dcc02 // fmla v2.4s, v0.4s, v29.4s
+	WORD $0x4ebfd420 // fsub v0.4s, v1.4s, v31.4s
+	WORD $0x4ebed401 // fsub v1.4s, v0.4s, v30.4s
+	WORD $0x4ebc1f80 // mov v0.16b, v28.16b
+	WORD $0x4e3dcc20 // fmla v0.4s, v1.4s, v29.4s
+	WORD $0xac810002 // stp q2, q0, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x4ebfd402 // fsub v2.4s, v0.4s, v31.4s
+	WORD $0x4ebed440 // fsub v0.4s, v2.4s, v30.4s
+	WORD $0x4ebc1f82 // mov v2.16b, v28.16b
+	WORD $0x4e3dcc02 // fmla v2.4s, v0.4s, v29.4s
+	WORD $0x3c810402 // str q2, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func absNEON(dst, x *float32, n int, p *float32)
+TEXT ·absNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x4ea0f802 // fabs v2.4s, v0.4s
+	WORD $0x4ea0f820 // fabs v0.4s, v1.4s
+	WORD $0xac810002 // stp q2, q0, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x4ea0f802 // fabs v2.4s, v0.4s
+	WORD $0x3c810402 // str q2, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func negNEON(dst, x *float32, n int, p *float32)
+TEXT ·negNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x6ea0f802 // fneg v2.4s, v0.4s
+	WORD $0x6ea0f820 // fneg v0.4s, v1.4s
+	WORD $0xac810002 // stp q2, q0, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x6ea0f802 // fneg v2.4s, v0.4s
+	WORD $0x3c810402 // str q2, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func signNEON(dst, x *float32, n int, p *float32)
+TEXT ·signNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x3dc05322 // ldr q2, [x25, #320]
+	WORD $0x4e221c03 // and v3.16b, v0.16b, v2.16b
+	WORD $0x3dc00722 // ldr q2, [x25, #16]
+	WORD $0x4ea21c64 // orr v4.16b, v3.16b, v2.16b
+	WORD $0x4ea0f802 // fabs v2.4s, v0.4s
+	WORD $0x4ea0c843 // fcmgt v3.4s, v2.4s, #0.0
+	WORD $0x4ea31c62 // mov v2.16b, v3.16b
+	WORD $0x6e601c82 // bsl v2.16b, v4.16b, v0.16b
+	WORD $0x3dc05320 // ldr q0, [x25, #320]
+	WORD $0x4e201c24 // and v4.16b, v1.16b, v0.16b
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x4ea01c83 // orr v3.16b, v4.16b, v0.16b
+	WORD $0x4ea0f820 // fabs v0.4s, v1.4s
+	WORD $0x4ea0c804 // fcmgt v4.4s, v0.4s, #0.0
+	WORD $0x4ea41c80 // mov v0.16b, v4.16b
+	WORD $0x6e611c60 // bsl v0.16b, v3.16b, v1.16b
+	WORD $0xac810002 // stp q2, q0, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x3dc05322 // ldr q2, [x25, #320]
+	WORD $0x4e221c01 // and v1.16b, v0.16b, v2.16b
+	WORD $0x3dc00722 // ldr q2, [x25, #16]
+	WORD $0x4ea21c23 // orr v3.16b, v1.16b, v2.16b
+	WORD $0x4ea0f802 // fabs v2.4s, v0.4s
+	WORD $0x4ea0c841 // fcmgt v1.4s, v2.4s, #0.0
+	WORD $0x4ea11c22 // mov v2.16b, v1.16b
+	WORD $0x6e601c62 // bsl v2.16b, v3.16b, v0.16b
+	WORD $0x3c810402 // str q2, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func reciprocalNEON(dst, x *float32, n int, p *float32)
+TEXT ·reciprocalNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x3dc00722 // ldr q2, [x25, #16]
+	WORD $0x6e20fc43 // fdiv v3.4s, v2.4s, v0.4s
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x6e21fc02 // fdiv v2.4s, v0.4s, v1.4s
+	WORD $0xac810803 // stp q3, q2, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10422 // ldr q2, [x1], #16
+	WORD $0x3dc00723 // ldr q3, [x25, #16]
+	WORD $0x6e22fc61 // fdiv v1.4s, v3.4s, v2.4s
+	WORD $0x3c810401 // str q1, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func sqrtNEON(dst, x *float32, n int, p *float32)
+TEXT ·sqrtNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x6ea1f802 // fsqrt v2.4s, v0.4s
+	WORD $0x6ea1f820 // fsqrt v0.4s, v1.4s
+	WORD $0xac810002 // stp q2, q0, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x6ea1f802 // fsqrt v2.4s, v0.4s
+	WORD $0x3c810402 // str q2, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func floorNEON(dst, x *float32, n int, p *float32)
+TEXT ·floorNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x4e219802 // frintm v2.4s, v0.4s
+	WORD $0x4e219820 // frintm v0.4s, v1.4s
+	WORD $0xac810002 // stp q2, q0, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x4e219802 // frintm v2.4s, v0.4s
+	WORD $0x3c810402 // str q2, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func ceilNEON(dst, x *float32, n int, p *float32)
+TEXT ·ceilNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x4ea18802 // frintp v2.4s, v0.4s
+	WORD $0x4ea18820 // frintp v0.4s, v1.4s
+	WORD $0xac810002 // stp q2, q0, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x4ea18802 // frintp v2.4s, v0.4s
+	WORD $0x3c810402 // str q2, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func sinNEON(dst, x *float32, n int, p *float32)
+TEXT ·sinNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x3dc11322 // ldr q2, [x25, #1088]
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x4e22cc03 // fmla v3.4s, v0.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4ea2d464 // fsub v4.4s, v3.4s, v2.4s
+	WORD $0x3dc11722 // ldr q2, [x25, #1104]
+	WORD $0x4ea01c05 // mov v5.16b, v0.16b
+	WORD $0x4ea2cc85 // fmls v5.4s, v4.4s, v2.4s
+	WORD $0x3dc11b22 // ldr q2, [x25, #1120]
+	WORD $0x4ea51ca0 // mov v0.16b, v5.16b
+	WORD $0x4ea2cc80 // fmls v0.4s, v4.4s, v2.4s
+	WORD $0x3dc11f22 // ldr q2, [x25, #1136]
+	WORD $0x4ea01c05 // mov v5.16b, v0.16b
+	WORD $0x4ea2cc85 // fmls v5.4s, v4.4s, v2.4s
+	WORD $0x6e25dca2 // fmul v2.4s, v5.4s, v5.4s
+	WORD $0x3dc12324 // ldr q4, [x25, #1152]
+	WORD $0x3dc12720 // ldr q0, [x25, #1168]
+	WORD $0x4e22cc80 // fmla v0.4s, v4.4s, v2.4s
+	WORD $0x3dc12b24 // ldr q4, [x25, #1184]
+	WORD $0x4e22cc04 // fmla v4.4s, v0.4s, v2.4s
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x4e22cc80 // fmla v0.4s, v4.4s, v2.4s
+	WORD $0x6e20dca4 // fmul v4.4s, v5.4s, v0.4s
+	WORD $0x3dc04720 // ldr q0, [x25, #272]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4ea0cc45 // fmls v5.4s, v2.4s, v0.4s
+	WORD $0x6e22dc40 // fmul v0.4s, v2.4s, v2.4s
+	WORD $0x3dc12f26 // ldr q6, [x25, #1200]
+	WORD $0x3dc13327 // ldr q7, [x25, #1216]
+	WORD $0x4e22ccc7 // fmla v7.4s, v6.4s, v2.4s
+	WORD $0x3dc13726 // ldr q6, [x25, #1232]
+	WORD $0x4e22cce6 // fmla v6.4s, v7.4s, v2.4s
+	WORD $0x4ea51ca2 // mov v2.16b, v5.16b
+	WORD $0x4e26cc02 // fmla v2.4s, v0.4s, v6.4s
+	WORD $0x4f3f5466 // shl v6.4s, v3.4s, #31
+	WORD $0x4ea0a8c0 // cmlt v0.4s, v6.4s, #0
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x6e641c46 // bsl v6.16b, v2.16b, v4.16b
+	WORD $0x4f3e5464 // shl v4.4s, v3.4s, #30
+	WORD $0x3dc05323 // ldr q3, [x25, #320]
+	WORD $0x4e231c82 // and v2.16b, v4.16b, v3.16b
+	WORD $0x6e221cc3 // eor v3.16b, v6.16b, v2.16b
+	WORD $0x3dc11322 // ldr q2, [x25, #1088]
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x4e22cc26 // fmla v6.4s, v1.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4ea2d4c4 // fsub v4.4s, v6.4s, v2.4s
+	WORD $0x3dc11722 // ldr q2, [x25, #1104]
+	WORD $0x4ea11c20 // mov v0.16b, v1.16b
+	WORD $0x4ea2cc80 // fmls v0.4s, v4.4s, v2.4s
+	WORD $0x3dc11b22 // ldr q2, [x25, #1120]
+	WORD $0x4ea01c01 // mov v1.16b, v0.16b
+	WORD $0x4ea2cc81 // fmls v1.4s, v4.4s, v2.4s
+	WORD $0x3dc11f22 // ldr q2, [x25, #1136]
+	WORD $0x4ea11c20 // mov v0.16b, v1.16b
+	WORD $0x4ea2cc80 // fmls v0.4s, v4.4s, v2.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x3dc12324 // ldr q4, [x25, #1152]
+	WORD $0x3dc12721 // ldr q1, [x25, #1168]
+	WORD $0x4e22cc81 // fmla v1.4s, v4.4s, v2.4s
+	WORD $0x3dc12b24 // ldr q4, [x25, #1184]
+	WORD $0x4e22cc24 // fmla v4.4s, v1.4s, v2.4s
+	WORD $0x3dc00721 // ldr q1, [x25, #16]
+	WORD $0x4e22cc81 // fmla v1.4s, v4.4s, v2.4s
+	WORD $0x6e21dc04 // fmul v4.4s, v0.4s, v1.4s
+	WORD $0x3dc04721 // ldr q1, [x25, #272]
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x4ea1cc40 // fmls v0.4s, v2.4s, v1.4s
+	WORD $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
+	WORD $0x3dc12f25 // ldr q5, [x25, #1200]
+	WORD $0x3dc13327 // ldr q7, [x25, #1216]
+	WORD $0x4e22cca7 // fmla v7.4s, v5.4s, v2.4s
+	WORD $0x3dc13725 // ldr q5, [x25, #1232]
+	WORD $0x4e22cce5 // fmla v5.4s, v7.4s, v2.4s
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x4e25cc22 // fmla v2.4s, v1.4s, v5.4s
+	WORD $0x4f3f54c5 // shl v5.4s, v6.4s, #31
+	WORD $0x4ea0a8a1 // cmlt v1.4s, v5.4s, #0
+	WORD $0x4ea11c25 // mov v5.16b, v1.16b
+	WORD $0x6e641c45 // bsl v5.16b, v2.16b, v4.16b
+	WORD $0x4f3e54c4 // shl v4.4s, v6.4s, #30
+	WORD $0x3dc05326 // ldr q6, [x25, #320]
+	WORD $0x4e261c82 // and v2.16b, v4.16b, v6.16b
+	WORD $0x6e221ca6 // eor v6.16b, v5.16b, v2.16b
+	WORD $0xac811803 // stp q3, q6, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10426 // ldr q6, [x1], #16
+	WORD $0x3dc11323 // ldr q3, [x25, #1088]
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4e23ccc2 // fmla v2.4s, v6.4s, v3.4s
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x4ea3d445 // fsub v5.4s, v2.4s, v3.4s
+	WORD $0x3dc11723 // ldr q3, [x25, #1104]
+	WORD $0x4ea61cc4 // mov v4.16b, v6.16b
+	WORD $0x4ea3cca4 // fmls v4.4s, v5.4s, v3.4s
+	WORD $0x3dc11b23 // ldr q3, [x25, #1120]
+	WORD $0x4ea41c86 // mov v6.16b, v4.16b
+	WORD $0x4ea3cca6 // fmls v6.4s, v5.4s, v3.4s
+	WORD $0x3dc11f23 // ldr q3, [x25, #1136]
+	WORD $0x4ea61cc4 // mov v4.16b, v6.16b
+	WORD $0x4ea3cca4 // fmls v4.4s, v5.4s, v3.4s
+	WORD $0x6e24dc83 // fmul v3.4s, v4.4s, v4.4s
+	WORD $0x3dc12325 // ldr q5, [x25, #1152]
+	WORD $0x3dc12726 // ldr q6, [x25, #1168]
+	WORD $0x4e23cca6 // fmla v6.4s, v5.4s, v3.4s
+	WORD $0x3dc12b25 // ldr q5, [x25, #1184]
+	WORD $0x4e23ccc5 // fmla v5.4s, v6.4s, v3.4s
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x4e23cca6 // fmla v6.4s, v5.4s, v3.4s
+	WORD $0x6e26dc85 // fmul v5.4s, v4.4s, v6.4s
+	WORD $0x3dc04726 // ldr q6, [x25, #272]
+	WORD $0x3dc00724 // ldr q4, [x25, #16]
+	WORD $0x4ea6cc64 // fmls v4.4s, v3.4s, v6.4s
+	WORD $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	WORD $0x3dc12f21 // ldr q1, [x25, #1200]
+	WORD $0x3dc13320 // ldr q0, [x25, #1216]
+	WORD $0x4e23cc20 // fmla v0.4s, v1.4s, v3.4s
+	WORD $0x3dc13721 // ldr q1, [x25, #1232]
+	WORD $0x4e23cc01 // fmla v1.4s, v0.4s, v3.4s
+	WORD $0x4ea41c83 // mov v3.16b, v4.16b
+	WORD $0x4e21ccc3 // fmla v3.4s, v6.4s, v1.4s
+	WORD $0x4f3f5441 // shl v1.4s, v2.4s, #31
+	WORD $0x4ea0a826 // cmlt v6.4s, v1.4s, #0
+	WORD $0x4ea61cc1 // mov v1.16b, v6.16b
+	WORD $0x6e651c61 // bsl v1.16b, v3.16b, v5.16b
+	WORD $0x4f3e5445 // shl v5.4s, v2.4s, #30
+	WORD $0x3dc05322 // ldr q2, [x25, #320]
+	WORD $0x4e221ca3 // and v3.16b, v5.16b, v2.16b
+	WORD $0x6e231c22 // eor v2.16b, v1.16b, v3.16b
+	WORD $0x3c810402 // str q2, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func cosNEON(dst, x *float32, n int, p *float32)
+TEXT ·cosNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x3dc11322 // ldr q2, [x25, #1088]
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x4e22cc03 // fmla v3.4s, v0.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4ea2d464 // fsub v4.4s, v3.4s, v2.4s
+	WORD $0x3dc11722 // ldr q2, [x25, #1104]
+	WORD $0x4ea01c05 // mov v5.16b, v0.16b
+	WORD $0x4ea2cc85 // fmls v5.4s, v4.4s, v2.4s
+	WORD $0x3dc11b22 // ldr q2, [x25, #1120]
+	WORD $0x4ea51ca0 // mov v0.16b, v5.16b
+	WORD $0x4ea2cc80 // fmls v0.4s, v4.4s, v2.4s
+	WORD $0x3dc11f22 // ldr q2, [x25, #1136]
+	WORD $0x4ea01c05 // mov v5.16b, v0.16b
+	WORD $0x4ea2cc85 // fmls v5.4s, v4.4s, v2.4s
+	WORD $0x6e25dca2 // fmul v2.4s, v5.4s, v5.4s
+	WORD $0x3dc12324 // ldr q4, [x25, #1152]
+	WORD $0x3dc12720 // ldr q0, [x25, #1168]
+	WORD $0x4e22cc80 // fmla v0.4s, v4.4s, v2.4s
+	WORD $0x3dc12b24 // ldr q4, [x25, #1184]
+	WORD $0x4e22cc04 // fmla v4.4s, v0.4s, v2.4s
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x4e22cc80 // fmla v0.4s, v4.4s, v2.4s
+	WORD $0x6e20dca4 // fmul v4.4s, v5.4s, v0.4s
+	WORD $0x3dc04720 // ldr q0, [x25, #272]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4ea0cc45 // fmls v5.4s, v2.4s, v0.4s
+	WORD $0x6e22dc40 // fmul v0.4s, v2.4s, v2.4s
+	WORD $0x3dc12f26 // ldr q6, [x25, #1200]
+	WORD $0x3dc13327 // ldr q7, [x25, #1216]
+	WORD $0x4e22ccc7 // fmla v7.4s, v6.4s, v2.4s
+	WORD $0x3dc13726 // ldr q6, [x25, #1232]
+	WORD $0x4e22cce6 // fmla v6.4s, v7.4s, v2.4s
+	WORD $0x4ea51ca2 // mov v2.16b, v5.16b
+	WORD $0x4e26cc02 // fmla v2.4s, v0.4s, v6.4s
+	WORD $0x3dc13b26 // ldr q6, [x25, #1248]
+	WORD $0x4ea68460 // add v0.4s, v3.4s, v6.4s
+	WORD $0x4f3f5406 // shl v6.4s, v0.4s, #31
+	WORD $0x4ea0a8c3 // cmlt v3.4s, v6.4s, #0
+	WORD $0x4ea31c66 // mov v6.16b, v3.16b
+	WORD $0x6e641c46 // bsl v6.16b, v2.16b, v4.16b
+	WORD $0x4f3e5404 // shl v4.4s, v0.4s, #30
+	WORD $0x3dc05320 // ldr q0, [x25, #320]
+	WORD $0x4e201c82 // and v2.16b, v4.16b, v0.16b
+	WORD $0x6e221cc0 // eor v0.16b, v6.16b, v2.16b
+	WORD $0x3dc11322 // ldr q2, [x25, #1088]
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x4e22cc26 // fmla v6.4s, v1.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4ea2d4c4 // fsub v4.4s, v6.4s, v2.4s
+	WORD $0x3dc11722 // ldr q2, [x25, #1104]
+	WORD $0x4ea11c23 // mov v3.16b, v1.16b
+	WORD $0x4ea2cc83 // fmls v3.4s, v4.4s, v2.4s
+	WORD $0x3dc11b22 // ldr q2, [x25, #1120]
+	WORD $0x4ea31c61 // mov v1.16b, v3.16b
+	WORD $0x4ea2cc81 // fmls v1.4s, v4.4s, v2.4s
+	WORD $0x3dc11f22 // ldr q2, [x25, #1136]
+	WORD $0x4ea11c23 // mov v3.16b, v1.16b
+	WORD $0x4ea2cc83 // fmls v3.4s, v4.4s, v2.4s
+	WORD $0x6e23dc62 // fmul v2.4s, v3.4s, v3.4s
+	WORD $0x3dc12324 // ldr q4, [x25, #1152]
+	WORD $0x3dc12721 // ldr q1, [x25, #1168]
+	WORD $0x4e22cc81 // fmla v1.4s, v4.4s, v2.4s
+	WORD $0x3dc12b24 // ldr q4, [x25, #1184]
+	WORD $0x4e22cc24 // fmla v4.4s, v1.4s, v2.4s
+	WORD $0x3dc00721 // ldr q1, [x25, #16]
+	WORD $0x4e22cc81 // fmla v1.4s, v4.4s, v2.4s
+	WORD $0x6e21dc64 // fmul v4.4s, v3.4s, v1.4s
+	WORD $0x3dc04721 // ldr q1, [x25, #272]
+	WORD $0x3dc00723 // ldr q3, [x25, #16]
+	WORD $0x4ea1cc43 // fmls v3.4s, v2.4s, v1.4s
+	WORD $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
+	WORD $0x3dc12f25 // ldr q5, [x25, #1200]
+	WORD $0x3dc13327 // ldr q7, [x25, #1216]
+	WORD $0x4e22cca7 // fmla v7.4s, v5.4s, v2.4s
+	WORD $0x3dc13725 // ldr q5, [x25, #1232]
+	WORD $0x4e22cce5 // fmla v5.4s, v7.4s, v2.4s
+	WORD $0x4ea31c62 // mov v2.16b, v3.16b
+	WORD $0x4e25cc22 // fmla v2.4s, v1.4s, v5.4s
+	WORD $0x3dc13b25 // ldr q5, [x25, #1248]
+	WORD $0x4ea584c1 // add v1.4s, v6.4s, v5.4s
+	WORD $0x4f3f5425 // shl v5.4s, v1.4s, #31
+	WORD $0x4ea0a8a6 // cmlt v6.4s, v5.4s, #0
+	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
+	WORD $0x6e641c45 // bsl v5.16b, v2.16b, v4.16b
+	WORD $0x4f3e5424 // shl v4.4s, v1.4s, #30
+	WORD $0x3dc05321 // ldr q1, [x25, #320]
+	WORD $0x4e211c82 // and v2.16b, v4.16b, v1.16b
+	WORD $0x6e221ca1 // eor v1.16b, v5.16b, v2.16b
+	WORD $0xac810400 // stp q0, q1, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10421 // ldr q1, [x1], #16
+	WORD $0x3dc11320 // ldr q0, [x25, #1088]
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x4e20cc22 // fmla v2.4s, v1.4s, v0.4s
+	WORD $0x3dc02b20 // ldr q0, [x25, #160]
+	WORD $0x4ea0d445 // fsub v5.4s, v2.4s, v0.4s
+	WORD $0x3dc11720 // ldr q0, [x25, #1104]
+	WORD $0x4ea11c24 // mov v4.16b, v1.16b
+	WORD $0x4ea0cca4 // fmls v4.4s, v5.4s, v0.4s
+	WORD $0x3dc11b20 // ldr q0, [x25, #1120]
+	WORD $0x4ea41c81 // mov v1.16b, v4.16b
+	WORD $0x4ea0cca1 // fmls v1.4s, v5.4s, v0.4s
+	WORD $0x3dc11f20 // ldr q0, [x25, #1136]
+	WORD $0x4ea11c24 // mov v4.16b, v1.16b
+	WORD $0x4ea0cca4 // fmls v4.4s, v5.4s, v0.4s
+	WORD $0x6e24dc80 // fmul v0.4s, v4.4s, v4.4s
+	WORD $0x3dc12325 // ldr q5, [x25, #1152]
+	WORD $0x3dc12721 // ldr q1, [x25, #1168]
+	WORD $0x4e20cca1 // fmla v1.4s, v5.4s, v0.4s
+	WORD $0x3dc12b25 // ldr q5, [x25, #1184]
+	WORD $0x4e20cc25 // fmla v5.4s, v1.4s, v0.4s
+	WORD $0x3dc00721 // ldr q1, [x25, #16]
+	WORD $0x4e20cca1 // fmla v1.4s, v5.4s, v0.4s
+	WORD $0x6e21dc85 // fmul v5.4s, v4.4s, v1.4s
+	WORD $0x3dc04721 // ldr q1, [x25, #272]
+	WORD $0x3dc00724 // ldr q4, [x25, #16]
+	WORD $0x4ea1cc04 // fmls v4.4s, v0.4s, v1.4s
+	WORD $0x6e20dc01 // fmul v1.4s, v0.4s, v0.4s
+	WORD $0x3dc12f26 // ldr q6, [x25, #1200]
+	WORD $0x3dc13323 // ldr q3, [x25, #1216]
+	WORD $0x4e20ccc3 // fmla v3.4s, v6.4s, v0.4s
+	WORD $0x3dc13726 // ldr q6, [x25, #1232]
+	WORD $0x4e20cc66 // fmla v6.4s, v3.4s, v0.4s
+	WORD $0x4ea41c80 // mov v0.16b, v4.16b
+	WORD $0x4e26cc20 // fmla v0.4s, v1.4s, v6.4s
+	WORD $0x3dc13b26 // ldr q6, [x25, #1248]
+	WORD $0x4ea68441 // add v1.4s, v2.4s, v6.4s
+	WORD $0x4f3f5426 // shl v6.4s, v1.4s, #31
+	WORD $0x4ea0a8c2 // cmlt v2.4s, v6.4s, #0
+	WORD $0x4ea21c46 // mov v6.16b, v2.16b
+	WORD $0x6e651c06 // bsl v6.16b, v0.16b, v5.16b
+	WORD $0x4f3e5425 // shl v5.4s, v1.4s, #30
+	WORD $0x3dc05321 // ldr q1, [x25, #320]
+	WORD $0x4e211ca0 // and v0.16b, v5.16b, v1.16b
+	WORD $0x6e201cc1 // eor v1.16b, v6.16b, v0.16b
+	WORD $0x3c810401 // str q1, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func roundNEON(dst, x *float32, n int, p *float32)
+TEXT ·roundNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+
+vectors1:
+	CMP $8, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0x4e218802 // frintn v2.4s, v0.4s
+	WORD $0x4e218820 // frintn v0.4s, v1.4s
+	WORD $0xac810002 // stp q2, q0, [x0], #32
+	SUB $8, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x4e218802 // frintn v2.4s, v0.4s
+	WORD $0x3c810402 // str q2, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func addNEON(dst, a, b *float32, n, stepA, stepB int)
+TEXT ·addNEON(SB), NOSPLIT, $136-48
+	MOVD dst+0(FP), R0
+	MOVD n+24(FP), R1
+	MOVD a+8(FP), R4
+	MOVD stepA+32(FP), R6
+	CBNZ R6, many1
+	WORD $0x4d40c880 // ld1r {v0.4s}, [x4]
+	ADD $16, RSP, R4
+	WORD $0x3d800080 // str q0, [x4, #0]
+	WORD $0x3d800480 // str q0, [x4, #16]
+	WORD $0x3d800880 // str q0, [x4, #32]
+	WORD $0x3d800c80 // str q0, [x4, #48]
+
+many1:
+	MOVD b+16(FP), R5
+	MOVD stepB+40(FP), R7
+	CBNZ R7, many2
+	WORD $0x4d40c8a0 // ld1r {v0.4s}, [x5]
+	ADD $80, RSP, R5
+	WORD $0x3d8000a0 // str q0, [x5, #0]
+	WORD $0x3d8004a0 // str q0, [x5, #16]
+	WORD $0x3d8008a0 // str q0, [x5, #32]
+	WORD $0x3d800ca0 // str q0, [x5, #48]
+
+many2:
+
+vectors3:
+	CMP $16, R1
+	BLT done4
+	WORD $0xad400881 // ldp q1, q2, [x4, #0]
+	WORD $0xad411083 // ldp q3, q4, [x4, #32]
+	ADD R6<<6, R4, R4
+	WORD $0xad4018a5 // ldp q5, q6, [x5, #0]
+	WORD $0xad4120a7 // ldp q7, q8, [x5, #32]
+	ADD R7<<6, R5, R5
+	WORD $0x4e25d429 // fadd v9.4s, v1.4s, v5.4s
+	WORD $0x4e26d445 // fadd v5.4s, v2.4s, v6.4s
+	WORD $0x4e27d466 // fadd v6.4s, v3.4s, v7.4s
+	WORD $0x4e28d487 // fadd v7.4s, v4.4s, v8.4s
+	WORD $0xac811409 // stp q9, q5, [x0], #32
+	WORD $0xac811c06 // stp q6, q7, [x0], #32
+	SUB $16, R1, R1
+	B vectors3
+
+done4:
+
+vectors5:
+	CMP $4, R1
+	BLT done6
+	WORD $0x3dc00087 // ldr q7, [x4, #0]
+	ADD R6<<4, R4, R4
+	WORD $0x3dc000a6 // ldr q6, [x5, #0]
+	ADD R7<<4, R5, R5
+	WORD $0x4e26d4e5 // fadd v5.4s, v7.4s, v6.4s
+	WORD $0x3c810405 // str q5, [x0], #16
+	SUB $4, R1, R1
+	B vectors5
+
+done6:
+	RET
+
+// func subNEON(dst, a, b *float32, n, stepA, stepB int)
+TEXT ·subNEON(SB), NOSPLIT, $136-48
+	MOVD dst+0(FP), R0
+	MOVD n+24(FP), R1
+	MOVD a+8(FP), R4
+	MOVD stepA+32(FP), R6
+	CBNZ R6, many1
+	WORD $0x4d40c880 // ld1r {v0.4s}, [x4]
+	ADD $16, RSP, R4
+	WORD $0x3d800080 // str q0, [x4, #0]
+	WORD $0x3d800480 // str q0, [x4, #16]
+	WORD $0x3d800880 // str q0, [x4, #32]
+	WORD $0x3d800c80 // str q0, [x4, #48]
+
+many1:
+	MOVD b+16(FP), R5
+	MOVD stepB+40(FP), R7
+	CBNZ R7, many2
+	WORD $0x4d40c8a0 // ld1r {v0.4s}, [x5]
+	ADD $80, RSP, R5
+	WORD $0x3d8000a0 // str q0, [x5, #0]
+	WORD $0x3d8004a0 // str q0, [x5, #16]
+	WORD $0x3d8008a0 // str q0, [x5, #32]
+	WORD $0x3d800ca0 // str q0, [x5, #48]
+
+many2:
+
+vectors3:
+	CMP $16, R1
+	BLT done4
+	WORD $0xad400881 // ldp q1, q2, [x4, #0]
+	WORD $0xad411083 // ldp q3, q4, [x4, #32]
+	ADD R6<<6, R4, R4
+	WORD $0xad4018a5 // ldp q5, q6, [x5, #0]
+	WORD $0xad4120a7 // ldp q7, q8, [x5, #32]
+	ADD R7<<6, R5, R5
+	WORD $0x4ea5d429 // fsub v9.4s, v1.4s, v5.4s
+	WORD $0x4ea6d445 // fsub v5.4s, v2.4s, v6.4s
+	WORD $0x4ea7d466 // fsub v6.4s, v3.4s, v7.4s
+	WORD $0x4ea8d487 // fsub v7.4s, v4.4s, v8.4s
+	WORD $0xac811409 // stp q9, q5, [x0], #32
+	WORD $0xac811c06 // stp q6, q7, [x0], #32
+	SUB $16, R1, R1
+	B vectors3
+
+done4:
+
+vectors5:
+	CMP $4, R1
+	BLT done6
+	WORD $0x3dc00087 // ldr q7, [x4, #0]
+	ADD R6<<4, R4, R4
+	WORD $0x3dc000a6 // ldr q6, [x5, #0]
+	ADD R7<<4, R5, R5
+	WORD $0x4ea6d4e5 // fsub v5.4s, v7.4s, v6.4s
+	WORD $0x3c810405 // str q5, [x0], #16
+	SUB $4, R1, R1
+	B vectors5
+
+done6:
+	RET
+
+// func mulNEON(dst, a, b *float32, n, stepA, stepB int)
+TEXT ·mulNEON(SB), NOSPLIT, $136-48
+	MOVD dst+0(FP), R0
+	MOVD n+24(FP), R1
+	MOVD a+8(FP), R4
+	MOVD stepA+32(FP), R6
+	CBNZ R6, many1
+	WORD $0x4d40c880 // ld1r {v0.4s}, [x4]
+	ADD $16, RSP, R4
+	WORD $0x3d800080 // str q0, [x4, #0]
+	WORD $0x3d800480 // str q0, [x4, #16]
+	WORD $0x3d800880 // str q0, [x4, #32]
+	WORD $0x3d800c80 // str q0, [x4, #48]
+
+many1:
+	MOVD b+16(FP), R5
+	MOVD stepB+40(FP), R7
+	CBNZ R7, many2
+	WORD $0x4d40c8a0 // ld1r {v0.4s}, [x5]
+	ADD $80, RSP, R5
+	WORD $0x3d8000a0 // str q0, [x5, #0]
+	WORD $0x3d8004a0 // str q0, [x5, #16]
+	WORD $0x3d8008a0 // str q0, [x5, #32]
+	WORD $0x3d800ca0 // str q0, [x5, #48]
+
+many2:
+
+vectors3:
+	CMP $16, R1
+	BLT done4
+	WORD $0xad400881 // ldp q1, q2, [x4, #0]
+	WORD $0xad411083 // ldp q3, q4, [x4, #32]
+	ADD R6<<6, R4, R4
+	WORD $0xad4018a5 // ldp q5, q6, [x5, #0]
+	WORD $0xad4120a7 // ldp q7, q8, [x5, #32]
+	ADD R7<<6, R5, R5
+	WORD $0x6e25dc29 // fmul v9.4s, v1.4s, v5.4s
+	WORD $0x6e26dc45 // fmul v5.4s, v2.4s, v6.4s
+	WORD $0x6e27dc66 // fmul v6.4s, v3.4s, v7.4s
+	WORD $0x6e28dc87 // fmul v7.4s, v4.4s, v8.4s
+	WORD $0xac811409 // stp q9, q5, [x0], #32
+	WORD $0xac811c06 // stp q6, q7, [x0], #32
+	SUB $16, R1, R1
+	B vectors3
+
+done4:
+
+vectors5:
+	CMP $4, R1
+	BLT done6
+	WORD $0x3dc00087 // ldr q7, [x4, #0]
+	ADD R6<<4, R4, R4
+	WORD $0x3dc000a6 // ldr q6, [x5, #0]
+	ADD R7<<4, R5, R5
+	WORD $0x6e26dce5 // fmul v5.4s, v7.4s, v6.4s
+	WORD $0x3c810405 // str q5, [x0], #16
+	SUB $4, R1, R1
+	B vectors5
+
+done6:
+	RET
+
+// func divNEON(dst, a, b *float32, n, stepA, stepB int)
+TEXT ·divNEON(SB), NOSPLIT, $136-48
+	MOVD dst+0(FP), R0
+	MOVD n+24(FP), R1
+	MOVD a+8(FP), R4
+	MOVD stepA+32(FP), R6
+	CBNZ R6, many1
+	WORD $0x4d40c880 // ld1r {v0.4s}, [x4]
+	ADD $16, RSP, R4
+	WORD $0x3d800080 // str q0, [x4, #0]
+	WORD $0x3d800480 // str q0, [x4, #16]
+	WORD $0x3d800880 // str q0, [x4, #32]
+	WORD $0x3d800c80 // str q0, [x4, #48]
+
+many1:
+	MOVD b+16(FP), R5
+	MOVD stepB+40(FP), R7
+	CBNZ R7, many2
+	WORD $0x4d40c8a0 // ld1r {v0.4s}, [x5]
+	ADD $80, RSP, R5
+	WORD $0x3d8000a0 // str q0, [x5, #0]
+	WORD $0x3d8004a0 // str q0, [x5, #16]
+	WORD $0x3d8008a0 // str q0, [x5, #32]
+	WORD $0x3d800ca0 // str q0, [x5, #48]
+
+many2:
+
+vectors3:
+	CMP $16, R1
+	BLT done4
+	WORD $0xad400881 // ldp q1, q2, [x4, #0]
+	WORD $0xad411083 // ldp q3, q4, [x4, #32]
+	ADD R6<<6, R4, R4
+	WORD $0xad4018a5 // ldp q5, q6, [x5, #0]
+	WORD $0xad4120a7 // ldp q7, q8, [x5, #32]
+	ADD R7<<6, R5, R5
+	WORD $0x6e25fc29 // fdiv v9.4s, v1.4s, v5.4s
+	WORD $0x6e26fc45 // fdiv v5.4s, v2.4s, v6.4s
+	WORD $0x6e27fc66 // fdiv v6.4s, v3.4s, v7.4s
+	WORD $0x6e28fc87 // fdiv v7.4s, v4.4s, v8.4s
+	WORD $0xac811409 // stp q9, q5, [x0], #32
+	WORD $0xac811c06 // stp q6, q7, [x0], #32
+	SUB $16, R1, R1
+	B vectors3
+
+done4:
+
+vectors5:
+	CMP $4, R1
+	BLT done6
+	WORD $0x3dc00087 // ldr q7, [x4, #0]
+	ADD R6<<4, R4, R4
+	WORD $0x3dc000a6 // ldr q6, [x5, #0]
+	ADD R7<<4, R5, R5
+	WORD $0x6e26fce5 // fdiv v5.4s, v7.4s, v6.4s
+	WORD $0x3c810405 // str q5, [x0], #16
+	SUB $4, R1, R1
+	B vectors5
+
+done6:
+	RET
+
+// func maxNEON(dst, a, b *float32, n, stepA, stepB int)
+TEXT ·maxNEON(SB), NOSPLIT, $136-48
+	MOVD dst+0(FP), R0
+	MOVD n+24(FP), R1
+	MOVD a+8(FP), R4
+	MOVD stepA+32(FP), R6
+	CBNZ R6, many1
+	WORD $0x4d40c880 // ld1r {v0.4s}, [x4]
+	ADD $16, RSP, R4
+	WORD $0x3d800080 // str q0, [x4, #0]
+	WORD $0x3d800480 // str q0, [x4, #16]
+	WORD $0x3d800880 // str q0, [x4, #32]
+	WORD $0x3d800c80 // str q0, [x4, #48]
+
+many1:
+	MOVD b+16(FP), R5
+	MOVD stepB+40(FP), R7
+	CBNZ R7, many2
+	WORD $0x4d40c8a0 // ld1r {v0.4s}, [x5]
+	ADD $80, RSP, R5
+	WORD $0x3d8000a0 // str q0, [x5, #0]
+	WORD $0x3d8004a0 // str q0, [x5, #16]
+	WORD $0x3d8008a0 // str q0, [x5, #32]
+	WORD $0x3d800ca0 // str q0, [x5, #48]
+
+many2:
+
+vectors3:
+	CMP $16, R1
+	BLT done4
+	WORD $0xad400881 // ldp q1, q2, [x4, #0]
+	WORD $0xad411083 // ldp q3, q4, [x4, #32]
+	ADD R6<<6, R4, R4
+	WORD $0xad4018a5 // ldp q5, q6, [x5, #0]
+	WORD $0xad4120a7 // ldp q7, q8, [x5, #32]
+	ADD R7<<6, R5, R5
+	WORD $0x6ea5e429 // fcmgt v9.4s, v1.4s, v5.4s
+	WORD $0x4e21e42a // fcmeq v10.4s, v1.4s, v1.4s
+	WORD $0x4eea1d2b // orn v11.16b, v9.16b, v10.16b
+	WORD $0x4eab1d6a // mov v10.16b, v11.16b
+	WORD $0x6e651c2a // bsl v10.16b, v1.16b, v5.16b
+	WORD $0x6ea6e445 // fcmgt v5.4s, v2.4s, v6.4s
+	WORD $0x4e22e441 // fcmeq v1.4s, v2.4s, v2.4s
+	WORD $0x4ee11cab // orn v11.16b, v5.16b, v1.16b
+	WORD $0x4eab1d61 // mov v1.16b, v11.16b
+	WORD $0x6e661c41 // bsl v1.16b, v2.16b, v6.16b
+	WORD $0x6ea7e466 // fcmgt v6.4s, v3.4s, v7.4s
+	WORD $0x4e23e462 // fcmeq v2.4s, v3.4s, v3.4s
+	WORD $0x4ee21ccb // orn v11.16b, v6.16b, v2.16b
+	WORD $0x4eab1d62 // mov v2.16b, v11.16b
+	WORD $0x6e671c62 // bsl v2.16b, v3.16b, v7.16b
+	WORD $0x6ea8e487 // fcmgt v7.4s, v4.4s, v8.4s
+	WORD $0x4e24e483 // fcmeq v3.4s, v4.4s, v4.4s
+	WORD $0x4ee31ceb // orn v11.16b, v7.16b, v3.16b
+	WORD $0x4eab1d63 // mov v3.16b, v11.16b
+	WORD $0x6e681c83 // bsl v3.16b, v4.16b, v8.16b
+	WORD $0xac81040a // stp q10, q1, [x0], #32
+	WORD $0xac810c02 // stp q2, q3, [x0], #32
+	SUB $16, R1, R1
+	B vectors3
+
+done4:
+
+vectors5:
+	CMP $4, R1
+	BLT done6
+	WORD $0x3dc00083 // ldr q3, [x4, #0]
+	ADD R6<<4, R4, R4
+	WORD $0x3dc000a2 // ldr q2, [x5, #0]
+	ADD R7<<4, R5, R5
+	WORD $0x6ea2e461 // fcmgt v1.4s, v3.4s, v2.4s
+	WORD $0x4e23e46a // fcmeq v10.4s, v3.4s, v3.4s
+	WORD $0x4eea1c28 // orn v8.16b, v1.16b, v10.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x6e621c6a // bsl v10.16b, v3.16b, v2.16b
+	WORD $0x3c81040a // str q10, [x0], #16
+	SUB $4, R1, R1
+	B vectors5
+
+done6:
+	RET
+
+// func minNEON(dst, a, b *float32, n, stepA, stepB int)
+TEXT ·minNEON(SB), NOSPLIT, $136-48
+	MOVD dst+0(FP), R0
+	MOVD n+24(FP), R1
+	MOVD a+8(FP), R4
+	MOVD stepA+32(FP), R6
+	CBNZ R6, many1
+	WORD $0x4d40c880 // ld1r {v0.4s}, [x4]
+	ADD $16, RSP, R4
+	WORD $0x3d800080 // str q0, [x4, #0]
+	WORD $0x3d800480 // str q0, [x4, #16]
+	WORD $0x3d800880 // str q0, [x4, #32]
+	WORD $0x3d800c80 // str q0, [x4, #48]
+
+many1:
+	MOVD b+16(FP), R5
+	MOVD stepB+40(FP), R7
+	CBNZ R7, many2
+	WORD $0x4d40c8a0 // ld1r {v0.4s}, [x5]
+	ADD $80, RSP, R5
+	WORD $0x3d8000a0 // str q0, [x5, #0]
+	WORD $0x3d8004a0 // str q0, [x5, #16]
+	WORD $0x3d8008a0 // str q0, [x5, #32]
+	WORD $0x3d800ca0 // str q0, [x5, #48]
+
+many2:
+
+vectors3:
+	CMP $16, R1
+	BLT done4
+	WORD $0xad400881 // ldp q1, q2, [x4, #0]
+	WORD $0xad411083 // ldp q3, q4, [x4, #32]
+	ADD R6<<6, R4, R4
+	WORD $0xad4018a5 // ldp q5, q6, [x5, #0]
+	WORD $0xad4120a7 // ldp q7, q8, [x5, #32]
+	ADD R7<<6, R5, R5
+	WORD $0x6ea1e4a9 // fcmgt v9.4s, v5.4s, v1.4s
+	WORD $0x4e21e42a // fcmeq v10.4s, v1.4s, v1.4s
+	WORD $0x4eea1d2b // orn v11.16b, v9.16b, v10.16b
+	WORD $0x4eab1d6a // mov v10.16b, v11.16b
+	WORD $0x6e651c2a // bsl v10.16b, v1.16b, v5.16b
+	WORD $0x6ea2e4c5 // fcmgt v5.4s, v6.4s, v2.4s
+	WORD $0x4e22e441 // fcmeq v1.4s, v2.4s, v2.4s
+	WORD $0x4ee11cab // orn v11.16b, v5.16b, v1.16b
+	WORD $0x4eab1d61 // mov v1.16b, v11.16b
+	WORD $0x6e661c41 // bsl v1.16b, v2.16b, v6.16b
+	WORD $0x6ea3e4e6 // fcmgt v6.4s, v7.4s, v3.4s
+	WORD $0x4e23e462 // fcmeq v2.4s, v3.4s, v3.4s
+	WORD $0x4ee21ccb // orn v11.16b, v6.16b, v2.16b
+	WORD $0x4eab1d62 // mov v2.16b, v11.16b
+	WORD $0x6e671c62 // bsl v2.16b, v3.16b, v7.16b
+	WORD $0x6ea4e507 // fcmgt v7.4s, v8.4s, v4.4s
+	WORD $0x4e24e483 // fcmeq v3.4s, v4.4s, v4.4s
+	WORD $0x4ee31ceb // orn v11.16b, v7.16b, v3.16b
+	WORD $0x4eab1d63 // mov v3.16b, v11.16b
+	WORD $0x6e681c83 // bsl v3.16b, v4.16b, v8.16b
+	WORD $0xac81040a // stp q10, q1, [x0], #32
+	WORD $0xac810c02 // stp q2, q3, [x0], #32
+	SUB $16, R1, R1
+	B vectors3
+
+done4:
+
+vectors5:
+	CMP $4, R1
+	BLT done6
+	WORD $0x3dc00083 // ldr q3, [x4, #0]
+	ADD R6<<4, R4, R4
+	WORD $0x3dc000a2 // ldr q2, [x5, #0]
+	ADD R7<<4, R5, R5
+	WORD $0x6ea3e441 // fcmgt v1.4s, v2.4s, v3.4s
+	WORD $0x4e23e46a // fcmeq v10.4s, v3.4s, v3.4s
+	WORD $0x4eea1c28 // orn v8.16b, v1.16b, v10.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x6e621c6a // bsl v10.16b, v3.16b, v2.16b
+	WORD $0x3c81040a // str q10, [x0], #16
+	SUB $4, R1, R1
+	B vectors5
+
+done6:
+	RET
+
+// func preluOfNEON(dst, a, b *float32, n, stepA, stepB int)
+TEXT ·preluOfNEON(SB), NOSPLIT, $136-48
+	MOVD dst+0(FP), R0
+	MOVD n+24(FP), R1
+	MOVD a+8(FP), R4
+	MOVD stepA+32(FP), R6
+	CBNZ R6, many1
+	WORD $0x4d40c880 // ld1r {v0.4s}, [x4]
+	ADD $16, RSP, R4
+	WORD $0x3d800080 // str q0, [x4, #0]
+	WORD $0x3d800480 // str q0, [x4, #16]
+	WORD $0x3d800880 // str q0, [x4, #32]
+	WORD $0x3d800c80 // str q0, [x4, #48]
+
+many1:
+	MOVD b+16(FP), R5
+	MOVD stepB+40(FP), R7
+	CBNZ R7, many2
+	WORD $0x4d40c8a0 // ld1r {v0.4s}, [x5]
+	ADD $80, RSP, R5
+	WORD $0x3d8000a0 // str q0, [x5, #0]
+	WORD $0x3d8004a0 // str q0, [x5, #16]
+	WORD $0x3d8008a0 // str q0, [x5, #32]
+	WORD $0x3d800ca0 // str q0, [x5, #48]
+
+many2:
+
+vectors3:
+	CMP $16, R1
+	BLT done4
+	WORD $0xad400881 // ldp q1, q2, [x4, #0]
+	WORD $0xad411083 // ldp q3, q4, [x4, #32]
+	ADD R6<<6, R4, R4
+	WORD $0xad4018a5 // ldp q5, q6, [x5, #0]
+	WORD $0xad4120a7 // ldp q7, q8, [x5, #32]
+	ADD R7<<6, R5, R5
+	WORD $0x4ea0e829 // fcmlt v9.4s, v1.4s, #0.0
+	WORD $0x6e25dc2a // fmul v10.4s, v1.4s, v5.4s
+	WORD $0x4ea91d25 // mov v5.16b, v9.16b
+	WORD $0x6e611d45 // bsl v5.16b, v10.16b, v1.16b
+	WORD $0x4ea0e841 // fcmlt v1.4s, v2.4s, #0.0
+	WORD $0x6e26dc4a // fmul v10.4s, v2.4s, v6.4s
+	WORD $0x4ea11c26 // mov v6.16b, v1.16b
+	WORD $0x6e621d46 // bsl v6.16b, v10.16b, v2.16b
+	WORD $0x4ea0e862 // fcmlt v2.4s, v3.4s, #0.0
+	WORD $0x6e27dc6a // fmul v10.4s, v3.4s, v7.4s
+	WORD $0x4ea21c47 // mov v7.16b, v2.16b
+	WORD $0x6e631d47 // bsl v7.16b, v10.16b, v3.16b
+	WORD $0x4ea0e883 // fcmlt v3.4s, v4.4s, #0.0
+	WORD $0x6e28dc8a // fmul v10.4s, v4.4s, v8.4s
+	WORD $0x4ea31c68 // mov v8.16b, v3.16b
+	WORD $0x6e641d48 // bsl v8.16b, v10.16b, v4.16b
+	WORD $0xac811805 // stp q5, q6, [x0], #32
+	WORD $0xac812007 // stp q7, q8, [x0], #32
+	SUB $16, R1, R1
+	B vectors3
+
+done4:
+
+vectors5:
+	CMP $4, R1
+	BLT done6
+	WORD $0x3dc00088 // ldr q8, [x4, #0]
+	ADD R6<<4, R4, R4
+	WORD $0x3dc000a7 // ldr q7, [x5, #0]
+	ADD R7<<4, R5, R5
+	WORD $0x4ea0e906 // fcmlt v6.4s, v8.4s, #0.0
+	WORD $0x6e27dd05 // fmul v5.4s, v8.4s, v7.4s
+	WORD $0x4ea61cc7 // mov v7.16b, v6.16b
+	WORD $0x6e681ca7 // bsl v7.16b, v5.16b, v8.16b
+	WORD $0x3c810407 // str q7, [x0], #16
+	SUB $4, R1, R1
+	B vectors5
+
+done6:
+	RET
+
+// func isLessNEON(dst *bool, a, b *float32, n, stepA, stepB int)
+TEXT ·isLessNEON(SB), NOSPLIT, $136-48
+	MOVD dst+0(FP), R0
+	MOVD n+24(FP), R1
+	MOVD a+8(FP), R4
+	MOVD stepA+32(FP), R6
+	CBNZ R6, many1
+	WORD $0x4d40c880 // ld1r {v0.4s}, [x4]
+	ADD $16, RSP, R4
+	WORD $0x3d800080 // str q0, [x4, #0]
+	WORD $0x3d800480 // str q0, [x4, #16]
+	WORD $0x3d800880 // str q0, [x4, #32]
+	WORD $0x3d800c80 // str q0, [x4, #48]
+
+many1:
+	MOVD b+16(FP), R5
+	MOVD stepB+40(FP), R7
+	CBNZ R7, many2
+	WORD $0x4d40c8a0 // ld1r {v0.4s}, [x5]
+	ADD $80, RSP, R5
+	WORD $0x3d8000a0 // str q0, [x5, #0]
+	WORD $0x3d8004a0 // str q0, [x5, #16]
+	WORD $0x3d8008a0 // str q0, [x5, #32]
+	WORD $0x3d800ca0 // str q0, [x5, #48]
+
+many2:
+
+vectors3:
+	CMP $16, R1
+	BLT done4
+	WORD $0xad400881 // ldp q1, q2, [x4, #0]
+	WORD $0xad411083 // ldp q3, q4, [x4, #32]
+	ADD R6<<6, R4, R4
+	WORD $0xad4018a5 // ldp q5, q6, [x5, #0]
+	WORD $0xad4120a7 // ldp q7, q8, [x5, #32]
+	ADD R7<<6, R5, R5
+	WORD $0x6ea1e4a9 // fcmgt v9.4s, v5.4s, v1.4s
+	WORD $0x6f210521 // ushr v1.4s, v9.4s, #31
+	WORD $0x6ea2e4c9 // fcmgt v9.4s, v6.4s, v2.4s
+	WORD $0x6f210522 // ushr v2.4s, v9.4s, #31
+	WORD $0x6ea3e4e9 // fcmgt v9.4s, v7.4s, v3.4s
+	WORD $0x6f210523 // ushr v3.4s, v9.4s, #31
+	WORD $0x6ea4e509 // fcmgt v9.4s, v8.4s, v4.4s
+	WORD $0x6f210524 // ushr v4.4s, v9.4s, #31
+	WORD $0x0e612829 // xtn v9.4h, v1.4s
+	WORD $0x4e612849 // xtn2 v9.8h, v2.4s
+	WORD $0x0e612862 // xtn v2.4h, v3.4s
+	WORD $0x4e612882 // xtn2 v2.8h, v4.4s
+	WORD $0x0e212924 // xtn v4.8b, v9.8h
+	WORD $0x4e212844 // xtn2 v4.16b, v2.8h
+	WORD $0x3c810404 // str q4, [x0], #16
+	SUB $16, R1, R1
+	B vectors3
+
+done4:
+
+vectors5:
+	CMP $4, R1
+	BLT done6
+	WORD $0x3dc00084 // ldr q4, [x4, #0]
+	ADD R6<<4, R4, R4
+	WORD $0x3dc000a2 // ldr q2, [x5, #0]
+	ADD R7<<4, R5, R5
+	WORD $0x6ea4e449 // fcmgt v9.4s, v2.4s, v4.4s
+	WORD $0x6f210524 // ushr v4.4s, v9.4s, #31
+	WORD $0x0e612889 // xtn v9.4h, v4.4s
+	WORD $0x0e212924 // xtn v4.8b, v9.8h
+	WORD $0xbc004404 // str s4, [x0], #4
+	SUB $4, R1, R1
+	B vectors5
+
+done6:
+	RET
+
+// func isLessEqualNEON(dst *bool, a, b *float32, n, stepA, stepB int)
+TEXT ·isLessEqualNEON(SB), NOSPLIT, $136-48
+	MOVD dst+0(FP), R0
+	MOVD n+24(FP), R1
+	MOVD a+8(FP), R4
+	MOVD stepA+32(FP), R6
+	CBNZ R6, many1
+	WORD $0x4d40c880 // ld1r {v0.4s}, [x4]
+	ADD $16, RSP, R4
+	WORD $0x3d800080 // str q0, [x4, #0]
+	WORD $0x3d800480 // str q0, [x4, #16]
+	WORD $0x3d800880 // str q0, [x4, #32]
+	WORD $0x3d800c80 // str q0, [x4, #48]
+
+many1:
+	MOVD b+16(FP), R5
+	MOVD stepB+40(FP), R7
+	CBNZ R7, many2
+	WORD $0x4d40c8a0 // ld1r {v0.4s}, [x5]
+	ADD $80, RSP, R5
+	WORD $0x3d8000a0 // str q0, [x5, #0]
+	WORD $0x3d8004a0 // str q0, [x5, #16]
+	WORD $0x3d8008a0 // str q0, [x5, #32]
+	WORD $0x3d800ca0 // str q0, [x5, #48]
+
+many2:
+
+vectors3:
+	CMP $16, R1
+	BLT done4
+	WORD $0xad400881 // ldp q1, q2, [x4, #0]
+	WORD $0xad411083 // ldp q3, q4, [x4, #32]
+	ADD R6<<6, R4, R4
+	WORD $0xad4018a5 // ldp q5, q6, [x5, #0]
+	WORD $0xad4120a7 // ldp q7, q8, [x5, #32]
+	ADD R7<<6, R5, R5
+	WORD $0x6e21e4a9 // fcmge v9.4s, v5.4s, v1.4s
+	WORD $0x6f210521 // ushr v1.4s, v9.4s, #31
+	WORD $0x6e22e4c9 // fcmge v9.4s, v6.4s, v2.4s
+	WORD $0x6f210522 // ushr v2.4s, v9.4s, #31
+	WORD $0x6e23e4e9 // fcmge v9.4s, v7.4s, v3.4s
+	WORD $0x6f210523 // ushr v3.4s, v9.4s, #31
+	WORD $0x6e24e509 // fcmge v9.4s, v8.4s, v4.4s
+	WORD $0x6f210524 // ushr v4.4s, v9.4s, #31
+	WORD $0x0e612829 // xtn v9.4h, v1.4s
+	WORD $0x4e612849 // xtn2 v9.8h, v2.4s
+	WORD $0x0e612862 // xtn v2.4h, v3.4s
+	WORD $0x4e612882 // xtn2 v2.8h, v4.4s
+	WORD $0x0e212924 // xtn v4.8b, v9.8h
+	WORD $0x4e212844 // xtn2 v4.16b, v2.8h
+	WORD $0x3c810404 // str q4, [x0], #16
+	SUB $16, R1, R1
+	B vectors3
+
+done4:
+
+vectors5:
+	CMP $4, R1
+	BLT done6
+	WORD $0x3dc00084 // ldr q4, [x4, #0]
+	ADD R6<<4, R4, R4
+	WORD $0x3dc000a2 // ldr q2, [x5, #0]
+	ADD R7<<4, R5, R5
+	WORD $0x6e24e449 // fcmge v9.4s, v2.4s, v4.4s
+	WORD $0x6f210524 // ushr v4.4s, v9.4s, #31
+	WORD $0x0e612889 // xtn v9.4h, v4.4s
+	WORD $0x0e212924 // xtn v4.8b, v9.8h
+	WORD $0xbc004404 // str s4, [x0], #4
+	SUB $4, R1, R1
+	B vectors5
+
+done6:
+	RET
+
+// func isEqualNEON(dst *bool, a, b *float32, n, stepA, stepB int)
+TEXT ·isEqualNEON(SB), NOSPLIT, $136-48
+	MOVD dst+0(FP), R0
+	MOVD n+24(FP), R1
+	MOVD a+8(FP), R4
+	MOVD stepA+32(FP), R6
+	CBNZ R6, many1
+	WORD $0x4d40c880 // ld1r {v0.4s}, [x4]
+	ADD $16, RSP, R4
+	WORD $0x3d800080 // str q0, [x4, #0]
+	WORD $0x3d800480 // str q0, [x4, #16]
+	WORD $0x3d800880 // str q0, [x4, #32]
+	WORD $0x3d800c80 // str q0, [x4, #48]
+
+many1:
+	MOVD b+16(FP), R5
+	MOVD stepB+40(FP), R7
+	CBNZ R7, many2
+	WORD $0x4d40c8a0 // ld1r {v0.4s}, [x5]
+	ADD $80, RSP, R5
+	WORD $0x3d8000a0 // str q0, [x5, #0]
+	WORD $0x3d8004a0 // str q0, [x5, #16]
+	WORD $0x3d8008a0 // str q0, [x5, #32]
+	WORD $0x3d800ca0 // str q0, [x5, #48]
+
+many2:
+
+vectors3:
+	CMP $16, R1
+	BLT done4
+	WORD $0xad400881 // ldp q1, q2, [x4, #0]
+	WORD $0xad411083 // ldp q3, q4, [x4, #32]
+	ADD R6<<6, R4, R4
+	WORD $0xad4018a5 // ldp q5, q6, [x5, #0]
+	WORD $0xad4120a7 // ldp q7, q8, [x5, #32]
+	ADD R7<<6, R5, R5
+	WORD $0x4e25e429 // fcmeq v9.4s, v1.4s, v5.4s
+	WORD $0x6f210525 // ushr v5.4s, v9.4s, #31
+	WORD $0x4e26e449 // fcmeq v9.4s, v2.4s, v6.4s
+	WORD $0x6f210526 // ushr v6.4s, v9.4s, #31
+	WORD $0x4e27e469 // fcmeq v9.4s, v3.4s, v7.4s
+	WORD $0x6f210527 // ushr v7.4s, v9.4s, #31
+	WORD $0x4e28e489 // fcmeq v9.4s, v4.4s, v8.4s
+	WORD $0x6f210528 // ushr v8.4s, v9.4s, #31
+	WORD $0x0e6128a9 // xtn v9.4h, v5.4s
+	WORD $0x4e6128c9 // xtn2 v9.8h, v6.4s
+	WORD $0x0e6128e6 // xtn v6.4h, v7.4s
+	WORD $0x4e612906 // xtn2 v6.8h, v8.4s
+	WORD $0x0e212928 // xtn v8.8b, v9.8h
+	WORD $0x4e2128c8 // xtn2 v8.16b, v6.8h
+	WORD $0x3c810408 // str q8, [x0], #16
+	SUB $16, R1, R1
+	B vectors3
+
+done4:
+
+vectors5:
+	CMP $4, R1
+	BLT done6
+	WORD $0x3dc00088 // ldr q8, [x4, #0]
+	ADD R6<<4, R4, R4
+	WORD $0x3dc000a6 // ldr q6, [x5, #0]
+	ADD R7<<4, R5, R5
+	WORD $0x4e26e509 // fcmeq v9.4s, v8.4s, v6.4s
+	WORD $0x6f210526 // ushr v6.4s, v9.4s, #31
+	WORD $0x0e6128c9 // xtn v9.4h, v6.4s
+	WORD $0x0e212926 // xtn v6.8b, v9.8h
+	WORD $0xbc004406 // str s6, [x0], #4
+	SUB $4, R1, R1
+	B vectors5
+
+done6:
+	RET
+
+// func selectionNEON(dst *float32, c *bool, a, b *float32, n, stepA, stepB int)
+TEXT ·selectionNEON(SB), NOSPLIT, $136-56
+	MOVD dst+0(FP), R0
+	MOVD c+8(FP), R1
+	MOVD n+32(FP), R2
+	MOVD a+16(FP), R4
+	MOVD stepA+40(FP), R6
+	CBNZ R6, many1
+	WORD $0x4d40c880 // ld1r {v0.4s}, [x4]
+	ADD $16, RSP, R4
+	WORD $0x3d800080 // str q0, [x4, #0]
+	WORD $0x3d800480 // str q0, [x4, #16]
+	WORD $0x3d800880 // str q0, [x4, #32]
+	WORD $0x3d800c80 // str q0, [x4, #48]
+
+many1:
+	MOVD b+24(FP), R5
+	MOVD stepB+48(FP), R7
+	CBNZ R7, many2
+	WORD $0x4d40c8a0 // ld1r {v0.4s}, [x5]
+	ADD $80, RSP, R5
+	WORD $0x3d8000a0 // str q0, [x5, #0]
+	WORD $0x3d8004a0 // str q0, [x5, #16]
+	WORD $0x3d8008a0 // str q0, [x5, #32]
+	WORD $0x3d800ca0 // str q0, [x5, #48]
+
+many2:
+
+vectors3:
+	CMP $16, R2
+	BLT done4
+	WORD $0xad400881 // ldp q1, q2, [x4, #0]
+	WORD $0xad411083 // ldp q3, q4, [x4, #32]
+	ADD R6<<6, R4, R4
+	WORD $0xad4018a5 // ldp q5, q6, [x5, #0]
+	WORD $0xad4120a7 // ldp q7, q8, [x5, #32]
+	ADD R7<<6, R5, R5
+	WORD $0x3cc10429 // ldr q9, [x1], #16
+	WORD $0x2f08a52a // uxtl v10.8h, v9.8b
+	WORD $0x6f08a52b // uxtl2 v11.8h, v9.16b
+	WORD $0x2f10a549 // uxtl v9.4s, v10.4h
+	WORD $0x6f10a54c // uxtl2 v12.4s, v10.8h
+	WORD $0x2f10a56a // uxtl v10.4s, v11.4h
+	WORD $0x6f10a56d // uxtl2 v13.4s, v11.8h
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x6eab8d2e // cmeq v14.4s, v9.4s, v11.4s
+	WORD $0x4eae1dcb // mov v11.16b, v14.16b
+	WORD $0x6e611cab // bsl v11.16b, v5.16b, v1.16b
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x6ea18d85 // cmeq v5.4s, v12.4s, v1.4s
+	WORD $0x4ea51ca1 // mov v1.16b, v5.16b
+	WORD $0x6e621cc1 // bsl v1.16b, v6.16b, v2.16b
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x6ea28d46 // cmeq v6.4s, v10.4s, v2.4s
+	WORD $0x4ea61cc2 // mov v2.16b, v6.16b
+	WORD $0x6e631ce2 // bsl v2.16b, v7.16b, v3.16b
+	WORD $0x4f000403 // movi v3.4s, #0
+	WORD $0x6ea38da7 // cmeq v7.4s, v13.4s, v3.4s
+	WORD $0x4ea71ce3 // mov v3.16b, v7.16b
+	WORD $0x6e641d03 // bsl v3.16b, v8.16b, v4.16b
+	WORD $0xac81040b // stp q11, q1, [x0], #32
+	WORD $0xac810c02 // stp q2, q3, [x0], #32
+	SUB $16, R2, R2
+	B vectors3
+
+done4:
+
+vectors5:
+	CMP $4, R2
+	BLT done6
+	WORD $0x3dc00083 // ldr q3, [x4, #0]
+	ADD R6<<4, R4, R4
+	WORD $0x3dc000a2 // ldr q2, [x5, #0]
+	ADD R7<<4, R5, R5
+	WORD $0xbc404421 // ldr s1, [x1], #4
+	WORD $0x2f08a42b // uxtl v11.8h, v1.8b
+	WORD $0x2f10a561 // uxtl v1.4s, v11.4h
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x6eab8c24 // cmeq v4.4s, v1.4s, v11.4s
+	WORD $0x4ea41c8b // mov v11.16b, v4.16b
+	WORD $0x6e631c4b // bsl v11.16b, v2.16b, v3.16b
+	WORD $0x3c81040b // str q11, [x0], #16
+	SUB $4, R2, R2
+	B vectors5
+
+done6:
+	RET
+
+// func totalNumbersNEON(sums *[32]float64, x *float32, n int, center float64)
+TEXT ·totalNumbersNEON(SB), NOSPLIT, $0-32
+	MOVD sums+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	FMOVD center+24(FP), F31
+	WORD $0x4e0807ff // dup v31.2d, v31.d[0]
+	WORD $0xad400400 // ldp q0, q1, [x0, #0]
+	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
+	WORD $0xad421404 // ldp q4, q5, [x0, #64]
+	WORD $0xad431c06 // ldp q6, q7, [x0, #96]
+	WORD $0xad442408 // ldp q8, q9, [x0, #128]
+	WORD $0xad452c0a // ldp q10, q11, [x0, #160]
+	WORD $0xad46340c // ldp q12, q13, [x0, #192]
+	WORD $0xad473c0e // ldp q14, q15, [x0, #224]
+
+loop1:
+	WORD $0xacc14430 // ldp q16, q17, [x1], #32
+	WORD $0x0e617a12 // fcvtl v18.2d, v16.2s
+	WORD $0x4e617a13 // fcvtl2 v19.2d, v16.4s
+	WORD $0x0e617a34 // fcvtl v20.2d, v17.2s
+	WORD $0x4e617a35 // fcvtl2 v21.2d, v17.4s
+	WORD $0x4e72d400 // fadd v0.2d, v0.2d, v18.2d
+	WORD $0x4e73d421 // fadd v1.2d, v1.2d, v19.2d
+	WORD $0x4e74d442 // fadd v2.2d, v2.2d, v20.2d
+	WORD $0x4e75d463 // fadd v3.2d, v3.2d, v21.2d
+	WORD $0xacc14430 // ldp q16, q17, [x1], #32
+	WORD $0x0e617a12 // fcvtl v18.2d, v16.2s
+	WORD $0x4e617a13 // fcvtl2 v19.2d, v16.4s
+	WORD $0x0e617a34 // fcvtl v20.2d, v17.2s
+	WORD $0x4e617a35 // fcvtl2 v21.2d, v17.4s
+	WORD $0x4e72d484 // fadd v4.2d, v4.2d, v18.2d
+	WORD $0x4e73d4a5 // fadd v5.2d, v5.2d, v19.2d
+	WORD $0x4e74d4c6 // fadd v6.2d, v6.2d, v20.2d
+	WORD $0x4e75d4e7 // fadd v7.2d, v7.2d, v21.2d
+	WORD $0xacc14430 // ldp q16, q17, [x1], #32
+	WORD $0x0e617a12 // fcvtl v18.2d, v16.2s
+	WORD $0x4e617a13 // fcvtl2 v19.2d, v16.4s
+	WORD $0x0e617a34 // fcvtl v20.2d, v17.2s
+	WORD $0x4e617a35 // fcvtl2 v21.2d, v17.4s
+	WORD $0x4e72d508 // fadd v8.2d, v8.2d, v18.2d
+	WORD $0x4e73d529 // fadd v9.2d, v9.2d, v19.2d
+	WORD $0x4e74d54a // fadd v10.2d, v10.2d, v20.2d
+	WORD $0x4e75d56b // fadd v11.2d, v11.2d, v21.2d
+	WORD $0xacc14430 // ldp q16, q17, [x1], #32
+	WORD $0x0e617a12 // fcvtl v18.2d, v16.2s
+	WORD $0x4e617a13 // fcvtl2 v19.2d, v16.4s
+	WORD $0x0e617a34 // fcvtl v20.2d, v17.2s
+	WORD $0x4e617a35 // fcvtl2 v21.2d, v17.4s
+	WORD $0x4e72d58c // fadd v12.2d, v12.2d, v18.2d
+	WORD $0x4e73d5ad // fadd v13.2d, v13.2d, v19.2d
+	WORD $0x4e74d5ce // fadd v14.2d, v14.2d, v20.2d
+	WORD $0x4e75d5ef // fadd v15.2d, v15.2d, v21.2d
+	SUBS $32, R2, R2
+	BNE loop1
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	WORD $0xad021404 // stp q4, q5, [x0, #64]
+	WORD $0xad031c06 // stp q6, q7, [x0, #96]
+	WORD $0xad042408 // stp q8, q9, [x0, #128]
+	WORD $0xad052c0a // stp q10, q11, [x0, #160]
+	WORD $0xad06340c // stp q12, q13, [x0, #192]
+	WORD $0xad073c0e // stp q14, q15, [x0, #224]
+	RET
+
+// func accumulateNumbersNEON(sums *float64, x *float32, n int)
+TEXT ·accumulateNumbersNEON(SB), NOSPLIT, $0-24
+	MOVD sums+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+
+loop1:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0xad400801 // ldp q1, q2, [x0, #0]
+	WORD $0x0e617803 // fcvtl v3.2d, v0.2s
+	WORD $0x4e617804 // fcvtl2 v4.2d, v0.4s
+	WORD $0x4e63d421 // fadd v1.2d, v1.2d, v3.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0xac810801 // stp q1, q2, [x0], #32
+	SUBS $4, R2, R2
+	BNE loop1
+	RET
+
+// func totalMagnitudesNEON(sums *[32]float64, x *float32, n int, center float64)
+TEXT ·totalMagnitudesNEON(SB), NOSPLIT, $0-32
+	MOVD sums+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	FMOVD center+24(FP), F31
+	WORD $0x4e0807ff // dup v31.2d, v31.d[0]
+	WORD $0xad400400 // ldp q0, q1, [x0, #0]
+	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
+	WORD $0xad421404 // ldp q4, q5, [x0, #64]
+	WORD $0xad431c06 // ldp q6, q7, [x0, #96]
+	WORD $0xad442408 // ldp q8, q9, [x0, #128]
+	WORD $0xad452c0a // ldp q10, q11, [x0, #160]
+	WORD $0xad46340c // ldp q12, q13, [x0, #192]
+	WORD $0xad473c0e // ldp q14, q15, [x0, #224]
+
+loop1:
+	WORD $0xacc14430 // ldp q16, q17, [x1], #32
+	WORD $0x0e617a12 // fcvtl v18.2d, v16.2s
+	WORD $0x4e617a13 // fcvtl2 v19.2d, v16.4s
+	WORD $0x0e617a34 // fcvtl v20.2d, v17.2s
+	WORD $0x4e617a35 // fcvtl2 v21.2d, v17.4s
+	WORD $0x4ee0fa52 // fabs v18.2d, v18.2d
+	WORD $0x4e72d400 // fadd v0.2d, v0.2d, v18.2d
+	WORD $0x4ee0fa73 // fabs v19.2d, v19.2d
+	WORD $0x4e73d421 // fadd v1.2d, v1.2d, v19.2d
+	WORD $0x4ee0fa94 // fabs v20.2d, v20.2d
+	WORD $0x4e74d442 // fadd v2.2d, v2.2d, v20.2d
+	WORD $0x4ee0fab5 // fabs v21.2d, v21.2d
+	WORD $0x4e75d463 // fadd v3.2d, v3.2d, v21.2d
+	WORD $0xacc14430 // ldp q16, q17, [x1], #32
+	WORD $0x0e617a12 // fcvtl v18.2d, v16.2s
+	WORD $0x4e617a13 // fcvtl2 v19.2d, v16.4s
+	WORD $0x0e617a34 // fcvtl v20.2d, v17.2s
+	WORD $0x4e617a35 // fcvtl2 v21.2d, v17.4s
+	WORD $0x4ee0fa52 // fabs v18.2d, v18.2d
+	WORD $0x4e72d484 // fadd v4.2d, v4.2d, v18.2d
+	WORD $0x4ee0fa73 // fabs v19.2d, v19.2d
+	WORD $0x4e73d4a5 // fadd v5.2d, v5.2d, v19.2d
+	WORD $0x4ee0fa94 // fabs v20.2d, v20.2d
+	WORD $0x4e74d4c6 // fadd v6.2d, v6.2d, v20.2d
+	WORD $0x4ee0fab5 // fabs v21.2d, v21.2d
+	WORD $0x4e75d4e7 // fadd v7.2d, v7.2d, v21.2d
+	WORD $0xacc14430 // ldp q16, q17, [x1], #32
+	WORD $0x0e617a12 // fcvtl v18.2d, v16.2s
+	WORD $0x4e617a13 // fcvtl2 v19.2d, v16.4s
+	WORD $0x0e617a34 // fcvtl v20.2d, v17.2s
+	WORD $0x4e617a35 // fcvtl2 v21.2d, v17.4s
+	WORD $0x4ee0fa52 // fabs v18.2d, v18.2d
+	WORD $0x4e72d508 // fadd v8.2d, v8.2d, v18.2d
+	WORD $0x4ee0fa73 // fabs v19.2d, v19.2d
+	WORD $0x4e73d529 // fadd v9.2d, v9.2d, v19.2d
+	WORD $0x4ee0fa94 // fabs v20.2d, v20.2d
+	WORD $0x4e74d54a // fadd v10.2d, v10.2d, v20.2d
+	WORD $0x4ee0fab5 // fabs v21.2d, v21.2d
+	WORD $0x4e75d56b // fadd v11.2d, v11.2d, v21.2d
+	WORD $0xacc14430 // ldp q16, q17, [x1], #32
+	WORD $0x0e617a12 // fcvtl v18.2d, v16.2s
+	WORD $0x4e617a13 // fcvtl2 v19.2d, v16.4s
+	WORD $0x0e617a34 // fcvtl v20.2d, v17.2s
+	WORD $0x4e617a35 // fcvtl2 v21.2d, v17.4s
+	WORD $0x4ee0fa52 // fabs v18.2d, v18.2d
+	WORD $0x4e72d58c // fadd v12.2d, v12.2d, v18.2d
+	WORD $0x4ee0fa73 // fabs v19.2d, v19.2d
+	WORD $0x4e73d5ad // fadd v13.2d, v13.2d, v19.2d
+	WORD $0x4ee0fa94 // fabs v20.2d, v20.2d
+	WORD $0x4e74d5ce // fadd v14.2d, v14.2d, v20.2d
+	WORD $0x4ee0fab5 // fabs v21.2d, v21.2d
+	WORD $0x4e75d5ef // fadd v15.2d, v15.2d, v21.2d
+	SUBS $32, R2, R2
+	BNE loop1
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	WORD $0xad021404 // stp q4, q5, [x0, #64]
+	WORD $0xad031c06 // stp q6, q7, [x0, #96]
+	WORD $0xad042408 // stp q8, q9, [x0, #128]
+	WORD $0xad052c0a // stp q10, q11, [x0, #160]
+	WORD $0xad06340c // stp q12, q13, [x0, #192]
+	WORD $0xad073c0e // stp q14, q15, [x0, #224]
+	RET
+
+// func accumulateMagnitudesNEON(sums *float64, x *float32, n int)
+TEXT ·accumulateMagnitudesNEON(SB), NOSPLIT, $0-24
+	MOVD sums+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+
+loop1:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0xad400801 // ldp q1, q2, [x0, #0]
+	WORD $0x0e617803 // fcvtl v3.2d, v0.2s
+	WORD $0x4e617804 // fcvtl2 v4.2d, v0.4s
+	WORD $0x4ee0f863 // fabs v3.2d, v3.2d
+	WORD $0x4e63d421 // fadd v1.2d, v1.2d, v3.2d
+	WORD $0x4ee0f884 // fabs v4.2d, v4.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0xac810801 // stp q1, q2, [x0], #32
+	SUBS $4, R2, R2
+	BNE loop1
+	RET
+
+// func totalSquaresNEON(sums *[32]float64, x *float32, n int, center float64)
+TEXT ·totalSquaresNEON(SB), NOSPLIT, $0-32
+	MOVD sums+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	FMOVD center+24(FP), F31
+	WORD $0x4e0807ff // dup v31.2d, v31.d[0]
+	WORD $0xad400400 // ldp q0, q1, [x0, #0]
+	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
+	WORD $0xad421404 // ldp q4, q5, [x0, #64]
+	WORD $0xad431c06 // ldp q6, q7, [x0, #96]
+	WORD $0xad442408 // ldp q8, q9, [x0, #128]
+	WORD $0xad452c0a // ldp q10, q11, [x0, #160]
+	WORD $0xad46340c // ldp q12, q13, [x0, #192]
+	WORD $0xad473c0e // ldp q14, q15, [x0, #224]
+
+loop1:
+	WORD $0xacc14430 // ldp q16, q17, [x1], #32
+	WORD $0x0e617a12 // fcvtl v18.2d, v16.2s
+	WORD $0x4e617a13 // fcvtl2 v19.2d, v16.4s
+	WORD $0x0e617a34 // fcvtl v20.2d, v17.2s
+	WORD $0x4e617a35 // fcvtl2 v21.2d, v17.4s
+	WORD $0x4effd652 // fsub v18.2d, v18.2d, v31.2d
+	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
+	WORD $0x4e72d400 // fadd v0.2d, v0.2d, v18.2d
+	WORD $0x4effd673 // fsub v19.2d, v19.2d, v31.2d
+	WORD $0x6e73de73 // fmul v19.2d, v19.2d, v19.2d
+	WORD $0x4e73d421 // fadd v1.2d, v1.2d, v19.2d
+	WORD $0x4effd694 // fsub v20.2d, v20.2d, v31.2d
+	WORD $0x6e74de94 // fmul v20.2d, v20.2d, v20.2d
+	WORD $0x4e74d442 // fadd v2.2d, v2.2d, v20.2d
+	WORD $0x4effd6b5 // fsub v21.2d, v21.2d, v31.2d
+	WORD $0x6e75deb5 // fmul v21.2d, v21.2d, v21.2d
+	WORD $0x4e75d463 // fadd v3.2d, v3.2d, v21.2d
+	WORD $0xacc14430 // ldp q16, q17, [x1], #32
+	WORD $0x0e617a12 // fcvtl v18.2d, v16.2s
+	WORD $0x4e617a13 // fcvtl2 v19.2d, v16.4s
+	WORD $0x0e617a34 // fcvtl v20.2d, v17.2s
+	WORD $0x4e617a35 // fcvtl2 v21.2d, v17.4s
+	WORD $0x4effd652 // fsub v18.2d, v18.2d, v31.2d
+	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
+	WORD $0x4e72d484 // fadd v4.2d, v4.2d, v18.2d
+	WORD $0x4effd673 // fsub v19.2d, v19.2d, v31.2d
+	WORD $0x6e73de73 // fmul v19.2d, v19.2d, v19.2d
+	WORD $0x4e73d4a5 // fadd v5.2d, v5.2d, v19.2d
+	WORD $0x4effd694 // fsub v20.2d, v20.2d, v31.2d
+	WORD $0x6e74de94 // fmul v20.2d, v20.2d, v20.2d
+	WORD $0x4e74d4c6 // fadd v6.2d, v6.2d, v20.2d
+	WORD $0x4effd6b5 // fsub v21.2d, v21.2d, v31.2d
+	WORD $0x6e75deb5 // fmul v21.2d, v21.2d, v21.2d
+	WORD $0x4e75d4e7 // fadd v7.2d, v7.2d, v21.2d
+	WORD $0xacc14430 // ldp q16, q17, [x1], #32
+	WORD $0x0e617a12 // fcvtl v18.2d, v16.2s
+	WORD $0x4e617a13 // fcvtl2 v19.2d, v16.4s
+	WORD $0x0e617a34 // fcvtl v20.2d, v17.2s
+	WORD $0x4e617a35 // fcvtl2 v21.2d, v17.4s
+	WORD $0x4effd652 // fsub v18.2d, v18.2d, v31.2d
+	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
+	WORD $0x4e72d508 // fadd v8.2d, v8.2d, v18.2d
+	WORD $0x4effd673 // fsub v19.2d, v19.2d, v31.2d
+	WORD $0x6e73de73 // fmul v19.2d, v19.2d, v19.2d
+	WORD $0x4e73d529 // fadd v9.2d, v9.2d, v19.2d
+	WORD $0x4effd694 // fsub v20.2d, v20.2d, v31.2d
+	WORD $0x6e74de94 // fmul v20.2d, v20.2d, v20.2d
+	WORD $0x4e74d54a // fadd v10.2d, v10.2d, v20.2d
+	WORD $0x4effd6b5 // fsub v21.2d, v21.2d, v31.2d
+	WORD $0x6e75deb5 // fmul v21.2d, v21.2d, v21.2d
+	WORD $0x4e75d56b // fadd v11.2d, v11.2d, v21.2d
+	WORD $0xacc14430 // ldp q16, q17, [x1], #32
+	WORD $0x0e617a12 // fcvtl v18.2d, v16.2s
+	WORD $0x4e617a13 // fcvtl2 v19.2d, v16.4s
+	WORD $0x0e617a34 // fcvtl v20.2d, v17.2s
+	WORD $0x4e617a35 // fcvtl2 v21.2d, v17.4s
+	WORD $0x4effd652 // fsub v18.2d, v18.2d, v31.2d
+	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
+	WORD $0x4e72d58c // fadd v12.2d, v12.2d, v18.2d
+	WORD $0x4effd673 // fsub v19.2d, v19.2d, v31.2d
+	WORD $0x6e73de73 // fmul v19.2d, v19.2d, v19.2d
+	WORD $0x4e73d5ad // fadd v13.2d, v13.2d, v19.2d
+	WORD $0x4effd694 // fsub v20.2d, v20.2d, v31.2d
+	WORD $0x6e74de94 // fmul v20.2d, v20.2d, v20.2d
+	WORD $0x4e74d5ce // fadd v14.2d, v14.2d, v20.2d
+	WORD $0x4effd6b5 // fsub v21.2d, v21.2d, v31.2d
+	WORD $0x6e75deb5 // fmul v21.2d, v21.2d, v21.2d
+	WORD $0x4e75d5ef // fadd v15.2d, v15.2d, v21.2d
+	SUBS $32, R2, R2
+	BNE loop1
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	WORD $0xad021404 // stp q4, q5, [x0, #64]
+	WORD $0xad031c06 // stp q6, q7, [x0, #96]
+	WORD $0xad042408 // stp q8, q9, [x0, #128]
+	WORD $0xad052c0a // stp q10, q11, [x0, #160]
+	WORD $0xad06340c // stp q12, q13, [x0, #192]
+	WORD $0xad073c0e // stp q14, q15, [x0, #224]
+	RET
+
+// func accumulateSquaresNEON(sums *float64, x *float32, n int)
+TEXT ·accumulateSquaresNEON(SB), NOSPLIT, $0-24
+	MOVD sums+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+
+loop1:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0xad400801 // ldp q1, q2, [x0, #0]
+	WORD $0x0e617803 // fcvtl v3.2d, v0.2s
+	WORD $0x4e617804 // fcvtl2 v4.2d, v0.4s
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d421 // fadd v1.2d, v1.2d, v3.2d
+	WORD $0x6e64dc84 // fmul v4.2d, v4.2d, v4.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0xac810801 // stp q1, q2, [x0], #32
+	SUBS $4, R2, R2
+	BNE loop1
+	RET
+
+// func largestNEON(best *[16]float32, x *float32, n int)
+TEXT ·largestNEON(SB), NOSPLIT, $0-24
+	MOVD best+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	WORD $0xad400400 // ldp q0, q1, [x0, #0]
+	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
+
+loop1:
+	WORD $0xacc11424 // ldp q4, q5, [x1], #32
+	WORD $0xacc11c26 // ldp q6, q7, [x1], #32
+	WORD $0x6ea0e488 // fcmgt v8.4s, v4.4s, v0.4s
+	WORD $0x4e24e489 // fcmeq v9.4s, v4.4s, v4.4s
+	WORD $0x4ee91d0a // orn v10.16b, v8.16b, v9.16b
+	WORD $0x6eaa1c80 // bit v0.16b, v4.16b, v10.16b
+	WORD $0x6ea1e4aa // fcmgt v10.4s, v5.4s, v1.4s
+	WORD $0x4e25e4a4 // fcmeq v4.4s, v5.4s, v5.4s
+	WORD $0x4ee41d49 // orn v9.16b, v10.16b, v4.16b
+	WORD $0x6ea91ca1 // bit v1.16b, v5.16b, v9.16b
+	WORD $0x6ea2e4c9 // fcmgt v9.4s, v6.4s, v2.4s
+	WORD $0x4e26e4c5 // fcmeq v5.4s, v6.4s, v6.4s
+	WORD $0x4ee51d24 // orn v4.16b, v9.16b, v5.16b
+	WORD $0x6ea41cc2 // bit v2.16b, v6.16b, v4.16b
+	WORD $0x6ea3e4e4 // fcmgt v4.4s, v7.4s, v3.4s
+	WORD $0x4e27e4e6 // fcmeq v6.4s, v7.4s, v7.4s
+	WORD $0x4ee61c85 // orn v5.16b, v4.16b, v6.16b
+	WORD $0x6ea51ce3 // bit v3.16b, v7.16b, v5.16b
+	SUBS $16, R2, R2
+	BNE loop1
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	RET
+
+// func smallestNEON(best *[16]float32, x *float32, n int)
+TEXT ·smallestNEON(SB), NOSPLIT, $0-24
+	MOVD best+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	WORD $0xad400400 // ldp q0, q1, [x0, #0]
+	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
+
+loop1:
+	WORD $0xacc11424 // ldp q4, q5, [x1], #32
+	WORD $0xacc11c26 // ldp q6, q7, [x1], #32
+	WORD $0x6ea4e408 // fcmgt v8.4s, v0.4s, v4.4s
+	WORD $0x4e24e489 // fcmeq v9.4s, v4.4s, v4.4s
+	WORD $0x4ee91d0a // orn v10.16b, v8.16b, v9.16b
+	WORD $0x6eaa1c80 // bit v0.16b, v4.16b, v10.16b
+	WORD $0x6ea5e42a // fcmgt v10.4s, v1.4s, v5.4s
+	WORD $0x4e25e4a4 // fcmeq v4.4s, v5.4s, v5.4s
+	WORD $0x4ee41d49 // orn v9.16b, v10.16b, v4.16b
+	WORD $0x6ea91ca1 // bit v1.16b, v5.16b, v9.16b
+	WORD $0x6ea6e449 // fcmgt v9.4s, v2.4s, v6.4s
+	WORD $0x4e26e4c5 // fcmeq v5.4s, v6.4s, v6.4s
+	WORD $0x4ee51d24 // orn v4.16b, v9.16b, v5.16b
+	WORD $0x6ea41cc2 // bit v2.16b, v6.16b, v4.16b
+	WORD $0x6ea7e464 // fcmgt v4.4s, v3.4s, v7.4s
+	WORD $0x4e27e4e6 // fcmeq v6.4s, v7.4s, v7.4s
+	WORD $0x4ee61c85 // orn v5.16b, v4.16b, v6.16b
+	WORD $0x6ea51ce3 // bit v3.16b, v7.16b, v5.16b
+	SUBS $16, R2, R2
+	BNE loop1
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	RET
+
+// func boundsNEON(lows, highs *[16]float32, x *float32, n int)
+TEXT ·boundsNEON(SB), NOSPLIT, $0-32
+	MOVD lows+0(FP), R0
+	MOVD highs+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD n+24(FP), R3
+	WORD $0xad400400 // ldp q0, q1, [x0, #0]
+	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
+	WORD $0xad401424 // ldp q4, q5, [x1, #0]
+	WORD $0xad411c26 // ldp q6, q7, [x1, #32]
+
+loop1:
+	WORD $0xacc12448 // ldp q8, q9, [x2], #32
+	WORD $0xacc12c4a // ldp q10, q11, [x2], #32
+	WORD $0x6ea8e40c // fcmgt v12.4s, v0.4s, v8.4s
+	WORD $0x6eac1d00 // bit v0.16b, v8.16b, v12.16b
+	WORD $0x6ea4e50c // fcmgt v12.4s, v8.4s, v4.4s
+	WORD $0x6eac1d04 // bit v4.16b, v8.16b, v12.16b
+	WORD $0x6ea9e42c // fcmgt v12.4s, v1.4s, v9.4s
+	WORD $0x6eac1d21 // bit v1.16b, v9.16b, v12.16b
+	WORD $0x6ea5e52c // fcmgt v12.4s, v9.4s, v5.4s
+	WORD $0x6eac1d25 // bit v5.16b, v9.16b, v12.16b
+	WORD $0x6eaae44c // fcmgt v12.4s, v2.4s, v10.4s
+	WORD $0x6eac1d42 // bit v2.16b, v10.16b, v12.16b
+	WORD $0x6ea6e54c // fcmgt v12.4s, v10.4s, v6.4s
+	WORD $0x6eac1d46 // bit v6.16b, v10.16b, v12.16b
+	WORD $0x6eabe46c // fcmgt v12.4s, v3.4s, v11.4s
+	WORD $0x6eac1d63 // bit v3.16b, v11.16b, v12.16b
+	WORD $0x6ea7e56c // fcmgt v12.4s, v11.4s, v7.4s
+	WORD $0x6eac1d67 // bit v7.16b, v11.16b, v12.16b
+	SUBS $16, R3, R3
+	BNE loop1
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	WORD $0xad001424 // stp q4, q5, [x1, #0]
+	WORD $0xad011c26 // stp q6, q7, [x1, #32]
+	RET
+
+// func expSumNEON(out, x *float32, n int, top float32, sums *[16]float32)
+TEXT ·expSumNEON(SB), NOSPLIT, $0-40
+	MOVD out+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD sums+32(FP), R3
+	FMOVS top+24(FP), F31
+	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
+	MOVD $constants<>(SB), R25
+	WORD $0xad400460 // ldp q0, q1, [x3, #0]
+	WORD $0xad410c62 // ldp q2, q3, [x3, #32]
+
+loop1:
+	WORD $0xacc11424 // ldp q4, q5, [x1], #32
+	WORD $0xacc11c26 // ldp q6, q7, [x1], #32
+	WORD $0x4ebfd488 // fsub v8.4s, v4.4s, v31.4s
+	WORD $0x3dc02324 // ldr q4, [x25, #128]
+	WORD $0x4e24f509 // fmax v9.4s, v8.4s, v4.4s
+	WORD $0x3dc02724 // ldr q4, [x25, #144]
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x4e24cd28 // fmla v8.4s, v9.4s, v4.4s
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x4ea4d50a // fsub v10.4s, v8.4s, v4.4s
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x4ea91d2b // mov v11.16b, v9.16b
+	WORD $0x4ea4cd4b // fmls v11.4s, v10.4s, v4.4s
+	WORD $0x3dc03324 // ldr q4, [x25, #192]
+	WORD $0x4eab1d69 // mov v9.16b, v11.16b
+	WORD $0x4ea4cd49 // fmls v9.4s, v10.4s, v4.4s
+	WORD $0x3dc03724 // ldr q4, [x25, #208]
+	WORD $0x3dc03b2a // ldr q10, [x25, #224]
+	WORD $0x4e29cc8a // fmla v10.4s, v4.4s, v9.4s
+	WORD $0x3dc03f24 // ldr q4, [x25, #240]
+	WORD $0x4e29cd44 // fmla v4.4s, v10.4s, v9.4s
+	WORD $0x3dc0432a // ldr q10, [x25, #256]
+	WORD $0x4e29cc8a // fmla v10.4s, v4.4s, v9.4s
+	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x4e29cd44 // fmla v4.4s, v10.4s, v9.4s
+	WORD $0x3dc02b2a // ldr q10, [x25, #160]
+	WORD $0x6eaa850b // sub v11.4s, v8.4s, v10.4s
+	WORD $0x6e29dd2a // fmul v10.4s, v9.4s, v9.4s
+	WORD $0x4ea91d28 // mov v8.16b, v9.16b
+	WORD $0x4e24cd48 // fmla v8.4s, v10.4s, v4.4s
+	WORD $0x4f3f0564 // sshr v4.4s, v11.4s, #1
+	WORD $0x3dc0072a // ldr q10, [x25, #16]
+	WORD $0x4e2ad509 // fadd v9.4s, v8.4s, v10.4s
+	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x4eaa8488 // add v8.4s, v4.4s, v10.4s
+	WORD $0x4f37550a // shl v10.4s, v8.4s, #23
+	WORD $0x6e2add28 // fmul v8.4s, v9.4s, v10.4s
+	WORD $0x6ea4856a // sub v10.4s, v11.4s, v4.4s
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x4ea4854b // add v11.4s, v10.4s, v4.4s
+	WORD $0x4f375564 // shl v4.4s, v11.4s, #23
+	WORD $0x6e24dd0b // fmul v11.4s, v8.4s, v4.4s
+	WORD $0x4e2bd400 // fadd v0.4s, v0.4s, v11.4s
+	WORD $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
+	WORD $0x3dc02325 // ldr q5, [x25, #128]
+	WORD $0x4e25f488 // fmax v8.4s, v4.4s, v5.4s
+	WORD $0x3dc02725 // ldr q5, [x25, #144]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x4e25cd04 // fmla v4.4s, v8.4s, v5.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x4ea5d48a // fsub v10.4s, v4.4s, v5.4s
+	WORD $0x3dc02f25 // ldr q5, [x25, #176]
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea5cd49 // fmls v9.4s, v10.4s, v5.4s
+	WORD $0x3dc03325 // ldr q5, [x25, #192]
+	WORD $0x4ea91d28 // mov v8.16b, v9.16b
+	WORD $0x4ea5cd48 // fmls v8.4s, v10.4s, v5.4s
+	WORD $0x3dc03725 // ldr q5, [x25, #208]
+	WORD $0x3dc03b2a // ldr q10, [x25, #224]
+	WORD $0x4e28ccaa // fmla v10.4s, v5.4s, v8.4s
+	WORD $0x3dc03f25 // ldr q5, [x25, #240]
+	WORD $0x4e28cd45 // fmla v5.4s, v10.4s, v8.4s
+	WORD $0x3dc0432a // ldr q10, [x25, #256]
+	WORD $0x4e28ccaa // fmla v10.4s, v5.4s, v8.4s
+	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x4e28cd45 // fmla v5.4s, v10.4s, v8.4s
+	WORD $0x3dc02b2a // ldr q10, [x25, #160]
+	WORD $0x6eaa8489 // sub v9.4s, v4.4s, v10.4s
+	WORD $0x6e28dd0a // fmul v10.4s, v8.4s, v8.4s
+	WORD $0x4ea81d04 // mov v4.16b, v8.16b
+	WORD $0x4e25cd44 // fmla v4.4s, v10.4s, v5.4s
+	WORD $0x4f3f0525 // sshr v5.4s, v9.4s, #1
+	WORD $0x3dc0072a // ldr q10, [x25, #16]
+	WORD $0x4e2ad488 // fadd v8.4s, v4.4s, v10.4s
+	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x4eaa84a4 // add v4.4s, v5.4s, v10.4s
+	WORD $0x4f37548a // shl v10.4s, v4.4s, #23
+	WORD $0x6e2add04 // fmul v4.4s, v8.4s, v10.4s
+	WORD $0x6ea5852a // sub v10.4s, v9.4s, v5.4s
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x4ea58549 // add v9.4s, v10.4s, v5.4s
+	WORD $0x4f375525 // shl v5.4s, v9.4s, #23
+	WORD $0x6e25dc89 // fmul v9.4s, v4.4s, v5.4s
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x4ebfd4c5 // fsub v5.4s, v6.4s, v31.4s
+	WORD $0x3dc02326 // ldr q6, [x25, #128]
+	WORD $0x4e26f4a4 // fmax v4.4s, v5.4s, v6.4s
+	WORD $0x3dc02726 // ldr q6, [x25, #144]
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x4e26cc85 // fmla v5.4s, v4.4s, v6.4s
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x4ea6d4aa // fsub v10.4s, v5.4s, v6.4s
+	WORD $0x3dc02f26 // ldr q6, [x25, #176]
+	WORD $0x4ea41c88 // mov v8.16b, v4.16b
+	WORD $0x4ea6cd48 // fmls v8.4s, v10.4s, v6.4s
+	WORD $0x3dc03326 // ldr q6, [x25, #192]
+	WORD $0x4ea81d04 // mov v4.16b, v8.16b
+	WORD $0x4ea6cd44 // fmls v4.4s, v10.4s, v6.4s
+	WORD $0x3dc03726 // ldr q6, [x25, #208]
+	WORD $0x3dc03b2a // ldr q10, [x25, #224]
+	WORD $0x4e24ccca // fmla v10.4s, v6.4s, v4.4s
+	WORD $0x3dc03f26 // ldr q6, [x25, #240]
+	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
+	WORD $0x3dc0432a // ldr q10, [x25, #256]
+	WORD $0x4e24ccca // fmla v10.4s, v6.4s, v4.4s
+	WORD $0x3dc04726 // ldr q6, [x25, #272]
+	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
+	WORD $0x3dc02b2a // ldr q10, [x25, #160]
+	WORD $0x6eaa84a8 // sub v8.4s, v5.4s, v10.4s
+	WORD $0x6e24dc8a // fmul v10.4s, v4.4s, v4.4s
+	WORD $0x4ea41c85 // mov v5.16b, v4.16b
+	WORD $0x4e26cd45 // fmla v5.4s, v10.4s, v6.4s
+	WORD $0x4f3f0506 // sshr v6.4s, v8.4s, #1
+	WORD $0x3dc0072a // ldr q10, [x25, #16]
+	WORD $0x4e2ad4a4 // fadd v4.4s, v5.4s, v10.4s
+	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x4eaa84c5 // add v5.4s, v6.4s, v10.4s
+	WORD $0x4f3754aa // shl v10.4s, v5.4s, #23
+	WORD $0x6e2adc85 // fmul v5.4s, v4.4s, v10.4s
+	WORD $0x6ea6850a // sub v10.4s, v8.4s, v6.4s
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+	WORD $0x4ea68548 // add v8.4s, v10.4s, v6.4s
+	WORD $0x4f375506 // shl v6.4s, v8.4s, #23
+	WORD $0x6e26dca8 // fmul v8.4s, v5.4s, v6.4s
+	WORD $0x4e28d442 // fadd v2.4s, v2.4s, v8.4s
+	WORD $0x4ebfd4e6 // fsub v6.4s, v7.4s, v31.4s
+	WORD $0x3dc02327 // ldr q7, [x25, #128]
+	WORD $0x4e27f4c5 // fmax v5.4s, v6.4s, v7.4s
+	WORD $0x3dc02727 // ldr q7, [x25, #144]
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x4e27cca6 // fmla v6.4s, v5.4s, v7.4s
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x4ea7d4ca // fsub v10.4s, v6.4s, v7.4s
+	WORD $0x3dc02f27 // ldr q7, [x25, #176]
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x4ea7cd44 // fmls v4.4s, v10.4s, v7.4s
+	WORD $0x3dc03327 // ldr q7, [x25, #192]
+	WORD $0x4ea41c85 // mov v5.16b, v4.16b
+	WORD $0x4ea7cd45 // fmls v5.4s, v10.4s, v7.4s
+	WORD $0x3dc03727 // ldr q7, [x25, #208]
+	WORD $0x3dc03b2a // ldr q10, [x25, #224]
+	WORD $0x4e25ccea // fmla v10.4s, v7.4s, v5.4s
+	WORD $0x3dc03f27 // ldr q7, [x25, #240]
+	WORD $0x4e25cd47 // fmla v7.4s, v10.4s, v5.4s
+	WORD $0x3dc0432a // ldr q10, [x25, #256]
+	WORD $0x4e25ccea // fmla v10.4s, v7.4s, v5.4s
+	WORD $0x3dc04727 // ldr q7, [x25, #272]
+	WORD $0x4e25cd47 // fmla v7.4s, v10.4s, v5.4s
+	WORD $0x3dc02b2a // ldr q10, [x25, #160]
+	WORD $0x6eaa84c4 // sub v4.4s, v6.4s, v10.4s
+	WORD $0x6e25dcaa // fmul v10.4s, v5.4s, v5.4s
+	WORD $0x4ea51ca6 // mov v6.16b, v5.16b
+	WORD $0x4e27cd46 // fmla v6.4s, v10.4s, v7.4s
+	WORD $0x4f3f0487 // sshr v7.4s, v4.4s, #1
+	WORD $0x3dc0072a // ldr q10, [x25, #16]
+	WORD $0x4e2ad4c5 // fadd v5.4s, v6.4s, v10.4s
+	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x4eaa84e6 // add v6.4s, v7.4s, v10.4s
+	WORD $0x4f3754ca // shl v10.4s, v6.4s, #23
+	WORD $0x6e2adca6 // fmul v6.4s, v5.4s, v10.4s
+	WORD $0x6ea7848a // sub v10.4s, v4.4s, v7.4s
+	WORD $0x3dc04b27 // ldr q7, [x25, #288]
+	WORD $0x4ea78544 // add v4.4s, v10.4s, v7.4s
+	WORD $0x4f375487 // shl v7.4s, v4.4s, #23
+	WORD $0x6e27dcc4 // fmul v4.4s, v6.4s, v7.4s
+	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+	WORD $0xac81240b // stp q11, q9, [x0], #32
+	WORD $0xac811008 // stp q8, q4, [x0], #32
+	SUBS $16, R2, R2
+	BNE loop1
+	WORD $0xad000460 // stp q0, q1, [x3, #0]
+	WORD $0xad010c62 // stp q2, q3, [x3, #32]
+	RET
+
+// func expTotalNEON(x *float32, n int, top float32, sums *[16]float32)
+TEXT ·expTotalNEON(SB), NOSPLIT, $0-32
+	MOVD x+0(FP), R1
+	MOVD n+8(FP), R2
+	MOVD sums+24(FP), R3
+	FMOVS top+16(FP), F31
+	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
+	MOVD $constants<>(SB), R25
+	WORD $0xad400460 // ldp q0, q1, [x3, #0]
+	WORD $0xad410c62 // ldp q2, q3, [x3, #32]
+
+loop1:
+	WORD $0xacc11424 // ldp q4, q5, [x1], #32
+	WORD $0xacc11c26 // ldp q6, q7, [x1], #32
+	WORD $0x4ebfd488 // fsub v8.4s, v4.4s, v31.4s
+	WORD $0x3dc02324 // ldr q4, [x25, #128]
+	WORD $0x4e24f509 // fmax v9.4s, v8.4s, v4.4s
+	WORD $0x3dc02724 // ldr q4, [x25, #144]
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x4e24cd28 // fmla v8.4s, v9.4s, v4.4s
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x4ea4d50a // fsub v10.4s, v8.4s, v4.4s
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x4ea91d2b // mov v11.16b, v9.16b
+	WORD $0x4ea4cd4b // fmls v11.4s, v10.4s, v4.4s
+	WORD $0x3dc03324 // ldr q4, [x25, #192]
+	WORD $0x4eab1d69 // mov v9.16b, v11.16b
+	WORD $0x4ea4cd49 // fmls v9.4s, v10.4s, v4.4s
+	WORD $0x3dc03724 // ldr q4, [x25, #208]
+	WORD $0x3dc03b2a // ldr q10, [x25, #224]
+	WORD $0x4e29cc8a // fmla v10.4s, v4.4s, v9.4s
+	WORD $0x3dc03f24 // ldr q4, [x25, #240]
+	WORD $0x4e29cd44 // fmla v4.4s, v10.4s, v9.4s
+	WORD $0x3dc0432a // ldr q10, [x25, #256]
+	WORD $0x4e29cc8a // fmla v10.4s, v4.4s, v9.4s
+	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x4e29cd44 // fmla v4.4s, v10.4s, v9.4s
+	WORD $0x3dc02b2a // ldr q10, [x25, #160]
+	WORD $0x6eaa850b // sub v11.4s, v8.4s, v10.4s
+	WORD $0x6e29dd2a // fmul v10.4s, v9.4s, v9.4s
+	WORD $0x4ea91d28 // mov v8.16b, v9.16b
+	WORD $0x4e24cd48 // fmla v8.4s, v10.4s, v4.4s
+	WORD $0x4f3f0564 // sshr v4.4s, v11.4s, #1
+	WORD $0x3dc0072a // ldr q10, [x25, #16]
+	WORD $0x4e2ad509 // fadd v9.4s, v8.4s, v10.4s
+	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x4eaa8488 // add v8.4s, v4.4s, v10.4s
+	WORD $0x4f37550a // shl v10.4s, v8.4s, #23
+	WORD $0x6e2add28 // fmul v8.4s, v9.4s, v10.4s
+	WORD $0x6ea4856a // sub v10.4s, v11.4s, v4.4s
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x4ea4854b // add v11.4s, v10.4s, v4.4s
+	WORD $0x4f375564 // shl v4.4s, v11.4s, #23
+	WORD $0x6e24dd0b // fmul v11.4s, v8.4s, v4.4s
+	WORD $0x4e2bd400 // fadd v0.4s, v0.4s, v11.4s
+	WORD $0x4ebfd4ab // fsub v11.4s, v5.4s, v31.4s
+	WORD $0x3dc02325 // ldr q5, [x25, #128]
+	WORD $0x4e25f564 // fmax v4.4s, v11.4s, v5.4s
+	WORD $0x3dc02725 // ldr q5, [x25, #144]
+	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x4e25cc8b // fmla v11.4s, v4.4s, v5.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x4ea5d568 // fsub v8.4s, v11.4s, v5.4s
+	WORD $0x3dc02f25 // ldr q5, [x25, #176]
+	WORD $0x4ea41c8a // mov v10.16b, v4.16b
+	WORD $0x4ea5cd0a // fmls v10.4s, v8.4s, v5.4s
+	WORD $0x3dc03325 // ldr q5, [x25, #192]
+	WORD $0x4eaa1d44 // mov v4.16b, v10.16b
+	WORD $0x4ea5cd04 // fmls v4.4s, v8.4s, v5.4s
+	WORD $0x3dc03725 // ldr q5, [x25, #208]
+	WORD $0x3dc03b28 // ldr q8, [x25, #224]
+	WORD $0x4e24cca8 // fmla v8.4s, v5.4s, v4.4s
+	WORD $0x3dc03f25 // ldr q5, [x25, #240]
+	WORD $0x4e24cd05 // fmla v5.4s, v8.4s, v4.4s
+	WORD $0x3dc04328 // ldr q8, [x25, #256]
+	WORD $0x4e24cca8 // fmla v8.4s, v5.4s, v4.4s
+	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x4e24cd05 // fmla v5.4s, v8.4s, v4.4s
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x6ea8856a // sub v10.4s, v11.4s, v8.4s
+	WORD $0x6e24dc88 // fmul v8.4s, v4.4s, v4.4s
+	WORD $0x4ea41c8b // mov v11.16b, v4.16b
+	WORD $0x4e25cd0b // fmla v11.4s, v8.4s, v5.4s
+	WORD $0x4f3f0545 // sshr v5.4s, v10.4s, #1
+	WORD $0x3dc00728 // ldr q8, [x25, #16]
+	WORD $0x4e28d564 // fadd v4.4s, v11.4s, v8.4s
+	WORD $0x3dc04b28 // ldr q8, [x25, #288]
+	WORD $0x4ea884ab // add v11.4s, v5.4s, v8.4s
+	WORD $0x4f375568 // shl v8.4s, v11.4s, #23
+	WORD $0x6e28dc8b // fmul v11.4s, v4.4s, v8.4s
+	WORD $0x6ea58548 // sub v8.4s, v10.4s, v5.4s
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x4ea5850a // add v10.4s, v8.4s, v5.4s
+	WORD $0x4f375545 // shl v5.4s, v10.4s, #23
+	WORD $0x6e25dd6a // fmul v10.4s, v11.4s, v5.4s
+	WORD $0x4e2ad421 // fadd v1.4s, v1.4s, v10.4s
+	WORD $0x4ebfd4ca // fsub v10.4s, v6.4s, v31.4s
+	WORD $0x3dc02326 // ldr q6, [x25, #128]
+	WORD $0x4e26f545 // fmax v5.4s, v10.4s, v6.4s
+	WORD $0x3dc02726 // ldr q6, [x25, #144]
+	WORD $0x3dc02b2a // ldr q10, [x25, #160]
+	WORD $0x4e26ccaa // fmla v10.4s, v5.4s, v6.4s
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x4ea6d54b // fsub v11.4s, v10.4s, v6.4s
+	WORD $0x3dc02f26 // ldr q6, [x25, #176]
+	WORD $0x4ea51ca8 // mov v8.16b, v5.16b
+	WORD $0x4ea6cd68 // fmls v8.4s, v11.4s, v6.4s
+	WORD $0x3dc03326 // ldr q6, [x25, #192]
+	WORD $0x4ea81d05 // mov v5.16b, v8.16b
+	WORD $0x4ea6cd65 // fmls v5.4s, v11.4s, v6.4s
+	WORD $0x3dc03726 // ldr q6, [x25, #208]
+	WORD $0x3dc03b2b // ldr q11, [x25, #224]
+	WORD $0x4e25cccb // fmla v11.4s, v6.4s, v5.4s
+	WORD $0x3dc03f26 // ldr q6, [x25, #240]
+	WORD $0x4e25cd66 // fmla v6.4s, v11.4s, v5.4s
+	WORD $0x3dc0432b // ldr q11, [x25, #256]
+	WORD $0x4e25cccb // fmla v11.4s, v6.4s, v5.4s
+	WORD $0x3dc04726 // ldr q6, [x25, #272]
+	WORD $0x4e25cd66 // fmla v6.4s, v11.4s, v5.4s
+	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x6eab8548 // sub v8.4s, v10.4s, v11.4s
+	WORD $0x6e25dcab // fmul v11.4s, v5.4s, v5.4s
+	WORD $0x4ea51caa // mov v10.16b, v5.16b
+	WORD $0x4e26cd6a // fmla v10.4s, v11.4s, v6.4s
+	WORD $0x4f3f0506 // sshr v6.4s, v8.4s, #1
+	WORD $0x3dc0072b // ldr q11, [x25, #16]
+	WORD $0x4e2bd545 // fadd v5.4s, v10.4s, v11.4s
+	WORD $0x3dc04b2b // ldr q11, [x25, #288]
+	WORD $0x4eab84ca // add v10.4s, v6.4s, v11.4s
+	WORD $0x4f37554b // shl v11.4s, v10.4s, #23
+	WORD $0x6e2bdcaa // fmul v10.4s, v5.4s, v11.4s
+	WORD $0x6ea6850b // sub v11.4s, v8.4s, v6.4s
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+	WORD $0x4ea68568 // add v8.4s, v11.4s, v6.4s
+	WORD $0x4f375506 // shl v6.4s, v8.4s, #23
+	WORD $0x6e26dd48 // fmul v8.4s, v10.4s, v6.4s
+	WORD $0x4e28d442 // fadd v2.4s, v2.4s, v8.4s
+	WORD $0x4ebfd4e8 // fsub v8.4s, v7.4s, v31.4s
+	WORD $0x3dc02327 // ldr q7, [x25, #128]
+	WORD $0x4e27f506 // fmax v6.4s, v8.4s, v7.4s
+	WORD $0x3dc02727 // ldr q7, [x25, #144]
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x4e27ccc8 // fmla v8.4s, v6.4s, v7.4s
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x4ea7d50a // fsub v10.4s, v8.4s, v7.4s
+	WORD $0x3dc02f27 // ldr q7, [x25, #176]
+	WORD $0x4ea61ccb // mov v11.16b, v6.16b
+	WORD $0x4ea7cd4b // fmls v11.4s, v10.4s, v7.4s
+	WORD $0x3dc03327 // ldr q7, [x25, #192]
+	WORD $0x4eab1d66 // mov v6.16b, v11.16b
+	WORD $0x4ea7cd46 // fmls v6.4s, v10.4s, v7.4s
+	WORD $0x3dc03727 // ldr q7, [x25, #208]
+	WORD $0x3dc03b2a // ldr q10, [x25, #224]
+	WORD $0x4e26ccea // fmla v10.4s, v7.4s, v6.4s
+	WORD $0x3dc03f27 // ldr q7, [x25, #240]
+	WORD $0x4e26cd47 // fmla v7.4s, v10.4s, v6.4s
+	WORD $0x3dc0432a // ldr q10, [x25, #256]
+	WORD $0x4e26ccea // fmla v10.4s, v7.4s, v6.4s
+	WORD $0x3dc04727 // ldr q7, [x25, #272]
+	WORD $0x4e26cd47 // fmla v7.4s, v10.4s, v6.4s
+	WORD $0x3dc02b2a // ldr q10, [x25, #160]
+	WORD $0x6eaa850b // sub v11.4s, v8.4s, v10.4s
+	WORD $0x6e26dcca // fmul v10.4s, v6.4s, v6.4s
+	WORD $0x4ea61cc8 // mov v8.16b, v6.16b
+	WORD $0x4e27cd48 // fmla v8.4s, v10.4s, v7.4s
+	WORD $0x4f3f0567 // sshr v7.4s, v11.4s, #1
+	WORD $0x3dc0072a // ldr q10, [x25, #16]
+	WORD $0x4e2ad506 // fadd v6.4s, v8.4s, v10.4s
+	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x4eaa84e8 // add v8.4s, v7.4s, v10.4s
+	WORD $0x4f37550a // shl v10.4s, v8.4s, #23
+	WORD $0x6e2adcc8 // fmul v8.4s, v6.4s, v10.4s
+	WORD $0x6ea7856a // sub v10.4s, v11.4s, v7.4s
+	WORD $0x3dc04b27 // ldr q7, [x25, #288]
+	WORD $0x4ea7854b // add v11.4s, v10.4s, v7.4s
+	WORD $0x4f375567 // shl v7.4s, v11.4s, #23
+	WORD $0x6e27dd0b // fmul v11.4s, v8.4s, v7.4s
+	WORD $0x4e2bd463 // fadd v3.4s, v3.4s, v11.4s
+	SUBS $16, R2, R2
+	BNE loop1
+	WORD $0xad000460 // stp q0, q1, [x3, #0]
+	WORD $0xad010c62 // stp q2, q3, [x3, #32]
+	RET
+
+// func maxPoolNEON(dst, x *float32, rows, n, width int)
+TEXT ·maxPoolNEON(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD rows+16(FP), R2
+	MOVD n+24(FP), R3
+	MOVD width+32(FP), R4
+	MOVD $constants<>(SB), R25
+	LSL $2, R4, R4
+
+loop1:
+	MOVD R1, R5
+	ADD R4, R1, R6
+	ADD R4<<1, R1, R1
+	MOVD R3, R7
+
+vector:
+	WORD $0x4cdf88a0 // ld2 {v0.4s, v1.4s}, [x5], #32
+	WORD $0x4cdf88c2 // ld2 {v2.4s, v3.4s}, [x6], #32
+	WORD $0x4e22f404 // fmax v4.4s, v0.4s, v2.4s
+	WORD $0x4e23f425 // fmax v5.4s, v1.4s, v3.4s
+	WORD $0x4e25f486 // fmax v6.4s, v4.4s, v5.4s
+	WORD $0x3c810406 // str q6, [x0], #16
+	SUBS $4, R7, R7
+	BEQ row
+	CMP $4, R7
+	BGE vector
+	// The last vector overlaps the one before.
+	SUB $4, R7, R8
+	ADD R8<<2, R0, R0
+	ADD R8<<3, R5, R5
+	ADD R8<<3, R6, R6
+	WORD $0x4cdf88a0 // ld2 {v0.4s, v1.4s}, [x5], #32
+	WORD $0x4cdf88c2 // ld2 {v2.4s, v3.4s}, [x6], #32
+	WORD $0x4e22f406 // fmax v6.4s, v0.4s, v2.4s
+	WORD $0x4e23f425 // fmax v5.4s, v1.4s, v3.4s
+	WORD $0x4e25f4c4 // fmax v4.4s, v6.4s, v5.4s
+	WORD $0x3c810404 // str q4, [x0], #16
+
+row:
+	SUBS $1, R2, R2
+	BNE loop1
+	RET
+
+// func meanPoolNEON(dst, x *float32, rows, n, width int)
+TEXT ·meanPoolNEON(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD rows+16(FP), R2
+	MOVD n+24(FP), R3
+	MOVD width+32(FP), R4
+	MOVD $constants<>(SB), R25
+	LSL $2, R4, R4
+
+loop1:
+	MOVD R1, R5
+	ADD R4, R1, R6
+	ADD R4<<1, R1, R1
+	MOVD R3, R7
+
+vector:
+	WORD $0x4cdf88a0 // ld2 {v0.4s, v1.4s}, [x5], #32
+	WORD $0x4cdf88c2 // ld2 {v2.4s, v3.4s}, [x6], #32
+	WORD $0x3dc13f24 // ldr q4, [x25, #1264]
+	WORD $0x6e24dc05 // fmul v5.4s, v0.4s, v4.4s
+	WORD $0x3dc13f24 // ldr q4, [x25, #1264]
+	WORD $0x6e24dc46 // fmul v6.4s, v2.4s, v4.4s
+	WORD $0x4e26d4a4 // fadd v4.4s, v5.4s, v6.4s
+	WORD $0x3dc13f26 // ldr q6, [x25, #1264]
+	WORD $0x6e26dc25 // fmul v5.4s, v1.4s, v6.4s
+	WORD $0x3dc13f26 // ldr q6, [x25, #1264]
+	WORD $0x6e26dc67 // fmul v7.4s, v3.4s, v6.4s
+	WORD $0x4e27d4a6 // fadd v6.4s, v5.4s, v7.4s
+	WORD $0x4e26d487 // fadd v7.4s, v4.4s, v6.4s
+	WORD $0x3c810407 // str q7, [x0], #16
+	SUBS $4, R7, R7
+	BEQ row
+	CMP $4, R7
+	BGE vector
+	// The last vector overlaps the one before.
+	SUB $4, R7, R8
+	ADD R8<<2, R0, R0
+	ADD R8<<3, R5, R5
+	ADD R8<<3, R6, R6
+	WORD $0x4cdf88a0 // ld2 {v0.4s, v1.4s}, [x5], #32
+	WORD $0x4cdf88c2 // ld2 {v2.4s, v3.4s}, [x6], #32
+	WORD $0x3dc13f27 // ldr q7, [x25, #1264]
+	WORD $0x6e27dc06 // fmul v6.4s, v0.4s, v7.4s
+	WORD $0x3dc13f27 // ldr q7, [x25, #1264]
+	WORD $0x6e27dc44 // fmul v4.4s, v2.4s, v7.4s
+	WORD $0x4e24d4c7 // fadd v7.4s, v6.4s, v4.4s
+	WORD $0x3dc13f24 // ldr q4, [x25, #1264]
+	WORD $0x6e24dc26 // fmul v6.4s, v1.4s, v4.4s
+	WORD $0x3dc13f24 // ldr q4, [x25, #1264]
+	WORD $0x6e24dc65 // fmul v5.4s, v3.4s, v4.4s
+	WORD $0x4e25d4c4 // fadd v4.4s, v6.4s, v5.4s
+	WORD $0x4e24d4e5 // fadd v5.4s, v7.4s, v4.4s
+	WORD $0x3c810405 // str q5, [x0], #16
+
+row:
+	SUBS $1, R2, R2
+	BNE loop1
+	RET
+
+// func transposeNEON(dst *float32, dstStride int, src *float32, srcStride, rows, cols int)
+TEXT ·transposeNEON(SB), NOSPLIT, $0-48
+	MOVD dst+0(FP), R0
+	MOVD dstStride+8(FP), R1
+	MOVD src+16(FP), R2
+	MOVD srcStride+24(FP), R3
+	MOVD rows+32(FP), R4
+	MOVD cols+40(FP), R5
+
+loop1:
+	MOVD R4, R6
+	MOVD R2, R7
+	MOVD R0, R8
+
+loop2:
+	WORD $0x3dc000e0 // ldr q0, [x7, #0]
+	ADD R3, R7, R7
+	WORD $0x3dc000e1 // ldr q1, [x7, #0]
+	ADD R3, R7, R7
+	WORD $0x3dc000e2 // ldr q2, [x7, #0]
+	ADD R3, R7, R7
+	WORD $0x3dc000e3 // ldr q3, [x7, #0]
+	ADD R3, R7, R7
+	WORD $0x4e812804 // trn1 v4.4s, v0.4s, v1.4s
+	WORD $0x4e816805 // trn2 v5.4s, v0.4s, v1.4s
+	WORD $0x4e832846 // trn1 v6.4s, v2.4s, v3.4s
+	WORD $0x4e836847 // trn2 v7.4s, v2.4s, v3.4s
+	WORD $0x4ec63888 // zip1 v8.2d, v4.2d, v6.2d
+	WORD $0x4ec738a9 // zip1 v9.2d, v5.2d, v7.2d
+	WORD $0x4ec6788a // zip2 v10.2d, v4.2d, v6.2d
+	WORD $0x4ec778ab // zip2 v11.2d, v5.2d, v7.2d
+	MOVD R8, R9
+	WORD $0x3d800128 // str q8, [x9, #0]
+	ADD R1, R9, R9
+	WORD $0x3d800129 // str q9, [x9, #0]
+	ADD R1, R9, R9
+	WORD $0x3d80012a // str q10, [x9, #0]
+	ADD R1, R9, R9
+	WORD $0x3d80012b // str q11, [x9, #0]
+	ADD R1, R9, R9
+	ADD $16, R8, R8
+	SUBS $4, R6, R6
+	BNE loop2
+	ADD $16, R2, R2
+	ADD R1<<2, R0, R0
+	SUBS $4, R5, R5
 	BNE loop1
 	RET
 

@@ -9,7 +9,7 @@ func updaterFor(t Tier, k, n int) updater {
 	if t == Portable {
 		return portable()
 	}
-	u := updater{layout: layoutNEON, draw: drawNEON, sample: sampleNEON, row: rowNEON{}, transpose: transpose}
+	u := updater{layout: layoutNEON, draw: drawNEON, sample: sampleNEON, row: rowNEON{}, transpose: transposeAllNEON}
 	for _, f := range updatesNEON {
 		if n <= f.neurons {
 			u.fixed(f)

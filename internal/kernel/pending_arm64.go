@@ -4,20 +4,6 @@ package kernel
 
 // The functions of this file have no assembly: the portable code takes all of their work.
 
-func reluVectors([]float32, []float32) int { return 0 }
-
-func ratiosVectors(_, _, _, _ []float32) int { return 0 }
-
-func quotientsVectors(_, _, _ []float32, _ float32) int { return 0 }
-
-func growVectors(_, _, _ []float32, _, _ float32) int { return 0 }
-
-func productsVectors(_, _, _ []float32) int { return 0 }
-
-func factorsVectors(_, _, _ []float32) int { return 0 }
-
-func poolVectors(bool, []float32, []float32, int, int, int) bool { return false }
-
 func dotsTiers() []*dots { return []*dots{&portableDots} }
 
 func dotsOf(Tier) *dots { return &portableDots }
@@ -37,31 +23,5 @@ func boundsVectors(_ []float32, low, high float32) (n int, least, largest float3
 }
 
 func splitVectors(_, _, _ []uint8) int { return 0 }
-
-func mapVectors(_ Function, _, _, _ []float32) bool { return false }
-
-func softmaxVectors(_, _ []float32, _ int, _ bool) bool { return false }
-
-func expSumVectors(_, _ []float32, _ float32) (sum float32, ok bool) { return 0, false }
-
-func expTotalVectors([]float32, float32) (sum float32, ok bool) { return 0, false }
-
-func expColumnsVectors(_, _, _, _ []float32) bool { return false }
-
-func normalizeRowVectors(_, _, _, _, _ []float32) bool { return false }
-
-func combineVectors(_ Pair, _, _, _ []float32, _, _ int) int { return 0 }
-
-func compareVectors(_ Comparison, _ []bool, _, _ []float32, _, _ int) int { return 0 }
-
-func selectVectors(_ []float32, _ []bool, _, _ []float32, _, _ int) int { return 0 }
-
-func totalVectors(Summand, []float32, float64) (sum float64, ok bool) { return 0, false }
-
-func accumulateVectors(Summand, []float64, []float32) int { return 0 }
-
-func extremeVectors(bool, []float32, float32) (best float32, ok bool) { return 0, false }
-
-func transposeVectors(_ []float32, _ int, _ []float32, _, _, _ int) bool { return false }
 
 func powVectors(_, _, _ []float32, _, _ int) int { return 0 }

@@ -593,6 +593,335 @@ func dealNEON(even, odd, x *float32, n int)
 //go:noescape
 func standardizeNEON(v *float32, n int, mean, factor, bias float64)
 
+// reluNEON computes dst[i] = max(x[i], 0) for i < n, a multiple of 4.
+//
+//go:noescape
+func reluNEON(dst, x *float32, n int)
+
+// ratiosNEON computes dst[i] = (weighted[i] + mean[i]*sums[i]) / (sums[i] + 1e-20) for i < n, a multiple of 4.
+//
+//go:noescape
+func ratiosNEON(dst, weighted, mean, sums *float32, n int)
+
+// factorsNEON sets sums[i] to -q*weighted[i] and weighted[i] to q*sums[i] with q = patch[i] / (sums[i]^2 + 1e-20) for i < n, a multiple of 4.
+//
+//go:noescape
+func factorsNEON(sums, weighted, patch *float32, n int)
+
+// quotientsNEON computes dst[i] = p[i] / (r[i] + least) for i < n, a multiple of 4.
+//
+//go:noescape
+func quotientsNEON(dst, p, r *float32, n int, least float32)
+
+// growNEON sets v[i] to keep*h[i] + scale*(h[i]*v[i]) and adds it to sums[i] for i < n, a multiple of 4.
+//
+//go:noescape
+func growNEON(v, sums, h *float32, n int, keep, scale float32)
+
+// productsNEON computes dst[i] = a[i]*b[i] for i < n, a multiple of 4.
+//
+//go:noescape
+func productsNEON(dst, a, b *float32, n int)
+
+// scaleNEON computes dst[i] = x[i]*factor for i < n, a multiple of 4.
+//
+//go:noescape
+func scaleNEON(dst, x *float32, n int, factor float32)
+
+// shiftNEON computes dst[i] = (x[i]-first) - second for i < n, a multiple of 4.
+//
+//go:noescape
+func shiftNEON(dst, x *float32, n int, first, second float32)
+
+// expColumnsNEON computes dst[i] = exp(x[i] - tops[i]) and adds it to sums[i] for i < n, a multiple of 4.
+//
+//go:noescape
+func expColumnsNEON(dst, sums, x, tops *float32, n int)
+
+// normalizeRowNEON computes dst[i] = ((x[i]-first)-second)*factor*scale[i] + bias[i] for i < n, a multiple of 4.
+//
+//go:noescape
+func normalizeRowNEON(dst, x, scale, bias *float32, n int, first, second, factor float32)
+
+// expNEON applies a function with 0 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func expNEON(dst, x *float32, n int, p *float32)
+
+// sigmoidNEON applies a function with 0 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func sigmoidNEON(dst, x *float32, n int, p *float32)
+
+// tanhNEON applies a function with 0 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func tanhNEON(dst, x *float32, n int, p *float32)
+
+// erfNEON applies a function with 0 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func erfNEON(dst, x *float32, n int, p *float32)
+
+// logNEON applies a function with 0 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func logNEON(dst, x *float32, n int, p *float32)
+
+// softplusNEON applies a function with 0 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func softplusNEON(dst, x *float32, n int, p *float32)
+
+// softsignNEON applies a function with 0 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func softsignNEON(dst, x *float32, n int, p *float32)
+
+// mishNEON applies a function with 0 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func mishNEON(dst, x *float32, n int, p *float32)
+
+// geluNEON applies a function with 0 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func geluNEON(dst, x *float32, n int, p *float32)
+
+// geluTanhNEON applies a function with 0 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func geluTanhNEON(dst, x *float32, n int, p *float32)
+
+// swishNEON applies a function with 1 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func swishNEON(dst, x *float32, n int, p *float32)
+
+// eluNEON applies a function with 3 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func eluNEON(dst, x *float32, n int, p *float32)
+
+// leakyReluNEON applies a function with 1 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func leakyReluNEON(dst, x *float32, n int, p *float32)
+
+// thresholdedReluNEON applies a function with 1 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func thresholdedReluNEON(dst, x *float32, n int, p *float32)
+
+// hardSigmoidNEON applies a function with 2 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func hardSigmoidNEON(dst, x *float32, n int, p *float32)
+
+// hardSwishNEON applies a function with 2 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func hardSwishNEON(dst, x *float32, n int, p *float32)
+
+// clipNEON applies a function with 2 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func clipNEON(dst, x *float32, n int, p *float32)
+
+// normalizeNEON applies a function with 4 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func normalizeNEON(dst, x *float32, n int, p *float32)
+
+// absNEON applies a function with 0 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func absNEON(dst, x *float32, n int, p *float32)
+
+// negNEON applies a function with 0 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func negNEON(dst, x *float32, n int, p *float32)
+
+// signNEON applies a function with 0 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func signNEON(dst, x *float32, n int, p *float32)
+
+// reciprocalNEON applies a function with 0 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func reciprocalNEON(dst, x *float32, n int, p *float32)
+
+// sqrtNEON applies a function with 0 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func sqrtNEON(dst, x *float32, n int, p *float32)
+
+// floorNEON applies a function with 0 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func floorNEON(dst, x *float32, n int, p *float32)
+
+// ceilNEON applies a function with 0 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func ceilNEON(dst, x *float32, n int, p *float32)
+
+// sinNEON applies a function with 0 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func sinNEON(dst, x *float32, n int, p *float32)
+
+// cosNEON applies a function with 0 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func cosNEON(dst, x *float32, n int, p *float32)
+
+// roundNEON applies a function with 0 parameters p to n numbers, a multiple of 4.
+//
+//go:noescape
+func roundNEON(dst, x *float32, n int, p *float32)
+
+// addNEON computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one, and otherwise it is 1. n is a multiple of 4.
+//
+//go:noescape
+func addNEON(dst, a, b *float32, n, stepA, stepB int)
+
+// subNEON computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one, and otherwise it is 1. n is a multiple of 4.
+//
+//go:noescape
+func subNEON(dst, a, b *float32, n, stepA, stepB int)
+
+// mulNEON computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one, and otherwise it is 1. n is a multiple of 4.
+//
+//go:noescape
+func mulNEON(dst, a, b *float32, n, stepA, stepB int)
+
+// divNEON computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one, and otherwise it is 1. n is a multiple of 4.
+//
+//go:noescape
+func divNEON(dst, a, b *float32, n, stepA, stepB int)
+
+// maxNEON computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one, and otherwise it is 1. n is a multiple of 4.
+//
+//go:noescape
+func maxNEON(dst, a, b *float32, n, stepA, stepB int)
+
+// minNEON computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one, and otherwise it is 1. n is a multiple of 4.
+//
+//go:noescape
+func minNEON(dst, a, b *float32, n, stepA, stepB int)
+
+// preluOfNEON computes an operation on n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one, and otherwise it is 1. n is a multiple of 4.
+//
+//go:noescape
+func preluOfNEON(dst, a, b *float32, n, stepA, stepB int)
+
+// isLessNEON compares n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one, and otherwise it is 1. n is a multiple of 4.
+//
+//go:noescape
+func isLessNEON(dst *bool, a, b *float32, n, stepA, stepB int)
+
+// isLessEqualNEON compares n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one, and otherwise it is 1. n is a multiple of 4.
+//
+//go:noescape
+func isLessEqualNEON(dst *bool, a, b *float32, n, stepA, stepB int)
+
+// isEqualNEON compares n pairs of numbers.
+// step 0 means that all numbers of an operand are the first one, and otherwise it is 1. n is a multiple of 4.
+//
+//go:noescape
+func isEqualNEON(dst *bool, a, b *float32, n, stepA, stepB int)
+
+// selectionNEON sets each of n numbers to that of a if c is set, and otherwise to that of b.
+// step 0 means that all numbers of an operand are the first one, and otherwise it is 1. n is a multiple of 4.
+//
+//go:noescape
+func selectionNEON(dst *float32, c *bool, a, b *float32, n, stepA, stepB int)
+
+// totalNumbersNEON adds n numbers, a multiple of 32, to as many partial sums.
+//
+//go:noescape
+func totalNumbersNEON(sums *[32]float64, x *float32, n int, center float64)
+
+// accumulateNumbersNEON adds n numbers, a multiple of 4, to as many sums.
+//
+//go:noescape
+func accumulateNumbersNEON(sums *float64, x *float32, n int)
+
+// totalMagnitudesNEON adds n numbers, a multiple of 32, to as many partial sums.
+//
+//go:noescape
+func totalMagnitudesNEON(sums *[32]float64, x *float32, n int, center float64)
+
+// accumulateMagnitudesNEON adds n numbers, a multiple of 4, to as many sums.
+//
+//go:noescape
+func accumulateMagnitudesNEON(sums *float64, x *float32, n int)
+
+// totalSquaresNEON adds n numbers, a multiple of 32, to as many partial sums.
+//
+//go:noescape
+func totalSquaresNEON(sums *[32]float64, x *float32, n int, center float64)
+
+// accumulateSquaresNEON adds n numbers, a multiple of 4, to as many sums.
+//
+//go:noescape
+func accumulateSquaresNEON(sums *float64, x *float32, n int)
+
+// largestNEON compares n numbers, a multiple of 16, with those of best: number i with best[i%16].
+//
+//go:noescape
+func largestNEON(best *[16]float32, x *float32, n int)
+
+// smallestNEON compares n numbers, a multiple of 16, with those of best: number i with best[i%16].
+//
+//go:noescape
+func smallestNEON(best *[16]float32, x *float32, n int)
+
+// boundsNEON replaces lows[i%16] and highs[i%16] by number i of n, a multiple of 16, if it is less or greater.
+//
+//go:noescape
+func boundsNEON(lows, highs *[16]float32, x *float32, n int)
+
+// expSumNEON computes out[i] = exp(x[i]-top) for i < n, a multiple of 16, and adds it to sums[i%16].
+//
+//go:noescape
+func expSumNEON(out, x *float32, n int, top float32, sums *[16]float32)
+
+// expTotalNEON adds exp(x[i]-top) to sums[i%16] for i < n, a multiple of 16.
+//
+//go:noescape
+func expTotalNEON(x *float32, n int, top float32, sums *[16]float32)
+
+// maxPoolNEON computes rows rows of n pixels, at least 4, the maxima of windows of 2 x 2 pixels in 2*rows rows
+// of width pixels.
+//
+//go:noescape
+func maxPoolNEON(dst, x *float32, rows, n, width int)
+
+// meanPoolNEON computes rows rows of n pixels, at least 4, the means of windows of 2 x 2 pixels in 2*rows rows
+// of width pixels.
+//
+//go:noescape
+func meanPoolNEON(dst, x *float32, rows, n, width int)
+
+// transposeNEON copies element (i, j) of src to element (j, i) of dst, for i < rows and j < cols, which are multiples of 4.
+// The strides are distances in bytes.
+//
+//go:noescape
+func transposeNEON(dst *float32, dstStride int, src *float32, srcStride, rows, cols int)
+
 // fromHalfNEON converts n float16, a multiple of 8, to float32.
 //
 //go:noescape

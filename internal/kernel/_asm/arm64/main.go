@@ -35,6 +35,15 @@ func generate() {
 	drawing()
 	products()
 	windowLists()
+	for _, l := range lists {
+		l.generate()
+	}
+	maps()
+	pairs()
+	sums()
+	softmax()
+	pools()
+	transposition()
 	halves()
 }
 
