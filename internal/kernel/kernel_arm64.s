@@ -24678,3 +24678,2969 @@ loop1:
 	SUBS $8, R2, R2
 	BNE loop1
 	RET
+
+// func dots1x8DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+TEXT ·dots1x8DOT(SB), NOSPLIT, $0-72
+	MOVD words+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD offsets+32(FP), R4
+	MOVD c+40(FP), R5
+	MOVD ldc+48(FP), R6
+	MOVD start+56(FP), R7
+	MOVD more+64(FP), R8
+	LSL $2, R2, R2
+	LSL $2, R6, R6
+	MOVD R1, R11
+	CBZ R7, old
+	WORD $0x4ddfc8e8 // ld1r {v8.4s}, [x7], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	CBZ R8, products
+	WORD $0xad400500 // ldp q0, q1, [x8, #0]
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	B products
+
+old:
+	MOVD R5, R10
+	WORD $0xad402548 // ldp q8, q9, [x10, #0]
+	ADD R6, R10, R10
+
+products:
+	LSR $2, R0, R20
+	AND $3, R0, R0
+	CBZ R20, rest
+
+loop1:
+	WORD $0x3cc10560 // ldr q0, [x11], #16
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
+	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
+	SUBS $1, R20, R20
+	BNE loop1
+
+rest:
+	CBZ R0, store
+
+loop2:
+	WORD $0xbc404560 // ldr s0, [x11], #4
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	SUBS $1, R0, R0
+	BNE loop2
+
+store:
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	RET
+
+// func dots2x8DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+TEXT ·dots2x8DOT(SB), NOSPLIT, $0-72
+	MOVD words+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD offsets+32(FP), R4
+	MOVD c+40(FP), R5
+	MOVD ldc+48(FP), R6
+	MOVD start+56(FP), R7
+	MOVD more+64(FP), R8
+	LSL $2, R2, R2
+	LSL $2, R6, R6
+	MOVD R1, R11
+	ADD R2, R11, R12
+	CBZ R7, old
+	WORD $0x4ddfc8e8 // ld1r {v8.4s}, [x7], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ddfc8ea // ld1r {v10.4s}, [x7], #4
+	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
+	CBZ R8, products
+	WORD $0xad400500 // ldp q0, q1, [x8, #0]
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea0854a // add v10.4s, v10.4s, v0.4s
+	WORD $0x4ea1856b // add v11.4s, v11.4s, v1.4s
+	B products
+
+old:
+	MOVD R5, R10
+	WORD $0xad402548 // ldp q8, q9, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad402d4a // ldp q10, q11, [x10, #0]
+	ADD R6, R10, R10
+
+products:
+	LSR $2, R0, R20
+	AND $3, R0, R0
+	CBZ R20, rest
+
+loop1:
+	WORD $0x3cc10560 // ldr q0, [x11], #16
+	WORD $0x3cc10581 // ldr q1, [x12], #16
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0ca // sdot v10.4s, v6.16b, v1.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0eb // sdot v11.4s, v7.16b, v1.4b[0]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa1e0ca // sdot v10.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0eb // sdot v11.4s, v7.16b, v1.4b[1]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
+	WORD $0x4f81e8ca // sdot v10.4s, v6.16b, v1.4b[2]
+	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8eb // sdot v11.4s, v7.16b, v1.4b[2]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa1e8ca // sdot v10.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8eb // sdot v11.4s, v7.16b, v1.4b[3]
+	SUBS $1, R20, R20
+	BNE loop1
+
+rest:
+	CBZ R0, store
+
+loop2:
+	WORD $0xbc404560 // ldr s0, [x11], #4
+	WORD $0xbc404581 // ldr s1, [x12], #4
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0ca // sdot v10.4s, v6.16b, v1.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0eb // sdot v11.4s, v7.16b, v1.4b[0]
+	SUBS $1, R0, R0
+	BNE loop2
+
+store:
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad002caa // stp q10, q11, [x5, #0]
+	RET
+
+// func dots3x8DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+TEXT ·dots3x8DOT(SB), NOSPLIT, $0-72
+	MOVD words+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD offsets+32(FP), R4
+	MOVD c+40(FP), R5
+	MOVD ldc+48(FP), R6
+	MOVD start+56(FP), R7
+	MOVD more+64(FP), R8
+	LSL $2, R2, R2
+	LSL $2, R6, R6
+	MOVD R1, R11
+	ADD R2, R11, R12
+	ADD R2, R12, R13
+	CBZ R7, old
+	WORD $0x4ddfc8e8 // ld1r {v8.4s}, [x7], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ddfc8ea // ld1r {v10.4s}, [x7], #4
+	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
+	WORD $0x4ddfc8ec // ld1r {v12.4s}, [x7], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	CBZ R8, products
+	WORD $0xad400500 // ldp q0, q1, [x8, #0]
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea0854a // add v10.4s, v10.4s, v0.4s
+	WORD $0x4ea1856b // add v11.4s, v11.4s, v1.4s
+	WORD $0x4ea0858c // add v12.4s, v12.4s, v0.4s
+	WORD $0x4ea185ad // add v13.4s, v13.4s, v1.4s
+	B products
+
+old:
+	MOVD R5, R10
+	WORD $0xad402548 // ldp q8, q9, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad402d4a // ldp q10, q11, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad40354c // ldp q12, q13, [x10, #0]
+	ADD R6, R10, R10
+
+products:
+	LSR $2, R0, R20
+	AND $3, R0, R0
+	CBZ R20, rest
+
+loop1:
+	WORD $0x3cc10560 // ldr q0, [x11], #16
+	WORD $0x3cc10581 // ldr q1, [x12], #16
+	WORD $0x3cc105a2 // ldr q2, [x13], #16
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0ca // sdot v10.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0cc // sdot v12.4s, v6.16b, v2.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0eb // sdot v11.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0ed // sdot v13.4s, v7.16b, v2.4b[0]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa1e0ca // sdot v10.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa2e0cc // sdot v12.4s, v6.16b, v2.4b[1]
+	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0eb // sdot v11.4s, v7.16b, v1.4b[1]
+	WORD $0x4fa2e0ed // sdot v13.4s, v7.16b, v2.4b[1]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
+	WORD $0x4f81e8ca // sdot v10.4s, v6.16b, v1.4b[2]
+	WORD $0x4f82e8cc // sdot v12.4s, v6.16b, v2.4b[2]
+	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8eb // sdot v11.4s, v7.16b, v1.4b[2]
+	WORD $0x4f82e8ed // sdot v13.4s, v7.16b, v2.4b[2]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa1e8ca // sdot v10.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa2e8cc // sdot v12.4s, v6.16b, v2.4b[3]
+	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8eb // sdot v11.4s, v7.16b, v1.4b[3]
+	WORD $0x4fa2e8ed // sdot v13.4s, v7.16b, v2.4b[3]
+	SUBS $1, R20, R20
+	BNE loop1
+
+rest:
+	CBZ R0, store
+
+loop2:
+	WORD $0xbc404560 // ldr s0, [x11], #4
+	WORD $0xbc404581 // ldr s1, [x12], #4
+	WORD $0xbc4045a2 // ldr s2, [x13], #4
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0ca // sdot v10.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0cc // sdot v12.4s, v6.16b, v2.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0eb // sdot v11.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0ed // sdot v13.4s, v7.16b, v2.4b[0]
+	SUBS $1, R0, R0
+	BNE loop2
+
+store:
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad002caa // stp q10, q11, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad0034ac // stp q12, q13, [x5, #0]
+	RET
+
+// func dots4x8DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+TEXT ·dots4x8DOT(SB), NOSPLIT, $0-72
+	MOVD words+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD offsets+32(FP), R4
+	MOVD c+40(FP), R5
+	MOVD ldc+48(FP), R6
+	MOVD start+56(FP), R7
+	MOVD more+64(FP), R8
+	LSL $2, R2, R2
+	LSL $2, R6, R6
+	MOVD R1, R11
+	ADD R2, R11, R12
+	ADD R2, R12, R13
+	ADD R2, R13, R14
+	CBZ R7, old
+	WORD $0x4ddfc8e8 // ld1r {v8.4s}, [x7], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ddfc8ea // ld1r {v10.4s}, [x7], #4
+	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
+	WORD $0x4ddfc8ec // ld1r {v12.4s}, [x7], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4ddfc8ee // ld1r {v14.4s}, [x7], #4
+	WORD $0x4eae1dcf // mov v15.16b, v14.16b
+	CBZ R8, products
+	WORD $0xad400500 // ldp q0, q1, [x8, #0]
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea0854a // add v10.4s, v10.4s, v0.4s
+	WORD $0x4ea1856b // add v11.4s, v11.4s, v1.4s
+	WORD $0x4ea0858c // add v12.4s, v12.4s, v0.4s
+	WORD $0x4ea185ad // add v13.4s, v13.4s, v1.4s
+	WORD $0x4ea085ce // add v14.4s, v14.4s, v0.4s
+	WORD $0x4ea185ef // add v15.4s, v15.4s, v1.4s
+	B products
+
+old:
+	MOVD R5, R10
+	WORD $0xad402548 // ldp q8, q9, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad402d4a // ldp q10, q11, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad40354c // ldp q12, q13, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad403d4e // ldp q14, q15, [x10, #0]
+	ADD R6, R10, R10
+
+products:
+	LSR $2, R0, R20
+	AND $3, R0, R0
+	CBZ R20, rest
+
+loop1:
+	WORD $0x3cc10560 // ldr q0, [x11], #16
+	WORD $0x3cc10581 // ldr q1, [x12], #16
+	WORD $0x3cc105a2 // ldr q2, [x13], #16
+	WORD $0x3cc105c3 // ldr q3, [x14], #16
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0ca // sdot v10.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0cc // sdot v12.4s, v6.16b, v2.4b[0]
+	WORD $0x4f83e0ce // sdot v14.4s, v6.16b, v3.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0eb // sdot v11.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0ed // sdot v13.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0ef // sdot v15.4s, v7.16b, v3.4b[0]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa1e0ca // sdot v10.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa2e0cc // sdot v12.4s, v6.16b, v2.4b[1]
+	WORD $0x4fa3e0ce // sdot v14.4s, v6.16b, v3.4b[1]
+	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0eb // sdot v11.4s, v7.16b, v1.4b[1]
+	WORD $0x4fa2e0ed // sdot v13.4s, v7.16b, v2.4b[1]
+	WORD $0x4fa3e0ef // sdot v15.4s, v7.16b, v3.4b[1]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
+	WORD $0x4f81e8ca // sdot v10.4s, v6.16b, v1.4b[2]
+	WORD $0x4f82e8cc // sdot v12.4s, v6.16b, v2.4b[2]
+	WORD $0x4f83e8ce // sdot v14.4s, v6.16b, v3.4b[2]
+	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8eb // sdot v11.4s, v7.16b, v1.4b[2]
+	WORD $0x4f82e8ed // sdot v13.4s, v7.16b, v2.4b[2]
+	WORD $0x4f83e8ef // sdot v15.4s, v7.16b, v3.4b[2]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa1e8ca // sdot v10.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa2e8cc // sdot v12.4s, v6.16b, v2.4b[3]
+	WORD $0x4fa3e8ce // sdot v14.4s, v6.16b, v3.4b[3]
+	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8eb // sdot v11.4s, v7.16b, v1.4b[3]
+	WORD $0x4fa2e8ed // sdot v13.4s, v7.16b, v2.4b[3]
+	WORD $0x4fa3e8ef // sdot v15.4s, v7.16b, v3.4b[3]
+	SUBS $1, R20, R20
+	BNE loop1
+
+rest:
+	CBZ R0, store
+
+loop2:
+	WORD $0xbc404560 // ldr s0, [x11], #4
+	WORD $0xbc404581 // ldr s1, [x12], #4
+	WORD $0xbc4045a2 // ldr s2, [x13], #4
+	WORD $0xbc4045c3 // ldr s3, [x14], #4
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0ca // sdot v10.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0cc // sdot v12.4s, v6.16b, v2.4b[0]
+	WORD $0x4f83e0ce // sdot v14.4s, v6.16b, v3.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0eb // sdot v11.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0ed // sdot v13.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0ef // sdot v15.4s, v7.16b, v3.4b[0]
+	SUBS $1, R0, R0
+	BNE loop2
+
+store:
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad002caa // stp q10, q11, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad0034ac // stp q12, q13, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad003cae // stp q14, q15, [x5, #0]
+	RET
+
+// func dots5x8DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+TEXT ·dots5x8DOT(SB), NOSPLIT, $0-72
+	MOVD words+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD offsets+32(FP), R4
+	MOVD c+40(FP), R5
+	MOVD ldc+48(FP), R6
+	MOVD start+56(FP), R7
+	MOVD more+64(FP), R8
+	LSL $2, R2, R2
+	LSL $2, R6, R6
+	MOVD R1, R11
+	ADD R2, R11, R12
+	ADD R2, R12, R13
+	ADD R2, R13, R14
+	ADD R2, R14, R15
+	CBZ R7, old
+	WORD $0x4ddfc8e8 // ld1r {v8.4s}, [x7], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ddfc8ea // ld1r {v10.4s}, [x7], #4
+	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
+	WORD $0x4ddfc8ec // ld1r {v12.4s}, [x7], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4ddfc8ee // ld1r {v14.4s}, [x7], #4
+	WORD $0x4eae1dcf // mov v15.16b, v14.16b
+	WORD $0x4ddfc8f0 // ld1r {v16.4s}, [x7], #4
+	WORD $0x4eb01e11 // mov v17.16b, v16.16b
+	CBZ R8, products
+	WORD $0xad400500 // ldp q0, q1, [x8, #0]
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea0854a // add v10.4s, v10.4s, v0.4s
+	WORD $0x4ea1856b // add v11.4s, v11.4s, v1.4s
+	WORD $0x4ea0858c // add v12.4s, v12.4s, v0.4s
+	WORD $0x4ea185ad // add v13.4s, v13.4s, v1.4s
+	WORD $0x4ea085ce // add v14.4s, v14.4s, v0.4s
+	WORD $0x4ea185ef // add v15.4s, v15.4s, v1.4s
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	B products
+
+old:
+	MOVD R5, R10
+	WORD $0xad402548 // ldp q8, q9, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad402d4a // ldp q10, q11, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad40354c // ldp q12, q13, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad403d4e // ldp q14, q15, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad404550 // ldp q16, q17, [x10, #0]
+	ADD R6, R10, R10
+
+products:
+	LSR $2, R0, R20
+	AND $3, R0, R0
+	CBZ R20, rest
+
+loop1:
+	WORD $0x3cc10560 // ldr q0, [x11], #16
+	WORD $0x3cc10581 // ldr q1, [x12], #16
+	WORD $0x3cc105a2 // ldr q2, [x13], #16
+	WORD $0x3cc105c3 // ldr q3, [x14], #16
+	WORD $0x3cc105e4 // ldr q4, [x15], #16
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0ca // sdot v10.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0cc // sdot v12.4s, v6.16b, v2.4b[0]
+	WORD $0x4f83e0ce // sdot v14.4s, v6.16b, v3.4b[0]
+	WORD $0x4f84e0d0 // sdot v16.4s, v6.16b, v4.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0eb // sdot v11.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0ed // sdot v13.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0ef // sdot v15.4s, v7.16b, v3.4b[0]
+	WORD $0x4f84e0f1 // sdot v17.4s, v7.16b, v4.4b[0]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa1e0ca // sdot v10.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa2e0cc // sdot v12.4s, v6.16b, v2.4b[1]
+	WORD $0x4fa3e0ce // sdot v14.4s, v6.16b, v3.4b[1]
+	WORD $0x4fa4e0d0 // sdot v16.4s, v6.16b, v4.4b[1]
+	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0eb // sdot v11.4s, v7.16b, v1.4b[1]
+	WORD $0x4fa2e0ed // sdot v13.4s, v7.16b, v2.4b[1]
+	WORD $0x4fa3e0ef // sdot v15.4s, v7.16b, v3.4b[1]
+	WORD $0x4fa4e0f1 // sdot v17.4s, v7.16b, v4.4b[1]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
+	WORD $0x4f81e8ca // sdot v10.4s, v6.16b, v1.4b[2]
+	WORD $0x4f82e8cc // sdot v12.4s, v6.16b, v2.4b[2]
+	WORD $0x4f83e8ce // sdot v14.4s, v6.16b, v3.4b[2]
+	WORD $0x4f84e8d0 // sdot v16.4s, v6.16b, v4.4b[2]
+	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8eb // sdot v11.4s, v7.16b, v1.4b[2]
+	WORD $0x4f82e8ed // sdot v13.4s, v7.16b, v2.4b[2]
+	WORD $0x4f83e8ef // sdot v15.4s, v7.16b, v3.4b[2]
+	WORD $0x4f84e8f1 // sdot v17.4s, v7.16b, v4.4b[2]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa1e8ca // sdot v10.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa2e8cc // sdot v12.4s, v6.16b, v2.4b[3]
+	WORD $0x4fa3e8ce // sdot v14.4s, v6.16b, v3.4b[3]
+	WORD $0x4fa4e8d0 // sdot v16.4s, v6.16b, v4.4b[3]
+	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8eb // sdot v11.4s, v7.16b, v1.4b[3]
+	WORD $0x4fa2e8ed // sdot v13.4s, v7.16b, v2.4b[3]
+	WORD $0x4fa3e8ef // sdot v15.4s, v7.16b, v3.4b[3]
+	WORD $0x4fa4e8f1 // sdot v17.4s, v7.16b, v4.4b[3]
+	SUBS $1, R20, R20
+	BNE loop1
+
+rest:
+	CBZ R0, store
+
+loop2:
+	WORD $0xbc404560 // ldr s0, [x11], #4
+	WORD $0xbc404581 // ldr s1, [x12], #4
+	WORD $0xbc4045a2 // ldr s2, [x13], #4
+	WORD $0xbc4045c3 // ldr s3, [x14], #4
+	WORD $0xbc4045e4 // ldr s4, [x15], #4
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0ca // sdot v10.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0cc // sdot v12.4s, v6.16b, v2.4b[0]
+	WORD $0x4f83e0ce // sdot v14.4s, v6.16b, v3.4b[0]
+	WORD $0x4f84e0d0 // sdot v16.4s, v6.16b, v4.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0eb // sdot v11.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0ed // sdot v13.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0ef // sdot v15.4s, v7.16b, v3.4b[0]
+	WORD $0x4f84e0f1 // sdot v17.4s, v7.16b, v4.4b[0]
+	SUBS $1, R0, R0
+	BNE loop2
+
+store:
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad002caa // stp q10, q11, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad0034ac // stp q12, q13, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad003cae // stp q14, q15, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad0044b0 // stp q16, q17, [x5, #0]
+	RET
+
+// func dots6x8DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+TEXT ·dots6x8DOT(SB), NOSPLIT, $0-72
+	MOVD words+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD offsets+32(FP), R4
+	MOVD c+40(FP), R5
+	MOVD ldc+48(FP), R6
+	MOVD start+56(FP), R7
+	MOVD more+64(FP), R8
+	LSL $2, R2, R2
+	LSL $2, R6, R6
+	MOVD R1, R11
+	ADD R2, R11, R12
+	ADD R2, R12, R13
+	ADD R2, R13, R14
+	ADD R2, R14, R15
+	ADD R2, R15, R19
+	CBZ R7, old
+	WORD $0x4ddfc8e8 // ld1r {v8.4s}, [x7], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ddfc8ea // ld1r {v10.4s}, [x7], #4
+	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
+	WORD $0x4ddfc8ec // ld1r {v12.4s}, [x7], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4ddfc8ee // ld1r {v14.4s}, [x7], #4
+	WORD $0x4eae1dcf // mov v15.16b, v14.16b
+	WORD $0x4ddfc8f0 // ld1r {v16.4s}, [x7], #4
+	WORD $0x4eb01e11 // mov v17.16b, v16.16b
+	WORD $0x4ddfc8f2 // ld1r {v18.4s}, [x7], #4
+	WORD $0x4eb21e53 // mov v19.16b, v18.16b
+	CBZ R8, products
+	WORD $0xad400500 // ldp q0, q1, [x8, #0]
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea0854a // add v10.4s, v10.4s, v0.4s
+	WORD $0x4ea1856b // add v11.4s, v11.4s, v1.4s
+	WORD $0x4ea0858c // add v12.4s, v12.4s, v0.4s
+	WORD $0x4ea185ad // add v13.4s, v13.4s, v1.4s
+	WORD $0x4ea085ce // add v14.4s, v14.4s, v0.4s
+	WORD $0x4ea185ef // add v15.4s, v15.4s, v1.4s
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea08652 // add v18.4s, v18.4s, v0.4s
+	WORD $0x4ea18673 // add v19.4s, v19.4s, v1.4s
+	B products
+
+old:
+	MOVD R5, R10
+	WORD $0xad402548 // ldp q8, q9, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad402d4a // ldp q10, q11, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad40354c // ldp q12, q13, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad403d4e // ldp q14, q15, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad404550 // ldp q16, q17, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad404d52 // ldp q18, q19, [x10, #0]
+	ADD R6, R10, R10
+
+products:
+	LSR $2, R0, R20
+	AND $3, R0, R0
+	CBZ R20, rest
+
+loop1:
+	WORD $0x3cc10560 // ldr q0, [x11], #16
+	WORD $0x3cc10581 // ldr q1, [x12], #16
+	WORD $0x3cc105a2 // ldr q2, [x13], #16
+	WORD $0x3cc105c3 // ldr q3, [x14], #16
+	WORD $0x3cc105e4 // ldr q4, [x15], #16
+	WORD $0x3cc10665 // ldr q5, [x19], #16
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0ca // sdot v10.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0cc // sdot v12.4s, v6.16b, v2.4b[0]
+	WORD $0x4f83e0ce // sdot v14.4s, v6.16b, v3.4b[0]
+	WORD $0x4f84e0d0 // sdot v16.4s, v6.16b, v4.4b[0]
+	WORD $0x4f85e0d2 // sdot v18.4s, v6.16b, v5.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0eb // sdot v11.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0ed // sdot v13.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0ef // sdot v15.4s, v7.16b, v3.4b[0]
+	WORD $0x4f84e0f1 // sdot v17.4s, v7.16b, v4.4b[0]
+	WORD $0x4f85e0f3 // sdot v19.4s, v7.16b, v5.4b[0]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa1e0ca // sdot v10.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa2e0cc // sdot v12.4s, v6.16b, v2.4b[1]
+	WORD $0x4fa3e0ce // sdot v14.4s, v6.16b, v3.4b[1]
+	WORD $0x4fa4e0d0 // sdot v16.4s, v6.16b, v4.4b[1]
+	WORD $0x4fa5e0d2 // sdot v18.4s, v6.16b, v5.4b[1]
+	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0eb // sdot v11.4s, v7.16b, v1.4b[1]
+	WORD $0x4fa2e0ed // sdot v13.4s, v7.16b, v2.4b[1]
+	WORD $0x4fa3e0ef // sdot v15.4s, v7.16b, v3.4b[1]
+	WORD $0x4fa4e0f1 // sdot v17.4s, v7.16b, v4.4b[1]
+	WORD $0x4fa5e0f3 // sdot v19.4s, v7.16b, v5.4b[1]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
+	WORD $0x4f81e8ca // sdot v10.4s, v6.16b, v1.4b[2]
+	WORD $0x4f82e8cc // sdot v12.4s, v6.16b, v2.4b[2]
+	WORD $0x4f83e8ce // sdot v14.4s, v6.16b, v3.4b[2]
+	WORD $0x4f84e8d0 // sdot v16.4s, v6.16b, v4.4b[2]
+	WORD $0x4f85e8d2 // sdot v18.4s, v6.16b, v5.4b[2]
+	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8eb // sdot v11.4s, v7.16b, v1.4b[2]
+	WORD $0x4f82e8ed // sdot v13.4s, v7.16b, v2.4b[2]
+	WORD $0x4f83e8ef // sdot v15.4s, v7.16b, v3.4b[2]
+	WORD $0x4f84e8f1 // sdot v17.4s, v7.16b, v4.4b[2]
+	WORD $0x4f85e8f3 // sdot v19.4s, v7.16b, v5.4b[2]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa1e8ca // sdot v10.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa2e8cc // sdot v12.4s, v6.16b, v2.4b[3]
+	WORD $0x4fa3e8ce // sdot v14.4s, v6.16b, v3.4b[3]
+	WORD $0x4fa4e8d0 // sdot v16.4s, v6.16b, v4.4b[3]
+	WORD $0x4fa5e8d2 // sdot v18.4s, v6.16b, v5.4b[3]
+	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8eb // sdot v11.4s, v7.16b, v1.4b[3]
+	WORD $0x4fa2e8ed // sdot v13.4s, v7.16b, v2.4b[3]
+	WORD $0x4fa3e8ef // sdot v15.4s, v7.16b, v3.4b[3]
+	WORD $0x4fa4e8f1 // sdot v17.4s, v7.16b, v4.4b[3]
+	WORD $0x4fa5e8f3 // sdot v19.4s, v7.16b, v5.4b[3]
+	SUBS $1, R20, R20
+	BNE loop1
+
+rest:
+	CBZ R0, store
+
+loop2:
+	WORD $0xbc404560 // ldr s0, [x11], #4
+	WORD $0xbc404581 // ldr s1, [x12], #4
+	WORD $0xbc4045a2 // ldr s2, [x13], #4
+	WORD $0xbc4045c3 // ldr s3, [x14], #4
+	WORD $0xbc4045e4 // ldr s4, [x15], #4
+	WORD $0xbc404665 // ldr s5, [x19], #4
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0ca // sdot v10.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0cc // sdot v12.4s, v6.16b, v2.4b[0]
+	WORD $0x4f83e0ce // sdot v14.4s, v6.16b, v3.4b[0]
+	WORD $0x4f84e0d0 // sdot v16.4s, v6.16b, v4.4b[0]
+	WORD $0x4f85e0d2 // sdot v18.4s, v6.16b, v5.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0eb // sdot v11.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0ed // sdot v13.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0ef // sdot v15.4s, v7.16b, v3.4b[0]
+	WORD $0x4f84e0f1 // sdot v17.4s, v7.16b, v4.4b[0]
+	WORD $0x4f85e0f3 // sdot v19.4s, v7.16b, v5.4b[0]
+	SUBS $1, R0, R0
+	BNE loop2
+
+store:
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad002caa // stp q10, q11, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad0034ac // stp q12, q13, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad003cae // stp q14, q15, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad0044b0 // stp q16, q17, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad004cb2 // stp q18, q19, [x5, #0]
+	RET
+
+// func dots1x8NEON(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+TEXT ·dots1x8NEON(SB), NOSPLIT, $0-72
+	MOVD words+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD offsets+32(FP), R4
+	MOVD c+40(FP), R5
+	MOVD ldc+48(FP), R6
+	MOVD start+56(FP), R7
+	MOVD more+64(FP), R8
+	LSL $2, R2, R2
+	LSL $2, R6, R6
+	MOVD R1, R11
+	CBZ R7, old
+	WORD $0x4ddfc8e8 // ld1r {v8.4s}, [x7], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	CBZ R8, products
+	WORD $0xad400500 // ldp q0, q1, [x8, #0]
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	B products
+
+old:
+	MOVD R5, R10
+	WORD $0xad402548 // ldp q8, q9, [x10, #0]
+	ADD R6, R10, R10
+
+products:
+
+loop1:
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xbc404564 // ldr s4, [x11], #4
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x4e411802 // uzp1 v2.8h, v0.8h, v1.8h
+	WORD $0x4e415803 // uzp2 v3.8h, v0.8h, v1.8h
+	WORD $0x0f442048 // smlal v8.4s, v2.4h, v4.h[0]
+	WORD $0x4f442049 // smlal2 v9.4s, v2.8h, v4.h[0]
+	WORD $0x0f542068 // smlal v8.4s, v3.4h, v4.h[1]
+	WORD $0x4f542069 // smlal2 v9.4s, v3.8h, v4.h[1]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	RET
+
+// func dots2x8NEON(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+TEXT ·dots2x8NEON(SB), NOSPLIT, $0-72
+	MOVD words+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD offsets+32(FP), R4
+	MOVD c+40(FP), R5
+	MOVD ldc+48(FP), R6
+	MOVD start+56(FP), R7
+	MOVD more+64(FP), R8
+	LSL $2, R2, R2
+	LSL $2, R6, R6
+	MOVD R1, R11
+	ADD R2, R11, R12
+	CBZ R7, old
+	WORD $0x4ddfc8e8 // ld1r {v8.4s}, [x7], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ddfc8ea // ld1r {v10.4s}, [x7], #4
+	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
+	CBZ R8, products
+	WORD $0xad400500 // ldp q0, q1, [x8, #0]
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea0854a // add v10.4s, v10.4s, v0.4s
+	WORD $0x4ea1856b // add v11.4s, v11.4s, v1.4s
+	B products
+
+old:
+	MOVD R5, R10
+	WORD $0xad402548 // ldp q8, q9, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad402d4a // ldp q10, q11, [x10, #0]
+	ADD R6, R10, R10
+
+products:
+
+loop1:
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xbc404564 // ldr s4, [x11], #4
+	WORD $0xbc404585 // ldr s5, [x12], #4
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x4e411802 // uzp1 v2.8h, v0.8h, v1.8h
+	WORD $0x4e415803 // uzp2 v3.8h, v0.8h, v1.8h
+	WORD $0x0f442048 // smlal v8.4s, v2.4h, v4.h[0]
+	WORD $0x4f442049 // smlal2 v9.4s, v2.8h, v4.h[0]
+	WORD $0x0f45204a // smlal v10.4s, v2.4h, v5.h[0]
+	WORD $0x4f45204b // smlal2 v11.4s, v2.8h, v5.h[0]
+	WORD $0x0f542068 // smlal v8.4s, v3.4h, v4.h[1]
+	WORD $0x4f542069 // smlal2 v9.4s, v3.8h, v4.h[1]
+	WORD $0x0f55206a // smlal v10.4s, v3.4h, v5.h[1]
+	WORD $0x4f55206b // smlal2 v11.4s, v3.8h, v5.h[1]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad002caa // stp q10, q11, [x5, #0]
+	RET
+
+// func dots3x8NEON(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+TEXT ·dots3x8NEON(SB), NOSPLIT, $0-72
+	MOVD words+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD offsets+32(FP), R4
+	MOVD c+40(FP), R5
+	MOVD ldc+48(FP), R6
+	MOVD start+56(FP), R7
+	MOVD more+64(FP), R8
+	LSL $2, R2, R2
+	LSL $2, R6, R6
+	MOVD R1, R11
+	ADD R2, R11, R12
+	ADD R2, R12, R13
+	CBZ R7, old
+	WORD $0x4ddfc8e8 // ld1r {v8.4s}, [x7], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ddfc8ea // ld1r {v10.4s}, [x7], #4
+	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
+	WORD $0x4ddfc8ec // ld1r {v12.4s}, [x7], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	CBZ R8, products
+	WORD $0xad400500 // ldp q0, q1, [x8, #0]
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea0854a // add v10.4s, v10.4s, v0.4s
+	WORD $0x4ea1856b // add v11.4s, v11.4s, v1.4s
+	WORD $0x4ea0858c // add v12.4s, v12.4s, v0.4s
+	WORD $0x4ea185ad // add v13.4s, v13.4s, v1.4s
+	B products
+
+old:
+	MOVD R5, R10
+	WORD $0xad402548 // ldp q8, q9, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad402d4a // ldp q10, q11, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad40354c // ldp q12, q13, [x10, #0]
+	ADD R6, R10, R10
+
+products:
+
+loop1:
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xbc404564 // ldr s4, [x11], #4
+	WORD $0xbc404585 // ldr s5, [x12], #4
+	WORD $0xbc4045a6 // ldr s6, [x13], #4
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x4e411802 // uzp1 v2.8h, v0.8h, v1.8h
+	WORD $0x4e415803 // uzp2 v3.8h, v0.8h, v1.8h
+	WORD $0x0f442048 // smlal v8.4s, v2.4h, v4.h[0]
+	WORD $0x4f442049 // smlal2 v9.4s, v2.8h, v4.h[0]
+	WORD $0x0f45204a // smlal v10.4s, v2.4h, v5.h[0]
+	WORD $0x4f45204b // smlal2 v11.4s, v2.8h, v5.h[0]
+	WORD $0x0f46204c // smlal v12.4s, v2.4h, v6.h[0]
+	WORD $0x4f46204d // smlal2 v13.4s, v2.8h, v6.h[0]
+	WORD $0x0f542068 // smlal v8.4s, v3.4h, v4.h[1]
+	WORD $0x4f542069 // smlal2 v9.4s, v3.8h, v4.h[1]
+	WORD $0x0f55206a // smlal v10.4s, v3.4h, v5.h[1]
+	WORD $0x4f55206b // smlal2 v11.4s, v3.8h, v5.h[1]
+	WORD $0x0f56206c // smlal v12.4s, v3.4h, v6.h[1]
+	WORD $0x4f56206d // smlal2 v13.4s, v3.8h, v6.h[1]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad002caa // stp q10, q11, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad0034ac // stp q12, q13, [x5, #0]
+	RET
+
+// func dots4x8NEON(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+TEXT ·dots4x8NEON(SB), NOSPLIT, $0-72
+	MOVD words+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD offsets+32(FP), R4
+	MOVD c+40(FP), R5
+	MOVD ldc+48(FP), R6
+	MOVD start+56(FP), R7
+	MOVD more+64(FP), R8
+	LSL $2, R2, R2
+	LSL $2, R6, R6
+	MOVD R1, R11
+	ADD R2, R11, R12
+	ADD R2, R12, R13
+	ADD R2, R13, R14
+	CBZ R7, old
+	WORD $0x4ddfc8e8 // ld1r {v8.4s}, [x7], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ddfc8ea // ld1r {v10.4s}, [x7], #4
+	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
+	WORD $0x4ddfc8ec // ld1r {v12.4s}, [x7], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4ddfc8ee // ld1r {v14.4s}, [x7], #4
+	WORD $0x4eae1dcf // mov v15.16b, v14.16b
+	CBZ R8, products
+	WORD $0xad400500 // ldp q0, q1, [x8, #0]
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea0854a // add v10.4s, v10.4s, v0.4s
+	WORD $0x4ea1856b // add v11.4s, v11.4s, v1.4s
+	WORD $0x4ea0858c // add v12.4s, v12.4s, v0.4s
+	WORD $0x4ea185ad // add v13.4s, v13.4s, v1.4s
+	WORD $0x4ea085ce // add v14.4s, v14.4s, v0.4s
+	WORD $0x4ea185ef // add v15.4s, v15.4s, v1.4s
+	B products
+
+old:
+	MOVD R5, R10
+	WORD $0xad402548 // ldp q8, q9, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad402d4a // ldp q10, q11, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad40354c // ldp q12, q13, [x10, #0]
+	ADD R6, R10, R10
+	WORD $0xad403d4e // ldp q14, q15, [x10, #0]
+	ADD R6, R10, R10
+
+products:
+
+loop1:
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xbc404564 // ldr s4, [x11], #4
+	WORD $0xbc404585 // ldr s5, [x12], #4
+	WORD $0xbc4045a6 // ldr s6, [x13], #4
+	WORD $0xbc4045c7 // ldr s7, [x14], #4
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x4e411802 // uzp1 v2.8h, v0.8h, v1.8h
+	WORD $0x4e415803 // uzp2 v3.8h, v0.8h, v1.8h
+	WORD $0x0f442048 // smlal v8.4s, v2.4h, v4.h[0]
+	WORD $0x4f442049 // smlal2 v9.4s, v2.8h, v4.h[0]
+	WORD $0x0f45204a // smlal v10.4s, v2.4h, v5.h[0]
+	WORD $0x4f45204b // smlal2 v11.4s, v2.8h, v5.h[0]
+	WORD $0x0f46204c // smlal v12.4s, v2.4h, v6.h[0]
+	WORD $0x4f46204d // smlal2 v13.4s, v2.8h, v6.h[0]
+	WORD $0x0f47204e // smlal v14.4s, v2.4h, v7.h[0]
+	WORD $0x4f47204f // smlal2 v15.4s, v2.8h, v7.h[0]
+	WORD $0x0f542068 // smlal v8.4s, v3.4h, v4.h[1]
+	WORD $0x4f542069 // smlal2 v9.4s, v3.8h, v4.h[1]
+	WORD $0x0f55206a // smlal v10.4s, v3.4h, v5.h[1]
+	WORD $0x4f55206b // smlal2 v11.4s, v3.8h, v5.h[1]
+	WORD $0x0f56206c // smlal v12.4s, v3.4h, v6.h[1]
+	WORD $0x4f56206d // smlal2 v13.4s, v3.8h, v6.h[1]
+	WORD $0x0f57206e // smlal v14.4s, v3.4h, v7.h[1]
+	WORD $0x4f57206f // smlal2 v15.4s, v3.8h, v7.h[1]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad002caa // stp q10, q11, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad0034ac // stp q12, q13, [x5, #0]
+	ADD R6, R5, R5
+	WORD $0xad003cae // stp q14, q15, [x5, #0]
+	RET
+
+// func dots1x16DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+TEXT ·dots1x16DOT(SB), NOSPLIT, $0-72
+	MOVD words+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD offsets+32(FP), R4
+	MOVD c+40(FP), R5
+	MOVD ldc+48(FP), R6
+	MOVD start+56(FP), R7
+	MOVD more+64(FP), R8
+	LSL $2, R2, R2
+	LSL $2, R6, R6
+	MOVD R1, R11
+	CBZ R7, old
+	WORD $0x4ddfc8e8 // ld1r {v8.4s}, [x7], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	CBZ R8, products
+	WORD $0xad400500 // ldp q0, q1, [x8, #0]
+	WORD $0xad410d02 // ldp q2, q3, [x8, #32]
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ea3856b // add v11.4s, v11.4s, v3.4s
+	B products
+
+old:
+	MOVD R5, R10
+	WORD $0xad402548 // ldp q8, q9, [x10, #0]
+	WORD $0xad412d4a // ldp q10, q11, [x10, #32]
+	ADD R6, R10, R10
+
+products:
+	LSR $2, R0, R20
+	AND $3, R0, R0
+	CBZ R20, rest
+
+loop1:
+	WORD $0x3cc10560 // ldr q0, [x11], #16
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4fa0e0ca // sdot v10.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa0e0eb // sdot v11.4s, v7.16b, v0.4b[1]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
+	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4f80e8ca // sdot v10.4s, v6.16b, v0.4b[2]
+	WORD $0x4f80e8eb // sdot v11.4s, v7.16b, v0.4b[2]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4fa0e8ca // sdot v10.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa0e8eb // sdot v11.4s, v7.16b, v0.4b[3]
+	SUBS $1, R20, R20
+	BNE loop1
+
+rest:
+	CBZ R0, store
+
+loop2:
+	WORD $0xbc404560 // ldr s0, [x11], #4
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	SUBS $1, R0, R0
+	BNE loop2
+
+store:
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	WORD $0xad012caa // stp q10, q11, [x5, #32]
+	RET
+
+// func dots2x16DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+TEXT ·dots2x16DOT(SB), NOSPLIT, $0-72
+	MOVD words+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD offsets+32(FP), R4
+	MOVD c+40(FP), R5
+	MOVD ldc+48(FP), R6
+	MOVD start+56(FP), R7
+	MOVD more+64(FP), R8
+	LSL $2, R2, R2
+	LSL $2, R6, R6
+	MOVD R1, R11
+	ADD R2, R11, R12
+	CBZ R7, old
+	WORD $0x4ddfc8e8 // ld1r {v8.4s}, [x7], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	WORD $0x4ddfc8ec // ld1r {v12.4s}, [x7], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4eac1d8e // mov v14.16b, v12.16b
+	WORD $0x4eac1d8f // mov v15.16b, v12.16b
+	CBZ R8, products
+	WORD $0xad400500 // ldp q0, q1, [x8, #0]
+	WORD $0xad410d02 // ldp q2, q3, [x8, #32]
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ea3856b // add v11.4s, v11.4s, v3.4s
+	WORD $0x4ea0858c // add v12.4s, v12.4s, v0.4s
+	WORD $0x4ea185ad // add v13.4s, v13.4s, v1.4s
+	WORD $0x4ea285ce // add v14.4s, v14.4s, v2.4s
+	WORD $0x4ea385ef // add v15.4s, v15.4s, v3.4s
+	B products
+
+old:
+	MOVD R5, R10
+	WORD $0xad402548 // ldp q8, q9, [x10, #0]
+	WORD $0xad412d4a // ldp q10, q11, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad40354c // ldp q12, q13, [x10, #0]
+	WORD $0xad413d4e // ldp q14, q15, [x10, #32]
+	ADD R6, R10, R10
+
+products:
+	LSR $2, R0, R20
+	AND $3, R0, R0
+	CBZ R20, rest
+
+loop1:
+	WORD $0x3cc10560 // ldr q0, [x11], #16
+	WORD $0x3cc10581 // ldr q1, [x12], #16
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0cc // sdot v12.4s, v6.16b, v1.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ed // sdot v13.4s, v7.16b, v1.4b[0]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa1e0cc // sdot v12.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0ed // sdot v13.4s, v7.16b, v1.4b[1]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4fa0e0ca // sdot v10.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa1e0ce // sdot v14.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa0e0eb // sdot v11.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0ef // sdot v15.4s, v7.16b, v1.4b[1]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
+	WORD $0x4f81e8cc // sdot v12.4s, v6.16b, v1.4b[2]
+	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8ed // sdot v13.4s, v7.16b, v1.4b[2]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4f80e8ca // sdot v10.4s, v6.16b, v0.4b[2]
+	WORD $0x4f81e8ce // sdot v14.4s, v6.16b, v1.4b[2]
+	WORD $0x4f80e8eb // sdot v11.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8ef // sdot v15.4s, v7.16b, v1.4b[2]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa1e8cc // sdot v12.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8ed // sdot v13.4s, v7.16b, v1.4b[3]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4fa0e8ca // sdot v10.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa1e8ce // sdot v14.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa0e8eb // sdot v11.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8ef // sdot v15.4s, v7.16b, v1.4b[3]
+	SUBS $1, R20, R20
+	BNE loop1
+
+rest:
+	CBZ R0, store
+
+loop2:
+	WORD $0xbc404560 // ldr s0, [x11], #4
+	WORD $0xbc404581 // ldr s1, [x12], #4
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0cc // sdot v12.4s, v6.16b, v1.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ed // sdot v13.4s, v7.16b, v1.4b[0]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
+	SUBS $1, R0, R0
+	BNE loop2
+
+store:
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	WORD $0xad012caa // stp q10, q11, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0034ac // stp q12, q13, [x5, #0]
+	WORD $0xad013cae // stp q14, q15, [x5, #32]
+	RET
+
+// func dots3x16DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+TEXT ·dots3x16DOT(SB), NOSPLIT, $0-72
+	MOVD words+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD offsets+32(FP), R4
+	MOVD c+40(FP), R5
+	MOVD ldc+48(FP), R6
+	MOVD start+56(FP), R7
+	MOVD more+64(FP), R8
+	LSL $2, R2, R2
+	LSL $2, R6, R6
+	MOVD R1, R11
+	ADD R2, R11, R12
+	ADD R2, R12, R13
+	CBZ R7, old
+	WORD $0x4ddfc8e8 // ld1r {v8.4s}, [x7], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	WORD $0x4ddfc8ec // ld1r {v12.4s}, [x7], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4eac1d8e // mov v14.16b, v12.16b
+	WORD $0x4eac1d8f // mov v15.16b, v12.16b
+	WORD $0x4ddfc8f0 // ld1r {v16.4s}, [x7], #4
+	WORD $0x4eb01e11 // mov v17.16b, v16.16b
+	WORD $0x4eb01e12 // mov v18.16b, v16.16b
+	WORD $0x4eb01e13 // mov v19.16b, v16.16b
+	CBZ R8, products
+	WORD $0xad400500 // ldp q0, q1, [x8, #0]
+	WORD $0xad410d02 // ldp q2, q3, [x8, #32]
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ea3856b // add v11.4s, v11.4s, v3.4s
+	WORD $0x4ea0858c // add v12.4s, v12.4s, v0.4s
+	WORD $0x4ea185ad // add v13.4s, v13.4s, v1.4s
+	WORD $0x4ea285ce // add v14.4s, v14.4s, v2.4s
+	WORD $0x4ea385ef // add v15.4s, v15.4s, v3.4s
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+	B products
+
+old:
+	MOVD R5, R10
+	WORD $0xad402548 // ldp q8, q9, [x10, #0]
+	WORD $0xad412d4a // ldp q10, q11, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad40354c // ldp q12, q13, [x10, #0]
+	WORD $0xad413d4e // ldp q14, q15, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad404550 // ldp q16, q17, [x10, #0]
+	WORD $0xad414d52 // ldp q18, q19, [x10, #32]
+	ADD R6, R10, R10
+
+products:
+	LSR $2, R0, R20
+	AND $3, R0, R0
+	CBZ R20, rest
+
+loop1:
+	WORD $0x3cc10560 // ldr q0, [x11], #16
+	WORD $0x3cc10581 // ldr q1, [x12], #16
+	WORD $0x3cc105a2 // ldr q2, [x13], #16
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0cc // sdot v12.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0d0 // sdot v16.4s, v6.16b, v2.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ed // sdot v13.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0f1 // sdot v17.4s, v7.16b, v2.4b[0]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0d2 // sdot v18.4s, v6.16b, v2.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0f3 // sdot v19.4s, v7.16b, v2.4b[0]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa1e0cc // sdot v12.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa2e0d0 // sdot v16.4s, v6.16b, v2.4b[1]
+	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0ed // sdot v13.4s, v7.16b, v1.4b[1]
+	WORD $0x4fa2e0f1 // sdot v17.4s, v7.16b, v2.4b[1]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4fa0e0ca // sdot v10.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa1e0ce // sdot v14.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa2e0d2 // sdot v18.4s, v6.16b, v2.4b[1]
+	WORD $0x4fa0e0eb // sdot v11.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0ef // sdot v15.4s, v7.16b, v1.4b[1]
+	WORD $0x4fa2e0f3 // sdot v19.4s, v7.16b, v2.4b[1]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
+	WORD $0x4f81e8cc // sdot v12.4s, v6.16b, v1.4b[2]
+	WORD $0x4f82e8d0 // sdot v16.4s, v6.16b, v2.4b[2]
+	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8ed // sdot v13.4s, v7.16b, v1.4b[2]
+	WORD $0x4f82e8f1 // sdot v17.4s, v7.16b, v2.4b[2]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4f80e8ca // sdot v10.4s, v6.16b, v0.4b[2]
+	WORD $0x4f81e8ce // sdot v14.4s, v6.16b, v1.4b[2]
+	WORD $0x4f82e8d2 // sdot v18.4s, v6.16b, v2.4b[2]
+	WORD $0x4f80e8eb // sdot v11.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8ef // sdot v15.4s, v7.16b, v1.4b[2]
+	WORD $0x4f82e8f3 // sdot v19.4s, v7.16b, v2.4b[2]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa1e8cc // sdot v12.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa2e8d0 // sdot v16.4s, v6.16b, v2.4b[3]
+	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8ed // sdot v13.4s, v7.16b, v1.4b[3]
+	WORD $0x4fa2e8f1 // sdot v17.4s, v7.16b, v2.4b[3]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4fa0e8ca // sdot v10.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa1e8ce // sdot v14.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa2e8d2 // sdot v18.4s, v6.16b, v2.4b[3]
+	WORD $0x4fa0e8eb // sdot v11.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8ef // sdot v15.4s, v7.16b, v1.4b[3]
+	WORD $0x4fa2e8f3 // sdot v19.4s, v7.16b, v2.4b[3]
+	SUBS $1, R20, R20
+	BNE loop1
+
+rest:
+	CBZ R0, store
+
+loop2:
+	WORD $0xbc404560 // ldr s0, [x11], #4
+	WORD $0xbc404581 // ldr s1, [x12], #4
+	WORD $0xbc4045a2 // ldr s2, [x13], #4
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0cc // sdot v12.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0d0 // sdot v16.4s, v6.16b, v2.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ed // sdot v13.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0f1 // sdot v17.4s, v7.16b, v2.4b[0]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0d2 // sdot v18.4s, v6.16b, v2.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0f3 // sdot v19.4s, v7.16b, v2.4b[0]
+	SUBS $1, R0, R0
+	BNE loop2
+
+store:
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	WORD $0xad012caa // stp q10, q11, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0034ac // stp q12, q13, [x5, #0]
+	WORD $0xad013cae // stp q14, q15, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0044b0 // stp q16, q17, [x5, #0]
+	WORD $0xad014cb2 // stp q18, q19, [x5, #32]
+	RET
+
+// func dots4x16DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+TEXT ·dots4x16DOT(SB), NOSPLIT, $0-72
+	MOVD words+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD offsets+32(FP), R4
+	MOVD c+40(FP), R5
+	MOVD ldc+48(FP), R6
+	MOVD start+56(FP), R7
+	MOVD more+64(FP), R8
+	LSL $2, R2, R2
+	LSL $2, R6, R6
+	MOVD R1, R11
+	ADD R2, R11, R12
+	ADD R2, R12, R13
+	ADD R2, R13, R14
+	CBZ R7, old
+	WORD $0x4ddfc8e8 // ld1r {v8.4s}, [x7], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	WORD $0x4ddfc8ec // ld1r {v12.4s}, [x7], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4eac1d8e // mov v14.16b, v12.16b
+	WORD $0x4eac1d8f // mov v15.16b, v12.16b
+	WORD $0x4ddfc8f0 // ld1r {v16.4s}, [x7], #4
+	WORD $0x4eb01e11 // mov v17.16b, v16.16b
+	WORD $0x4eb01e12 // mov v18.16b, v16.16b
+	WORD $0x4eb01e13 // mov v19.16b, v16.16b
+	WORD $0x4ddfc8f4 // ld1r {v20.4s}, [x7], #4
+	WORD $0x4eb41e95 // mov v21.16b, v20.16b
+	WORD $0x4eb41e96 // mov v22.16b, v20.16b
+	WORD $0x4eb41e97 // mov v23.16b, v20.16b
+	CBZ R8, products
+	WORD $0xad400500 // ldp q0, q1, [x8, #0]
+	WORD $0xad410d02 // ldp q2, q3, [x8, #32]
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ea3856b // add v11.4s, v11.4s, v3.4s
+	WORD $0x4ea0858c // add v12.4s, v12.4s, v0.4s
+	WORD $0x4ea185ad // add v13.4s, v13.4s, v1.4s
+	WORD $0x4ea285ce // add v14.4s, v14.4s, v2.4s
+	WORD $0x4ea385ef // add v15.4s, v15.4s, v3.4s
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	WORD $0x4ea386f7 // add v23.4s, v23.4s, v3.4s
+	B products
+
+old:
+	MOVD R5, R10
+	WORD $0xad402548 // ldp q8, q9, [x10, #0]
+	WORD $0xad412d4a // ldp q10, q11, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad40354c // ldp q12, q13, [x10, #0]
+	WORD $0xad413d4e // ldp q14, q15, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad404550 // ldp q16, q17, [x10, #0]
+	WORD $0xad414d52 // ldp q18, q19, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad405554 // ldp q20, q21, [x10, #0]
+	WORD $0xad415d56 // ldp q22, q23, [x10, #32]
+	ADD R6, R10, R10
+
+products:
+	LSR $2, R0, R20
+	AND $3, R0, R0
+	CBZ R20, rest
+
+loop1:
+	WORD $0x3cc10560 // ldr q0, [x11], #16
+	WORD $0x3cc10581 // ldr q1, [x12], #16
+	WORD $0x3cc105a2 // ldr q2, [x13], #16
+	WORD $0x3cc105c3 // ldr q3, [x14], #16
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0cc // sdot v12.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0d0 // sdot v16.4s, v6.16b, v2.4b[0]
+	WORD $0x4f83e0d4 // sdot v20.4s, v6.16b, v3.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ed // sdot v13.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0f1 // sdot v17.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0f5 // sdot v21.4s, v7.16b, v3.4b[0]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0d2 // sdot v18.4s, v6.16b, v2.4b[0]
+	WORD $0x4f83e0d6 // sdot v22.4s, v6.16b, v3.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0f3 // sdot v19.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0f7 // sdot v23.4s, v7.16b, v3.4b[0]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa1e0cc // sdot v12.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa2e0d0 // sdot v16.4s, v6.16b, v2.4b[1]
+	WORD $0x4fa3e0d4 // sdot v20.4s, v6.16b, v3.4b[1]
+	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0ed // sdot v13.4s, v7.16b, v1.4b[1]
+	WORD $0x4fa2e0f1 // sdot v17.4s, v7.16b, v2.4b[1]
+	WORD $0x4fa3e0f5 // sdot v21.4s, v7.16b, v3.4b[1]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4fa0e0ca // sdot v10.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa1e0ce // sdot v14.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa2e0d2 // sdot v18.4s, v6.16b, v2.4b[1]
+	WORD $0x4fa3e0d6 // sdot v22.4s, v6.16b, v3.4b[1]
+	WORD $0x4fa0e0eb // sdot v11.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0ef // sdot v15.4s, v7.16b, v1.4b[1]
+	WORD $0x4fa2e0f3 // sdot v19.4s, v7.16b, v2.4b[1]
+	WORD $0x4fa3e0f7 // sdot v23.4s, v7.16b, v3.4b[1]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
+	WORD $0x4f81e8cc // sdot v12.4s, v6.16b, v1.4b[2]
+	WORD $0x4f82e8d0 // sdot v16.4s, v6.16b, v2.4b[2]
+	WORD $0x4f83e8d4 // sdot v20.4s, v6.16b, v3.4b[2]
+	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8ed // sdot v13.4s, v7.16b, v1.4b[2]
+	WORD $0x4f82e8f1 // sdot v17.4s, v7.16b, v2.4b[2]
+	WORD $0x4f83e8f5 // sdot v21.4s, v7.16b, v3.4b[2]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4f80e8ca // sdot v10.4s, v6.16b, v0.4b[2]
+	WORD $0x4f81e8ce // sdot v14.4s, v6.16b, v1.4b[2]
+	WORD $0x4f82e8d2 // sdot v18.4s, v6.16b, v2.4b[2]
+	WORD $0x4f83e8d6 // sdot v22.4s, v6.16b, v3.4b[2]
+	WORD $0x4f80e8eb // sdot v11.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8ef // sdot v15.4s, v7.16b, v1.4b[2]
+	WORD $0x4f82e8f3 // sdot v19.4s, v7.16b, v2.4b[2]
+	WORD $0x4f83e8f7 // sdot v23.4s, v7.16b, v3.4b[2]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa1e8cc // sdot v12.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa2e8d0 // sdot v16.4s, v6.16b, v2.4b[3]
+	WORD $0x4fa3e8d4 // sdot v20.4s, v6.16b, v3.4b[3]
+	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8ed // sdot v13.4s, v7.16b, v1.4b[3]
+	WORD $0x4fa2e8f1 // sdot v17.4s, v7.16b, v2.4b[3]
+	WORD $0x4fa3e8f5 // sdot v21.4s, v7.16b, v3.4b[3]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4fa0e8ca // sdot v10.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa1e8ce // sdot v14.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa2e8d2 // sdot v18.4s, v6.16b, v2.4b[3]
+	WORD $0x4fa3e8d6 // sdot v22.4s, v6.16b, v3.4b[3]
+	WORD $0x4fa0e8eb // sdot v11.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8ef // sdot v15.4s, v7.16b, v1.4b[3]
+	WORD $0x4fa2e8f3 // sdot v19.4s, v7.16b, v2.4b[3]
+	WORD $0x4fa3e8f7 // sdot v23.4s, v7.16b, v3.4b[3]
+	SUBS $1, R20, R20
+	BNE loop1
+
+rest:
+	CBZ R0, store
+
+loop2:
+	WORD $0xbc404560 // ldr s0, [x11], #4
+	WORD $0xbc404581 // ldr s1, [x12], #4
+	WORD $0xbc4045a2 // ldr s2, [x13], #4
+	WORD $0xbc4045c3 // ldr s3, [x14], #4
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0cc // sdot v12.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0d0 // sdot v16.4s, v6.16b, v2.4b[0]
+	WORD $0x4f83e0d4 // sdot v20.4s, v6.16b, v3.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ed // sdot v13.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0f1 // sdot v17.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0f5 // sdot v21.4s, v7.16b, v3.4b[0]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0d2 // sdot v18.4s, v6.16b, v2.4b[0]
+	WORD $0x4f83e0d6 // sdot v22.4s, v6.16b, v3.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0f3 // sdot v19.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0f7 // sdot v23.4s, v7.16b, v3.4b[0]
+	SUBS $1, R0, R0
+	BNE loop2
+
+store:
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	WORD $0xad012caa // stp q10, q11, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0034ac // stp q12, q13, [x5, #0]
+	WORD $0xad013cae // stp q14, q15, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0044b0 // stp q16, q17, [x5, #0]
+	WORD $0xad014cb2 // stp q18, q19, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0054b4 // stp q20, q21, [x5, #0]
+	WORD $0xad015cb6 // stp q22, q23, [x5, #32]
+	RET
+
+// func dots5x16DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+TEXT ·dots5x16DOT(SB), NOSPLIT, $0-72
+	MOVD words+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD offsets+32(FP), R4
+	MOVD c+40(FP), R5
+	MOVD ldc+48(FP), R6
+	MOVD start+56(FP), R7
+	MOVD more+64(FP), R8
+	LSL $2, R2, R2
+	LSL $2, R6, R6
+	MOVD R1, R11
+	ADD R2, R11, R12
+	ADD R2, R12, R13
+	ADD R2, R13, R14
+	ADD R2, R14, R15
+	CBZ R7, old
+	WORD $0x4ddfc8e8 // ld1r {v8.4s}, [x7], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	WORD $0x4ddfc8ec // ld1r {v12.4s}, [x7], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4eac1d8e // mov v14.16b, v12.16b
+	WORD $0x4eac1d8f // mov v15.16b, v12.16b
+	WORD $0x4ddfc8f0 // ld1r {v16.4s}, [x7], #4
+	WORD $0x4eb01e11 // mov v17.16b, v16.16b
+	WORD $0x4eb01e12 // mov v18.16b, v16.16b
+	WORD $0x4eb01e13 // mov v19.16b, v16.16b
+	WORD $0x4ddfc8f4 // ld1r {v20.4s}, [x7], #4
+	WORD $0x4eb41e95 // mov v21.16b, v20.16b
+	WORD $0x4eb41e96 // mov v22.16b, v20.16b
+	WORD $0x4eb41e97 // mov v23.16b, v20.16b
+	WORD $0x4ddfc8f8 // ld1r {v24.4s}, [x7], #4
+	WORD $0x4eb81f19 // mov v25.16b, v24.16b
+	WORD $0x4eb81f1a // mov v26.16b, v24.16b
+	WORD $0x4eb81f1b // mov v27.16b, v24.16b
+	CBZ R8, products
+	WORD $0xad400500 // ldp q0, q1, [x8, #0]
+	WORD $0xad410d02 // ldp q2, q3, [x8, #32]
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ea3856b // add v11.4s, v11.4s, v3.4s
+	WORD $0x4ea0858c // add v12.4s, v12.4s, v0.4s
+	WORD $0x4ea185ad // add v13.4s, v13.4s, v1.4s
+	WORD $0x4ea285ce // add v14.4s, v14.4s, v2.4s
+	WORD $0x4ea385ef // add v15.4s, v15.4s, v3.4s
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	WORD $0x4ea386f7 // add v23.4s, v23.4s, v3.4s
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	WORD $0x4ea2875a // add v26.4s, v26.4s, v2.4s
+	WORD $0x4ea3877b // add v27.4s, v27.4s, v3.4s
+	B products
+
+old:
+	MOVD R5, R10
+	WORD $0xad402548 // ldp q8, q9, [x10, #0]
+	WORD $0xad412d4a // ldp q10, q11, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad40354c // ldp q12, q13, [x10, #0]
+	WORD $0xad413d4e // ldp q14, q15, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad404550 // ldp q16, q17, [x10, #0]
+	WORD $0xad414d52 // ldp q18, q19, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad405554 // ldp q20, q21, [x10, #0]
+	WORD $0xad415d56 // ldp q22, q23, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad406558 // ldp q24, q25, [x10, #0]
+	WORD $0xad416d5a // ldp q26, q27, [x10, #32]
+	ADD R6, R10, R10
+
+products:
+	LSR $2, R0, R20
+	AND $3, R0, R0
+	CBZ R20, rest
+
+loop1:
+	WORD $0x3cc10560 // ldr q0, [x11], #16
+	WORD $0x3cc10581 // ldr q1, [x12], #16
+	WORD $0x3cc105a2 // ldr q2, [x13], #16
+	WORD $0x3cc105c3 // ldr q3, [x14], #16
+	WORD $0x3cc105e4 // ldr q4, [x15], #16
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0cc // sdot v12.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0d0 // sdot v16.4s, v6.16b, v2.4b[0]
+	WORD $0x4f83e0d4 // sdot v20.4s, v6.16b, v3.4b[0]
+	WORD $0x4f84e0d8 // sdot v24.4s, v6.16b, v4.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ed // sdot v13.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0f1 // sdot v17.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0f5 // sdot v21.4s, v7.16b, v3.4b[0]
+	WORD $0x4f84e0f9 // sdot v25.4s, v7.16b, v4.4b[0]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0d2 // sdot v18.4s, v6.16b, v2.4b[0]
+	WORD $0x4f83e0d6 // sdot v22.4s, v6.16b, v3.4b[0]
+	WORD $0x4f84e0da // sdot v26.4s, v6.16b, v4.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0f3 // sdot v19.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0f7 // sdot v23.4s, v7.16b, v3.4b[0]
+	WORD $0x4f84e0fb // sdot v27.4s, v7.16b, v4.4b[0]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa1e0cc // sdot v12.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa2e0d0 // sdot v16.4s, v6.16b, v2.4b[1]
+	WORD $0x4fa3e0d4 // sdot v20.4s, v6.16b, v3.4b[1]
+	WORD $0x4fa4e0d8 // sdot v24.4s, v6.16b, v4.4b[1]
+	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0ed // sdot v13.4s, v7.16b, v1.4b[1]
+	WORD $0x4fa2e0f1 // sdot v17.4s, v7.16b, v2.4b[1]
+	WORD $0x4fa3e0f5 // sdot v21.4s, v7.16b, v3.4b[1]
+	WORD $0x4fa4e0f9 // sdot v25.4s, v7.16b, v4.4b[1]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4fa0e0ca // sdot v10.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa1e0ce // sdot v14.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa2e0d2 // sdot v18.4s, v6.16b, v2.4b[1]
+	WORD $0x4fa3e0d6 // sdot v22.4s, v6.16b, v3.4b[1]
+	WORD $0x4fa4e0da // sdot v26.4s, v6.16b, v4.4b[1]
+	WORD $0x4fa0e0eb // sdot v11.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0ef // sdot v15.4s, v7.16b, v1.4b[1]
+	WORD $0x4fa2e0f3 // sdot v19.4s, v7.16b, v2.4b[1]
+	WORD $0x4fa3e0f7 // sdot v23.4s, v7.16b, v3.4b[1]
+	WORD $0x4fa4e0fb // sdot v27.4s, v7.16b, v4.4b[1]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
+	WORD $0x4f81e8cc // sdot v12.4s, v6.16b, v1.4b[2]
+	WORD $0x4f82e8d0 // sdot v16.4s, v6.16b, v2.4b[2]
+	WORD $0x4f83e8d4 // sdot v20.4s, v6.16b, v3.4b[2]
+	WORD $0x4f84e8d8 // sdot v24.4s, v6.16b, v4.4b[2]
+	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8ed // sdot v13.4s, v7.16b, v1.4b[2]
+	WORD $0x4f82e8f1 // sdot v17.4s, v7.16b, v2.4b[2]
+	WORD $0x4f83e8f5 // sdot v21.4s, v7.16b, v3.4b[2]
+	WORD $0x4f84e8f9 // sdot v25.4s, v7.16b, v4.4b[2]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4f80e8ca // sdot v10.4s, v6.16b, v0.4b[2]
+	WORD $0x4f81e8ce // sdot v14.4s, v6.16b, v1.4b[2]
+	WORD $0x4f82e8d2 // sdot v18.4s, v6.16b, v2.4b[2]
+	WORD $0x4f83e8d6 // sdot v22.4s, v6.16b, v3.4b[2]
+	WORD $0x4f84e8da // sdot v26.4s, v6.16b, v4.4b[2]
+	WORD $0x4f80e8eb // sdot v11.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8ef // sdot v15.4s, v7.16b, v1.4b[2]
+	WORD $0x4f82e8f3 // sdot v19.4s, v7.16b, v2.4b[2]
+	WORD $0x4f83e8f7 // sdot v23.4s, v7.16b, v3.4b[2]
+	WORD $0x4f84e8fb // sdot v27.4s, v7.16b, v4.4b[2]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa1e8cc // sdot v12.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa2e8d0 // sdot v16.4s, v6.16b, v2.4b[3]
+	WORD $0x4fa3e8d4 // sdot v20.4s, v6.16b, v3.4b[3]
+	WORD $0x4fa4e8d8 // sdot v24.4s, v6.16b, v4.4b[3]
+	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8ed // sdot v13.4s, v7.16b, v1.4b[3]
+	WORD $0x4fa2e8f1 // sdot v17.4s, v7.16b, v2.4b[3]
+	WORD $0x4fa3e8f5 // sdot v21.4s, v7.16b, v3.4b[3]
+	WORD $0x4fa4e8f9 // sdot v25.4s, v7.16b, v4.4b[3]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4fa0e8ca // sdot v10.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa1e8ce // sdot v14.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa2e8d2 // sdot v18.4s, v6.16b, v2.4b[3]
+	WORD $0x4fa3e8d6 // sdot v22.4s, v6.16b, v3.4b[3]
+	WORD $0x4fa4e8da // sdot v26.4s, v6.16b, v4.4b[3]
+	WORD $0x4fa0e8eb // sdot v11.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8ef // sdot v15.4s, v7.16b, v1.4b[3]
+	WORD $0x4fa2e8f3 // sdot v19.4s, v7.16b, v2.4b[3]
+	WORD $0x4fa3e8f7 // sdot v23.4s, v7.16b, v3.4b[3]
+	WORD $0x4fa4e8fb // sdot v27.4s, v7.16b, v4.4b[3]
+	SUBS $1, R20, R20
+	BNE loop1
+
+rest:
+	CBZ R0, store
+
+loop2:
+	WORD $0xbc404560 // ldr s0, [x11], #4
+	WORD $0xbc404581 // ldr s1, [x12], #4
+	WORD $0xbc4045a2 // ldr s2, [x13], #4
+	WORD $0xbc4045c3 // ldr s3, [x14], #4
+	WORD $0xbc4045e4 // ldr s4, [x15], #4
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0cc // sdot v12.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0d0 // sdot v16.4s, v6.16b, v2.4b[0]
+	WORD $0x4f83e0d4 // sdot v20.4s, v6.16b, v3.4b[0]
+	WORD $0x4f84e0d8 // sdot v24.4s, v6.16b, v4.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ed // sdot v13.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0f1 // sdot v17.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0f5 // sdot v21.4s, v7.16b, v3.4b[0]
+	WORD $0x4f84e0f9 // sdot v25.4s, v7.16b, v4.4b[0]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0d2 // sdot v18.4s, v6.16b, v2.4b[0]
+	WORD $0x4f83e0d6 // sdot v22.4s, v6.16b, v3.4b[0]
+	WORD $0x4f84e0da // sdot v26.4s, v6.16b, v4.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0f3 // sdot v19.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0f7 // sdot v23.4s, v7.16b, v3.4b[0]
+	WORD $0x4f84e0fb // sdot v27.4s, v7.16b, v4.4b[0]
+	SUBS $1, R0, R0
+	BNE loop2
+
+store:
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	WORD $0xad012caa // stp q10, q11, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0034ac // stp q12, q13, [x5, #0]
+	WORD $0xad013cae // stp q14, q15, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0044b0 // stp q16, q17, [x5, #0]
+	WORD $0xad014cb2 // stp q18, q19, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0054b4 // stp q20, q21, [x5, #0]
+	WORD $0xad015cb6 // stp q22, q23, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0064b8 // stp q24, q25, [x5, #0]
+	WORD $0xad016cba // stp q26, q27, [x5, #32]
+	RET
+
+// func dots6x16DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+TEXT ·dots6x16DOT(SB), NOSPLIT, $0-72
+	MOVD words+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD offsets+32(FP), R4
+	MOVD c+40(FP), R5
+	MOVD ldc+48(FP), R6
+	MOVD start+56(FP), R7
+	MOVD more+64(FP), R8
+	LSL $2, R2, R2
+	LSL $2, R6, R6
+	MOVD R1, R11
+	ADD R2, R11, R12
+	ADD R2, R12, R13
+	ADD R2, R13, R14
+	ADD R2, R14, R15
+	ADD R2, R15, R19
+	CBZ R7, old
+	WORD $0x4ddfc8e8 // ld1r {v8.4s}, [x7], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	WORD $0x4ddfc8ec // ld1r {v12.4s}, [x7], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4eac1d8e // mov v14.16b, v12.16b
+	WORD $0x4eac1d8f // mov v15.16b, v12.16b
+	WORD $0x4ddfc8f0 // ld1r {v16.4s}, [x7], #4
+	WORD $0x4eb01e11 // mov v17.16b, v16.16b
+	WORD $0x4eb01e12 // mov v18.16b, v16.16b
+	WORD $0x4eb01e13 // mov v19.16b, v16.16b
+	WORD $0x4ddfc8f4 // ld1r {v20.4s}, [x7], #4
+	WORD $0x4eb41e95 // mov v21.16b, v20.16b
+	WORD $0x4eb41e96 // mov v22.16b, v20.16b
+	WORD $0x4eb41e97 // mov v23.16b, v20.16b
+	WORD $0x4ddfc8f8 // ld1r {v24.4s}, [x7], #4
+	WORD $0x4eb81f19 // mov v25.16b, v24.16b
+	WORD $0x4eb81f1a // mov v26.16b, v24.16b
+	WORD $0x4eb81f1b // mov v27.16b, v24.16b
+	WORD $0x4ddfc8fc // ld1r {v28.4s}, [x7], #4
+	WORD $0x4ebc1f9d // mov v29.16b, v28.16b
+	WORD $0x4ebc1f9e // mov v30.16b, v28.16b
+	WORD $0x4ebc1f9f // mov v31.16b, v28.16b
+	CBZ R8, products
+	WORD $0xad400500 // ldp q0, q1, [x8, #0]
+	WORD $0xad410d02 // ldp q2, q3, [x8, #32]
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ea3856b // add v11.4s, v11.4s, v3.4s
+	WORD $0x4ea0858c // add v12.4s, v12.4s, v0.4s
+	WORD $0x4ea185ad // add v13.4s, v13.4s, v1.4s
+	WORD $0x4ea285ce // add v14.4s, v14.4s, v2.4s
+	WORD $0x4ea385ef // add v15.4s, v15.4s, v3.4s
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	WORD $0x4ea386f7 // add v23.4s, v23.4s, v3.4s
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	WORD $0x4ea2875a // add v26.4s, v26.4s, v2.4s
+	WORD $0x4ea3877b // add v27.4s, v27.4s, v3.4s
+	WORD $0x4ea0879c // add v28.4s, v28.4s, v0.4s
+	WORD $0x4ea187bd // add v29.4s, v29.4s, v1.4s
+	WORD $0x4ea287de // add v30.4s, v30.4s, v2.4s
+	WORD $0x4ea387ff // add v31.4s, v31.4s, v3.4s
+	B products
+
+old:
+	MOVD R5, R10
+	WORD $0xad402548 // ldp q8, q9, [x10, #0]
+	WORD $0xad412d4a // ldp q10, q11, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad40354c // ldp q12, q13, [x10, #0]
+	WORD $0xad413d4e // ldp q14, q15, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad404550 // ldp q16, q17, [x10, #0]
+	WORD $0xad414d52 // ldp q18, q19, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad405554 // ldp q20, q21, [x10, #0]
+	WORD $0xad415d56 // ldp q22, q23, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad406558 // ldp q24, q25, [x10, #0]
+	WORD $0xad416d5a // ldp q26, q27, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad40755c // ldp q28, q29, [x10, #0]
+	WORD $0xad417d5e // ldp q30, q31, [x10, #32]
+	ADD R6, R10, R10
+
+products:
+	LSR $2, R0, R20
+	AND $3, R0, R0
+	CBZ R20, rest
+
+loop1:
+	WORD $0x3cc10560 // ldr q0, [x11], #16
+	WORD $0x3cc10581 // ldr q1, [x12], #16
+	WORD $0x3cc105a2 // ldr q2, [x13], #16
+	WORD $0x3cc105c3 // ldr q3, [x14], #16
+	WORD $0x3cc105e4 // ldr q4, [x15], #16
+	WORD $0x3cc10665 // ldr q5, [x19], #16
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0cc // sdot v12.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0d0 // sdot v16.4s, v6.16b, v2.4b[0]
+	WORD $0x4f83e0d4 // sdot v20.4s, v6.16b, v3.4b[0]
+	WORD $0x4f84e0d8 // sdot v24.4s, v6.16b, v4.4b[0]
+	WORD $0x4f85e0dc // sdot v28.4s, v6.16b, v5.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ed // sdot v13.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0f1 // sdot v17.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0f5 // sdot v21.4s, v7.16b, v3.4b[0]
+	WORD $0x4f84e0f9 // sdot v25.4s, v7.16b, v4.4b[0]
+	WORD $0x4f85e0fd // sdot v29.4s, v7.16b, v5.4b[0]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0d2 // sdot v18.4s, v6.16b, v2.4b[0]
+	WORD $0x4f83e0d6 // sdot v22.4s, v6.16b, v3.4b[0]
+	WORD $0x4f84e0da // sdot v26.4s, v6.16b, v4.4b[0]
+	WORD $0x4f85e0de // sdot v30.4s, v6.16b, v5.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0f3 // sdot v19.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0f7 // sdot v23.4s, v7.16b, v3.4b[0]
+	WORD $0x4f84e0fb // sdot v27.4s, v7.16b, v4.4b[0]
+	WORD $0x4f85e0ff // sdot v31.4s, v7.16b, v5.4b[0]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e0c8 // sdot v8.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa1e0cc // sdot v12.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa2e0d0 // sdot v16.4s, v6.16b, v2.4b[1]
+	WORD $0x4fa3e0d4 // sdot v20.4s, v6.16b, v3.4b[1]
+	WORD $0x4fa4e0d8 // sdot v24.4s, v6.16b, v4.4b[1]
+	WORD $0x4fa5e0dc // sdot v28.4s, v6.16b, v5.4b[1]
+	WORD $0x4fa0e0e9 // sdot v9.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0ed // sdot v13.4s, v7.16b, v1.4b[1]
+	WORD $0x4fa2e0f1 // sdot v17.4s, v7.16b, v2.4b[1]
+	WORD $0x4fa3e0f5 // sdot v21.4s, v7.16b, v3.4b[1]
+	WORD $0x4fa4e0f9 // sdot v25.4s, v7.16b, v4.4b[1]
+	WORD $0x4fa5e0fd // sdot v29.4s, v7.16b, v5.4b[1]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4fa0e0ca // sdot v10.4s, v6.16b, v0.4b[1]
+	WORD $0x4fa1e0ce // sdot v14.4s, v6.16b, v1.4b[1]
+	WORD $0x4fa2e0d2 // sdot v18.4s, v6.16b, v2.4b[1]
+	WORD $0x4fa3e0d6 // sdot v22.4s, v6.16b, v3.4b[1]
+	WORD $0x4fa4e0da // sdot v26.4s, v6.16b, v4.4b[1]
+	WORD $0x4fa5e0de // sdot v30.4s, v6.16b, v5.4b[1]
+	WORD $0x4fa0e0eb // sdot v11.4s, v7.16b, v0.4b[1]
+	WORD $0x4fa1e0ef // sdot v15.4s, v7.16b, v1.4b[1]
+	WORD $0x4fa2e0f3 // sdot v19.4s, v7.16b, v2.4b[1]
+	WORD $0x4fa3e0f7 // sdot v23.4s, v7.16b, v3.4b[1]
+	WORD $0x4fa4e0fb // sdot v27.4s, v7.16b, v4.4b[1]
+	WORD $0x4fa5e0ff // sdot v31.4s, v7.16b, v5.4b[1]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e8c8 // sdot v8.4s, v6.16b, v0.4b[2]
+	WORD $0x4f81e8cc // sdot v12.4s, v6.16b, v1.4b[2]
+	WORD $0x4f82e8d0 // sdot v16.4s, v6.16b, v2.4b[2]
+	WORD $0x4f83e8d4 // sdot v20.4s, v6.16b, v3.4b[2]
+	WORD $0x4f84e8d8 // sdot v24.4s, v6.16b, v4.4b[2]
+	WORD $0x4f85e8dc // sdot v28.4s, v6.16b, v5.4b[2]
+	WORD $0x4f80e8e9 // sdot v9.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8ed // sdot v13.4s, v7.16b, v1.4b[2]
+	WORD $0x4f82e8f1 // sdot v17.4s, v7.16b, v2.4b[2]
+	WORD $0x4f83e8f5 // sdot v21.4s, v7.16b, v3.4b[2]
+	WORD $0x4f84e8f9 // sdot v25.4s, v7.16b, v4.4b[2]
+	WORD $0x4f85e8fd // sdot v29.4s, v7.16b, v5.4b[2]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4f80e8ca // sdot v10.4s, v6.16b, v0.4b[2]
+	WORD $0x4f81e8ce // sdot v14.4s, v6.16b, v1.4b[2]
+	WORD $0x4f82e8d2 // sdot v18.4s, v6.16b, v2.4b[2]
+	WORD $0x4f83e8d6 // sdot v22.4s, v6.16b, v3.4b[2]
+	WORD $0x4f84e8da // sdot v26.4s, v6.16b, v4.4b[2]
+	WORD $0x4f85e8de // sdot v30.4s, v6.16b, v5.4b[2]
+	WORD $0x4f80e8eb // sdot v11.4s, v7.16b, v0.4b[2]
+	WORD $0x4f81e8ef // sdot v15.4s, v7.16b, v1.4b[2]
+	WORD $0x4f82e8f3 // sdot v19.4s, v7.16b, v2.4b[2]
+	WORD $0x4f83e8f7 // sdot v23.4s, v7.16b, v3.4b[2]
+	WORD $0x4f84e8fb // sdot v27.4s, v7.16b, v4.4b[2]
+	WORD $0x4f85e8ff // sdot v31.4s, v7.16b, v5.4b[2]
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4fa0e8c8 // sdot v8.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa1e8cc // sdot v12.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa2e8d0 // sdot v16.4s, v6.16b, v2.4b[3]
+	WORD $0x4fa3e8d4 // sdot v20.4s, v6.16b, v3.4b[3]
+	WORD $0x4fa4e8d8 // sdot v24.4s, v6.16b, v4.4b[3]
+	WORD $0x4fa5e8dc // sdot v28.4s, v6.16b, v5.4b[3]
+	WORD $0x4fa0e8e9 // sdot v9.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8ed // sdot v13.4s, v7.16b, v1.4b[3]
+	WORD $0x4fa2e8f1 // sdot v17.4s, v7.16b, v2.4b[3]
+	WORD $0x4fa3e8f5 // sdot v21.4s, v7.16b, v3.4b[3]
+	WORD $0x4fa4e8f9 // sdot v25.4s, v7.16b, v4.4b[3]
+	WORD $0x4fa5e8fd // sdot v29.4s, v7.16b, v5.4b[3]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4fa0e8ca // sdot v10.4s, v6.16b, v0.4b[3]
+	WORD $0x4fa1e8ce // sdot v14.4s, v6.16b, v1.4b[3]
+	WORD $0x4fa2e8d2 // sdot v18.4s, v6.16b, v2.4b[3]
+	WORD $0x4fa3e8d6 // sdot v22.4s, v6.16b, v3.4b[3]
+	WORD $0x4fa4e8da // sdot v26.4s, v6.16b, v4.4b[3]
+	WORD $0x4fa5e8de // sdot v30.4s, v6.16b, v5.4b[3]
+	WORD $0x4fa0e8eb // sdot v11.4s, v7.16b, v0.4b[3]
+	WORD $0x4fa1e8ef // sdot v15.4s, v7.16b, v1.4b[3]
+	WORD $0x4fa2e8f3 // sdot v19.4s, v7.16b, v2.4b[3]
+	WORD $0x4fa3e8f7 // sdot v23.4s, v7.16b, v3.4b[3]
+	WORD $0x4fa4e8fb // sdot v27.4s, v7.16b, v4.4b[3]
+	WORD $0x4fa5e8ff // sdot v31.4s, v7.16b, v5.4b[3]
+	SUBS $1, R20, R20
+	BNE loop1
+
+rest:
+	CBZ R0, store
+
+loop2:
+	WORD $0xbc404560 // ldr s0, [x11], #4
+	WORD $0xbc404581 // ldr s1, [x12], #4
+	WORD $0xbc4045a2 // ldr s2, [x13], #4
+	WORD $0xbc4045c3 // ldr s3, [x14], #4
+	WORD $0xbc4045e4 // ldr s4, [x15], #4
+	WORD $0xbc404665 // ldr s5, [x19], #4
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xad401d26 // ldp q6, q7, [x9, #0]
+	WORD $0x4f80e0c8 // sdot v8.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0cc // sdot v12.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0d0 // sdot v16.4s, v6.16b, v2.4b[0]
+	WORD $0x4f83e0d4 // sdot v20.4s, v6.16b, v3.4b[0]
+	WORD $0x4f84e0d8 // sdot v24.4s, v6.16b, v4.4b[0]
+	WORD $0x4f85e0dc // sdot v28.4s, v6.16b, v5.4b[0]
+	WORD $0x4f80e0e9 // sdot v9.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ed // sdot v13.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0f1 // sdot v17.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0f5 // sdot v21.4s, v7.16b, v3.4b[0]
+	WORD $0x4f84e0f9 // sdot v25.4s, v7.16b, v4.4b[0]
+	WORD $0x4f85e0fd // sdot v29.4s, v7.16b, v5.4b[0]
+	WORD $0xad411d26 // ldp q6, q7, [x9, #32]
+	WORD $0x4f80e0ca // sdot v10.4s, v6.16b, v0.4b[0]
+	WORD $0x4f81e0ce // sdot v14.4s, v6.16b, v1.4b[0]
+	WORD $0x4f82e0d2 // sdot v18.4s, v6.16b, v2.4b[0]
+	WORD $0x4f83e0d6 // sdot v22.4s, v6.16b, v3.4b[0]
+	WORD $0x4f84e0da // sdot v26.4s, v6.16b, v4.4b[0]
+	WORD $0x4f85e0de // sdot v30.4s, v6.16b, v5.4b[0]
+	WORD $0x4f80e0eb // sdot v11.4s, v7.16b, v0.4b[0]
+	WORD $0x4f81e0ef // sdot v15.4s, v7.16b, v1.4b[0]
+	WORD $0x4f82e0f3 // sdot v19.4s, v7.16b, v2.4b[0]
+	WORD $0x4f83e0f7 // sdot v23.4s, v7.16b, v3.4b[0]
+	WORD $0x4f84e0fb // sdot v27.4s, v7.16b, v4.4b[0]
+	WORD $0x4f85e0ff // sdot v31.4s, v7.16b, v5.4b[0]
+	SUBS $1, R0, R0
+	BNE loop2
+
+store:
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	WORD $0xad012caa // stp q10, q11, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0034ac // stp q12, q13, [x5, #0]
+	WORD $0xad013cae // stp q14, q15, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0044b0 // stp q16, q17, [x5, #0]
+	WORD $0xad014cb2 // stp q18, q19, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0054b4 // stp q20, q21, [x5, #0]
+	WORD $0xad015cb6 // stp q22, q23, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0064b8 // stp q24, q25, [x5, #0]
+	WORD $0xad016cba // stp q26, q27, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0074bc // stp q28, q29, [x5, #0]
+	WORD $0xad017cbe // stp q30, q31, [x5, #32]
+	RET
+
+// func dots1x16NEON(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+TEXT ·dots1x16NEON(SB), NOSPLIT, $0-72
+	MOVD words+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD offsets+32(FP), R4
+	MOVD c+40(FP), R5
+	MOVD ldc+48(FP), R6
+	MOVD start+56(FP), R7
+	MOVD more+64(FP), R8
+	LSL $2, R2, R2
+	LSL $2, R6, R6
+	MOVD R1, R11
+	CBZ R7, old
+	WORD $0x4ddfc8e8 // ld1r {v8.4s}, [x7], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	CBZ R8, products
+	WORD $0xad400500 // ldp q0, q1, [x8, #0]
+	WORD $0xad410d02 // ldp q2, q3, [x8, #32]
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ea3856b // add v11.4s, v11.4s, v3.4s
+	B products
+
+old:
+	MOVD R5, R10
+	WORD $0xad402548 // ldp q8, q9, [x10, #0]
+	WORD $0xad412d4a // ldp q10, q11, [x10, #32]
+	ADD R6, R10, R10
+
+products:
+
+loop1:
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xbc404564 // ldr s4, [x11], #4
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x4e411802 // uzp1 v2.8h, v0.8h, v1.8h
+	WORD $0x4e415803 // uzp2 v3.8h, v0.8h, v1.8h
+	WORD $0x0f442048 // smlal v8.4s, v2.4h, v4.h[0]
+	WORD $0x4f442049 // smlal2 v9.4s, v2.8h, v4.h[0]
+	WORD $0x0f542068 // smlal v8.4s, v3.4h, v4.h[1]
+	WORD $0x4f542069 // smlal2 v9.4s, v3.8h, v4.h[1]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x4e411802 // uzp1 v2.8h, v0.8h, v1.8h
+	WORD $0x4e415803 // uzp2 v3.8h, v0.8h, v1.8h
+	WORD $0x0f44204a // smlal v10.4s, v2.4h, v4.h[0]
+	WORD $0x4f44204b // smlal2 v11.4s, v2.8h, v4.h[0]
+	WORD $0x0f54206a // smlal v10.4s, v3.4h, v4.h[1]
+	WORD $0x4f54206b // smlal2 v11.4s, v3.8h, v4.h[1]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	WORD $0xad012caa // stp q10, q11, [x5, #32]
+	RET
+
+// func dots2x16NEON(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+TEXT ·dots2x16NEON(SB), NOSPLIT, $0-72
+	MOVD words+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD offsets+32(FP), R4
+	MOVD c+40(FP), R5
+	MOVD ldc+48(FP), R6
+	MOVD start+56(FP), R7
+	MOVD more+64(FP), R8
+	LSL $2, R2, R2
+	LSL $2, R6, R6
+	MOVD R1, R11
+	ADD R2, R11, R12
+	CBZ R7, old
+	WORD $0x4ddfc8e8 // ld1r {v8.4s}, [x7], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	WORD $0x4ddfc8ec // ld1r {v12.4s}, [x7], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4eac1d8e // mov v14.16b, v12.16b
+	WORD $0x4eac1d8f // mov v15.16b, v12.16b
+	CBZ R8, products
+	WORD $0xad400500 // ldp q0, q1, [x8, #0]
+	WORD $0xad410d02 // ldp q2, q3, [x8, #32]
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ea3856b // add v11.4s, v11.4s, v3.4s
+	WORD $0x4ea0858c // add v12.4s, v12.4s, v0.4s
+	WORD $0x4ea185ad // add v13.4s, v13.4s, v1.4s
+	WORD $0x4ea285ce // add v14.4s, v14.4s, v2.4s
+	WORD $0x4ea385ef // add v15.4s, v15.4s, v3.4s
+	B products
+
+old:
+	MOVD R5, R10
+	WORD $0xad402548 // ldp q8, q9, [x10, #0]
+	WORD $0xad412d4a // ldp q10, q11, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad40354c // ldp q12, q13, [x10, #0]
+	WORD $0xad413d4e // ldp q14, q15, [x10, #32]
+	ADD R6, R10, R10
+
+products:
+
+loop1:
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xbc404564 // ldr s4, [x11], #4
+	WORD $0xbc404585 // ldr s5, [x12], #4
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x4e411802 // uzp1 v2.8h, v0.8h, v1.8h
+	WORD $0x4e415803 // uzp2 v3.8h, v0.8h, v1.8h
+	WORD $0x0f442048 // smlal v8.4s, v2.4h, v4.h[0]
+	WORD $0x4f442049 // smlal2 v9.4s, v2.8h, v4.h[0]
+	WORD $0x0f45204c // smlal v12.4s, v2.4h, v5.h[0]
+	WORD $0x4f45204d // smlal2 v13.4s, v2.8h, v5.h[0]
+	WORD $0x0f542068 // smlal v8.4s, v3.4h, v4.h[1]
+	WORD $0x4f542069 // smlal2 v9.4s, v3.8h, v4.h[1]
+	WORD $0x0f55206c // smlal v12.4s, v3.4h, v5.h[1]
+	WORD $0x4f55206d // smlal2 v13.4s, v3.8h, v5.h[1]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x4e411802 // uzp1 v2.8h, v0.8h, v1.8h
+	WORD $0x4e415803 // uzp2 v3.8h, v0.8h, v1.8h
+	WORD $0x0f44204a // smlal v10.4s, v2.4h, v4.h[0]
+	WORD $0x4f44204b // smlal2 v11.4s, v2.8h, v4.h[0]
+	WORD $0x0f45204e // smlal v14.4s, v2.4h, v5.h[0]
+	WORD $0x4f45204f // smlal2 v15.4s, v2.8h, v5.h[0]
+	WORD $0x0f54206a // smlal v10.4s, v3.4h, v4.h[1]
+	WORD $0x4f54206b // smlal2 v11.4s, v3.8h, v4.h[1]
+	WORD $0x0f55206e // smlal v14.4s, v3.4h, v5.h[1]
+	WORD $0x4f55206f // smlal2 v15.4s, v3.8h, v5.h[1]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	WORD $0xad012caa // stp q10, q11, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0034ac // stp q12, q13, [x5, #0]
+	WORD $0xad013cae // stp q14, q15, [x5, #32]
+	RET
+
+// func dots3x16NEON(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+TEXT ·dots3x16NEON(SB), NOSPLIT, $0-72
+	MOVD words+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD offsets+32(FP), R4
+	MOVD c+40(FP), R5
+	MOVD ldc+48(FP), R6
+	MOVD start+56(FP), R7
+	MOVD more+64(FP), R8
+	LSL $2, R2, R2
+	LSL $2, R6, R6
+	MOVD R1, R11
+	ADD R2, R11, R12
+	ADD R2, R12, R13
+	CBZ R7, old
+	WORD $0x4ddfc8e8 // ld1r {v8.4s}, [x7], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	WORD $0x4ddfc8ec // ld1r {v12.4s}, [x7], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4eac1d8e // mov v14.16b, v12.16b
+	WORD $0x4eac1d8f // mov v15.16b, v12.16b
+	WORD $0x4ddfc8f0 // ld1r {v16.4s}, [x7], #4
+	WORD $0x4eb01e11 // mov v17.16b, v16.16b
+	WORD $0x4eb01e12 // mov v18.16b, v16.16b
+	WORD $0x4eb01e13 // mov v19.16b, v16.16b
+	CBZ R8, products
+	WORD $0xad400500 // ldp q0, q1, [x8, #0]
+	WORD $0xad410d02 // ldp q2, q3, [x8, #32]
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ea3856b // add v11.4s, v11.4s, v3.4s
+	WORD $0x4ea0858c // add v12.4s, v12.4s, v0.4s
+	WORD $0x4ea185ad // add v13.4s, v13.4s, v1.4s
+	WORD $0x4ea285ce // add v14.4s, v14.4s, v2.4s
+	WORD $0x4ea385ef // add v15.4s, v15.4s, v3.4s
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+	B products
+
+old:
+	MOVD R5, R10
+	WORD $0xad402548 // ldp q8, q9, [x10, #0]
+	WORD $0xad412d4a // ldp q10, q11, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad40354c // ldp q12, q13, [x10, #0]
+	WORD $0xad413d4e // ldp q14, q15, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad404550 // ldp q16, q17, [x10, #0]
+	WORD $0xad414d52 // ldp q18, q19, [x10, #32]
+	ADD R6, R10, R10
+
+products:
+
+loop1:
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xbc404564 // ldr s4, [x11], #4
+	WORD $0xbc404585 // ldr s5, [x12], #4
+	WORD $0xbc4045a6 // ldr s6, [x13], #4
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x4e411802 // uzp1 v2.8h, v0.8h, v1.8h
+	WORD $0x4e415803 // uzp2 v3.8h, v0.8h, v1.8h
+	WORD $0x0f442048 // smlal v8.4s, v2.4h, v4.h[0]
+	WORD $0x4f442049 // smlal2 v9.4s, v2.8h, v4.h[0]
+	WORD $0x0f45204c // smlal v12.4s, v2.4h, v5.h[0]
+	WORD $0x4f45204d // smlal2 v13.4s, v2.8h, v5.h[0]
+	WORD $0x0f462050 // smlal v16.4s, v2.4h, v6.h[0]
+	WORD $0x4f462051 // smlal2 v17.4s, v2.8h, v6.h[0]
+	WORD $0x0f542068 // smlal v8.4s, v3.4h, v4.h[1]
+	WORD $0x4f542069 // smlal2 v9.4s, v3.8h, v4.h[1]
+	WORD $0x0f55206c // smlal v12.4s, v3.4h, v5.h[1]
+	WORD $0x4f55206d // smlal2 v13.4s, v3.8h, v5.h[1]
+	WORD $0x0f562070 // smlal v16.4s, v3.4h, v6.h[1]
+	WORD $0x4f562071 // smlal2 v17.4s, v3.8h, v6.h[1]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x4e411802 // uzp1 v2.8h, v0.8h, v1.8h
+	WORD $0x4e415803 // uzp2 v3.8h, v0.8h, v1.8h
+	WORD $0x0f44204a // smlal v10.4s, v2.4h, v4.h[0]
+	WORD $0x4f44204b // smlal2 v11.4s, v2.8h, v4.h[0]
+	WORD $0x0f45204e // smlal v14.4s, v2.4h, v5.h[0]
+	WORD $0x4f45204f // smlal2 v15.4s, v2.8h, v5.h[0]
+	WORD $0x0f462052 // smlal v18.4s, v2.4h, v6.h[0]
+	WORD $0x4f462053 // smlal2 v19.4s, v2.8h, v6.h[0]
+	WORD $0x0f54206a // smlal v10.4s, v3.4h, v4.h[1]
+	WORD $0x4f54206b // smlal2 v11.4s, v3.8h, v4.h[1]
+	WORD $0x0f55206e // smlal v14.4s, v3.4h, v5.h[1]
+	WORD $0x4f55206f // smlal2 v15.4s, v3.8h, v5.h[1]
+	WORD $0x0f562072 // smlal v18.4s, v3.4h, v6.h[1]
+	WORD $0x4f562073 // smlal2 v19.4s, v3.8h, v6.h[1]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	WORD $0xad012caa // stp q10, q11, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0034ac // stp q12, q13, [x5, #0]
+	WORD $0xad013cae // stp q14, q15, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0044b0 // stp q16, q17, [x5, #0]
+	WORD $0xad014cb2 // stp q18, q19, [x5, #32]
+	RET
+
+// func dots4x16NEON(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+TEXT ·dots4x16NEON(SB), NOSPLIT, $0-72
+	MOVD words+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD offsets+32(FP), R4
+	MOVD c+40(FP), R5
+	MOVD ldc+48(FP), R6
+	MOVD start+56(FP), R7
+	MOVD more+64(FP), R8
+	LSL $2, R2, R2
+	LSL $2, R6, R6
+	MOVD R1, R11
+	ADD R2, R11, R12
+	ADD R2, R12, R13
+	ADD R2, R13, R14
+	CBZ R7, old
+	WORD $0x4ddfc8e8 // ld1r {v8.4s}, [x7], #4
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	WORD $0x4ddfc8ec // ld1r {v12.4s}, [x7], #4
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4eac1d8e // mov v14.16b, v12.16b
+	WORD $0x4eac1d8f // mov v15.16b, v12.16b
+	WORD $0x4ddfc8f0 // ld1r {v16.4s}, [x7], #4
+	WORD $0x4eb01e11 // mov v17.16b, v16.16b
+	WORD $0x4eb01e12 // mov v18.16b, v16.16b
+	WORD $0x4eb01e13 // mov v19.16b, v16.16b
+	WORD $0x4ddfc8f4 // ld1r {v20.4s}, [x7], #4
+	WORD $0x4eb41e95 // mov v21.16b, v20.16b
+	WORD $0x4eb41e96 // mov v22.16b, v20.16b
+	WORD $0x4eb41e97 // mov v23.16b, v20.16b
+	CBZ R8, products
+	WORD $0xad400500 // ldp q0, q1, [x8, #0]
+	WORD $0xad410d02 // ldp q2, q3, [x8, #32]
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ea3856b // add v11.4s, v11.4s, v3.4s
+	WORD $0x4ea0858c // add v12.4s, v12.4s, v0.4s
+	WORD $0x4ea185ad // add v13.4s, v13.4s, v1.4s
+	WORD $0x4ea285ce // add v14.4s, v14.4s, v2.4s
+	WORD $0x4ea385ef // add v15.4s, v15.4s, v3.4s
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	WORD $0x4ea386f7 // add v23.4s, v23.4s, v3.4s
+	B products
+
+old:
+	MOVD R5, R10
+	WORD $0xad402548 // ldp q8, q9, [x10, #0]
+	WORD $0xad412d4a // ldp q10, q11, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad40354c // ldp q12, q13, [x10, #0]
+	WORD $0xad413d4e // ldp q14, q15, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad404550 // ldp q16, q17, [x10, #0]
+	WORD $0xad414d52 // ldp q18, q19, [x10, #32]
+	ADD R6, R10, R10
+	WORD $0xad405554 // ldp q20, q21, [x10, #0]
+	WORD $0xad415d56 // ldp q22, q23, [x10, #32]
+	ADD R6, R10, R10
+
+products:
+
+loop1:
+	MOVD.P 8(R4), R9
+	ADD R9<<2, R3, R9
+	WORD $0xbc404564 // ldr s4, [x11], #4
+	WORD $0xbc404585 // ldr s5, [x12], #4
+	WORD $0xbc4045a6 // ldr s6, [x13], #4
+	WORD $0xbc4045c7 // ldr s7, [x14], #4
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x4e411802 // uzp1 v2.8h, v0.8h, v1.8h
+	WORD $0x4e415803 // uzp2 v3.8h, v0.8h, v1.8h
+	WORD $0x0f442048 // smlal v8.4s, v2.4h, v4.h[0]
+	WORD $0x4f442049 // smlal2 v9.4s, v2.8h, v4.h[0]
+	WORD $0x0f45204c // smlal v12.4s, v2.4h, v5.h[0]
+	WORD $0x4f45204d // smlal2 v13.4s, v2.8h, v5.h[0]
+	WORD $0x0f462050 // smlal v16.4s, v2.4h, v6.h[0]
+	WORD $0x4f462051 // smlal2 v17.4s, v2.8h, v6.h[0]
+	WORD $0x0f472054 // smlal v20.4s, v2.4h, v7.h[0]
+	WORD $0x4f472055 // smlal2 v21.4s, v2.8h, v7.h[0]
+	WORD $0x0f542068 // smlal v8.4s, v3.4h, v4.h[1]
+	WORD $0x4f542069 // smlal2 v9.4s, v3.8h, v4.h[1]
+	WORD $0x0f55206c // smlal v12.4s, v3.4h, v5.h[1]
+	WORD $0x4f55206d // smlal2 v13.4s, v3.8h, v5.h[1]
+	WORD $0x0f562070 // smlal v16.4s, v3.4h, v6.h[1]
+	WORD $0x4f562071 // smlal2 v17.4s, v3.8h, v6.h[1]
+	WORD $0x0f572074 // smlal v20.4s, v3.4h, v7.h[1]
+	WORD $0x4f572075 // smlal2 v21.4s, v3.8h, v7.h[1]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x4e411802 // uzp1 v2.8h, v0.8h, v1.8h
+	WORD $0x4e415803 // uzp2 v3.8h, v0.8h, v1.8h
+	WORD $0x0f44204a // smlal v10.4s, v2.4h, v4.h[0]
+	WORD $0x4f44204b // smlal2 v11.4s, v2.8h, v4.h[0]
+	WORD $0x0f45204e // smlal v14.4s, v2.4h, v5.h[0]
+	WORD $0x4f45204f // smlal2 v15.4s, v2.8h, v5.h[0]
+	WORD $0x0f462052 // smlal v18.4s, v2.4h, v6.h[0]
+	WORD $0x4f462053 // smlal2 v19.4s, v2.8h, v6.h[0]
+	WORD $0x0f472056 // smlal v22.4s, v2.4h, v7.h[0]
+	WORD $0x4f472057 // smlal2 v23.4s, v2.8h, v7.h[0]
+	WORD $0x0f54206a // smlal v10.4s, v3.4h, v4.h[1]
+	WORD $0x4f54206b // smlal2 v11.4s, v3.8h, v4.h[1]
+	WORD $0x0f55206e // smlal v14.4s, v3.4h, v5.h[1]
+	WORD $0x4f55206f // smlal2 v15.4s, v3.8h, v5.h[1]
+	WORD $0x0f562072 // smlal v18.4s, v3.4h, v6.h[1]
+	WORD $0x4f562073 // smlal2 v19.4s, v3.8h, v6.h[1]
+	WORD $0x0f572076 // smlal v22.4s, v3.4h, v7.h[1]
+	WORD $0x4f572077 // smlal2 v23.4s, v3.8h, v7.h[1]
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
+	WORD $0xad012caa // stp q10, q11, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0034ac // stp q12, q13, [x5, #0]
+	WORD $0xad013cae // stp q14, q15, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0044b0 // stp q16, q17, [x5, #0]
+	WORD $0xad014cb2 // stp q18, q19, [x5, #32]
+	ADD R6, R5, R5
+	WORD $0xad0054b4 // stp q20, q21, [x5, #0]
+	WORD $0xad015cb6 // stp q22, q23, [x5, #32]
+	RET
+
+// func interleave4NEON(dst *uint32, x *uint8, starts *[4]int, n int, flip uint32)
+TEXT ·interleave4NEON(SB), NOSPLIT, $0-36
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD starts+16(FP), R2
+	MOVD n+24(FP), R3
+	MOVWU flip+32(FP), R4
+	WORD $0x4e010c9f // dup v31.16b, w4
+	MOVD 0(R2), R5
+	ADD R1, R5, R5
+	MOVD 8(R2), R6
+	ADD R1, R6, R6
+	MOVD 16(R2), R7
+	ADD R1, R7, R7
+	MOVD 24(R2), R8
+	ADD R1, R8, R8
+
+loop1:
+	WORD $0x3cc104a0 // ldr q0, [x5], #16
+	WORD $0x6e3f1c00 // eor v0.16b, v0.16b, v31.16b
+	WORD $0x3cc104c1 // ldr q1, [x6], #16
+	WORD $0x6e3f1c21 // eor v1.16b, v1.16b, v31.16b
+	WORD $0x3cc104e2 // ldr q2, [x7], #16
+	WORD $0x6e3f1c42 // eor v2.16b, v2.16b, v31.16b
+	WORD $0x3cc10503 // ldr q3, [x8], #16
+	WORD $0x6e3f1c63 // eor v3.16b, v3.16b, v31.16b
+	WORD $0x4e023808 // zip1 v8.16b, v0.16b, v2.16b
+	WORD $0x4e033829 // zip1 v9.16b, v1.16b, v3.16b
+	WORD $0x4e093904 // zip1 v4.16b, v8.16b, v9.16b
+	WORD $0x4e097905 // zip2 v5.16b, v8.16b, v9.16b
+	WORD $0x4e027808 // zip2 v8.16b, v0.16b, v2.16b
+	WORD $0x4e037829 // zip2 v9.16b, v1.16b, v3.16b
+	WORD $0x4e093906 // zip1 v6.16b, v8.16b, v9.16b
+	WORD $0x4e097907 // zip2 v7.16b, v8.16b, v9.16b
+	WORD $0xac811404 // stp q4, q5, [x0], #32
+	WORD $0xac811c06 // stp q6, q7, [x0], #32
+	SUBS $16, R3, R3
+	BNE loop1
+	RET
+
+// func interleave2NEON(dst *uint32, x *uint8, starts *[4]int, n int, flip uint32)
+TEXT ·interleave2NEON(SB), NOSPLIT, $0-36
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD starts+16(FP), R2
+	MOVD n+24(FP), R3
+	MOVWU flip+32(FP), R4
+	WORD $0x4e010c9f // dup v31.16b, w4
+	MOVD 0(R2), R5
+	ADD R1, R5, R5
+	MOVD 8(R2), R6
+	ADD R1, R6, R6
+
+loop1:
+	WORD $0x3cc104a0 // ldr q0, [x5], #16
+	WORD $0x6e3f1c00 // eor v0.16b, v0.16b, v31.16b
+	WORD $0x3cc104c1 // ldr q1, [x6], #16
+	WORD $0x6e3f1c21 // eor v1.16b, v1.16b, v31.16b
+	WORD $0x2f08a408 // uxtl v8.8h, v0.8b
+	WORD $0x6f08a409 // uxtl2 v9.8h, v0.16b
+	WORD $0x2f08a42a // uxtl v10.8h, v1.8b
+	WORD $0x6f08a42b // uxtl2 v11.8h, v1.16b
+	WORD $0x4e4a3904 // zip1 v4.8h, v8.8h, v10.8h
+	WORD $0x4e4a7905 // zip2 v5.8h, v8.8h, v10.8h
+	WORD $0x4e4b3926 // zip1 v6.8h, v9.8h, v11.8h
+	WORD $0x4e4b7927 // zip2 v7.8h, v9.8h, v11.8h
+	WORD $0xac811404 // stp q4, q5, [x0], #32
+	WORD $0xac811c06 // stp q6, q7, [x0], #32
+	SUBS $16, R3, R3
+	BNE loop1
+	RET
+
+// func depthwiseNEON(dst *int32, x *uint8, offsets *int, weights *int32, taps, n int, start int32)
+TEXT ·depthwiseNEON(SB), NOSPLIT, $0-52
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD offsets+16(FP), R2
+	MOVD weights+24(FP), R3
+	MOVD taps+32(FP), R4
+	MOVD n+40(FP), R5
+	MOVW start+48(FP), R6
+
+loop1:
+	WORD $0x4e040cd0 // dup v16.4s, w6
+	WORD $0x4e040cd1 // dup v17.4s, w6
+	WORD $0x4e040cd2 // dup v18.4s, w6
+	WORD $0x4e040cd3 // dup v19.4s, w6
+	WORD $0x4e040cd4 // dup v20.4s, w6
+	WORD $0x4e040cd5 // dup v21.4s, w6
+	WORD $0x4e040cd6 // dup v22.4s, w6
+	WORD $0x4e040cd7 // dup v23.4s, w6
+	MOVD R2, R8
+	MOVD R3, R9
+	MOVD R4, R10
+
+loop2:
+	MOVD.P 8(R8), R7
+	ADD R1, R7, R7
+	WORD $0xbc404520 // ldr s0, [x9], #4
+	WORD $0xad4008e1 // ldp q1, q2, [x7, #0]
+	WORD $0x2f08a423 // uxtl v3.8h, v1.8b
+	WORD $0x6f08a424 // uxtl2 v4.8h, v1.16b
+	WORD $0x0f402070 // smlal v16.4s, v3.4h, v0.h[0]
+	WORD $0x4f402071 // smlal2 v17.4s, v3.8h, v0.h[0]
+	WORD $0x0f402092 // smlal v18.4s, v4.4h, v0.h[0]
+	WORD $0x4f402093 // smlal2 v19.4s, v4.8h, v0.h[0]
+	WORD $0x2f08a443 // uxtl v3.8h, v2.8b
+	WORD $0x6f08a444 // uxtl2 v4.8h, v2.16b
+	WORD $0x0f402074 // smlal v20.4s, v3.4h, v0.h[0]
+	WORD $0x4f402075 // smlal2 v21.4s, v3.8h, v0.h[0]
+	WORD $0x0f402096 // smlal v22.4s, v4.4h, v0.h[0]
+	WORD $0x4f402097 // smlal2 v23.4s, v4.8h, v0.h[0]
+	SUBS $1, R10, R10
+	BNE loop2
+	WORD $0xad004410 // stp q16, q17, [x0, #0]
+	WORD $0xad014c12 // stp q18, q19, [x0, #32]
+	WORD $0xad025414 // stp q20, q21, [x0, #64]
+	WORD $0xad035c16 // stp q22, q23, [x0, #96]
+	ADD $128, R0, R0
+	ADD $32, R1, R1
+	SUBS $32, R5, R5
+	BNE loop1
+	RET
+
+// func widenNEON(dst *uint32, x *uint8, n int, flip uint32)
+TEXT ·widenNEON(SB), NOSPLIT, $0-28
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVWU flip+24(FP), R3
+	WORD $0x4e010c7f // dup v31.16b, w3
+
+loop1:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x6e3f1c00 // eor v0.16b, v0.16b, v31.16b
+	WORD $0x0f08a401 // sxtl v1.8h, v0.8b
+	WORD $0x4f08a402 // sxtl2 v2.8h, v0.16b
+	WORD $0xac810801 // stp q1, q2, [x0], #32
+	SUBS $16, R2, R2
+	BNE loop1
+	RET
+
+// func flipNEON(dst, x *uint8, n int, flip uint32)
+TEXT ·flipNEON(SB), NOSPLIT, $0-28
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVWU flip+24(FP), R3
+	WORD $0x4e010c7f // dup v31.16b, w3
+
+loop1:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x6e3f1c00 // eor v0.16b, v0.16b, v31.16b
+	WORD $0x3c810400 // str q0, [x0], #16
+	SUBS $16, R2, R2
+	BNE loop1
+	RET
+
+// func sumBytesNEON(x *uint8, n int, flip uint32) (sum int)
+TEXT ·sumBytesNEON(SB), NOSPLIT, $0-32
+	MOVD x+0(FP), R0
+	MOVD n+8(FP), R2
+	MOVWU flip+16(FP), R3
+	WORD $0x4e010c7f // dup v31.16b, w3
+	WORD $0x4f000400 // movi v0.4s, #0
+
+loop1:
+	WORD $0x3cc10401 // ldr q1, [x0], #16
+	WORD $0x6e3f1c21 // eor v1.16b, v1.16b, v31.16b
+	WORD $0x6e202821 // uaddlp v1.8h, v1.16b
+	WORD $0x6e606820 // uadalp v0.4s, v1.8h
+	SUBS $16, R2, R2
+	BNE loop1
+	WORD $0x6eb03800 // uaddlv d0, v0.4s
+	FMOVD F0, R0
+	MOVD R0, sum+24(FP)
+	RET
+
+// func splitNEON(even, odd, x *uint8, n int)
+TEXT ·splitNEON(SB), NOSPLIT, $0-32
+	MOVD even+0(FP), R0
+	MOVD odd+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD n+24(FP), R3
+
+loop1:
+	WORD $0x4cdf8040 // ld2 {v0.16b, v1.16b}, [x2], #32
+	WORD $0x3c810400 // str q0, [x0], #16
+	WORD $0x3c810421 // str q1, [x1], #16
+	SUBS $16, R3, R3
+	BNE loop1
+	RET
+
+// func quantizeNEON(dst *uint8, x *float32, n int, scale, low, high float32, zero int32)
+TEXT ·quantizeNEON(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	FMOVS scale+24(FP), F28
+	WORD $0x4e04079c // dup v28.4s, v28.s[0]
+	FMOVS low+28(FP), F29
+	WORD $0x4e0407bd // dup v29.4s, v29.s[0]
+	FMOVS high+32(FP), F30
+	WORD $0x4e0407de // dup v30.4s, v30.s[0]
+	MOVW zero+36(FP), R5
+	WORD $0x4e040cbf // dup v31.4s, w5
+
+vectors1:
+	CMP $16, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x6e3cfc04 // fdiv v4.4s, v0.4s, v28.4s
+	WORD $0x6ebde480 // fcmgt v0.4s, v4.4s, v29.4s
+	WORD $0x4ea01c05 // mov v5.16b, v0.16b
+	WORD $0x6e7d1c85 // bsl v5.16b, v4.16b, v29.16b
+	WORD $0x4ebef4a0 // fmin v0.4s, v5.4s, v30.4s
+	WORD $0x4e21a805 // fcvtns v5.4s, v0.4s
+	WORD $0x4ebf84a0 // add v0.4s, v5.4s, v31.4s
+	WORD $0x4e24e485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x4e251c04 // and v4.16b, v0.16b, v5.16b
+	WORD $0x6e3cfc25 // fdiv v5.4s, v1.4s, v28.4s
+	WORD $0x6ebde4a1 // fcmgt v1.4s, v5.4s, v29.4s
+	WORD $0x4ea11c20 // mov v0.16b, v1.16b
+	WORD $0x6e7d1ca0 // bsl v0.16b, v5.16b, v29.16b
+	WORD $0x4ebef401 // fmin v1.4s, v0.4s, v30.4s
+	WORD $0x4e21a820 // fcvtns v0.4s, v1.4s
+	WORD $0x4ebf8401 // add v1.4s, v0.4s, v31.4s
+	WORD $0x4e25e4a0 // fcmeq v0.4s, v5.4s, v5.4s
+	WORD $0x4e201c25 // and v5.16b, v1.16b, v0.16b
+	WORD $0x6e3cfc40 // fdiv v0.4s, v2.4s, v28.4s
+	WORD $0x6ebde402 // fcmgt v2.4s, v0.4s, v29.4s
+	WORD $0x4ea21c41 // mov v1.16b, v2.16b
+	WORD $0x6e7d1c01 // bsl v1.16b, v0.16b, v29.16b
+	WORD $0x4ebef422 // fmin v2.4s, v1.4s, v30.4s
+	WORD $0x4e21a841 // fcvtns v1.4s, v2.4s
+	WORD $0x4ebf8422 // add v2.4s, v1.4s, v31.4s
+	WORD $0x4e20e401 // fcmeq v1.4s, v0.4s, v0.4s
+	WORD $0x4e211c40 // and v0.16b, v2.16b, v1.16b
+	WORD $0x6e3cfc61 // fdiv v1.4s, v3.4s, v28.4s
+	WORD $0x6ebde423 // fcmgt v3.4s, v1.4s, v29.4s
+	WORD $0x4ea31c62 // mov v2.16b, v3.16b
+	WORD $0x6e7d1c22 // bsl v2.16b, v1.16b, v29.16b
+	WORD $0x4ebef443 // fmin v3.4s, v2.4s, v30.4s
+	WORD $0x4e21a862 // fcvtns v2.4s, v3.4s
+	WORD $0x4ebf8443 // add v3.4s, v2.4s, v31.4s
+	WORD $0x4e21e422 // fcmeq v2.4s, v1.4s, v1.4s
+	WORD $0x4e221c61 // and v1.16b, v3.16b, v2.16b
+	WORD $0x0e612882 // xtn v2.4h, v4.4s
+	WORD $0x4e6128a2 // xtn2 v2.8h, v5.4s
+	WORD $0x0e612805 // xtn v5.4h, v0.4s
+	WORD $0x4e612825 // xtn2 v5.8h, v1.4s
+	WORD $0x0e212841 // xtn v1.8b, v2.8h
+	WORD $0x4e2128a1 // xtn2 v1.16b, v5.8h
+	WORD $0x3c810401 // str q1, [x0], #16
+	SUB $16, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10421 // ldr q1, [x1], #16
+	WORD $0x6e3cfc25 // fdiv v5.4s, v1.4s, v28.4s
+	WORD $0x6ebde4a1 // fcmgt v1.4s, v5.4s, v29.4s
+	WORD $0x4ea11c22 // mov v2.16b, v1.16b
+	WORD $0x6e7d1ca2 // bsl v2.16b, v5.16b, v29.16b
+	WORD $0x4ebef441 // fmin v1.4s, v2.4s, v30.4s
+	WORD $0x4e21a822 // fcvtns v2.4s, v1.4s
+	WORD $0x4ebf8441 // add v1.4s, v2.4s, v31.4s
+	WORD $0x4e25e4a2 // fcmeq v2.4s, v5.4s, v5.4s
+	WORD $0x4e221c25 // and v5.16b, v1.16b, v2.16b
+	WORD $0x0e6128a2 // xtn v2.4h, v5.4s
+	WORD $0x0e212845 // xtn v5.8b, v2.8h
+	WORD $0xbc004405 // str s5, [x0], #4
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func requantizeNEON(dst *uint8, x *int32, n int, scales *float32, step int, low, high float32, zero int32)
+TEXT ·requantizeNEON(SB), NOSPLIT, $0-52
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD scales+24(FP), R3
+	MOVD step+32(FP), R4
+	FMOVS low+40(FP), F29
+	WORD $0x4e0407bd // dup v29.4s, v29.s[0]
+	FMOVS high+44(FP), F30
+	WORD $0x4e0407de // dup v30.4s, v30.s[0]
+	MOVW zero+48(FP), R5
+	WORD $0x4e040cbf // dup v31.4s, w5
+
+vectors1:
+	CMP $16, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc00064 // ldr q4, [x3, #0]
+	WORD $0x4e21d805 // scvtf v5.4s, v0.4s
+	WORD $0x6e24dca0 // fmul v0.4s, v5.4s, v4.4s
+	WORD $0x6ebde404 // fcmgt v4.4s, v0.4s, v29.4s
+	WORD $0x4ea41c85 // mov v5.16b, v4.16b
+	WORD $0x6e7d1c05 // bsl v5.16b, v0.16b, v29.16b
+	WORD $0x4ebef4a0 // fmin v0.4s, v5.4s, v30.4s
+	WORD $0x4e21a805 // fcvtns v5.4s, v0.4s
+	WORD $0x4ebf84a0 // add v0.4s, v5.4s, v31.4s
+	WORD $0x3dc00465 // ldr q5, [x3, #16]
+	WORD $0x4e21d824 // scvtf v4.4s, v1.4s
+	WORD $0x6e25dc81 // fmul v1.4s, v4.4s, v5.4s
+	WORD $0x6ebde425 // fcmgt v5.4s, v1.4s, v29.4s
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x6e7d1c24 // bsl v4.16b, v1.16b, v29.16b
+	WORD $0x4ebef481 // fmin v1.4s, v4.4s, v30.4s
+	WORD $0x4e21a824 // fcvtns v4.4s, v1.4s
+	WORD $0x4ebf8481 // add v1.4s, v4.4s, v31.4s
+	WORD $0x3dc00864 // ldr q4, [x3, #32]
+	WORD $0x4e21d845 // scvtf v5.4s, v2.4s
+	WORD $0x6e24dca2 // fmul v2.4s, v5.4s, v4.4s
+	WORD $0x6ebde444 // fcmgt v4.4s, v2.4s, v29.4s
+	WORD $0x4ea41c85 // mov v5.16b, v4.16b
+	WORD $0x6e7d1c45 // bsl v5.16b, v2.16b, v29.16b
+	WORD $0x4ebef4a2 // fmin v2.4s, v5.4s, v30.4s
+	WORD $0x4e21a845 // fcvtns v5.4s, v2.4s
+	WORD $0x4ebf84a2 // add v2.4s, v5.4s, v31.4s
+	WORD $0x3dc00c65 // ldr q5, [x3, #48]
+	WORD $0x4e21d864 // scvtf v4.4s, v3.4s
+	WORD $0x6e25dc83 // fmul v3.4s, v4.4s, v5.4s
+	WORD $0x6ebde465 // fcmgt v5.4s, v3.4s, v29.4s
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x6e7d1c64 // bsl v4.16b, v3.16b, v29.16b
+	WORD $0x4ebef483 // fmin v3.4s, v4.4s, v30.4s
+	WORD $0x4e21a864 // fcvtns v4.4s, v3.4s
+	WORD $0x4ebf8483 // add v3.4s, v4.4s, v31.4s
+	ADD R4<<2, R3, R3
+	WORD $0x0e612804 // xtn v4.4h, v0.4s
+	WORD $0x4e612824 // xtn2 v4.8h, v1.4s
+	WORD $0x0e612841 // xtn v1.4h, v2.4s
+	WORD $0x4e612861 // xtn2 v1.8h, v3.4s
+	WORD $0x0e212883 // xtn v3.8b, v4.8h
+	WORD $0x4e212823 // xtn2 v3.16b, v1.8h
+	WORD $0x3c810403 // str q3, [x0], #16
+	SUB $16, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10423 // ldr q3, [x1], #16
+	WORD $0x3dc00061 // ldr q1, [x3, #0]
+	WORD $0x4e21d864 // scvtf v4.4s, v3.4s
+	WORD $0x6e21dc83 // fmul v3.4s, v4.4s, v1.4s
+	WORD $0x6ebde461 // fcmgt v1.4s, v3.4s, v29.4s
+	WORD $0x4ea11c24 // mov v4.16b, v1.16b
+	WORD $0x6e7d1c64 // bsl v4.16b, v3.16b, v29.16b
+	WORD $0x4ebef483 // fmin v3.4s, v4.4s, v30.4s
+	WORD $0x4e21a864 // fcvtns v4.4s, v3.4s
+	WORD $0x4ebf8483 // add v3.4s, v4.4s, v31.4s
+	ADD R4<<0, R3, R3
+	WORD $0x0e612864 // xtn v4.4h, v3.4s
+	WORD $0x0e212883 // xtn v3.8b, v4.8h
+	WORD $0xbc004403 // str s3, [x0], #4
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func dequantizeNEON(dst *float32, x *uint8, n int, flip uint32, zero int32, scale float32)
+TEXT ·dequantizeNEON(SB), NOSPLIT, $0-36
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVWU flip+24(FP), R3
+	MOVW zero+28(FP), R4
+	WORD $0x4e010c7d // dup v29.16b, w3
+	WORD $0x4e040c9e // dup v30.4s, w4
+	FMOVS scale+32(FP), F31
+	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
+
+loop1:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x6e3d1c00 // eor v0.16b, v0.16b, v29.16b
+	WORD $0x2f08a401 // uxtl v1.8h, v0.8b
+	WORD $0x6f08a402 // uxtl2 v2.8h, v0.16b
+	WORD $0x2f10a424 // uxtl v4.4s, v1.4h
+	WORD $0x6f10a425 // uxtl2 v5.4s, v1.8h
+	WORD $0x2f10a446 // uxtl v6.4s, v2.4h
+	WORD $0x6f10a447 // uxtl2 v7.4s, v2.8h
+	WORD $0x6ebe8484 // sub v4.4s, v4.4s, v30.4s
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
+	WORD $0x6ebe84a5 // sub v5.4s, v5.4s, v30.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
+	WORD $0x6ebe84c6 // sub v6.4s, v6.4s, v30.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
+	WORD $0x6ebe84e7 // sub v7.4s, v7.4s, v30.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
+	WORD $0xac811404 // stp q4, q5, [x0], #32
+	WORD $0xac811c06 // stp q6, q7, [x0], #32
+	SUBS $16, R2, R2
+	BNE loop1
+	RET

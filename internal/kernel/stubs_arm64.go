@@ -931,3 +931,197 @@ func fromHalfNEON(out *float32, x *uint16, n int)
 //
 //go:noescape
 func toHalfNEON(out *uint16, x *float32, n int)
+
+// dots1x8DOT computes a tile of 1 rows and 8 columns of C. A word holds four signed integers of 8 bits.
+// Unless start is nil, the sums begin with the start of their row plus, unless more is nil, the number of their column
+// in more, and otherwise with the old entries.
+//
+//go:noescape
+func dots1x8DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+
+// dots2x8DOT computes a tile of 2 rows and 8 columns of C. A word holds four signed integers of 8 bits.
+// Unless start is nil, the sums begin with the start of their row plus, unless more is nil, the number of their column
+// in more, and otherwise with the old entries.
+//
+//go:noescape
+func dots2x8DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+
+// dots3x8DOT computes a tile of 3 rows and 8 columns of C. A word holds four signed integers of 8 bits.
+// Unless start is nil, the sums begin with the start of their row plus, unless more is nil, the number of their column
+// in more, and otherwise with the old entries.
+//
+//go:noescape
+func dots3x8DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+
+// dots4x8DOT computes a tile of 4 rows and 8 columns of C. A word holds four signed integers of 8 bits.
+// Unless start is nil, the sums begin with the start of their row plus, unless more is nil, the number of their column
+// in more, and otherwise with the old entries.
+//
+//go:noescape
+func dots4x8DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+
+// dots5x8DOT computes a tile of 5 rows and 8 columns of C. A word holds four signed integers of 8 bits.
+// Unless start is nil, the sums begin with the start of their row plus, unless more is nil, the number of their column
+// in more, and otherwise with the old entries.
+//
+//go:noescape
+func dots5x8DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+
+// dots6x8DOT computes a tile of 6 rows and 8 columns of C. A word holds four signed integers of 8 bits.
+// Unless start is nil, the sums begin with the start of their row plus, unless more is nil, the number of their column
+// in more, and otherwise with the old entries.
+//
+//go:noescape
+func dots6x8DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+
+// dots1x8NEON computes a tile of 1 rows and 8 columns of C. A word holds two signed integers of 16 bits.
+// Unless start is nil, the sums begin with the start of their row plus, unless more is nil, the number of their column
+// in more, and otherwise with the old entries.
+//
+//go:noescape
+func dots1x8NEON(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+
+// dots2x8NEON computes a tile of 2 rows and 8 columns of C. A word holds two signed integers of 16 bits.
+// Unless start is nil, the sums begin with the start of their row plus, unless more is nil, the number of their column
+// in more, and otherwise with the old entries.
+//
+//go:noescape
+func dots2x8NEON(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+
+// dots3x8NEON computes a tile of 3 rows and 8 columns of C. A word holds two signed integers of 16 bits.
+// Unless start is nil, the sums begin with the start of their row plus, unless more is nil, the number of their column
+// in more, and otherwise with the old entries.
+//
+//go:noescape
+func dots3x8NEON(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+
+// dots4x8NEON computes a tile of 4 rows and 8 columns of C. A word holds two signed integers of 16 bits.
+// Unless start is nil, the sums begin with the start of their row plus, unless more is nil, the number of their column
+// in more, and otherwise with the old entries.
+//
+//go:noescape
+func dots4x8NEON(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+
+// dots1x16DOT computes a tile of 1 rows and 16 columns of C. A word holds four signed integers of 8 bits.
+// Unless start is nil, the sums begin with the start of their row plus, unless more is nil, the number of their column
+// in more, and otherwise with the old entries.
+//
+//go:noescape
+func dots1x16DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+
+// dots2x16DOT computes a tile of 2 rows and 16 columns of C. A word holds four signed integers of 8 bits.
+// Unless start is nil, the sums begin with the start of their row plus, unless more is nil, the number of their column
+// in more, and otherwise with the old entries.
+//
+//go:noescape
+func dots2x16DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+
+// dots3x16DOT computes a tile of 3 rows and 16 columns of C. A word holds four signed integers of 8 bits.
+// Unless start is nil, the sums begin with the start of their row plus, unless more is nil, the number of their column
+// in more, and otherwise with the old entries.
+//
+//go:noescape
+func dots3x16DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+
+// dots4x16DOT computes a tile of 4 rows and 16 columns of C. A word holds four signed integers of 8 bits.
+// Unless start is nil, the sums begin with the start of their row plus, unless more is nil, the number of their column
+// in more, and otherwise with the old entries.
+//
+//go:noescape
+func dots4x16DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+
+// dots5x16DOT computes a tile of 5 rows and 16 columns of C. A word holds four signed integers of 8 bits.
+// Unless start is nil, the sums begin with the start of their row plus, unless more is nil, the number of their column
+// in more, and otherwise with the old entries.
+//
+//go:noescape
+func dots5x16DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+
+// dots6x16DOT computes a tile of 6 rows and 16 columns of C. A word holds four signed integers of 8 bits.
+// Unless start is nil, the sums begin with the start of their row plus, unless more is nil, the number of their column
+// in more, and otherwise with the old entries.
+//
+//go:noescape
+func dots6x16DOT(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+
+// dots1x16NEON computes a tile of 1 rows and 16 columns of C. A word holds two signed integers of 16 bits.
+// Unless start is nil, the sums begin with the start of their row plus, unless more is nil, the number of their column
+// in more, and otherwise with the old entries.
+//
+//go:noescape
+func dots1x16NEON(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+
+// dots2x16NEON computes a tile of 2 rows and 16 columns of C. A word holds two signed integers of 16 bits.
+// Unless start is nil, the sums begin with the start of their row plus, unless more is nil, the number of their column
+// in more, and otherwise with the old entries.
+//
+//go:noescape
+func dots2x16NEON(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+
+// dots3x16NEON computes a tile of 3 rows and 16 columns of C. A word holds two signed integers of 16 bits.
+// Unless start is nil, the sums begin with the start of their row plus, unless more is nil, the number of their column
+// in more, and otherwise with the old entries.
+//
+//go:noescape
+func dots3x16NEON(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+
+// dots4x16NEON computes a tile of 4 rows and 16 columns of C. A word holds two signed integers of 16 bits.
+// Unless start is nil, the sums begin with the start of their row plus, unless more is nil, the number of their column
+// in more, and otherwise with the old entries.
+//
+//go:noescape
+func dots4x16NEON(words int, a *uint32, stride int, b *uint32, offsets *int, c *int32, ldc int, start, more *int32)
+
+// interleave4NEON makes n words, a multiple of 16, of an integer of each of 4 rows: row r begins at x[starts[r]].
+// The bits of flip are inverted in each integer.
+//
+//go:noescape
+func interleave4NEON(dst *uint32, x *uint8, starts *[4]int, n int, flip uint32)
+
+// interleave2NEON makes n words, a multiple of 16, of an integer of each of 2 rows: row r begins at x[starts[r]].
+// The bits of flip are inverted in each integer.
+//
+//go:noescape
+func interleave2NEON(dst *uint32, x *uint8, starts *[4]int, n int, flip uint32)
+
+// depthwiseNEON sets dst[i] to start plus the sum of weights[t]*x[offsets[t]+i] for i < n, a multiple of 32. The weights
+// fit into 16 bits.
+//
+//go:noescape
+func depthwiseNEON(dst *int32, x *uint8, offsets *int, weights *int32, taps, n int, start int32)
+
+// widenNEON extends n signed integers, a multiple of 16, to 16 bits, after it has inverted the bits of flip.
+//
+//go:noescape
+func widenNEON(dst *uint32, x *uint8, n int, flip uint32)
+
+// flipNEON inverts the bits of flip in n bytes, a multiple of 16.
+//
+//go:noescape
+func flipNEON(dst, x *uint8, n int, flip uint32)
+
+// sumBytesNEON returns the sum of n bytes, a multiple of 16 and at most 1<<24, after it has inverted the bits of flip.
+//
+//go:noescape
+func sumBytesNEON(x *uint8, n int, flip uint32) (sum int)
+
+// splitNEON sets even[i] = x[2*i] and odd[i] = x[2*i+1] for i < n, a multiple of 16.
+//
+//go:noescape
+func splitNEON(even, odd, x *uint8, n int)
+
+// quantizeNEON computes dst[i] = round(x[i]/scale), limited, plus zero for i < n, a multiple of 4.
+//
+//go:noescape
+func quantizeNEON(dst *uint8, x *float32, n int, scale, low, high float32, zero int32)
+
+// requantizeNEON computes dst[i] = round(x[i]*scales[i]), limited, plus zero for i < n, a multiple of 4.
+// step is 16, or 0 if the first 16 scales are used again and again.
+//
+//go:noescape
+func requantizeNEON(dst *uint8, x *int32, n int, scales *float32, step int, low, high float32, zero int32)
+
+// dequantizeNEON computes dst[i] = (x[i]-zero)*scale for i < n, a multiple of 16, with the bits of flip inverted in x[i].
+//
+//go:noescape
+func dequantizeNEON(dst *float32, x *uint8, n int, flip uint32, zero int32, scale float32)

@@ -47,6 +47,10 @@ var fields = map[byte]field{
 	'y': {0, 3, 1, func(v int) uint32 { return uint32(v)&1<<12 | uint32(v)>>1<<30 }},
 	'o': at(20, 1, 1), // a lane of 64 bits
 
+	// A register with a lane of 16 bits, and the lane.
+	'b': at(16, 4, 1),
+	'z': {0, 7, 1, func(v int) uint32 { return uint32(v)&1<<20 | uint32(v)>>1&1<<21 | uint32(v)>>2<<11 }},
+
 	// Distances in memory, in bytes.
 	'q': at(10, 12, 16),
 	'x': at(10, 12, 8),
