@@ -184,6 +184,9 @@ EMULATED_MORE := ./internal/portmath ./ops/sbs ./internal/npy
 # These take most of the time, and nothing in them depends on the processor.
 NOT_EMULATED := ^(TestResolve_HandlesTheLargestNumberOfSpikes|TestNNMF_GradientOfTheLoopIsItsDerivative|TestApproxConv_ReleasesTheMemoryOfImagesThatAreDone|TestFullLayer_HandsOutManySpikes)$$
 
+# The tests of integers, for a processor without the dot product of integers of 8 bits.
+WITHOUT_DOT_PRODUCT := Integers|Depthwise|Quantiz
+
 emulated:
 	@run() { \
 		arch=$$1 emulator=qemu-$$2-static; shift 2; \
@@ -193,6 +196,8 @@ emulated:
 	}; \
 	run arm64 aarch64 $(EMULATED); \
 	run arm64 aarch64 ./runtime ./train -run '^TestBits'; \
+	SBS_TEST_EMULATOR='qemu-aarch64-static -cpu cortex-a72' CGO_ENABLED=0 GOARCH=arm64 \
+		go test -exec 'qemu-aarch64-static -cpu cortex-a72' ./internal/kernel -run '$(WITHOUT_DOT_PRODUCT)' || exit 1; \
 	run riscv64 riscv64 $(EMULATED_MORE); \
 	run s390x s390x $(EMULATED_MORE)
 
