@@ -294,6 +294,7 @@ TEXT ·updateGeneral4NEON(SB), NOSPLIT, $72-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -378,8 +379,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -388,8 +388,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -439,6 +438,7 @@ TEXT ·updateForgetting4NEON(SB), NOSPLIT, $136-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -536,8 +536,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -551,8 +550,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -748,6 +746,7 @@ TEXT ·updateGeneral8NEON(SB), NOSPLIT, $72-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -852,8 +851,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -862,8 +860,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -915,6 +912,7 @@ TEXT ·updateForgetting8NEON(SB), NOSPLIT, $136-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -1036,8 +1034,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -1051,8 +1048,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -1131,21 +1127,21 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
+	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
 	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	ADD $48, R9, R9
@@ -1154,21 +1150,21 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
+	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
 	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	ADD $48, R9, R9
@@ -1177,21 +1173,21 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
 	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
 	ADD $48, R9, R9
@@ -1200,21 +1196,21 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
 	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
 	ADD $48, R9, R9
@@ -1260,19 +1256,19 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
+	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
 	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
 	ADD $48, R9, R9
 	ADD $4, R10, R10
@@ -1289,6 +1285,7 @@ TEXT ·updateGeneral12NEON(SB), NOSPLIT, $72-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -1315,21 +1312,21 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
+	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
 	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	ADD $48, R9, R9
@@ -1338,21 +1335,21 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
+	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
 	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	ADD $48, R9, R9
@@ -1361,21 +1358,21 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
 	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
 	ADD $48, R9, R9
@@ -1384,21 +1381,21 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
 	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
 	ADD $48, R9, R9
@@ -1425,8 +1422,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -1435,8 +1431,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -1467,16 +1462,16 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
 	ADD $48, R9, R9
 	ADD $4, R10, R10
@@ -1493,6 +1488,7 @@ TEXT ·updateForgetting12NEON(SB), NOSPLIT, $136-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -1525,24 +1521,24 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
+	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
+	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
 	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	ADD $48, R9, R9
@@ -1552,24 +1548,24 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
+	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
+	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
 	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	ADD $48, R9, R9
@@ -1579,24 +1575,24 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
+	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
 	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
 	ADD $48, R9, R9
@@ -1606,24 +1602,24 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
+	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
 	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
 	ADD $48, R9, R9
@@ -1650,8 +1646,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -1665,8 +1660,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -1699,19 +1693,19 @@ last:
 	WORD $0xbd40415e // ldr s30, [x10, #64]
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
+	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
 	ADD $48, R9, R9
 	ADD $4, R10, R10
@@ -1751,23 +1745,23 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
@@ -1778,23 +1772,23 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
@@ -1805,23 +1799,23 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
@@ -1832,23 +1826,23 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
@@ -1896,22 +1890,22 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
 	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	ADD $64, R9, R9
 	ADD $4, R10, R10
@@ -1928,6 +1922,7 @@ TEXT ·updateGeneral16NEON(SB), NOSPLIT, $72-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -1954,23 +1949,23 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
@@ -1981,23 +1976,23 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
@@ -2008,23 +2003,23 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
@@ -2035,23 +2030,23 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
@@ -2080,8 +2075,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -2090,8 +2084,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -2122,18 +2115,18 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	ADD $64, R9, R9
 	ADD $4, R10, R10
@@ -2150,6 +2143,7 @@ TEXT ·updateForgetting16NEON(SB), NOSPLIT, $136-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -2182,27 +2176,27 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
@@ -2214,27 +2208,27 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
@@ -2246,27 +2240,27 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
@@ -2278,27 +2272,27 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
@@ -2327,8 +2321,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -2342,8 +2335,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -2376,22 +2368,22 @@ last:
 	WORD $0xbd40415e // ldr s30, [x10, #64]
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	ADD $64, R9, R9
 	ADD $4, R10, R10
@@ -2431,23 +2423,23 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -2466,23 +2458,23 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -2501,23 +2493,23 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -2536,23 +2528,23 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -2608,22 +2600,22 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
 	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
 	WORD $0x3dc011ac // ldr q12, [x13, #64]
@@ -2646,6 +2638,7 @@ TEXT ·updateGeneral20NEON(SB), NOSPLIT, $72-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -2672,23 +2665,23 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -2707,23 +2700,23 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -2742,23 +2735,23 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -2777,23 +2770,23 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -2830,8 +2823,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -2840,8 +2832,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -2872,18 +2863,18 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
 	WORD $0x3dc011ac // ldr q12, [x13, #64]
@@ -2905,6 +2896,7 @@ TEXT ·updateForgetting20NEON(SB), NOSPLIT, $136-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -2937,27 +2929,27 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -2978,27 +2970,27 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -3019,27 +3011,27 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -3060,27 +3052,27 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -3118,8 +3110,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -3133,8 +3124,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -3167,22 +3157,22 @@ last:
 	WORD $0xbd40415e // ldr s30, [x10, #64]
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
 	WORD $0x3dc011ac // ldr q12, [x13, #64]
@@ -3228,23 +3218,23 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3256,8 +3246,8 @@ four:
 	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
 	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
@@ -3267,23 +3257,23 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3295,8 +3285,8 @@ four:
 	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
 	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
@@ -3306,23 +3296,23 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3334,8 +3324,8 @@ four:
 	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
 	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
 	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
@@ -3345,23 +3335,23 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3373,8 +3363,8 @@ four:
 	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
 	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
 	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
@@ -3421,22 +3411,22 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
 	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
@@ -3462,6 +3452,7 @@ TEXT ·updateGeneral24NEON(SB), NOSPLIT, $72-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -3488,23 +3479,23 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3516,8 +3507,8 @@ four:
 	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
 	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
@@ -3527,23 +3518,23 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3555,8 +3546,8 @@ four:
 	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
 	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
@@ -3566,23 +3557,23 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3594,8 +3585,8 @@ four:
 	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
 	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
 	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
@@ -3605,23 +3596,23 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3633,8 +3624,8 @@ four:
 	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
 	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
 	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
@@ -3662,8 +3653,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -3672,8 +3662,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -3704,18 +3693,18 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
@@ -3739,6 +3728,7 @@ TEXT ·updateForgetting24NEON(SB), NOSPLIT, $136-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -3771,27 +3761,27 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3805,8 +3795,8 @@ four:
 	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
 	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
@@ -3817,27 +3807,27 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3851,8 +3841,8 @@ four:
 	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
 	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
@@ -3863,27 +3853,27 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3897,8 +3887,8 @@ four:
 	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
 	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
 	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
@@ -3909,27 +3899,27 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3943,8 +3933,8 @@ four:
 	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
 	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
 	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
@@ -3972,8 +3962,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -3987,8 +3976,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -4021,22 +4009,22 @@ last:
 	WORD $0xbd40415e // ldr s30, [x10, #64]
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
@@ -4085,44 +4073,44 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
-	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
+	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
@@ -4132,44 +4120,44 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
-	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
@@ -4179,44 +4167,44 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
-	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
+	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
 	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
@@ -4226,44 +4214,44 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
-	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
+	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
 	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
@@ -4310,37 +4298,37 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
 	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
+	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
 	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
 	ADD $112, R9, R9
 	ADD $4, R10, R10
@@ -4357,6 +4345,7 @@ TEXT ·updateGeneral28NEON(SB), NOSPLIT, $72-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -4383,44 +4372,44 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
-	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
+	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
@@ -4430,44 +4419,44 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
-	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
@@ -4477,44 +4466,44 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
-	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
+	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
 	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
@@ -4524,44 +4513,44 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
-	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
+	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
 	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
@@ -4589,8 +4578,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -4599,8 +4587,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -4631,30 +4618,30 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
 	ADD $112, R9, R9
 	ADD $4, R10, R10
@@ -4671,6 +4658,7 @@ TEXT ·updateForgetting28NEON(SB), NOSPLIT, $136-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -4703,51 +4691,51 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
+	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
-	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
+	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
@@ -4758,51 +4746,51 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
+	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
-	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
@@ -4813,51 +4801,51 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
+	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
-	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
+	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
 	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
@@ -4868,51 +4856,51 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
+	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
-	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
+	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
 	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
@@ -4940,8 +4928,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -4955,8 +4942,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -4989,37 +4975,37 @@ last:
 	WORD $0xbd40415e // ldr s30, [x10, #64]
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
+	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
 	ADD $112, R9, R9
 	ADD $4, R10, R10
@@ -5059,48 +5045,48 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
+	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
@@ -5110,48 +5096,48 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
@@ -5161,48 +5147,48 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
+	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
 	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
@@ -5212,48 +5198,48 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
+	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
 	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
@@ -5300,40 +5286,40 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
 	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
-	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
+	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
 	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
 	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	ADD $128, R9, R9
 	ADD $4, R10, R10
@@ -5350,6 +5336,7 @@ TEXT ·updateGeneral32NEON(SB), NOSPLIT, $72-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -5376,48 +5363,48 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
+	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
@@ -5427,48 +5414,48 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
@@ -5478,48 +5465,48 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
+	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
 	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
@@ -5529,48 +5516,48 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
+	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
 	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
@@ -5598,8 +5585,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -5608,8 +5594,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -5640,32 +5625,32 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	ADD $128, R9, R9
 	ADD $4, R10, R10
@@ -5682,6 +5667,7 @@ TEXT ·updateForgetting32NEON(SB), NOSPLIT, $136-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -5714,56 +5700,56 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
+	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
@@ -5774,56 +5760,56 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
@@ -5834,56 +5820,56 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
+	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
 	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
@@ -5894,56 +5880,56 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
+	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
 	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
@@ -5971,8 +5957,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -5986,8 +5971,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -6020,40 +6004,40 @@ last:
 	WORD $0xbd40415e // ldr s30, [x10, #64]
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	ADD $128, R9, R9
 	ADD $4, R10, R10
@@ -6093,48 +6077,48 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
+	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
@@ -6145,8 +6129,8 @@ four:
 	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
 	WORD $0x4e29d6b5 // fadd v21.4s, v21.4s, v9.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
@@ -6156,48 +6140,48 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
@@ -6208,8 +6192,8 @@ four:
 	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
 	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
@@ -6219,48 +6203,48 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
+	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
@@ -6271,8 +6255,8 @@ four:
 	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
 	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
 	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
@@ -6282,48 +6266,48 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
+	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
@@ -6334,8 +6318,8 @@ four:
 	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
 	WORD $0x4e29d77b // fadd v27.4s, v27.4s, v9.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
 	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
@@ -6382,40 +6366,40 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
 	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
-	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
+	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
 	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
 	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
@@ -6441,6 +6425,7 @@ TEXT ·updateGeneral40NEON(SB), NOSPLIT, $72-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -6467,48 +6452,48 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
+	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
@@ -6519,8 +6504,8 @@ four:
 	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
 	WORD $0x4e29d6b5 // fadd v21.4s, v21.4s, v9.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
@@ -6530,48 +6515,48 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
@@ -6582,8 +6567,8 @@ four:
 	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
 	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
@@ -6593,48 +6578,48 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
+	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
@@ -6645,8 +6630,8 @@ four:
 	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
 	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
 	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
@@ -6656,48 +6641,48 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
+	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
@@ -6708,8 +6693,8 @@ four:
 	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
 	WORD $0x4e29d77b // fadd v27.4s, v27.4s, v9.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
 	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
@@ -6737,8 +6722,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -6747,8 +6731,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -6779,32 +6762,32 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
@@ -6828,6 +6811,7 @@ TEXT ·updateForgetting40NEON(SB), NOSPLIT, $136-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -6860,56 +6844,56 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
+	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
@@ -6922,8 +6906,8 @@ four:
 	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
 	WORD $0x4e29d6b5 // fadd v21.4s, v21.4s, v9.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
@@ -6934,56 +6918,56 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
@@ -6996,8 +6980,8 @@ four:
 	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
 	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
@@ -7008,56 +6992,56 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
+	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
@@ -7070,8 +7054,8 @@ four:
 	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
 	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
 	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
@@ -7082,56 +7066,56 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
+	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
@@ -7144,8 +7128,8 @@ four:
 	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
 	WORD $0x4e29d77b // fadd v27.4s, v27.4s, v9.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
 	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
@@ -7173,8 +7157,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -7188,8 +7171,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -7222,40 +7204,40 @@ last:
 	WORD $0xbd40415e // ldr s30, [x10, #64]
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
@@ -7304,72 +7286,72 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
+	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
-	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e29d6b5 // fadd v21.4s, v21.4s, v9.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
-	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
+	WORD $0x4e29d6b5 // fadd v21.4s, v21.4s, v9.4s
+	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
@@ -7379,72 +7361,72 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
-	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
-	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
+	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
+	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
@@ -7454,72 +7436,72 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
+	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
-	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
-	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
+	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
+	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
 	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
@@ -7529,72 +7511,72 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
+	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e29d77b // fadd v27.4s, v27.4s, v9.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
-	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
+	WORD $0x4e29d77b // fadd v27.4s, v27.4s, v9.4s
+	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
 	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
@@ -7641,58 +7623,58 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
 	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
-	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
+	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
 	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
 	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
 	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	ADD $192, R9, R9
 	ADD $4, R10, R10
@@ -7709,6 +7691,7 @@ TEXT ·updateGeneral48NEON(SB), NOSPLIT, $72-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -7735,72 +7718,72 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
+	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
-	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e29d6b5 // fadd v21.4s, v21.4s, v9.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
-	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
+	WORD $0x4e29d6b5 // fadd v21.4s, v21.4s, v9.4s
+	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
@@ -7810,72 +7793,72 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
-	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
-	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
+	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
+	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
@@ -7885,72 +7868,72 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
+	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
-	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
-	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
+	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
+	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
 	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
@@ -7960,72 +7943,72 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
+	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e29d77b // fadd v27.4s, v27.4s, v9.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
-	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
+	WORD $0x4e29d77b // fadd v27.4s, v27.4s, v9.4s
+	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
 	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
@@ -8053,8 +8036,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -8063,8 +8045,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -8095,46 +8076,46 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	ADD $192, R9, R9
 	ADD $4, R10, R10
@@ -8151,6 +8132,7 @@ TEXT ·updateForgetting48NEON(SB), NOSPLIT, $136-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -8183,84 +8165,84 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
+	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
-	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e29d6b5 // fadd v21.4s, v21.4s, v9.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
-	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
+	WORD $0x4e29d6b5 // fadd v21.4s, v21.4s, v9.4s
+	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
@@ -8271,84 +8253,84 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
-	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
-	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
+	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
+	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
@@ -8359,84 +8341,84 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
+	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
-	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
-	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
+	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
+	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
 	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
@@ -8447,84 +8429,84 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
+	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e29d77b // fadd v27.4s, v27.4s, v9.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
-	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
+	WORD $0x4e29d77b // fadd v27.4s, v27.4s, v9.4s
+	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
 	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
@@ -8552,8 +8534,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -8567,8 +8548,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -8601,58 +8581,58 @@ last:
 	WORD $0xbd40415e // ldr s30, [x10, #64]
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	ADD $192, R9, R9
 	ADD $4, R10, R10
@@ -8692,83 +8672,83 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
@@ -8779,83 +8759,83 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
@@ -8866,83 +8846,83 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
+	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
@@ -8953,83 +8933,83 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
+	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
@@ -9077,76 +9057,76 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
 	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
-	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
+	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
 	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
 	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
 	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
-	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
+	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
 	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
 	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	ADD $256, R9, R9
 	ADD $4, R10, R10
@@ -9163,6 +9143,7 @@ TEXT ·updateGeneral64NEON(SB), NOSPLIT, $72-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -9189,83 +9170,83 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
@@ -9276,83 +9257,83 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
@@ -9363,83 +9344,83 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
+	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
@@ -9450,83 +9431,83 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
+	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
@@ -9555,8 +9536,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -9565,8 +9545,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -9597,60 +9576,60 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	ADD $256, R9, R9
 	ADD $4, R10, R10
@@ -9667,6 +9646,7 @@ TEXT ·updateForgetting64NEON(SB), NOSPLIT, $136-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -9699,99 +9679,99 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
@@ -9803,99 +9783,99 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
@@ -9907,99 +9887,99 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
+	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
@@ -10011,99 +9991,99 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
+	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
@@ -10132,8 +10112,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -10147,8 +10126,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -10181,76 +10159,76 @@ last:
 	WORD $0xbd40415e // ldr s30, [x10, #64]
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	ADD $256, R9, R9
 	ADD $4, R10, R10
@@ -10290,103 +10268,103 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
@@ -10397,103 +10375,103 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
@@ -10504,103 +10482,103 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
+	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
+	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
@@ -10611,103 +10589,103 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
+	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
+	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
@@ -10755,94 +10733,94 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
 	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
-	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
+	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
 	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
 	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
 	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
-	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
+	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
 	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
 	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
 	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	ADD $320, R9, R9
 	ADD $4, R10, R10
@@ -10859,6 +10837,7 @@ TEXT ·updateGeneral80NEON(SB), NOSPLIT, $72-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -10885,103 +10864,103 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
@@ -10992,103 +10971,103 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
@@ -11099,103 +11078,103 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
+	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
+	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
@@ -11206,103 +11185,103 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
+	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
+	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
@@ -11331,8 +11310,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -11341,8 +11319,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -11373,74 +11350,74 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	ADD $320, R9, R9
 	ADD $4, R10, R10
@@ -11457,6 +11434,7 @@ TEXT ·updateForgetting80NEON(SB), NOSPLIT, $136-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -11489,123 +11467,123 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
@@ -11617,123 +11595,123 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
@@ -11745,123 +11723,123 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
+	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
+	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
@@ -11873,123 +11851,123 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
+	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
+	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
@@ -12018,8 +11996,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -12033,8 +12010,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -12067,94 +12043,94 @@ last:
 	WORD $0xbd40415e // ldr s30, [x10, #64]
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	ADD $320, R9, R9
 	ADD $4, R10, R10
@@ -12194,123 +12170,123 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
+	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
 	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
+	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
 	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
@@ -12321,123 +12297,123 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
+	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
 	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
+	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
 	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
@@ -12448,123 +12424,123 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
+	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
+	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
+	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
 	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
+	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
 	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
@@ -12575,123 +12551,123 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
+	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
+	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
+	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
 	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
+	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
 	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
@@ -12739,112 +12715,112 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
 	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
-	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
+	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
 	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
 	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
 	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
-	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
+	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
 	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
 	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
 	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
+	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
 	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
+	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
-	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
+	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
 	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
 	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
+	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
 	ADD $384, R9, R9
 	ADD $4, R10, R10
@@ -12861,6 +12837,7 @@ TEXT ·updateGeneral96NEON(SB), NOSPLIT, $72-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -12887,123 +12864,123 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
+	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
 	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
+	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
 	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
@@ -13014,123 +12991,123 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
+	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
 	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
+	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
 	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
@@ -13141,123 +13118,123 @@ four:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
+	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
+	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
+	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
 	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
+	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
 	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
@@ -13268,123 +13245,123 @@ four:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
+	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
+	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
+	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
 	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
+	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
 	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
@@ -13413,8 +13390,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -13423,8 +13399,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -13455,88 +13430,88 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
+	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
 	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
+	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
 	ADD $384, R9, R9
 	ADD $4, R10, R10
@@ -13553,6 +13528,7 @@ TEXT ·updateForgetting96NEON(SB), NOSPLIT, $136-64
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -13585,147 +13561,147 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
+	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
 	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
+	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
 	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
+	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
@@ -13737,147 +13713,147 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
+	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
+	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
 	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
+	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
+	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
 	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
@@ -13889,147 +13865,147 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
+	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
+	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
+	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
 	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
+	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
 	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
+	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
@@ -14041,147 +14017,147 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
+	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
+	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
+	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
 	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
+	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
 	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
+	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
+	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
@@ -14210,8 +14186,7 @@ four:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -14225,8 +14200,7 @@ four:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -14259,112 +14233,112 @@ last:
 	WORD $0xbd40415e // ldr s30, [x10, #64]
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
 	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
 	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
 	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
 	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
+	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
+	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
 	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
+	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
+	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
+	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
 	ADD $384, R9, R9
 	ADD $4, R10, R10
@@ -14411,43 +14385,43 @@ spike:
 
 position0:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
+	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
-	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
+	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
 	WORD $0x4f8c10c2 // fmla v2.4s, v6.4s, v12.s[0]
 	WORD $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
 	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
+	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
-	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad020520 // stp q0, q1, [x9, #64]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
+	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
 	WORD $0x4f8c10c2 // fmla v2.4s, v6.4s, v12.s[0]
 	WORD $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
+	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
 	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd56 // fmla v22.4s, v10.4s, v2.4s
 	WORD $0x4e23cd77 // fmla v23.4s, v11.4s, v3.4s
 	ADD $128, R9, R9
@@ -14479,43 +14453,43 @@ position0:
 
 position1:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
+	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4fac1080 // fmla v0.4s, v4.4s, v12.s[1]
-	WORD $0x4fac10a1 // fmla v1.4s, v5.4s, v12.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4fac1080 // fmla v0.4s, v4.4s, v12.s[1]
+	WORD $0x4fac10a1 // fmla v1.4s, v5.4s, v12.s[1]
 	WORD $0x4fac10c2 // fmla v2.4s, v6.4s, v12.s[1]
 	WORD $0x4fac10e3 // fmla v3.4s, v7.4s, v12.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
 	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
+	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4fac1080 // fmla v0.4s, v4.4s, v12.s[1]
-	WORD $0x4fac10a1 // fmla v1.4s, v5.4s, v12.s[1]
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad020520 // stp q0, q1, [x9, #64]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4fac1080 // fmla v0.4s, v4.4s, v12.s[1]
+	WORD $0x4fac10a1 // fmla v1.4s, v5.4s, v12.s[1]
 	WORD $0x4fac10c2 // fmla v2.4s, v6.4s, v12.s[1]
 	WORD $0x4fac10e3 // fmla v3.4s, v7.4s, v12.s[1]
+	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
 	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd56 // fmla v22.4s, v10.4s, v2.4s
 	WORD $0x4e23cd77 // fmla v23.4s, v11.4s, v3.4s
 	ADD $128, R9, R9
@@ -14547,43 +14521,43 @@ position1:
 
 position2:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
+	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4f8c1880 // fmla v0.4s, v4.4s, v12.s[2]
-	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4f8c1880 // fmla v0.4s, v4.4s, v12.s[2]
+	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
 	WORD $0x4f8c18c2 // fmla v2.4s, v6.4s, v12.s[2]
 	WORD $0x4f8c18e3 // fmla v3.4s, v7.4s, v12.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
 	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
+	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4f8c1880 // fmla v0.4s, v4.4s, v12.s[2]
-	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad020520 // stp q0, q1, [x9, #64]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4f8c1880 // fmla v0.4s, v4.4s, v12.s[2]
+	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
 	WORD $0x4f8c18c2 // fmla v2.4s, v6.4s, v12.s[2]
 	WORD $0x4f8c18e3 // fmla v3.4s, v7.4s, v12.s[2]
+	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
 	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd56 // fmla v22.4s, v10.4s, v2.4s
 	WORD $0x4e23cd77 // fmla v23.4s, v11.4s, v3.4s
 	ADD $128, R9, R9
@@ -14615,43 +14589,43 @@ position2:
 
 position3:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
+	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4fac1880 // fmla v0.4s, v4.4s, v12.s[3]
-	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4fac1880 // fmla v0.4s, v4.4s, v12.s[3]
+	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
 	WORD $0x4fac18c2 // fmla v2.4s, v6.4s, v12.s[3]
 	WORD $0x4fac18e3 // fmla v3.4s, v7.4s, v12.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
 	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
+	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4fac1880 // fmla v0.4s, v4.4s, v12.s[3]
-	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad020520 // stp q0, q1, [x9, #64]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4fac1880 // fmla v0.4s, v4.4s, v12.s[3]
+	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
 	WORD $0x4fac18c2 // fmla v2.4s, v6.4s, v12.s[3]
 	WORD $0x4fac18e3 // fmla v3.4s, v7.4s, v12.s[3]
+	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
 	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd56 // fmla v22.4s, v10.4s, v2.4s
 	WORD $0x4e23cd77 // fmla v23.4s, v11.4s, v3.4s
 	ADD $128, R9, R9
@@ -14705,40 +14679,40 @@ last:
 
 lastVectors:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
+	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
-	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
+	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
 	WORD $0x4f8c10c2 // fmla v2.4s, v6.4s, v12.s[0]
 	WORD $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
+	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
 	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
 	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
+	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
-	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0xad020520 // stp q0, q1, [x9, #64]
-	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
+	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
 	WORD $0x4f8c10c2 // fmla v2.4s, v6.4s, v12.s[0]
 	WORD $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
+	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
 	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
 	ADD $128, R9, R9
 	ADD $128, R13, R13
@@ -14758,6 +14732,7 @@ TEXT ·updateGeneralWideNEON(SB), NOSPLIT, $24-72
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -14791,43 +14766,43 @@ spike:
 
 position0:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
+	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
-	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
+	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
 	WORD $0x4f8c10c2 // fmla v2.4s, v6.4s, v12.s[0]
 	WORD $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
 	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
+	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
-	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad020520 // stp q0, q1, [x9, #64]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
+	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
 	WORD $0x4f8c10c2 // fmla v2.4s, v6.4s, v12.s[0]
 	WORD $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
+	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
 	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd56 // fmla v22.4s, v10.4s, v2.4s
 	WORD $0x4e23cd77 // fmla v23.4s, v11.4s, v3.4s
 	ADD $128, R9, R9
@@ -14859,43 +14834,43 @@ position0:
 
 position1:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
+	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4fac1080 // fmla v0.4s, v4.4s, v12.s[1]
-	WORD $0x4fac10a1 // fmla v1.4s, v5.4s, v12.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4fac1080 // fmla v0.4s, v4.4s, v12.s[1]
+	WORD $0x4fac10a1 // fmla v1.4s, v5.4s, v12.s[1]
 	WORD $0x4fac10c2 // fmla v2.4s, v6.4s, v12.s[1]
 	WORD $0x4fac10e3 // fmla v3.4s, v7.4s, v12.s[1]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
 	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
+	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4fac1080 // fmla v0.4s, v4.4s, v12.s[1]
-	WORD $0x4fac10a1 // fmla v1.4s, v5.4s, v12.s[1]
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad020520 // stp q0, q1, [x9, #64]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4fac1080 // fmla v0.4s, v4.4s, v12.s[1]
+	WORD $0x4fac10a1 // fmla v1.4s, v5.4s, v12.s[1]
 	WORD $0x4fac10c2 // fmla v2.4s, v6.4s, v12.s[1]
 	WORD $0x4fac10e3 // fmla v3.4s, v7.4s, v12.s[1]
+	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
 	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd56 // fmla v22.4s, v10.4s, v2.4s
 	WORD $0x4e23cd77 // fmla v23.4s, v11.4s, v3.4s
 	ADD $128, R9, R9
@@ -14927,43 +14902,43 @@ position1:
 
 position2:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
+	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4f8c1880 // fmla v0.4s, v4.4s, v12.s[2]
-	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4f8c1880 // fmla v0.4s, v4.4s, v12.s[2]
+	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
 	WORD $0x4f8c18c2 // fmla v2.4s, v6.4s, v12.s[2]
 	WORD $0x4f8c18e3 // fmla v3.4s, v7.4s, v12.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
 	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
+	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4f8c1880 // fmla v0.4s, v4.4s, v12.s[2]
-	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad020520 // stp q0, q1, [x9, #64]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4f8c1880 // fmla v0.4s, v4.4s, v12.s[2]
+	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
 	WORD $0x4f8c18c2 // fmla v2.4s, v6.4s, v12.s[2]
 	WORD $0x4f8c18e3 // fmla v3.4s, v7.4s, v12.s[2]
+	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
 	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd56 // fmla v22.4s, v10.4s, v2.4s
 	WORD $0x4e23cd77 // fmla v23.4s, v11.4s, v3.4s
 	ADD $128, R9, R9
@@ -14995,43 +14970,43 @@ position2:
 
 position3:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
+	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4fac1880 // fmla v0.4s, v4.4s, v12.s[3]
-	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4fac1880 // fmla v0.4s, v4.4s, v12.s[3]
+	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
 	WORD $0x4fac18c2 // fmla v2.4s, v6.4s, v12.s[3]
 	WORD $0x4fac18e3 // fmla v3.4s, v7.4s, v12.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
 	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
+	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4fac1880 // fmla v0.4s, v4.4s, v12.s[3]
-	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad020520 // stp q0, q1, [x9, #64]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4fac1880 // fmla v0.4s, v4.4s, v12.s[3]
+	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
 	WORD $0x4fac18c2 // fmla v2.4s, v6.4s, v12.s[3]
 	WORD $0x4fac18e3 // fmla v3.4s, v7.4s, v12.s[3]
+	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
 	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd56 // fmla v22.4s, v10.4s, v2.4s
 	WORD $0x4e23cd77 // fmla v23.4s, v11.4s, v3.4s
 	ADD $128, R9, R9
@@ -15070,8 +15045,7 @@ quotients:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -15080,8 +15054,7 @@ quotients:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -15106,32 +15079,32 @@ last:
 
 lastVectors:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
+	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
-	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
+	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
 	WORD $0x4f8c10c2 // fmla v2.4s, v6.4s, v12.s[0]
 	WORD $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
 	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
+	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
-	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
-	WORD $0xad020520 // stp q0, q1, [x9, #64]
-	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
+	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
 	WORD $0x4f8c10c2 // fmla v2.4s, v6.4s, v12.s[0]
 	WORD $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
 	ADD $128, R9, R9
 	ADD $128, R13, R13
@@ -15151,6 +15124,7 @@ TEXT ·updateForgettingWideNEON(SB), NOSPLIT, $40-72
 	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
 	MOVD scales+32(FP), R5
+	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 	ADD $16, RSP, R10
 	WORD $0x4f000400 // movi v0.4s, #0
@@ -15187,51 +15161,51 @@ spike:
 
 position0:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
+	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
-	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
-	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
-	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
+	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
 	WORD $0x4f8c10c2 // fmla v2.4s, v6.4s, v12.s[0]
 	WORD $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
+	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
+	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
 	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
 	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
 	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
+	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
-	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
-	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
-	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad020520 // stp q0, q1, [x9, #64]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
+	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
 	WORD $0x4f8c10c2 // fmla v2.4s, v6.4s, v12.s[0]
 	WORD $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
+	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
+	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
 	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
 	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
 	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd56 // fmla v22.4s, v10.4s, v2.4s
 	WORD $0x4e23cd77 // fmla v23.4s, v11.4s, v3.4s
 	ADD $128, R9, R9
@@ -15264,51 +15238,51 @@ position0:
 
 position1:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
+	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4fac1080 // fmla v0.4s, v4.4s, v12.s[1]
-	WORD $0x4fac10a1 // fmla v1.4s, v5.4s, v12.s[1]
-	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
-	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4fac1080 // fmla v0.4s, v4.4s, v12.s[1]
+	WORD $0x4fac10a1 // fmla v1.4s, v5.4s, v12.s[1]
 	WORD $0x4fac10c2 // fmla v2.4s, v6.4s, v12.s[1]
 	WORD $0x4fac10e3 // fmla v3.4s, v7.4s, v12.s[1]
+	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
+	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
 	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
 	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
 	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
+	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4fac1080 // fmla v0.4s, v4.4s, v12.s[1]
-	WORD $0x4fac10a1 // fmla v1.4s, v5.4s, v12.s[1]
-	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
-	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad020520 // stp q0, q1, [x9, #64]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4fac1080 // fmla v0.4s, v4.4s, v12.s[1]
+	WORD $0x4fac10a1 // fmla v1.4s, v5.4s, v12.s[1]
 	WORD $0x4fac10c2 // fmla v2.4s, v6.4s, v12.s[1]
 	WORD $0x4fac10e3 // fmla v3.4s, v7.4s, v12.s[1]
+	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
+	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
 	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
 	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
 	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd56 // fmla v22.4s, v10.4s, v2.4s
 	WORD $0x4e23cd77 // fmla v23.4s, v11.4s, v3.4s
 	ADD $128, R9, R9
@@ -15341,51 +15315,51 @@ position1:
 
 position2:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
+	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4f8c1880 // fmla v0.4s, v4.4s, v12.s[2]
-	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
-	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
-	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4f8c1880 // fmla v0.4s, v4.4s, v12.s[2]
+	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
 	WORD $0x4f8c18c2 // fmla v2.4s, v6.4s, v12.s[2]
 	WORD $0x4f8c18e3 // fmla v3.4s, v7.4s, v12.s[2]
+	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
+	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
 	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
 	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
 	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
+	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4f8c1880 // fmla v0.4s, v4.4s, v12.s[2]
-	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
-	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
-	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad020520 // stp q0, q1, [x9, #64]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4f8c1880 // fmla v0.4s, v4.4s, v12.s[2]
+	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
 	WORD $0x4f8c18c2 // fmla v2.4s, v6.4s, v12.s[2]
 	WORD $0x4f8c18e3 // fmla v3.4s, v7.4s, v12.s[2]
+	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
+	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
 	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
 	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
 	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd56 // fmla v22.4s, v10.4s, v2.4s
 	WORD $0x4e23cd77 // fmla v23.4s, v11.4s, v3.4s
 	ADD $128, R9, R9
@@ -15418,51 +15392,51 @@ position2:
 
 position3:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
+	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4fac1880 // fmla v0.4s, v4.4s, v12.s[3]
-	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
-	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
-	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4fac1880 // fmla v0.4s, v4.4s, v12.s[3]
+	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
 	WORD $0x4fac18c2 // fmla v2.4s, v6.4s, v12.s[3]
 	WORD $0x4fac18e3 // fmla v3.4s, v7.4s, v12.s[3]
+	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
+	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
 	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
 	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
 	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
+	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4fac1880 // fmla v0.4s, v4.4s, v12.s[3]
-	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
-	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
-	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad020520 // stp q0, q1, [x9, #64]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
-	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4fac1880 // fmla v0.4s, v4.4s, v12.s[3]
+	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
 	WORD $0x4fac18c2 // fmla v2.4s, v6.4s, v12.s[3]
 	WORD $0x4fac18e3 // fmla v3.4s, v7.4s, v12.s[3]
+	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
+	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
 	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
 	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
 	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
 	WORD $0x4e22cd56 // fmla v22.4s, v10.4s, v2.4s
 	WORD $0x4e23cd77 // fmla v23.4s, v11.4s, v3.4s
 	ADD $128, R9, R9
@@ -15501,8 +15475,7 @@ quotients:
 	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
 	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
 	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00283 // ldr q3, [x20, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
@@ -15516,8 +15489,7 @@ quotients:
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	MOVD $constants<>(SB), R20
-	WORD $0x3dc00685 // ldr q5, [x20, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
@@ -15544,40 +15516,40 @@ last:
 
 lastVectors:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
 	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
+	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
-	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
-	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
-	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
+	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
 	WORD $0x4f8c10c2 // fmla v2.4s, v6.4s, v12.s[0]
 	WORD $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
+	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
+	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
 	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
 	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
 	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
+	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
-	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
-	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
-	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
-	WORD $0xad020520 // stp q0, q1, [x9, #64]
-	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x4f8c1080 // fmla v0.4s, v4.4s, v12.s[0]
+	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
 	WORD $0x4f8c10c2 // fmla v2.4s, v6.4s, v12.s[0]
 	WORD $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
+	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
+	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
 	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
 	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
 	ADD $128, R9, R9
 	ADD $128, R13, R13

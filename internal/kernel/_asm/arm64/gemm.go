@@ -31,8 +31,8 @@ func products() {
 	}
 }
 
-// vectors loads or stores vectors in consecutive registers, in pairs where possible.
-func (f *function) vectors(two, one string, count, register, base, at int) {
+// span loads or stores vectors in consecutive registers, in pairs where possible.
+func (f *function) span(two, one string, count, register, base, at int) {
 	for v := 0; v < count; v += 2 {
 		if v+1 < count {
 			f.v(two, register+v, register+v+1, base, at+16*v)
@@ -65,12 +65,12 @@ func tile(rows, vectors int) {
 	f.label("old")
 	f.o("MOVD R%d, R%d", c, row)
 	for i := range rows {
-		f.vectors("ldp", "ldr", vectors, sum(i, 0), row, 0)
+		f.span("ldp", "ldr", vectors, sum(i, 0), row, 0)
 		f.o("ADD R%d, R%d, R%d", ldc, row, row)
 	}
 	f.label("tap")
-	f.vectors("ldp", "ldr", vectors, 0, b, 0)
-	f.vectors("ldp", "ldr", (rows+3)/4, 4, a, 0)
+	f.span("ldp", "ldr", vectors, 0, b, 0)
+	f.span("ldp", "ldr", (rows+3)/4, 4, a, 0)
 	f.o("ADD $%d, R%d, R%d", 16*tileVectors, b, b)
 	f.o("ADD $%d, R%d, R%d", 4*leftRoom, a, a)
 	f.o("SUBS $1, R%d, R%d", k, k)
@@ -81,7 +81,7 @@ func tile(rows, vectors int) {
 	}
 	f.o("BNE tap")
 	for i := range rows {
-		f.vectors("stp", "str", vectors, sum(i, 0), c, 0)
+		f.span("stp", "str", vectors, sum(i, 0), c, 0)
 		if i < rows-1 {
 			f.o("ADD R%d, R%d, R%d", ldc, c, c)
 		}
@@ -105,19 +105,19 @@ func rowProducts(panels int) {
 		f.o("ADD R%d<<2, R%d, R%d", panel, starts[i-1], starts[i])
 	}
 	const sums, entry = 8, 0
-	f.vectors("ldp", "ldr", tileVectors*panels, sums, c, 0)
+	f.span("ldp", "ldr", tileVectors*panels, sums, c, 0)
 	f.loop(k, 1, func() {
 		f.v("ldrspost", entry, a, 4)
 		for i, start := range starts {
 			at := []int{24, 28}[i%2]
-			f.vectors("ldp", "ldr", tileVectors, at, start, 0)
+			f.span("ldp", "ldr", tileVectors, at, start, 0)
 			f.o("ADD R%d, R%d, R%d", step, start, start)
 			for v := range tileVectors {
 				f.v("fmlalane", sums+tileVectors*i+v, at+v, entry, 0)
 			}
 		}
 	})
-	f.vectors("stp", "str", tileVectors*panels, sums, c, 0)
+	f.span("stp", "str", tileVectors*panels, sums, c, 0)
 	f.ret()
 }
 
@@ -134,8 +134,8 @@ func packVectors(vectors int) {
 	f.loop(n, 1, func() {
 		f.o("MOVD.P 8(R%d), R%d", taps, at)
 		f.o("ADD R%d<<2, R%d, R%d", at, x, at)
-		f.vectors("ldp", "ldr", vectors, 0, at, 0)
-		f.vectors("stp", "str", vectors, 0, dst, 0)
+		f.span("ldp", "ldr", vectors, 0, at, 0)
+		f.span("stp", "str", vectors, 0, dst, 0)
 		f.o("ADD R%d, R%d, R%d", stride, dst, dst)
 	})
 	f.ret()

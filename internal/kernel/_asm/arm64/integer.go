@@ -67,7 +67,7 @@ func integerTile(name string, rows, vectors int, doc string, body func(f *functi
 		}
 	}
 	f.o("CBZ R%d, products", rMore)
-	f.vectors("ldp", "ldr", vectors, 0, rMore, 0)
+	f.span("ldp", "ldr", vectors, 0, rMore, 0)
 	for i := range rows {
 		for v := range vectors {
 			f.v("add", sum(i, v), sum(i, v), v)
@@ -77,13 +77,13 @@ func integerTile(name string, rows, vectors int, doc string, body func(f *functi
 	f.label("old")
 	f.o("MOVD R%d, R%d", rOut, rOutRow)
 	for i := range rows {
-		f.vectors("ldp", "ldr", vectors, sum(i, 0), rOutRow, 0)
+		f.span("ldp", "ldr", vectors, sum(i, 0), rOutRow, 0)
 		f.o("ADD R%d, R%d, R%d", rOutStride, rOutRow, rOutRow)
 	}
 	f.label("products")
 	body(f, sum)
 	for i := range rows {
-		f.vectors("stp", "str", vectors, sum(i, 0), rOut, 0)
+		f.span("stp", "str", vectors, sum(i, 0), rOut, 0)
 		if i < rows-1 {
 			f.o("ADD R%d, R%d, R%d", rOutStride, rOut, rOut)
 		}
@@ -237,7 +237,7 @@ func depthwise() {
 				}
 			}
 		})
-		f.vectors("stp", "str", 8, 16, dst, 0)
+		f.span("stp", "str", 8, 16, dst, 0)
 		f.o("ADD $128, R%d, R%d", dst, dst)
 		f.o("ADD $32, R%d, R%d", x, x)
 	})

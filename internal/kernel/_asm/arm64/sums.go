@@ -37,7 +37,7 @@ func total(name string, of func(f *function, v, center int)) {
 	f.load("x", x)
 	f.load("n", n)
 	f.spread("center", center)
-	f.vectors("ldp", "ldr", partialSums/2, 0, sums, 0)
+	f.span("ldp", "ldr", partialSums/2, 0, sums, 0)
 	f.loop(n, partialSums, func() {
 		for i := 0; i < partialSums/2; i += 4 {
 			f.v("ldppost", 16, 17, x, 32)
@@ -51,7 +51,7 @@ func total(name string, of func(f *function, v, center int)) {
 			}
 		}
 	})
-	f.vectors("stp", "str", partialSums/2, 0, sums, 0)
+	f.span("stp", "str", partialSums/2, 0, sums, 0)
 	f.ret()
 }
 
@@ -85,14 +85,14 @@ func extreme(name string, better func(f *function, v, best int) int) {
 	f.load("best", best)
 	f.load("x", x)
 	f.load("n", n)
-	f.vectors("ldp", "ldr", 4, 0, best, 0)
+	f.span("ldp", "ldr", 4, 0, best, 0)
 	f.loop(n, 16, func() {
 		for i, v := range f.loads(4, x) {
 			take := f.do("orn", better(f, v, i), f.do("fcmeq", v, v))
 			f.v("bit", i, v, take)
 		}
 	})
-	f.vectors("stp", "str", 4, 0, best, 0)
+	f.span("stp", "str", 4, 0, best, 0)
 	f.ret()
 }
 
@@ -103,16 +103,16 @@ func bounds() {
 	for i, p := range []string{"lows", "highs", "x", "n"} {
 		f.load(p, lows+i)
 	}
-	f.vectors("ldp", "ldr", 4, 0, lows, 0)
-	f.vectors("ldp", "ldr", 4, 4, highs, 0)
+	f.span("ldp", "ldr", 4, 0, lows, 0)
+	f.span("ldp", "ldr", 4, 4, highs, 0)
 	f.loop(n, 16, func() {
 		for i, v := range f.loads(4, x) {
 			f.v("bit", i, v, f.do("fcmgt", i, v))
 			f.v("bit", 4+i, v, f.do("fcmgt", v, 4+i))
 		}
 	})
-	f.vectors("stp", "str", 4, 0, lows, 0)
-	f.vectors("stp", "str", 4, 4, highs, 0)
+	f.span("stp", "str", 4, 0, lows, 0)
+	f.span("stp", "str", 4, 4, highs, 0)
 	f.ret()
 }
 
@@ -133,7 +133,7 @@ func softmax() {
 		f.load("sums", sums)
 		f.spread("top", top)
 		f.useConstants()
-		f.vectors("ldp", "ldr", 4, 0, sums, 0)
+		f.span("ldp", "ldr", 4, 0, sums, 0)
 		f.loop(n, 16, func() {
 			all := f.loads(4, x)
 			for i := range all {
@@ -144,7 +144,7 @@ func softmax() {
 				f.stores(all, out)
 			}
 		})
-		f.vectors("stp", "str", 4, 0, sums, 0)
+		f.span("stp", "str", 4, 0, sums, 0)
 		f.ret()
 	}
 }

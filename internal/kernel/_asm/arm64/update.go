@@ -54,8 +54,8 @@ const (
 // updater is the state of one function. The addends of forgetting follow c in memory.
 type updater struct {
 	*function
-	kind    kind
-	vectors int
+	kind   kind
+	perRow int // vectors of a row
 
 	c, adds, add int // vectors: c of four positions, their addends, and one of these in all lanes
 	addPlace     int // distance of the addends from c
@@ -69,7 +69,7 @@ func (k kind) signature(more string) string {
 }
 
 func newUpdater(name string, k kind, vectors, positions int, more string, doc ...string) *updater {
-	u := &updater{function: newFunction(name, k.signature(more), doc...), kind: k, vectors: vectors}
+	u := &updater{function: newFunction(name, k.signature(more), doc...), kind: k, perRow: vectors}
 	u.load("h", rH)
 	u.load("weights", rWeights)
 	u.load("offsets", rOffsets)
@@ -79,6 +79,7 @@ func newUpdater(name string, k kind, vectors, positions int, more string, doc ..
 	} else {
 		u.load("eps", rEps)
 		u.load("scales", rScales)
+		u.useConstants()
 	}
 	u.o("LSL $2, R%d, R%d", rN, rN)
 	place := u.local(4 * positions)
@@ -157,30 +158,21 @@ func (u *updater) row(at, i, register int) {
 	u.o("ADD R%d, R%d, R%d", rWeights, register, register)
 }
 
-// grow applies the last spike to one or two vectors of h, and leaves the results in two registers.
-// It uses two more.
-func (u *updater) grow(i, place, last, at, count int, h, w [2]int) {
-	u.pair("ldp", "ldr", h, place, at, count)
-	u.pair("ldp", "ldr", w, last, at, count)
+// grow applies the last spike to up to four vectors of h, and leaves the results in registers beginning
+// with h. It uses as many beginning with w. c is lane i of its register.
+func (u *updater) grow(i, place, last, at, count, h, w int) {
+	u.span("ldp", "ldr", count, h, place, at)
+	u.span("ldp", "ldr", count, w, last, at)
 	for j := range count {
-		u.v("fmul", w[j], h[j], w[j])
+		u.v("fmul", w+j, h+j, w+j)
 	}
 	for j := range count {
-		u.v("fmlalane", h[j], w[j], u.c, i)
+		u.v("fmlalane", h+j, w+j, u.c, i)
 	}
 	if u.kind == forgetting {
 		for j := range count {
-			u.v("fadd", h[j], h[j], u.add)
+			u.v("fadd", h+j, h+j, u.add)
 		}
-	}
-}
-
-// pair loads or stores one or two vectors.
-func (u *updater) pair(two, one string, v [2]int, base, at, count int) {
-	if count == 2 {
-		u.v(two, v[0], v[1], base, at)
-	} else {
-		u.v(one, v[0], base, at)
 	}
 }
 
@@ -193,38 +185,41 @@ func (u *updater) position(i int, sums [2]int) {
 		u.v("dup", u.add, u.adds, i)
 	}
 	partial := [4]int{sums[0], sums[1], 18, 19}
-	for v := 0; v < u.vectors; v += 2 {
-		count, set := min(2, u.vectors-v), v/2%4*2
-		h, w := [2]int{set, set + 1}, [2]int{8 + set, 9 + set}
+	for v := 0; v < u.perRow; v += 4 {
+		count, h := min(4, u.perRow-v), v%8
+		w := 8 + h
 		u.grow(i, rPlace, rLast, 16*v, count, h, w)
-		u.pair("ldp", "ldr", w, rNext, 16*v, count)
-		u.pair("stp", "str", h, rPlace, 16*v, count)
+		u.span("ldp", "ldr", count, w, rNext, 16*v)
+		u.span("stp", "str", count, h, rPlace, 16*v)
 		for j := range count {
-			s := partial[(v+j)%4]
 			switch {
-			case v+j < 4:
-				u.v("fmul", s, w[j], h[j])
-			case 4*u.vectors <= fewNeurons:
-				u.v("fmul", w[j], w[j], h[j])
-				u.v("fadd", s, s, w[j])
+			case v == 0:
+				u.v("fmul", partial[j], w+j, h+j)
+			case 4*u.perRow <= fewNeurons:
+				u.v("fmul", w+j, w+j, h+j)
 			default:
-				u.v("fmla", s, w[j], h[j])
+				u.v("fmla", partial[j], w+j, h+j)
+			}
+		}
+		for j := range count {
+			if v > 0 && 4*u.perRow <= fewNeurons {
+				u.v("fadd", partial[j], partial[j], w+j)
 			}
 		}
 	}
 	for j := range 2 {
-		if u.vectors > j+2 {
+		if u.perRow > j+2 {
 			u.v("fadd", sums[j], sums[j], partial[j+2])
 		}
 	}
-	u.o("ADD $%d, R%d, R%d", 16*u.vectors, rPlace, rPlace)
+	u.o("ADD $%d, R%d, R%d", 16*u.perRow, rPlace, rPlace)
 }
 
 // quotients computes c of four positions from their partial sums.
 func (u *updater) quotients(sums [4][2]int) {
 	const q, x, y, z = 0, 1, 2, 3
 	halves := 2
-	if u.vectors == 1 {
+	if u.perRow == 1 {
 		halves = 1 // the other one is 0
 	}
 	for half := range halves {
@@ -261,7 +256,7 @@ func (u *updater) numerators(q int) {
 		u.v("ins", e, i, x, 0)
 	}
 	u.v("ldr", s, rScalesAt, 0)
-	u.float(num, minOverlap)
+	u.constant(num, math.Float32bits(minOverlap))
 	u.v("fmul", num, num, s)
 	u.v("fcmgt", counts, q, num)
 	u.v("fmul", num, e, s)
@@ -275,18 +270,11 @@ func (u *updater) numerators(q int) {
 	}
 	u.spread("growth", x)
 	u.v("fmul", e, e, x)
-	u.float(x, 1)
+	u.constant(x, math.Float32bits(1))
 	u.v("fadd", e, e, x)
 	u.v("fmul", e, e, s)
 	u.v("bit", s, e, counts)
 	u.v("str", s, rScalesAt, 0)
-}
-
-// float loads a number to all lanes of a register.
-func (u *updater) float(register int, v float32) {
-	u.o("MOVD $constants<>(SB), R%d", rNumber)
-	bits := math.Float32bits(v)
-	u.v("ldr", register, rNumber, data(bits, bits, bits, bits))
 }
 
 // end applies the last spikes.
@@ -305,18 +293,17 @@ func (u *updater) end() {
 		u.v("ldrs", u.add, rC, u.addPlace)
 		u.v("dup", u.add, u.add, 0)
 	}
-	for v := 0; v < u.vectors; v += 2 {
-		count, set := min(2, u.vectors-v), v/2%4*2
-		h := [2]int{set, set + 1}
-		u.grow(0, rPlace, rLast, 16*v, count, h, [2]int{8 + set, 9 + set})
+	for v := 0; v < u.perRow; v += 4 {
+		count, h := min(4, u.perRow-v), v%8
+		u.grow(0, rPlace, rLast, 16*v, count, h, 8+h)
 		if u.kind == fast {
 			for j := range count {
-				u.v("fmul", h[j], h[j], factor)
+				u.v("fmul", h+j, h+j, factor)
 			}
 		}
-		u.pair("stp", "str", h, rPlace, 16*v, count)
+		u.span("stp", "str", count, h, rPlace, 16*v)
 	}
-	u.o("ADD $%d, R%d, R%d", 16*u.vectors, rPlace, rPlace)
+	u.o("ADD $%d, R%d, R%d", 16*u.perRow, rPlace, rPlace)
 	u.o("ADD $4, R%d, R%d", rC, rC)
 	u.o("ADD $%d, R%d, R%d", 4*chunk, rLastAt, rLastAt)
 	u.o("SUBS $1, R%d, R%d", rLeft, rLeft)

@@ -59,15 +59,13 @@ func (u *updater) widePosition(i int, sums [2]int, bytes int) {
 	label := fmt.Sprintf("position%d", i)
 	u.o("MOVD R%d, R%d", bytes, rLeft)
 	u.label(label)
-	for v := 0; v < wideVectors; v += 2 {
-		set := v / 2 % 2 * 2
-		h, w := [2]int{set, set + 1}, [2]int{4 + set, 5 + set}
-		x := [2]int{8 + set, 9 + set}
-		u.grow(i, rPlace, rLast, 16*v, 2, h, w)
-		u.pair("ldp", "ldr", x, rNext, 16*v, 2)
-		u.pair("stp", "str", h, rPlace, 16*v, 2)
-		for j := range 2 {
-			u.v("fmla", 16+v+j, x[j], h[j])
+	for v := 0; v < wideVectors; v += 4 {
+		const h, w, x = 0, 4, 8
+		u.grow(i, rPlace, rLast, 16*v, 4, h, w)
+		u.span("ldp", "ldr", 4, x, rNext, 16*v)
+		u.span("stp", "str", 4, h, rPlace, 16*v)
+		for j := range 4 {
+			u.v("fmla", 16+v+j, x+j, h+j)
 		}
 	}
 	for _, r := range []int{rPlace, rLast, rNext} {
@@ -98,15 +96,15 @@ func (u *updater) wideEnd(bytes, live int) {
 	}
 	u.o("MOVD R%d, R%d", bytes, rLeft)
 	u.label("lastVectors")
-	for v := 0; v < wideVectors; v += 2 {
-		set := v / 2 % 2 * 2
-		h := [2]int{set, set + 1}
-		u.grow(0, rPlace, rLast, 16*v, 2, h, [2]int{4 + set, 5 + set})
+	for v := 0; v < wideVectors; v += 4 {
+		const h, w = 0, 4
+		u.grow(0, rPlace, rLast, 16*v, 4, h, w)
 		if u.kind == fast {
-			u.v("fmul", h[0], h[0], factor)
-			u.v("fmul", h[1], h[1], factor)
+			for j := range 4 {
+				u.v("fmul", h+j, h+j, factor)
+			}
 		}
-		u.pair("stp", "str", h, rPlace, 16*v, 2)
+		u.span("stp", "str", 4, h, rPlace, 16*v)
 	}
 	for _, r := range []int{rPlace, rLast} {
 		u.o("ADD $%d, R%d, R%d", 16*wideVectors, r, r)

@@ -27,7 +27,7 @@ func windowTile(pixels, vectors int) {
 			f.o("ADD R%d<<2, R%d, R%d", step, window(h*pixels+i-1), window(h*pixels+i))
 		}
 	}
-	f.vectors("ldp", "ldr", vectors, sum(0, 0), start, 0)
+	f.span("ldp", "ldr", vectors, sum(0, 0), start, 0)
 	for i := 1; i < 2*pixels; i++ {
 		for v := range vectors {
 			f.v("mov", sum(i, v), sum(0, v))
@@ -35,7 +35,7 @@ func windowTile(pixels, vectors int) {
 	}
 	f.loop(k, 1, func() {
 		f.o("MOVD.P 8(R%d), R%d", taps, tap)
-		f.vectors("ldp", "ldr", vectors, 0, w, 0)
+		f.span("ldp", "ldr", vectors, 0, w, 0)
 		f.o("ADD $%d, R%d, R%d", 16*vectors, w, w)
 		for i := range 2 * pixels {
 			pixel := 4 + i%4
@@ -47,7 +47,7 @@ func windowTile(pixels, vectors int) {
 	})
 	for h := range 2 {
 		for i := range pixels {
-			f.vectors("stp", "str", vectors, sum(h*pixels+i, 0), out, 16*vectors*i)
+			f.span("stp", "str", vectors, sum(h*pixels+i, 0), out, 16*vectors*i)
 		}
 		if h == 0 {
 			f.o("ADD R%d<<2, R%d, R%d", next, out, out)
@@ -89,10 +89,10 @@ func alongTaps(name, signature, doc string, body func(f *function, sums, from, c
 			if weighted {
 				f.v("ldrspost", 30, w, 4)
 			}
-			f.vectors("ldp", "ldr", vectors, 8, at, 0)
+			f.span("ldp", "ldr", vectors, 8, at, 0)
 			body(f, 0, 8, vectors)
 		})
-		f.vectors("stp", "str", vectors, 0, out, 0)
+		f.span("stp", "str", vectors, 0, out, 0)
 		f.o("ADD $%d, R%d, R%d", 16*vectors, out, out)
 		f.o("ADD $%d, R%d, R%d", 16*vectors, x, x)
 		f.o("SUB $%d, R%d, R%d", 4*vectors, n, n)
