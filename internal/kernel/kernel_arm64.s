@@ -188,7 +188,9 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -203,6 +205,10 @@ four:
 	WORD $0x3dc001c8 // ldr q8, [x14, #0]
 	WORD $0x3d800120 // str q0, [x9, #0]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -214,8 +220,23 @@ four:
 	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
 	WORD $0x3dc001c8 // ldr q8, [x14, #0]
 	WORD $0x3d800120 // str q0, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -226,7 +247,11 @@ four:
 	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
 	WORD $0x3dc001c8 // ldr q8, [x14, #0]
 	WORD $0x3d800120 // str q0, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -238,24 +263,30 @@ four:
 	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
 	WORD $0x3dc001c8 // ldr q8, [x14, #0]
 	WORD $0x3d800120 // str q0, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	ADD R6, R3, R20
-	WORD $0x4d40ca81 // ld1r {v1.4s}, [x20]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800140 // str q0, [x10, #0]
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -264,6 +295,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
 	LSL $2, R8, R8
 	FMOVS factor+40(FP), F31
@@ -310,9 +342,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -327,6 +361,10 @@ four:
 	WORD $0x3dc001c8 // ldr q8, [x14, #0]
 	WORD $0x3d800120 // str q0, [x9, #0]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -338,39 +376,16 @@ four:
 	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
 	WORD $0x3dc001c8 // ldr q8, [x14, #0]
 	WORD $0x3d800120 // str q0, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
-	MOVWU 1280(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1280(R12), R14
-	ADD R1, R14, R14
-	WORD $0x3dc00120 // ldr q0, [x9, #0]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3d800120 // str q0, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	ADD $16, R9, R9
-	MOVWU 1920(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1920(R12), R14
-	ADD R1, R14, R14
-	WORD $0x3dc00120 // ldr q0, [x9, #0]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3d800120 // str q0, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	ADD $16, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -393,14 +408,83 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1280(R12), R14
+	ADD R1, R14, R14
+	WORD $0x3dc00120 // ldr q0, [x9, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3d800120 // str q0, [x9, #0]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	ADD $16, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1920(R12), R14
+	ADD R1, R14, R14
+	WORD $0x3dc00120 // ldr q0, [x9, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3d800120 // str q0, [x9, #0]
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	ADD $16, R9, R9
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -409,6 +493,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -458,9 +543,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -478,6 +565,10 @@ four:
 	WORD $0x3dc001c8 // ldr q8, [x14, #0]
 	WORD $0x3d800120 // str q0, [x9, #0]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -491,43 +582,16 @@ four:
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x3dc001c8 // ldr q8, [x14, #0]
 	WORD $0x3d800120 // str q0, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
-	MOVWU 1280(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1280(R12), R14
-	ADD R1, R14, R14
-	WORD $0x4e1407be // dup v30.4s, v29.s[2]
-	WORD $0x3dc00120 // ldr q0, [x9, #0]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3d800120 // str q0, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	ADD $16, R9, R9
-	MOVWU 1920(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1920(R12), R14
-	ADD R1, R14, R14
-	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
-	WORD $0x3dc00120 // ldr q0, [x9, #0]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3d800120 // str q0, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	ADD $16, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -546,7 +610,7 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801143 // str q3, [x10, #64]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -555,14 +619,92 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1280(R12), R14
+	ADD R1, R14, R14
+	WORD $0x4e1407be // dup v30.4s, v29.s[2]
+	WORD $0x3dc00120 // ldr q0, [x9, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3d800120 // str q0, [x9, #0]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	ADD $16, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1920(R12), R14
+	ADD R1, R14, R14
+	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
+	WORD $0x3dc00120 // ldr q0, [x9, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3d800120 // str q0, [x9, #0]
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	ADD $16, R9, R9
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS share+52(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
+	WORD $0x3d801283 // str q3, [x20, #64]
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -571,6 +713,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -617,7 +760,9 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -634,7 +779,10 @@ four:
 	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -648,9 +796,23 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -663,8 +825,11 @@ four:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -678,33 +843,30 @@ four:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	ADD R6, R3, R20
-	WORD $0x4d40ca81 // ld1r {v1.4s}, [x20]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800140 // str q0, [x10, #0]
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -713,6 +875,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
 	LSL $2, R8, R8
 	FMOVS factor+40(FP), F31
@@ -762,9 +925,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -781,7 +946,10 @@ four:
 	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -795,54 +963,16 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
-	MOVWU 1280(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1280(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	ADD $32, R9, R9
-	MOVWU 1920(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1920(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	ADD $32, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -865,14 +995,87 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1280(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	ADD $32, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1920(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	ADD $32, R9, R9
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -881,6 +1084,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -932,9 +1136,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -955,7 +1161,10 @@ four:
 	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -972,60 +1181,16 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
-	MOVWU 1280(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1280(R12), R14
-	ADD R1, R14, R14
-	WORD $0x4e1407be // dup v30.4s, v29.s[2]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	ADD $32, R9, R9
-	MOVWU 1920(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1920(R12), R14
-	ADD R1, R14, R14
-	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	ADD $32, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -1044,7 +1209,7 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801143 // str q3, [x10, #64]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -1053,14 +1218,98 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1280(R12), R14
+	ADD R1, R14, R14
+	WORD $0x4e1407be // dup v30.4s, v29.s[2]
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	ADD $32, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1920(R12), R14
+	ADD R1, R14, R14
+	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	ADD $32, R9, R9
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS share+52(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
+	WORD $0x3d801283 // str q3, [x20, #64]
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -1069,6 +1318,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -1118,7 +1368,9 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -1141,9 +1393,12 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -1163,11 +1418,25 @@ four:
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -1186,10 +1455,13 @@ four:
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -1209,35 +1481,32 @@ four:
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	ADD R6, R3, R20
-	WORD $0x4d40ca81 // ld1r {v1.4s}, [x20]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800140 // str q0, [x10, #0]
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -1246,6 +1515,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
 	LSL $2, R8, R8
 	FMOVS factor+40(FP), F31
@@ -1301,9 +1571,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -1326,9 +1598,12 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -1348,72 +1623,18 @@ four:
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
-	MOVWU 1280(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1280(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x3d800922 // str q2, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	ADD $48, R9, R9
-	MOVWU 1920(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1920(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0x3d800922 // str q2, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	ADD $48, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -1436,14 +1657,103 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1280(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0x3d800922 // str q2, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	ADD $48, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1920(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0x3dc00922 // ldr q2, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0x3d800922 // str q2, [x9, #32]
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	ADD $48, R9, R9
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -1452,6 +1762,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -1508,9 +1819,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -1538,9 +1851,12 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -1564,11 +1880,51 @@ four:
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS share+52(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
+	WORD $0x3d801283 // str q3, [x20, #64]
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -1591,10 +1947,13 @@ four:
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -1618,26 +1977,27 @@ four:
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
+	ADD $16, R10, R10
+	ADD $2560, R11, R11
+	ADD $2560, R12, R12
+	SUBS $1, R8, R8
+	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -1656,7 +2016,7 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801143 // str q3, [x10, #64]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -1665,14 +2025,10 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
-	SUBS $1, R8, R8
-	BNE four
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -1681,6 +2037,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -1736,7 +2093,9 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -1761,11 +2120,14 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -1787,13 +2149,27 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -1814,12 +2190,15 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -1841,37 +2220,34 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	ADD R6, R3, R20
-	WORD $0x4d40ca81 // ld1r {v1.4s}, [x20]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800140 // str q0, [x10, #0]
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -1880,6 +2256,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
 	LSL $2, R8, R8
 	FMOVS factor+40(FP), F31
@@ -1938,9 +2315,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -1965,11 +2344,14 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -1991,82 +2373,20 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
-	MOVWU 1280(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1280(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
-	ADD $64, R9, R9
-	MOVWU 1920(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1920(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
-	ADD $64, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -2089,14 +2409,111 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1280(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
+	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	ADD $64, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1920(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
+	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	ADD $64, R9, R9
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -2105,6 +2522,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -2163,9 +2581,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -2196,11 +2616,14 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -2227,13 +2650,53 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS share+52(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
+	WORD $0x3d801283 // str q3, [x20, #64]
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -2259,12 +2722,15 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -2291,28 +2757,29 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
+	ADD $16, R10, R10
+	ADD $2560, R11, R11
+	ADD $2560, R12, R12
+	SUBS $1, R8, R8
+	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -2331,7 +2798,7 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801143 // str q3, [x10, #64]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -2340,14 +2807,10 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
-	SUBS $1, R8, R8
-	BNE four
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -2356,6 +2819,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -2414,7 +2878,9 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -2439,7 +2905,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -2451,7 +2917,10 @@ four:
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -2473,8 +2942,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -2484,10 +2953,24 @@ four:
 	WORD $0x3dc011cc // ldr q12, [x14, #64]
 	WORD $0x3d801124 // str q4, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -2508,8 +2991,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -2519,9 +3002,12 @@ four:
 	WORD $0x3dc011cc // ldr q12, [x14, #64]
 	WORD $0x3d801124 // str q4, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -2543,8 +3029,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -2554,34 +3040,31 @@ four:
 	WORD $0x3dc011cc // ldr q12, [x14, #64]
 	WORD $0x3d801124 // str q4, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	ADD R6, R3, R20
-	WORD $0x4d40ca81 // ld1r {v1.4s}, [x20]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800140 // str q0, [x10, #0]
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -2590,6 +3073,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
 	LSL $2, R8, R8
 	FMOVS factor+40(FP), F31
@@ -2654,9 +3138,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -2681,7 +3167,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -2693,7 +3179,10 @@ four:
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -2715,8 +3204,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -2726,95 +3215,17 @@ four:
 	WORD $0x3dc011cc // ldr q12, [x14, #64]
 	WORD $0x3d801124 // str q4, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
-	MOVWU 1280(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1280(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x3dc01124 // ldr q4, [x9, #64]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3d801124 // str q4, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
-	ADD $80, R9, R9
-	MOVWU 1920(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1920(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x3dc01124 // ldr q4, [x9, #64]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3d801124 // str q4, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
-	ADD $80, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -2837,14 +3248,127 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1280(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
+	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
+	WORD $0x3dc01124 // ldr q4, [x9, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3d801124 // str q4, [x9, #64]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	ADD $80, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1920(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
+	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
+	WORD $0x3dc01124 // ldr q4, [x9, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3d801124 // str q4, [x9, #64]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	ADD $80, R9, R9
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -2853,6 +3377,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -2916,9 +3441,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -2949,7 +3476,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -2962,7 +3489,10 @@ four:
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -2989,8 +3519,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -3001,10 +3531,50 @@ four:
 	WORD $0x3dc011cc // ldr q12, [x14, #64]
 	WORD $0x3d801124 // str q4, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS share+52(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
+	WORD $0x3d801283 // str q3, [x20, #64]
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -3030,8 +3600,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -3042,9 +3612,12 @@ four:
 	WORD $0x3dc011cc // ldr q12, [x14, #64]
 	WORD $0x3d801124 // str q4, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -3071,8 +3644,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x3dc01124 // ldr q4, [x9, #64]
@@ -3083,25 +3656,26 @@ four:
 	WORD $0x3dc011cc // ldr q12, [x14, #64]
 	WORD $0x3d801124 // str q4, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
+	ADD $16, R10, R10
+	ADD $2560, R11, R11
+	ADD $2560, R12, R12
+	SUBS $1, R8, R8
+	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -3120,7 +3694,7 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801143 // str q3, [x10, #64]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -3129,14 +3703,10 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
-	SUBS $1, R8, R8
-	BNE four
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -3145,6 +3715,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -3209,7 +3780,9 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -3234,7 +3807,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3248,9 +3821,12 @@ four:
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -3272,8 +3848,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3286,11 +3862,25 @@ four:
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -3311,8 +3901,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3325,10 +3915,13 @@ four:
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -3350,8 +3943,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3364,35 +3957,32 @@ four:
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	ADD R6, R3, R20
-	WORD $0x4d40ca81 // ld1r {v1.4s}, [x20]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800140 // str q0, [x10, #0]
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -3401,6 +3991,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
 	LSL $2, R8, R8
 	FMOVS factor+40(FP), F31
@@ -3468,9 +4059,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -3495,7 +4088,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3509,9 +4102,12 @@ four:
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -3533,8 +4129,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3547,104 +4143,18 @@ four:
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
-	MOVWU 1280(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1280(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
-	ADD $96, R9, R9
-	MOVWU 1920(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1920(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
-	ADD $96, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -3667,14 +4177,135 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1280(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
+	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	ADD $96, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1920(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
+	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	ADD $96, R9, R9
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -3683,6 +4314,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -3748,9 +4380,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -3781,7 +4415,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3797,9 +4431,12 @@ four:
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -3826,8 +4463,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3842,11 +4479,51 @@ four:
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS share+52(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
+	WORD $0x3d801283 // str q3, [x20, #64]
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -3872,8 +4549,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3888,10 +4565,13 @@ four:
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -3918,8 +4598,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -3934,26 +4614,27 @@ four:
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
+	ADD $16, R10, R10
+	ADD $2560, R11, R11
+	ADD $2560, R12, R12
+	SUBS $1, R8, R8
+	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -3972,7 +4653,7 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801143 // str q3, [x10, #64]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -3981,14 +4662,10 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
-	SUBS $1, R8, R8
-	BNE four
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -3997,6 +4674,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -4064,7 +4742,9 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -4089,7 +4769,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -4110,10 +4790,13 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -4135,8 +4818,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -4156,12 +4839,26 @@ four:
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -4182,8 +4879,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -4203,11 +4900,14 @@ four:
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -4229,8 +4929,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -4250,36 +4950,33 @@ four:
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	ADD R6, R3, R20
-	WORD $0x4d40ca81 // ld1r {v1.4s}, [x20]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800140 // str q0, [x10, #0]
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -4288,6 +4985,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
 	LSL $2, R8, R8
 	FMOVS factor+40(FP), F31
@@ -4361,9 +5059,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -4388,7 +5088,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -4409,10 +5109,13 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -4434,8 +5137,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -4455,121 +5158,19 @@ four:
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
-	MOVWU 1280(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1280(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x3d801926 // str q6, [x9, #96]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
-	ADD $112, R9, R9
-	MOVWU 1920(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1920(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x3d801926 // str q6, [x9, #96]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
-	ADD $112, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -4592,14 +5193,151 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1280(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
+	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
+	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
+	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
+	WORD $0x3d801926 // str q6, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	ADD $112, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1920(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
+	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0x3dc01926 // ldr q6, [x9, #96]
+	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
+	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
+	WORD $0x3d801926 // str q6, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	ADD $112, R9, R9
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -4608,6 +5346,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -4678,9 +5417,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -4711,7 +5452,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -4735,10 +5476,13 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -4765,8 +5509,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -4789,12 +5533,52 @@ four:
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS share+52(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
+	WORD $0x3d801283 // str q3, [x20, #64]
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -4820,8 +5604,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -4844,11 +5628,14 @@ four:
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -4875,8 +5662,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -4899,27 +5686,28 @@ four:
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
+	ADD $16, R10, R10
+	ADD $2560, R11, R11
+	ADD $2560, R12, R12
+	SUBS $1, R8, R8
+	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -4938,7 +5726,7 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801143 // str q3, [x10, #64]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -4947,14 +5735,10 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
-	SUBS $1, R8, R8
-	BNE four
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -4963,6 +5747,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -5036,7 +5821,9 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -5061,7 +5848,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -5085,11 +5872,14 @@ four:
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -5111,8 +5901,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -5135,13 +5925,27 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -5162,8 +5966,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -5186,12 +5990,15 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -5213,8 +6020,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -5237,37 +6044,34 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	ADD R6, R3, R20
-	WORD $0x4d40ca81 // ld1r {v1.4s}, [x20]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800140 // str q0, [x10, #0]
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -5276,6 +6080,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
 	LSL $2, R8, R8
 	FMOVS factor+40(FP), F31
@@ -5352,9 +6157,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -5379,7 +6186,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -5403,11 +6210,14 @@ four:
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -5429,8 +6239,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -5453,130 +6263,20 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
-	MOVWU 1280(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1280(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
-	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
-	ADD $128, R9, R9
-	MOVWU 1920(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1920(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
-	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
-	ADD $128, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -5599,14 +6299,159 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1280(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
+	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
+	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
+	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
+	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
+	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
+	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	ADD $128, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1920(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
+	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
+	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
+	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
+	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
+	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
+	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	ADD $128, R9, R9
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -5615,6 +6460,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -5687,9 +6533,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -5720,7 +6568,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -5748,11 +6596,14 @@ four:
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -5779,8 +6630,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -5807,13 +6658,53 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS share+52(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
+	WORD $0x3d801283 // str q3, [x20, #64]
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -5839,8 +6730,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -5867,12 +6758,15 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -5899,8 +6793,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -5927,28 +6821,29 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
+	ADD $16, R10, R10
+	ADD $2560, R11, R11
+	ADD $2560, R12, R12
+	SUBS $1, R8, R8
+	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -5967,7 +6862,7 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801143 // str q3, [x10, #64]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -5976,14 +6871,10 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
-	SUBS $1, R8, R8
-	BNE four
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -5992,6 +6883,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -6068,7 +6960,9 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -6093,7 +6987,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -6117,7 +7011,7 @@ four:
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -6131,9 +7025,12 @@ four:
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
-	WORD $0x4e29d6b5 // fadd v21.4s, v21.4s, v9.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -6155,8 +7052,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -6179,8 +7076,8 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -6193,11 +7090,25 @@ four:
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
-	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e28d6b5 // fadd v21.4s, v21.4s, v8.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -6218,8 +7129,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -6242,8 +7153,8 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -6256,10 +7167,13 @@ four:
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
+	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -6281,8 +7195,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -6305,8 +7219,8 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -6319,35 +7233,32 @@ four:
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x4e29d77b // fadd v27.4s, v27.4s, v9.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
+	WORD $0x4e28d6f7 // fadd v23.4s, v23.4s, v8.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	ADD R6, R3, R20
-	WORD $0x4d40ca81 // ld1r {v1.4s}, [x20]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800140 // str q0, [x10, #0]
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -6356,6 +7267,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
 	LSL $2, R8, R8
 	FMOVS factor+40(FP), F31
@@ -6441,9 +7353,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -6468,7 +7382,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -6492,7 +7406,7 @@ four:
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -6506,9 +7420,12 @@ four:
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
-	WORD $0x4e29d6b5 // fadd v21.4s, v21.4s, v9.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -6530,8 +7447,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -6554,8 +7471,8 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -6568,152 +7485,18 @@ four:
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
-	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e28d6b5 // fadd v21.4s, v21.4s, v8.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
-	MOVWU 1280(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1280(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
-	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
-	ADD $160, R9, R9
-	MOVWU 1920(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1920(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
-	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x4e29d77b // fadd v27.4s, v27.4s, v9.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
-	ADD $160, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -6736,14 +7519,183 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1280(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
+	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
+	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
+	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
+	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
+	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
+	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	ADD $160, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1920(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
+	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
+	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
+	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
+	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
+	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
+	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x4e28d6f7 // fadd v23.4s, v23.4s, v8.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	ADD $160, R9, R9
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -6752,6 +7704,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -6831,9 +7784,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -6864,7 +7819,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -6892,7 +7847,7 @@ four:
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -6908,9 +7863,12 @@ four:
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
-	WORD $0x4e29d6b5 // fadd v21.4s, v21.4s, v9.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -6937,8 +7895,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -6965,8 +7923,8 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -6981,11 +7939,51 @@ four:
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
-	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e28d6b5 // fadd v21.4s, v21.4s, v8.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS share+52(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
+	WORD $0x3d801283 // str q3, [x20, #64]
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -7011,8 +8009,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -7039,8 +8037,8 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -7055,10 +8053,13 @@ four:
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
+	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -7085,8 +8086,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -7113,8 +8114,8 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -7129,26 +8130,27 @@ four:
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x4e29d77b // fadd v27.4s, v27.4s, v9.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
+	WORD $0x4e28d6f7 // fadd v23.4s, v23.4s, v8.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
+	ADD $16, R10, R10
+	ADD $2560, R11, R11
+	ADD $2560, R12, R12
+	SUBS $1, R8, R8
+	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -7167,7 +8169,7 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801143 // str q3, [x10, #64]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -7176,14 +8178,10 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
-	SUBS $1, R8, R8
-	BNE four
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -7192,6 +8190,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -7277,7 +8276,9 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -7302,7 +8303,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -7326,7 +8327,7 @@ four:
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -7350,11 +8351,14 @@ four:
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
 	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
-	WORD $0x4e29d6b5 // fadd v21.4s, v21.4s, v9.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -7376,8 +8380,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -7400,8 +8404,8 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -7424,13 +8428,27 @@ four:
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
-	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
-	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
+	WORD $0x4e28d6b5 // fadd v21.4s, v21.4s, v8.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -7451,8 +8469,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -7475,8 +8493,8 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -7499,12 +8517,15 @@ four:
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
-	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
+	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -7526,8 +8547,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -7550,8 +8571,8 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -7574,37 +8595,34 @@ four:
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x4e29d77b // fadd v27.4s, v27.4s, v9.4s
+	WORD $0x4e28d6f7 // fadd v23.4s, v23.4s, v8.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	ADD R6, R3, R20
-	WORD $0x4d40ca81 // ld1r {v1.4s}, [x20]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800140 // str q0, [x10, #0]
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -7613,6 +8631,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
 	LSL $2, R8, R8
 	FMOVS factor+40(FP), F31
@@ -7707,9 +8726,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -7734,7 +8755,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -7758,7 +8779,7 @@ four:
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -7782,11 +8803,14 @@ four:
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
 	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
-	WORD $0x4e29d6b5 // fadd v21.4s, v21.4s, v9.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -7808,8 +8832,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -7832,8 +8856,8 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -7856,178 +8880,20 @@ four:
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
-	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
-	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
+	WORD $0x4e28d6b5 // fadd v21.4s, v21.4s, v8.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
-	MOVWU 1280(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1280(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
-	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
-	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
-	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
-	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
-	ADD $192, R9, R9
-	MOVWU 1920(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1920(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
-	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
-	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
-	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
-	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x4e29d77b // fadd v27.4s, v27.4s, v9.4s
-	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
-	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
-	ADD $192, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -8050,14 +8916,207 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1280(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
+	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
+	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
+	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
+	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
+	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
+	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
+	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
+	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
+	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
+	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
+	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	ADD $192, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1920(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
+	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
+	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
+	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
+	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
+	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
+	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
+	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
+	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
+	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x4e28d6f7 // fadd v23.4s, v23.4s, v8.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
+	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
+	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	ADD $192, R9, R9
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -8066,6 +9125,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -8152,9 +9212,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -8185,7 +9247,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -8213,7 +9275,7 @@ four:
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -8241,11 +9303,14 @@ four:
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
 	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
-	WORD $0x4e29d6b5 // fadd v21.4s, v21.4s, v9.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -8272,8 +9337,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -8300,8 +9365,8 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e2dd6f7 // fadd v23.4s, v23.4s, v13.4s
+	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -8328,13 +9393,53 @@ four:
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
-	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
-	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
+	WORD $0x4e28d6b5 // fadd v21.4s, v21.4s, v8.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS share+52(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
+	WORD $0x3d801283 // str q3, [x20, #64]
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -8360,8 +9465,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -8388,8 +9493,8 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
+	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -8416,12 +9521,15 @@ four:
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
-	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
+	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -8448,8 +9556,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -8476,8 +9584,8 @@ four:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
-	WORD $0x4e2cd75a // fadd v26.4s, v26.4s, v12.4s
-	WORD $0x4e2dd77b // fadd v27.4s, v27.4s, v13.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -8504,28 +9612,29 @@ four:
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
 	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
-	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
-	WORD $0x4e29d77b // fadd v27.4s, v27.4s, v9.4s
+	WORD $0x4e28d6f7 // fadd v23.4s, v23.4s, v8.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
+	ADD $16, R10, R10
+	ADD $2560, R11, R11
+	ADD $2560, R12, R12
+	SUBS $1, R8, R8
+	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -8544,7 +9653,7 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801143 // str q3, [x10, #64]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -8553,14 +9662,10 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
-	SUBS $1, R8, R8
-	BNE four
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -8569,6 +9674,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -8663,7 +9769,9 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -8688,7 +9796,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -8708,7 +9816,7 @@ four:
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -8728,7 +9836,7 @@ four:
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -8748,11 +9856,14 @@ four:
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -8774,8 +9885,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -8794,8 +9905,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -8814,8 +9925,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
+	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -8834,13 +9945,27 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -8861,8 +9986,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -8881,8 +10006,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -8901,8 +10026,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -8921,12 +10046,15 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -8948,8 +10076,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -8968,8 +10096,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -8988,8 +10116,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
+	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -9008,37 +10136,34 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	ADD R6, R3, R20
-	WORD $0x4d40ca81 // ld1r {v1.4s}, [x20]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800140 // str q0, [x10, #0]
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -9047,6 +10172,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
 	LSL $2, R8, R8
 	FMOVS factor+40(FP), F31
@@ -9159,9 +10285,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -9186,7 +10314,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -9206,7 +10334,7 @@ four:
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -9226,7 +10354,7 @@ four:
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -9246,11 +10374,14 @@ four:
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -9272,8 +10403,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -9292,8 +10423,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -9312,8 +10443,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
+	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -9332,202 +10463,20 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
-	MOVWU 1280(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1280(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
-	ADD $256, R9, R9
-	MOVWU 1920(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1920(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
-	ADD $256, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -9550,14 +10499,231 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1280(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
+	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
+	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
+	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
+	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
+	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
+	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
+	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
+	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
+	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
+	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
+	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
+	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
+	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
+	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
+	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
+	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
+	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
+	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
+	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	ADD $256, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1920(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
+	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
+	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
+	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
+	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
+	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
+	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
+	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
+	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
+	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
+	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
+	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
+	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
+	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
+	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
+	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
+	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
+	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
+	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
+	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	ADD $256, R9, R9
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -9566,6 +10732,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -9666,9 +10833,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -9699,7 +10868,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -9723,7 +10892,7 @@ four:
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -9747,7 +10916,7 @@ four:
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -9771,11 +10940,14 @@ four:
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -9802,8 +10974,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -9826,8 +10998,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -9850,8 +11022,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
+	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -9874,13 +11046,53 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS share+52(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
+	WORD $0x3d801283 // str q3, [x20, #64]
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -9906,8 +11118,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -9930,8 +11142,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -9954,8 +11166,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -9978,12 +11190,15 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -10010,8 +11225,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -10034,8 +11249,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -10058,8 +11273,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
+	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -10082,28 +11297,29 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
+	ADD $16, R10, R10
+	ADD $2560, R11, R11
+	ADD $2560, R12, R12
+	SUBS $1, R8, R8
+	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -10122,7 +11338,7 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801143 // str q3, [x10, #64]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -10131,14 +11347,10 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
-	SUBS $1, R8, R8
-	BNE four
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -10147,6 +11359,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -10259,7 +11472,9 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -10284,7 +11499,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -10304,7 +11519,7 @@ four:
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -10324,7 +11539,7 @@ four:
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -10344,7 +11559,7 @@ four:
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
@@ -10364,11 +11579,14 @@ four:
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -10390,8 +11608,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -10410,8 +11628,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -10430,8 +11648,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
+	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -10450,8 +11668,8 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
@@ -10470,13 +11688,27 @@ four:
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
+	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -10497,8 +11729,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -10517,8 +11749,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -10537,8 +11769,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -10557,8 +11789,8 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
@@ -10577,12 +11809,15 @@ four:
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -10604,8 +11839,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -10624,8 +11859,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -10644,8 +11879,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
+	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -10664,8 +11899,8 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
@@ -10684,37 +11919,34 @@ four:
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
+	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	ADD R6, R3, R20
-	WORD $0x4d40ca81 // ld1r {v1.4s}, [x20]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800140 // str q0, [x10, #0]
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -10723,6 +11955,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
 	LSL $2, R8, R8
 	FMOVS factor+40(FP), F31
@@ -10853,9 +12086,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -10880,7 +12115,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -10900,7 +12135,7 @@ four:
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -10920,7 +12155,7 @@ four:
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -10940,7 +12175,7 @@ four:
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
@@ -10960,11 +12195,14 @@ four:
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -10986,8 +12224,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -11006,8 +12244,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -11026,8 +12264,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
+	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -11046,8 +12284,8 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
@@ -11066,242 +12304,20 @@ four:
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
+	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
-	MOVWU 1280(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1280(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
-	ADD $320, R9, R9
-	MOVWU 1920(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1920(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
-	ADD $320, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -11324,14 +12340,271 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1280(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
+	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
+	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
+	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
+	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
+	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
+	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
+	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
+	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
+	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
+	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
+	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
+	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
+	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
+	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
+	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
+	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
+	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
+	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
+	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
+	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
+	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
+	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
+	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
+	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	ADD $320, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1920(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
+	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
+	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
+	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
+	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
+	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
+	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
+	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
+	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
+	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
+	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
+	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
+	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
+	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
+	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
+	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
+	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
+	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
+	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
+	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
+	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
+	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
+	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
+	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
+	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	ADD $320, R9, R9
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -11340,6 +12613,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -11454,9 +12728,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -11487,7 +12763,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -11511,7 +12787,7 @@ four:
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -11535,7 +12811,7 @@ four:
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -11559,7 +12835,7 @@ four:
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
@@ -11583,11 +12859,14 @@ four:
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -11614,8 +12893,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -11638,8 +12917,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -11662,8 +12941,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
+	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -11686,8 +12965,8 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
@@ -11710,13 +12989,53 @@ four:
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
+	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS share+52(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
+	WORD $0x3d801283 // str q3, [x20, #64]
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -11742,8 +13061,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -11766,8 +13085,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -11790,8 +13109,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -11814,8 +13133,8 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
@@ -11838,12 +13157,15 @@ four:
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -11870,8 +13192,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -11894,8 +13216,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -11918,8 +13240,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
+	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -11942,8 +13264,8 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
@@ -11966,28 +13288,29 @@ four:
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
+	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
+	ADD $16, R10, R10
+	ADD $2560, R11, R11
+	ADD $2560, R12, R12
+	SUBS $1, R8, R8
+	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -12006,7 +13329,7 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801143 // str q3, [x10, #64]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -12015,14 +13338,10 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
-	SUBS $1, R8, R8
-	BNE four
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -12031,6 +13350,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -12161,7 +13481,9 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -12186,7 +13508,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -12206,7 +13528,7 @@ four:
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -12226,7 +13548,7 @@ four:
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -12246,7 +13568,7 @@ four:
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
@@ -12266,7 +13588,7 @@ four:
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
@@ -12286,11 +13608,14 @@ four:
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -12312,8 +13637,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -12332,8 +13657,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -12352,8 +13677,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
+	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -12372,8 +13697,8 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
@@ -12392,8 +13717,8 @@ four:
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
+	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
@@ -12412,13 +13737,27 @@ four:
 	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -12439,8 +13778,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -12459,8 +13798,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -12479,8 +13818,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -12499,8 +13838,8 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
@@ -12519,8 +13858,8 @@ four:
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
@@ -12539,12 +13878,15 @@ four:
 	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -12566,8 +13908,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -12586,8 +13928,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -12606,8 +13948,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
+	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -12626,8 +13968,8 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
@@ -12646,8 +13988,8 @@ four:
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
+	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
@@ -12666,37 +14008,34 @@ four:
 	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	ADD R6, R3, R20
-	WORD $0x4d40ca81 // ld1r {v1.4s}, [x20]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800140 // str q0, [x10, #0]
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
+	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -12705,6 +14044,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	MOVD fours+48(FP), R8
 	LSL $2, R8, R8
 	FMOVS factor+40(FP), F31
@@ -12853,9 +14193,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -12880,7 +14222,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -12900,7 +14242,7 @@ four:
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -12920,7 +14262,7 @@ four:
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -12940,7 +14282,7 @@ four:
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
@@ -12960,7 +14302,7 @@ four:
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
@@ -12980,11 +14322,14 @@ four:
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -13006,8 +14351,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -13026,8 +14371,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -13046,8 +14391,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
+	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -13066,8 +14411,8 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
@@ -13086,8 +14431,8 @@ four:
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
+	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
@@ -13106,282 +14451,20 @@ four:
 	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
-	MOVWU 1280(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1280(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
-	ADD $384, R9, R9
-	MOVWU 1920(R11), R13
-	ADD R1, R13, R13
-	MOVWU 1920(R12), R14
-	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
-	ADD $384, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -13404,14 +14487,311 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1280(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
+	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
+	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
+	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
+	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
+	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
+	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
+	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
+	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
+	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
+	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
+	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
+	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
+	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
+	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
+	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
+	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
+	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
+	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
+	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
+	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
+	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
+	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
+	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
+	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
+	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
+	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
+	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
+	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
+	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
+	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
+	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
+	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
+	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
+	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
+	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
+	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
+	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
+	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	ADD $384, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	MOVWU 1920(R12), R14
+	ADD R1, R14, R14
+	WORD $0xad400520 // ldp q0, q1, [x9, #0]
+	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
+	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
+	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
+	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
+	WORD $0xad421524 // ldp q4, q5, [x9, #64]
+	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
+	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
+	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
+	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0xad021524 // stp q4, q5, [x9, #64]
+	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
+	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
+	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
+	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
+	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0xad050d22 // stp q2, q3, [x9, #160]
+	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
+	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
+	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
+	WORD $0xad461524 // ldp q4, q5, [x9, #192]
+	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
+	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
+	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
+	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
+	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
+	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0xad061524 // stp q4, q5, [x9, #192]
+	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
+	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
+	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
+	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
+	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
+	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
+	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
+	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
+	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
+	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
+	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
+	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
+	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
+	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
+	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
+	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
+	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
+	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
+	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
+	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
+	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
+	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
+	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
+	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
+	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
+	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	ADD $384, R9, R9
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
 	ADD $2560, R12, R12
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
 	SUBS $1, R8, R8
 	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -13420,6 +14800,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -13548,9 +14929,11 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
+	MOVD ZR, R23
 
 four:
 	WORD $0x3dc0015c // ldr q28, [x10, #0]
@@ -13581,7 +14964,7 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd35 // fmul v21.4s, v9.4s, v1.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -13605,7 +14988,7 @@ four:
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -13629,7 +15012,7 @@ four:
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -13653,7 +15036,7 @@ four:
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
@@ -13677,7 +15060,7 @@ four:
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
@@ -13701,11 +15084,14 @@ four:
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb5 // fmla v21.4s, v13.4s, v5.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d6b5 // fadd v21.4s, v21.4s, v19.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
@@ -13732,8 +15118,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd37 // fmul v23.4s, v9.4s, v1.4s
+	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -13756,8 +15142,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -13780,8 +15166,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
+	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -13804,8 +15190,8 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
@@ -13828,8 +15214,8 @@ four:
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd37 // fmla v23.4s, v9.4s, v1.4s
+	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
@@ -13852,13 +15238,53 @@ four:
 	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb7 // fmla v23.4s, v13.4s, v5.4s
+	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
+	CBZ R23, first
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e5 // ldr s5, [x15, #640]
+	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
+	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
+	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
+	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
+	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
+	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	FMOVS share+52(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
+	WORD $0x3d801283 // str q3, [x20, #64]
+	FMOVS growth+48(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
+	WORD $0x3d800262 // str q2, [x19, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
+
+first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -13884,8 +15310,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd18 // fmul v24.4s, v8.4s, v0.4s
-	WORD $0x6e21dd39 // fmul v25.4s, v9.4s, v1.4s
+	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -13908,8 +15334,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -13932,8 +15358,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -13956,8 +15382,8 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
@@ -13980,8 +15406,8 @@ four:
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd18 // fmla v24.4s, v8.4s, v0.4s
-	WORD $0x4e21cd39 // fmla v25.4s, v9.4s, v1.4s
+	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
@@ -14004,12 +15430,15 @@ four:
 	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd98 // fmla v24.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb9 // fmla v25.4s, v13.4s, v5.4s
+	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d718 // fadd v24.4s, v24.4s, v18.4s
-	WORD $0x4e33d739 // fadd v25.4s, v25.4s, v19.4s
+	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
@@ -14036,8 +15465,8 @@ four:
 	WORD $0xad412dca // ldp q10, q11, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd1a // fmul v26.4s, v8.4s, v0.4s
-	WORD $0x6e21dd3b // fmul v27.4s, v9.4s, v1.4s
+	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
+	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
@@ -14060,8 +15489,8 @@ four:
 	WORD $0xad433dce // ldp q14, q15, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
@@ -14084,8 +15513,8 @@ four:
 	WORD $0xad452dca // ldp q10, q11, [x14, #160]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
+	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
@@ -14108,8 +15537,8 @@ four:
 	WORD $0xad473dce // ldp q14, q15, [x14, #224]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
@@ -14132,8 +15561,8 @@ four:
 	WORD $0xad492dca // ldp q10, q11, [x14, #288]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd1a // fmla v26.4s, v8.4s, v0.4s
-	WORD $0x4e21cd3b // fmla v27.4s, v9.4s, v1.4s
+	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
 	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
@@ -14156,28 +15585,29 @@ four:
 	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd9a // fmla v26.4s, v12.4s, v4.4s
-	WORD $0x4e25cdbb // fmla v27.4s, v13.4s, v5.4s
+	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
 	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d75a // fadd v26.4s, v26.4s, v18.4s
-	WORD $0x4e33d77b // fadd v27.4s, v27.4s, v19.4s
+	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
-	WORD $0x4ed63a82 // zip1 v2.2d, v20.2d, v22.2d
-	WORD $0x4ed67a83 // zip2 v3.2d, v20.2d, v22.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4eda3b03 // zip1 v3.2d, v24.2d, v26.2d
-	WORD $0x4eda7b04 // zip2 v4.2d, v24.2d, v26.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4ed73aa2 // zip1 v2.2d, v21.2d, v23.2d
-	WORD $0x4ed77aa3 // zip2 v3.2d, v21.2d, v23.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edb3b23 // zip1 v3.2d, v25.2d, v27.2d
-	WORD $0x4edb7b24 // zip2 v4.2d, v25.2d, v27.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	MOVD $1, R23
+	ADD $16, R10, R10
+	ADD $2560, R11, R11
+	ADD $2560, R12, R12
+	SUBS $1, R8, R8
+	BNE four
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -14196,7 +15626,7 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801143 // str q3, [x10, #64]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -14205,14 +15635,10 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
-	SUBS $1, R8, R8
-	BNE four
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -14221,6 +15647,7 @@ four:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	MOVD fours+56(FP), R8
@@ -14368,6 +15795,7 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	WORD $0x3dc0014c // ldr q12, [x10, #0]
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
@@ -14433,8 +15861,11 @@ position0:
 	WORD $0x4e35d631 // fadd v17.4s, v17.4s, v21.4s
 	WORD $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
-	WORD $0x4e32d618 // fadd v24.4s, v16.4s, v18.4s
-	WORD $0x4e33d639 // fadd v25.4s, v17.4s, v19.4s
+	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4e33d658 // fadd v24.4s, v18.4s, v19.4s
 	CMP $1, R22
 	BEQ quotients
 	MOVWU 640(R11), R13
@@ -14501,8 +15932,11 @@ position1:
 	WORD $0x4e35d631 // fadd v17.4s, v17.4s, v21.4s
 	WORD $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
-	WORD $0x4e32d61a // fadd v26.4s, v16.4s, v18.4s
-	WORD $0x4e33d63b // fadd v27.4s, v17.4s, v19.4s
+	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4e33d659 // fadd v25.4s, v18.4s, v19.4s
 	CMP $2, R22
 	BEQ quotients
 	MOVWU 1280(R11), R13
@@ -14569,8 +16003,11 @@ position2:
 	WORD $0x4e35d631 // fadd v17.4s, v17.4s, v21.4s
 	WORD $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
-	WORD $0x4e32d61c // fadd v28.4s, v16.4s, v18.4s
-	WORD $0x4e33d63d // fadd v29.4s, v17.4s, v19.4s
+	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4e33d65a // fadd v26.4s, v18.4s, v19.4s
 	CMP $3, R22
 	BEQ quotients
 	MOVWU 1920(R11), R13
@@ -14637,29 +16074,21 @@ position3:
 	WORD $0x4e35d631 // fadd v17.4s, v17.4s, v21.4s
 	WORD $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
-	WORD $0x4e32d61e // fadd v30.4s, v16.4s, v18.4s
-	WORD $0x4e33d63f // fadd v31.4s, v17.4s, v19.4s
+	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4e33d65b // fadd v27.4s, v18.4s, v19.4s
 
 quotients:
-	WORD $0x4eda3b02 // zip1 v2.2d, v24.2d, v26.2d
-	WORD $0x4eda7b03 // zip2 v3.2d, v24.2d, v26.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4ede3b83 // zip1 v3.2d, v28.2d, v30.2d
-	WORD $0x4ede7b84 // zip2 v4.2d, v28.2d, v30.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4edb3b22 // zip1 v2.2d, v25.2d, v27.2d
-	WORD $0x4edb7b23 // zip2 v3.2d, v25.2d, v27.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edf3ba3 // zip1 v3.2d, v29.2d, v31.2d
-	WORD $0x4edf7ba4 // zip2 v4.2d, v29.2d, v31.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	ADD R6, R3, R20
-	WORD $0x4d40ca81 // ld1r {v1.4s}, [x20]
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	ADD R6, R3, R24
+	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800140 // str q0, [x10, #0]
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -14668,6 +16097,7 @@ quotients:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	FMOVS factor+40(FP), F31
 	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
 
@@ -14747,6 +16177,7 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	WORD $0x3dc0014c // ldr q12, [x10, #0]
@@ -14814,8 +16245,11 @@ position0:
 	WORD $0x4e35d631 // fadd v17.4s, v17.4s, v21.4s
 	WORD $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
-	WORD $0x4e32d618 // fadd v24.4s, v16.4s, v18.4s
-	WORD $0x4e33d639 // fadd v25.4s, v17.4s, v19.4s
+	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4e33d658 // fadd v24.4s, v18.4s, v19.4s
 	CMP $1, R22
 	BEQ quotients
 	MOVWU 640(R11), R13
@@ -14882,8 +16316,11 @@ position1:
 	WORD $0x4e35d631 // fadd v17.4s, v17.4s, v21.4s
 	WORD $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
-	WORD $0x4e32d61a // fadd v26.4s, v16.4s, v18.4s
-	WORD $0x4e33d63b // fadd v27.4s, v17.4s, v19.4s
+	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4e33d659 // fadd v25.4s, v18.4s, v19.4s
 	CMP $2, R22
 	BEQ quotients
 	MOVWU 1280(R11), R13
@@ -14950,8 +16387,11 @@ position2:
 	WORD $0x4e35d631 // fadd v17.4s, v17.4s, v21.4s
 	WORD $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
-	WORD $0x4e32d61c // fadd v28.4s, v16.4s, v18.4s
-	WORD $0x4e33d63d // fadd v29.4s, v17.4s, v19.4s
+	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4e33d65a // fadd v26.4s, v18.4s, v19.4s
 	CMP $3, R22
 	BEQ quotients
 	MOVWU 1920(R11), R13
@@ -15018,25 +16458,16 @@ position3:
 	WORD $0x4e35d631 // fadd v17.4s, v17.4s, v21.4s
 	WORD $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
-	WORD $0x4e32d61e // fadd v30.4s, v16.4s, v18.4s
-	WORD $0x4e33d63f // fadd v31.4s, v17.4s, v19.4s
+	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4e33d65b // fadd v27.4s, v18.4s, v19.4s
 
 quotients:
-	WORD $0x4eda3b02 // zip1 v2.2d, v24.2d, v26.2d
-	WORD $0x4eda7b03 // zip2 v3.2d, v24.2d, v26.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4ede3b83 // zip1 v3.2d, v28.2d, v30.2d
-	WORD $0x4ede7b84 // zip2 v4.2d, v28.2d, v30.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4edb3b22 // zip1 v2.2d, v25.2d, v27.2d
-	WORD $0x4edb7b23 // zip2 v3.2d, v25.2d, v27.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edf3ba3 // zip1 v3.2d, v29.2d, v31.2d
-	WORD $0x4edf7ba4 // zip2 v4.2d, v29.2d, v31.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -15059,7 +16490,10 @@ quotients:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -15068,6 +16502,7 @@ quotients:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 
@@ -15140,6 +16575,7 @@ spike:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 	WORD $0x3dc0014c // ldr q12, [x10, #0]
@@ -15217,8 +16653,11 @@ position0:
 	WORD $0x4e35d631 // fadd v17.4s, v17.4s, v21.4s
 	WORD $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
-	WORD $0x4e32d618 // fadd v24.4s, v16.4s, v18.4s
-	WORD $0x4e33d639 // fadd v25.4s, v17.4s, v19.4s
+	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4e33d658 // fadd v24.4s, v18.4s, v19.4s
 	CMP $1, R22
 	BEQ quotients
 	MOVWU 640(R11), R13
@@ -15294,8 +16733,11 @@ position1:
 	WORD $0x4e35d631 // fadd v17.4s, v17.4s, v21.4s
 	WORD $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
-	WORD $0x4e32d61a // fadd v26.4s, v16.4s, v18.4s
-	WORD $0x4e33d63b // fadd v27.4s, v17.4s, v19.4s
+	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4e33d659 // fadd v25.4s, v18.4s, v19.4s
 	CMP $2, R22
 	BEQ quotients
 	MOVWU 1280(R11), R13
@@ -15371,8 +16813,11 @@ position2:
 	WORD $0x4e35d631 // fadd v17.4s, v17.4s, v21.4s
 	WORD $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
-	WORD $0x4e32d61c // fadd v28.4s, v16.4s, v18.4s
-	WORD $0x4e33d63d // fadd v29.4s, v17.4s, v19.4s
+	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4e33d65a // fadd v26.4s, v18.4s, v19.4s
 	CMP $3, R22
 	BEQ quotients
 	MOVWU 1920(R11), R13
@@ -15448,25 +16893,16 @@ position3:
 	WORD $0x4e35d631 // fadd v17.4s, v17.4s, v21.4s
 	WORD $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
-	WORD $0x4e32d61e // fadd v30.4s, v16.4s, v18.4s
-	WORD $0x4e33d63f // fadd v31.4s, v17.4s, v19.4s
+	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
+	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4e33d65b // fadd v27.4s, v18.4s, v19.4s
 
 quotients:
-	WORD $0x4eda3b02 // zip1 v2.2d, v24.2d, v26.2d
-	WORD $0x4eda7b03 // zip2 v3.2d, v24.2d, v26.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4ede3b83 // zip1 v3.2d, v28.2d, v30.2d
-	WORD $0x4ede7b84 // zip2 v4.2d, v28.2d, v30.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d440 // faddp v0.4s, v2.4s, v3.4s
-	WORD $0x4edb3b22 // zip1 v2.2d, v25.2d, v27.2d
-	WORD $0x4edb7b23 // zip2 v3.2d, v25.2d, v27.2d
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4edf3ba3 // zip1 v3.2d, v29.2d, v31.2d
-	WORD $0x4edf7ba4 // zip2 v4.2d, v29.2d, v31.2d
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0x6e23d441 // faddp v1.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -15485,7 +16921,7 @@ quotients:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d800543 // str q3, [x10, #16]
+	WORD $0x3d800683 // str q3, [x20, #16]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -15494,7 +16930,10 @@ quotients:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800140 // str q0, [x10, #0]
+	ADD $2560, R15, R15
+	ADD $16, R19, R19
+	WORD $0x3d800280 // str q0, [x20, #0]
+	ADD $16, R20, R20
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
@@ -15503,6 +16942,7 @@ quotients:
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
+	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
 

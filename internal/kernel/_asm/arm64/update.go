@@ -48,7 +48,9 @@ const (
 	rLastAt, rNextAt  = R11, R12 // the offset of its last and of its next spike
 	rLast, rNext      = R13, R14 // their rows
 	rEpsAt, rScalesAt = R15, R19
-	rNumber           = R20
+	rQuotients        = R20 // c of the four whose quotients are next
+	rStarted          = R23 // whether the sums of four positions wait for their quotients
+	rNumber           = R24
 )
 
 // updater is the state of one function. The addends of forgetting follow c in memory.
@@ -105,6 +107,7 @@ func (u *updater) begin() {
 	u.o("ADD $16, RSP, R%d", rC)
 	u.o("ADD R%d, R%d, R%d", rBefore, rOffsets, rLastAt)
 	u.o("ADD R%d, R%d, R%d", rT, rOffsets, rNextAt)
+	u.o("MOVD R%d, R%d", rC, rQuotients)
 	if u.kind != fast {
 		u.o("ADD R%d, R%d, R%d", rT, rEps, rEpsAt)
 		u.o("MOVD R%d, R%d", rScales, rScalesAt)
@@ -112,7 +115,8 @@ func (u *updater) begin() {
 }
 
 // update generates the function for a number of vectors. One pass over h applies a spike and forms
-// the sum q for the next one.
+// the sum q for the next one. The quotients of four positions are computed in the middle of the next four,
+// so that the processor need not wait for them.
 func update(vectors int, k kind) {
 	name := fmt.Sprintf("update%s%dNEON", k, 4*vectors)
 	doc := fmt.Sprintf("%s applies n spikes to each of 4*fours positions, at most %d, of %d neurons", name, group, 4*vectors)
@@ -121,29 +125,34 @@ func update(vectors int, k kind) {
 	}
 	u := newUpdater(name, k, vectors, group, "fours int", doc+".")
 	u.c, u.adds, u.add = 28, 29, 30
+	sums, before := [4]int{20, 21, 22, 23}, [4]int{24, 25, 26, 27}
 	u.label("spike")
 	u.begin()
 	u.load("fours", rLeft)
+	u.o("MOVD ZR, R%d", rStarted)
 	u.label("four")
 	u.v("ldr", u.c, rC, 0)
 	if k == forgetting {
 		u.v("ldr", u.adds, rC, u.addPlace)
 	}
-	var sums [4][2]int
 	for i := range 4 {
-		sums[i] = [2]int{20 + 2*i, 21 + 2*i}
 		u.position(i, sums[i])
+		if i == 1 {
+			u.o("CBZ R%d, first", rStarted)
+			u.quotients(before)
+			u.label("first")
+		}
 	}
-	u.quotients(sums)
+	for i := range 4 {
+		u.v("mov", before[i], sums[i])
+	}
+	u.o("MOVD $1, R%d", rStarted)
 	u.o("ADD $16, R%d, R%d", rC, rC)
 	u.o("ADD $%d, R%d, R%d", 4*4*chunk, rLastAt, rLastAt)
 	u.o("ADD $%d, R%d, R%d", 4*4*chunk, rNextAt, rNextAt)
-	if k != fast {
-		u.o("ADD $%d, R%d, R%d", 4*4*chunk, rEpsAt, rEpsAt)
-		u.o("ADD $16, R%d, R%d", rScalesAt, rScalesAt)
-	}
 	u.o("SUBS $1, R%d, R%d", rLeft, rLeft)
 	u.o("BNE four")
+	u.quotients(before)
 	u.o("MOVD R%d, R%d", rT, rBefore)
 	u.o("ADD $4, R%d, R%d", rT, rT)
 	u.o("CMP R%d, R%d", rN, rT)
@@ -176,15 +185,14 @@ func (u *updater) grow(i, place, last, at, count, h, w int) {
 	}
 }
 
-// position applies the last spike of position i of four and forms the sum for its next one: the
-// partial sums 0 to 3 and 4 to 7 of 8.
-func (u *updater) position(i int, sums [2]int) {
+// position applies the last spike of position i of four and forms the sum for its next one.
+func (u *updater) position(i, sum int) {
 	u.row(rLastAt, i, rLast)
 	u.row(rNextAt, i, rNext)
 	if u.kind == forgetting {
 		u.v("dup", u.add, u.adds, i)
 	}
-	partial := [4]int{sums[0], sums[1], 18, 19}
+	partial := [4]int{sum, 17, 18, 19}
 	for v := 0; v < u.perRow; v += 4 {
 		count, h := min(4, u.perRow-v), v%8
 		w := 8 + h
@@ -209,41 +217,41 @@ func (u *updater) position(i int, sums [2]int) {
 	}
 	for j := range 2 {
 		if u.perRow > j+2 {
-			u.v("fadd", sums[j], sums[j], partial[j+2])
+			u.v("fadd", partial[j], partial[j], partial[j+2])
 		}
 	}
+	if u.perRow == 1 {
+		u.v("zero", partial[1])
+	}
+	u.fold(sum, sum, partial[1], 18)
 	u.o("ADD $%d, R%d, R%d", 16*u.perRow, rPlace, rPlace)
 }
 
-// quotients computes c of four positions from their partial sums.
-func (u *updater) quotients(sums [4][2]int) {
-	const q, x, y, z = 0, 1, 2, 3
-	halves := 2
-	if u.perRow == 1 {
-		halves = 1 // the other one is 0
-	}
-	for half := range halves {
-		to := [2]int{q, x}[half]
-		a, b, c, d := sums[0][half], sums[1][half], sums[2][half], sums[3][half]
-		u.v("zip1d", y, a, b)
-		u.v("zip2d", z, a, b)
-		u.v("fadd", y, y, z)
-		u.v("zip1d", z, c, d)
-		u.v("zip2d", 4, c, d)
-		u.v("fadd", z, z, 4)
-		u.v("faddp", to, y, z)
-	}
-	if halves == 2 {
-		u.v("fadd", q, q, x)
-	}
+// fold sets sum to a0+a2, a1+a3, a4+a6 and a5+a7, given a0 to a3 and a4 to a7. It uses two registers from
+// free.
+func (u *updater) fold(sum, low, high, free int) {
+	u.v("zip1d", free, low, high)
+	u.v("zip2d", free+1, low, high)
+	u.v("fadd", sum, free, free+1)
+}
+
+// quotients computes c of the next four positions from the results of fold.
+func (u *updater) quotients(sums [4]int) {
+	const q, x = 0, 1
+	u.v("faddp", q, sums[0], sums[1])
+	u.v("faddp", x, sums[2], sums[3])
+	u.v("faddp", q, q, x)
 	if u.kind == fast {
 		u.o("ADD R%d, R%d, R%d", rT, rEps, rNumber)
 		u.v("ld1r", x, rNumber)
 		u.v("fdiv", q, x, q)
 	} else {
 		u.numerators(q)
+		u.o("ADD $%d, R%d, R%d", 4*4*chunk, rEpsAt, rEpsAt)
+		u.o("ADD $16, R%d, R%d", rScalesAt, rScalesAt)
 	}
-	u.v("str", q, rC, 0)
+	u.v("str", q, rQuotients, 0)
+	u.o("ADD $16, R%d, R%d", rQuotients, rQuotients)
 }
 
 // numerators computes c of four positions from q, with 0 for a spike that is skipped, and updates
@@ -266,7 +274,7 @@ func (u *updater) numerators(q int) {
 		u.spread("share", x)
 		u.v("fmul", num, num, x)
 		u.v("and", num, num, counts)
-		u.v("str", num, rC, u.addPlace)
+		u.v("str", num, rQuotients, u.addPlace)
 	}
 	u.spread("growth", x)
 	u.v("fmul", e, e, x)

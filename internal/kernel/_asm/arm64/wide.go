@@ -27,9 +27,8 @@ func updateWide(k kind) {
 	if k == forgetting {
 		u.v("ldr", u.adds, rC, u.addPlace)
 	}
-	var sums [4][2]int
+	sums := [4]int{24, 25, 26, 27}
 	for i := range wideGroup {
-		sums[i] = [2]int{24 + 2*i, 25 + 2*i}
 		u.widePosition(i, sums[i], bytes)
 		if i < wideGroup-1 {
 			u.o("CMP $%d, R%d", i+1, live)
@@ -47,7 +46,7 @@ func updateWide(k kind) {
 }
 
 // widePosition is position with a loop over h.
-func (u *updater) widePosition(i int, sums [2]int, bytes int) {
+func (u *updater) widePosition(i, sum, bytes int) {
 	u.row(rLastAt, i, rLast)
 	u.row(rNextAt, i, rNext)
 	if u.kind == forgetting {
@@ -76,8 +75,9 @@ func (u *updater) widePosition(i int, sums [2]int, bytes int) {
 	for j := range 4 {
 		u.v("fadd", 16+j, 16+j, 20+j)
 	}
-	u.v("fadd", sums[0], 16, 18)
-	u.v("fadd", sums[1], 17, 19)
+	u.v("fadd", 16, 16, 18)
+	u.v("fadd", 17, 17, 19)
+	u.fold(sum, 16, 17, 18)
 }
 
 // wideEnd applies the last spikes.
