@@ -162,9 +162,61 @@ DATA constants<>+1232(SB)/8, $0x3d2aaaa53d2aaaa5
 DATA constants<>+1240(SB)/8, $0x3d2aaaa53d2aaaa5
 DATA constants<>+1248(SB)/8, $0x0000000100000001
 DATA constants<>+1256(SB)/8, $0x0000000100000001
-DATA constants<>+1264(SB)/8, $0x3e8000003e800000
-DATA constants<>+1272(SB)/8, $0x3e8000003e800000
-GLOBL constants<>(SB), RODATA|NOPTR, $1280
+DATA constants<>+1264(SB)/8, $0x3f3504f43f3504f4
+DATA constants<>+1272(SB)/8, $0x3f3504f43f3504f4
+DATA constants<>+1280(SB)/8, $0x3ff0000000000000
+DATA constants<>+1288(SB)/8, $0x3ff0000000000000
+DATA constants<>+1296(SB)/8, $0x4000000000000000
+DATA constants<>+1304(SB)/8, $0x4000000000000000
+DATA constants<>+1312(SB)/8, $0x3fc3b13b13b13b14
+DATA constants<>+1320(SB)/8, $0x3fc3b13b13b13b14
+DATA constants<>+1328(SB)/8, $0x3fc745d1745d1746
+DATA constants<>+1336(SB)/8, $0x3fc745d1745d1746
+DATA constants<>+1344(SB)/8, $0x3fcc71c71c71c71c
+DATA constants<>+1352(SB)/8, $0x3fcc71c71c71c71c
+DATA constants<>+1360(SB)/8, $0x3fd2492492492492
+DATA constants<>+1368(SB)/8, $0x3fd2492492492492
+DATA constants<>+1376(SB)/8, $0x3fd999999999999a
+DATA constants<>+1384(SB)/8, $0x3fd999999999999a
+DATA constants<>+1392(SB)/8, $0x3fe5555555555555
+DATA constants<>+1400(SB)/8, $0x3fe5555555555555
+DATA constants<>+1408(SB)/8, $0x3fe62e42fefa39ef
+DATA constants<>+1416(SB)/8, $0x3fe62e42fefa39ef
+DATA constants<>+1424(SB)/8, $0xc05b800000000000
+DATA constants<>+1432(SB)/8, $0xc05b800000000000
+DATA constants<>+1440(SB)/8, $0x4059000000000000
+DATA constants<>+1448(SB)/8, $0x4059000000000000
+DATA constants<>+1456(SB)/8, $0x3ff71547652b82fe
+DATA constants<>+1464(SB)/8, $0x3ff71547652b82fe
+DATA constants<>+1472(SB)/8, $0x4338000000000000
+DATA constants<>+1480(SB)/8, $0x4338000000000000
+DATA constants<>+1488(SB)/8, $0x3fe62e42fefa3800
+DATA constants<>+1496(SB)/8, $0x3fe62e42fefa3800
+DATA constants<>+1504(SB)/8, $0x3d2ef35793c76730
+DATA constants<>+1512(SB)/8, $0x3d2ef35793c76730
+DATA constants<>+1520(SB)/8, $0x3e5af85a9a38f246
+DATA constants<>+1528(SB)/8, $0x3e5af85a9a38f246
+DATA constants<>+1536(SB)/8, $0x3e928b0493ee36ab
+DATA constants<>+1544(SB)/8, $0x3e928b0493ee36ab
+DATA constants<>+1552(SB)/8, $0x3ec71dddfb4ea1af
+DATA constants<>+1560(SB)/8, $0x3ec71dddfb4ea1af
+DATA constants<>+1568(SB)/8, $0x3efa0199693a6f33
+DATA constants<>+1576(SB)/8, $0x3efa0199693a6f33
+DATA constants<>+1584(SB)/8, $0x3f2a01a01baed115
+DATA constants<>+1592(SB)/8, $0x3f2a01a01baed115
+DATA constants<>+1600(SB)/8, $0x3f56c16c185a74f1
+DATA constants<>+1608(SB)/8, $0x3f56c16c185a74f1
+DATA constants<>+1616(SB)/8, $0x3f8111111110d61a
+DATA constants<>+1624(SB)/8, $0x3f8111111110d61a
+DATA constants<>+1632(SB)/8, $0x3fa5555555550030
+DATA constants<>+1640(SB)/8, $0x3fa5555555550030
+DATA constants<>+1648(SB)/8, $0x3fc5555555555561
+DATA constants<>+1656(SB)/8, $0x3fc5555555555561
+DATA constants<>+1664(SB)/8, $0x3fe000000000000b
+DATA constants<>+1672(SB)/8, $0x3fe000000000000b
+DATA constants<>+1680(SB)/8, $0x3e8000003e800000
+DATA constants<>+1688(SB)/8, $0x3e8000003e800000
+GLOBL constants<>(SB), RODATA|NOPTR, $1696
 
 // func updateFast4NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
 TEXT ·updateFast4NEON(SB), NOSPLIT, $72-56
@@ -25132,6 +25184,245 @@ vectors5:
 done6:
 	RET
 
+// func powNEON(dst, a, b *float32, n, stepA, stepB int) (done int)
+TEXT ·powNEON(SB), NOSPLIT, $136-56
+	MOVD dst+0(FP), R0
+	MOVD n+24(FP), R1
+	MOVD $constants<>(SB), R25
+	MOVD a+8(FP), R4
+	MOVD stepA+32(FP), R6
+	CBNZ R6, many1
+	WORD $0x4d40c880 // ld1r {v0.4s}, [x4]
+	ADD $16, RSP, R4
+	WORD $0x3d800080 // str q0, [x4, #0]
+	WORD $0x3d800480 // str q0, [x4, #16]
+	WORD $0x3d800880 // str q0, [x4, #32]
+	WORD $0x3d800c80 // str q0, [x4, #48]
+
+many1:
+	MOVD b+16(FP), R5
+	MOVD stepB+40(FP), R7
+	CBNZ R7, many2
+	WORD $0x4d40c8a0 // ld1r {v0.4s}, [x5]
+	ADD $80, RSP, R5
+	WORD $0x3d8000a0 // str q0, [x5, #0]
+	WORD $0x3d8004a0 // str q0, [x5, #16]
+	WORD $0x3d8008a0 // str q0, [x5, #32]
+	WORD $0x3d800ca0 // str q0, [x5, #48]
+
+many2:
+	MOVD ZR, R2
+
+loop3:
+	WORD $0x3dc00081 // ldr q1, [x4, #0]
+	WORD $0x3dc000a2 // ldr q2, [x5, #0]
+	WORD $0x3dc0bb23 // ldr q3, [x25, #736]
+	WORD $0x3dc08724 // ldr q4, [x25, #528]
+	WORD $0x6e24e425 // fcmge v5.4s, v1.4s, v4.4s
+	WORD $0x6e21e464 // fcmge v4.4s, v3.4s, v1.4s
+	WORD $0x4e241ca6 // and v6.16b, v5.16b, v4.16b
+	WORD $0x4ea0f844 // fabs v4.4s, v2.4s
+	WORD $0x6e24e465 // fcmge v5.4s, v3.4s, v4.4s
+	WORD $0x4e251cc4 // and v4.16b, v6.16b, v5.16b
+	WORD $0x6e205885 // not v5.16b, v4.16b
+	WORD $0x6eb0a8a0 // umaxv s0, v5.4s
+	FMOVS F0, R3
+	CBNZW R3, end
+	WORD $0x3dc13f25 // ldr q5, [x25, #1264]
+	WORD $0x6ea58424 // sub v4.4s, v1.4s, v5.4s
+	WORD $0x4f290485 // sshr v5.4s, v4.4s, #23
+	WORD $0x4f3754a4 // shl v4.4s, v5.4s, #23
+	WORD $0x6ea48426 // sub v6.4s, v1.4s, v4.4s
+	WORD $0x4e21d8a4 // scvtf v4.4s, v5.4s
+	WORD $0x0e6178c5 // fcvtl v5.2d, v6.2s
+	WORD $0x0e617881 // fcvtl v1.2d, v4.2s
+	WORD $0x0e617843 // fcvtl v3.2d, v2.2s
+	WORD $0x3dc14327 // ldr q7, [x25, #1280]
+	WORD $0x4ee7d4a8 // fsub v8.2d, v5.2d, v7.2d
+	WORD $0x3dc14727 // ldr q7, [x25, #1296]
+	WORD $0x4e67d505 // fadd v5.2d, v8.2d, v7.2d
+	WORD $0x6e65fd07 // fdiv v7.2d, v8.2d, v5.2d
+	WORD $0x6e67dce5 // fmul v5.2d, v7.2d, v7.2d
+	WORD $0x3dc14b28 // ldr q8, [x25, #1312]
+	WORD $0x3dc14f29 // ldr q9, [x25, #1328]
+	WORD $0x6e68dcaa // fmul v10.2d, v5.2d, v8.2d
+	WORD $0x4e69d548 // fadd v8.2d, v10.2d, v9.2d
+	WORD $0x3dc15329 // ldr q9, [x25, #1344]
+	WORD $0x6e65dd0a // fmul v10.2d, v8.2d, v5.2d
+	WORD $0x4e69d548 // fadd v8.2d, v10.2d, v9.2d
+	WORD $0x3dc15729 // ldr q9, [x25, #1360]
+	WORD $0x6e65dd0a // fmul v10.2d, v8.2d, v5.2d
+	WORD $0x4e69d548 // fadd v8.2d, v10.2d, v9.2d
+	WORD $0x3dc15b29 // ldr q9, [x25, #1376]
+	WORD $0x6e65dd0a // fmul v10.2d, v8.2d, v5.2d
+	WORD $0x4e69d548 // fadd v8.2d, v10.2d, v9.2d
+	WORD $0x3dc15f29 // ldr q9, [x25, #1392]
+	WORD $0x6e65dd0a // fmul v10.2d, v8.2d, v5.2d
+	WORD $0x4e69d548 // fadd v8.2d, v10.2d, v9.2d
+	WORD $0x6e65dd09 // fmul v9.2d, v8.2d, v5.2d
+	WORD $0x4e67d4e5 // fadd v5.2d, v7.2d, v7.2d
+	WORD $0x6e67dd28 // fmul v8.2d, v9.2d, v7.2d
+	WORD $0x4e65d507 // fadd v7.2d, v8.2d, v5.2d
+	WORD $0x3dc16325 // ldr q5, [x25, #1408]
+	WORD $0x6e65dc28 // fmul v8.2d, v1.2d, v5.2d
+	WORD $0x4e67d505 // fadd v5.2d, v8.2d, v7.2d
+	WORD $0x6e65dc67 // fmul v7.2d, v3.2d, v5.2d
+	WORD $0x3dc16725 // ldr q5, [x25, #1424]
+	WORD $0x4e65f4e3 // fmax v3.2d, v7.2d, v5.2d
+	WORD $0x3dc16b25 // ldr q5, [x25, #1440]
+	WORD $0x4ee5f467 // fmin v7.2d, v3.2d, v5.2d
+	WORD $0x3dc16f25 // ldr q5, [x25, #1456]
+	WORD $0x3dc17323 // ldr q3, [x25, #1472]
+	WORD $0x6e65dce8 // fmul v8.2d, v7.2d, v5.2d
+	WORD $0x4e63d505 // fadd v5.2d, v8.2d, v3.2d
+	WORD $0x3dc17323 // ldr q3, [x25, #1472]
+	WORD $0x4ee3d4a8 // fsub v8.2d, v5.2d, v3.2d
+	WORD $0x3dc17723 // ldr q3, [x25, #1488]
+	WORD $0x6e63dd01 // fmul v1.2d, v8.2d, v3.2d
+	WORD $0x4ee1d4e3 // fsub v3.2d, v7.2d, v1.2d
+	WORD $0x3dc17b21 // ldr q1, [x25, #1504]
+	WORD $0x6e61dd07 // fmul v7.2d, v8.2d, v1.2d
+	WORD $0x4ee7d461 // fsub v1.2d, v3.2d, v7.2d
+	WORD $0x6e61dc28 // fmul v8.2d, v1.2d, v1.2d
+	WORD $0x6e68dd09 // fmul v9.2d, v8.2d, v8.2d
+	WORD $0x3dc17f2a // ldr q10, [x25, #1520]
+	WORD $0x3dc1832b // ldr q11, [x25, #1536]
+	WORD $0x6e6adc2c // fmul v12.2d, v1.2d, v10.2d
+	WORD $0x4e6bd58a // fadd v10.2d, v12.2d, v11.2d
+	WORD $0x3dc1872b // ldr q11, [x25, #1552]
+	WORD $0x3dc18b2c // ldr q12, [x25, #1568]
+	WORD $0x6e6bdc2d // fmul v13.2d, v1.2d, v11.2d
+	WORD $0x4e6cd5ab // fadd v11.2d, v13.2d, v12.2d
+	WORD $0x3dc18f2c // ldr q12, [x25, #1584]
+	WORD $0x3dc1932d // ldr q13, [x25, #1600]
+	WORD $0x6e6cdc2e // fmul v14.2d, v1.2d, v12.2d
+	WORD $0x4e6dd5cc // fadd v12.2d, v14.2d, v13.2d
+	WORD $0x6e6bdd0d // fmul v13.2d, v8.2d, v11.2d
+	WORD $0x4e6cd5ab // fadd v11.2d, v13.2d, v12.2d
+	WORD $0x6e6add2c // fmul v12.2d, v9.2d, v10.2d
+	WORD $0x4e6bd58a // fadd v10.2d, v12.2d, v11.2d
+	WORD $0x3dc1972b // ldr q11, [x25, #1616]
+	WORD $0x3dc19b2c // ldr q12, [x25, #1632]
+	WORD $0x6e6bdc2d // fmul v13.2d, v1.2d, v11.2d
+	WORD $0x4e6cd5ab // fadd v11.2d, v13.2d, v12.2d
+	WORD $0x3dc19f2c // ldr q12, [x25, #1648]
+	WORD $0x3dc1a32d // ldr q13, [x25, #1664]
+	WORD $0x6e6cdc2e // fmul v14.2d, v1.2d, v12.2d
+	WORD $0x4e6dd5cc // fadd v12.2d, v14.2d, v13.2d
+	WORD $0x6e6bdd0d // fmul v13.2d, v8.2d, v11.2d
+	WORD $0x4e6cd5ab // fadd v11.2d, v13.2d, v12.2d
+	WORD $0x6e6add2c // fmul v12.2d, v9.2d, v10.2d
+	WORD $0x4e6bd58a // fadd v10.2d, v12.2d, v11.2d
+	WORD $0x6e6add0b // fmul v11.2d, v8.2d, v10.2d
+	WORD $0x4ee7d56a // fsub v10.2d, v11.2d, v7.2d
+	WORD $0x4e6ad467 // fadd v7.2d, v3.2d, v10.2d
+	WORD $0x3dc1432a // ldr q10, [x25, #1280]
+	WORD $0x4e6ad4e3 // fadd v3.2d, v7.2d, v10.2d
+	WORD $0x4f7454aa // shl v10.2d, v5.2d, #52
+	WORD $0x3dc14325 // ldr q5, [x25, #1280]
+	WORD $0x4ee58547 // add v7.2d, v10.2d, v5.2d
+	WORD $0x6e67dc65 // fmul v5.2d, v3.2d, v7.2d
+	WORD $0x4e6178c7 // fcvtl2 v7.2d, v6.4s
+	WORD $0x4e617886 // fcvtl2 v6.2d, v4.4s
+	WORD $0x4e617844 // fcvtl2 v4.2d, v2.4s
+	WORD $0x3dc14322 // ldr q2, [x25, #1280]
+	WORD $0x4ee2d4e3 // fsub v3.2d, v7.2d, v2.2d
+	WORD $0x3dc14722 // ldr q2, [x25, #1296]
+	WORD $0x4e62d467 // fadd v7.2d, v3.2d, v2.2d
+	WORD $0x6e67fc62 // fdiv v2.2d, v3.2d, v7.2d
+	WORD $0x6e62dc47 // fmul v7.2d, v2.2d, v2.2d
+	WORD $0x3dc14b23 // ldr q3, [x25, #1312]
+	WORD $0x3dc14f2a // ldr q10, [x25, #1328]
+	WORD $0x6e63dceb // fmul v11.2d, v7.2d, v3.2d
+	WORD $0x4e6ad563 // fadd v3.2d, v11.2d, v10.2d
+	WORD $0x3dc1532a // ldr q10, [x25, #1344]
+	WORD $0x6e67dc6b // fmul v11.2d, v3.2d, v7.2d
+	WORD $0x4e6ad563 // fadd v3.2d, v11.2d, v10.2d
+	WORD $0x3dc1572a // ldr q10, [x25, #1360]
+	WORD $0x6e67dc6b // fmul v11.2d, v3.2d, v7.2d
+	WORD $0x4e6ad563 // fadd v3.2d, v11.2d, v10.2d
+	WORD $0x3dc15b2a // ldr q10, [x25, #1376]
+	WORD $0x6e67dc6b // fmul v11.2d, v3.2d, v7.2d
+	WORD $0x4e6ad563 // fadd v3.2d, v11.2d, v10.2d
+	WORD $0x3dc15f2a // ldr q10, [x25, #1392]
+	WORD $0x6e67dc6b // fmul v11.2d, v3.2d, v7.2d
+	WORD $0x4e6ad563 // fadd v3.2d, v11.2d, v10.2d
+	WORD $0x6e67dc6a // fmul v10.2d, v3.2d, v7.2d
+	WORD $0x4e62d447 // fadd v7.2d, v2.2d, v2.2d
+	WORD $0x6e62dd43 // fmul v3.2d, v10.2d, v2.2d
+	WORD $0x4e67d462 // fadd v2.2d, v3.2d, v7.2d
+	WORD $0x3dc16327 // ldr q7, [x25, #1408]
+	WORD $0x6e67dcc3 // fmul v3.2d, v6.2d, v7.2d
+	WORD $0x4e62d467 // fadd v7.2d, v3.2d, v2.2d
+	WORD $0x6e67dc82 // fmul v2.2d, v4.2d, v7.2d
+	WORD $0x3dc16727 // ldr q7, [x25, #1424]
+	WORD $0x4e67f444 // fmax v4.2d, v2.2d, v7.2d
+	WORD $0x3dc16b27 // ldr q7, [x25, #1440]
+	WORD $0x4ee7f482 // fmin v2.2d, v4.2d, v7.2d
+	WORD $0x3dc16f27 // ldr q7, [x25, #1456]
+	WORD $0x3dc17324 // ldr q4, [x25, #1472]
+	WORD $0x6e67dc43 // fmul v3.2d, v2.2d, v7.2d
+	WORD $0x4e64d467 // fadd v7.2d, v3.2d, v4.2d
+	WORD $0x3dc17324 // ldr q4, [x25, #1472]
+	WORD $0x4ee4d4e3 // fsub v3.2d, v7.2d, v4.2d
+	WORD $0x3dc17724 // ldr q4, [x25, #1488]
+	WORD $0x6e64dc66 // fmul v6.2d, v3.2d, v4.2d
+	WORD $0x4ee6d444 // fsub v4.2d, v2.2d, v6.2d
+	WORD $0x3dc17b26 // ldr q6, [x25, #1504]
+	WORD $0x6e66dc62 // fmul v2.2d, v3.2d, v6.2d
+	WORD $0x4ee2d486 // fsub v6.2d, v4.2d, v2.2d
+	WORD $0x6e66dcc3 // fmul v3.2d, v6.2d, v6.2d
+	WORD $0x6e63dc6a // fmul v10.2d, v3.2d, v3.2d
+	WORD $0x3dc17f2b // ldr q11, [x25, #1520]
+	WORD $0x3dc18328 // ldr q8, [x25, #1536]
+	WORD $0x6e6bdccc // fmul v12.2d, v6.2d, v11.2d
+	WORD $0x4e68d58b // fadd v11.2d, v12.2d, v8.2d
+	WORD $0x3dc18728 // ldr q8, [x25, #1552]
+	WORD $0x3dc18b2c // ldr q12, [x25, #1568]
+	WORD $0x6e68dcc9 // fmul v9.2d, v6.2d, v8.2d
+	WORD $0x4e6cd528 // fadd v8.2d, v9.2d, v12.2d
+	WORD $0x3dc18f2c // ldr q12, [x25, #1584]
+	WORD $0x3dc19329 // ldr q9, [x25, #1600]
+	WORD $0x6e6cdccd // fmul v13.2d, v6.2d, v12.2d
+	WORD $0x4e69d5ac // fadd v12.2d, v13.2d, v9.2d
+	WORD $0x6e68dc69 // fmul v9.2d, v3.2d, v8.2d
+	WORD $0x4e6cd528 // fadd v8.2d, v9.2d, v12.2d
+	WORD $0x6e6bdd4c // fmul v12.2d, v10.2d, v11.2d
+	WORD $0x4e68d58b // fadd v11.2d, v12.2d, v8.2d
+	WORD $0x3dc19728 // ldr q8, [x25, #1616]
+	WORD $0x3dc19b2c // ldr q12, [x25, #1632]
+	WORD $0x6e68dcc9 // fmul v9.2d, v6.2d, v8.2d
+	WORD $0x4e6cd528 // fadd v8.2d, v9.2d, v12.2d
+	WORD $0x3dc19f2c // ldr q12, [x25, #1648]
+	WORD $0x3dc1a329 // ldr q9, [x25, #1664]
+	WORD $0x6e6cdccd // fmul v13.2d, v6.2d, v12.2d
+	WORD $0x4e69d5ac // fadd v12.2d, v13.2d, v9.2d
+	WORD $0x6e68dc69 // fmul v9.2d, v3.2d, v8.2d
+	WORD $0x4e6cd528 // fadd v8.2d, v9.2d, v12.2d
+	WORD $0x6e6bdd4c // fmul v12.2d, v10.2d, v11.2d
+	WORD $0x4e68d58b // fadd v11.2d, v12.2d, v8.2d
+	WORD $0x6e6bdc68 // fmul v8.2d, v3.2d, v11.2d
+	WORD $0x4ee2d50b // fsub v11.2d, v8.2d, v2.2d
+	WORD $0x4e6bd482 // fadd v2.2d, v4.2d, v11.2d
+	WORD $0x3dc1432b // ldr q11, [x25, #1280]
+	WORD $0x4e6bd444 // fadd v4.2d, v2.2d, v11.2d
+	WORD $0x4f7454eb // shl v11.2d, v7.2d, #52
+	WORD $0x3dc14327 // ldr q7, [x25, #1280]
+	WORD $0x4ee78562 // add v2.2d, v11.2d, v7.2d
+	WORD $0x6e62dc87 // fmul v7.2d, v4.2d, v2.2d
+	WORD $0x0e6168a2 // fcvtn v2.2s, v5.2d
+	WORD $0x4e6168e2 // fcvtn2 v2.4s, v7.2d
+	WORD $0x3c810402 // str q2, [x0], #16
+	ADD R6<<4, R4, R4
+	ADD R7<<4, R5, R5
+	ADD $4, R2, R2
+	SUBS $4, R1, R1
+	BNE loop3
+
+end:
+	MOVD R2, done+48(FP)
+	RET
+
 // func totalNumbersNEON(sums *[32]float64, x *float32, n int, center float64)
 TEXT ·totalNumbersNEON(SB), NOSPLIT, $0-32
 	MOVD sums+0(FP), R0
@@ -25971,14 +26262,14 @@ loop1:
 vector:
 	WORD $0x4cdf88a0 // ld2 {v0.4s, v1.4s}, [x5], #32
 	WORD $0x4cdf88c2 // ld2 {v2.4s, v3.4s}, [x6], #32
-	WORD $0x3dc13f24 // ldr q4, [x25, #1264]
+	WORD $0x3dc1a724 // ldr q4, [x25, #1680]
 	WORD $0x6e24dc05 // fmul v5.4s, v0.4s, v4.4s
-	WORD $0x3dc13f24 // ldr q4, [x25, #1264]
+	WORD $0x3dc1a724 // ldr q4, [x25, #1680]
 	WORD $0x6e24dc46 // fmul v6.4s, v2.4s, v4.4s
 	WORD $0x4e26d4a4 // fadd v4.4s, v5.4s, v6.4s
-	WORD $0x3dc13f26 // ldr q6, [x25, #1264]
+	WORD $0x3dc1a726 // ldr q6, [x25, #1680]
 	WORD $0x6e26dc25 // fmul v5.4s, v1.4s, v6.4s
-	WORD $0x3dc13f26 // ldr q6, [x25, #1264]
+	WORD $0x3dc1a726 // ldr q6, [x25, #1680]
 	WORD $0x6e26dc67 // fmul v7.4s, v3.4s, v6.4s
 	WORD $0x4e27d4a6 // fadd v6.4s, v5.4s, v7.4s
 	WORD $0x4e26d487 // fadd v7.4s, v4.4s, v6.4s
@@ -25994,14 +26285,14 @@ vector:
 	ADD R8<<3, R6, R6
 	WORD $0x4cdf88a0 // ld2 {v0.4s, v1.4s}, [x5], #32
 	WORD $0x4cdf88c2 // ld2 {v2.4s, v3.4s}, [x6], #32
-	WORD $0x3dc13f27 // ldr q7, [x25, #1264]
+	WORD $0x3dc1a727 // ldr q7, [x25, #1680]
 	WORD $0x6e27dc06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x3dc13f27 // ldr q7, [x25, #1264]
+	WORD $0x3dc1a727 // ldr q7, [x25, #1680]
 	WORD $0x6e27dc44 // fmul v4.4s, v2.4s, v7.4s
 	WORD $0x4e24d4c7 // fadd v7.4s, v6.4s, v4.4s
-	WORD $0x3dc13f24 // ldr q4, [x25, #1264]
+	WORD $0x3dc1a724 // ldr q4, [x25, #1680]
 	WORD $0x6e24dc26 // fmul v6.4s, v1.4s, v4.4s
-	WORD $0x3dc13f24 // ldr q4, [x25, #1264]
+	WORD $0x3dc1a724 // ldr q4, [x25, #1680]
 	WORD $0x6e24dc65 // fmul v5.4s, v3.4s, v4.4s
 	WORD $0x4e25d4c4 // fadd v4.4s, v6.4s, v5.4s
 	WORD $0x4e24d4e5 // fadd v5.4s, v7.4s, v4.4s

@@ -68,3 +68,13 @@ func selectVectors(out []float32, c []bool, a, b []float32, stepA, stepB int) in
 	selectionNEON(&out[0], &c[0], &a[0], &b[0], n, stepA, stepB)
 	return n
 }
+
+// powVectors computes powers in whole vectors, up to the first one with a special number, and
+// returns how many these are.
+func powVectors(out, x, y []float32, stepX, stepY int) int {
+	n := pairVectors(len(out), len(x), len(y), stepX, stepY)
+	if n == 0 {
+		return 0
+	}
+	return powNEON(&out[0], &x[0], &y[0], n, stepX, stepY)
+}

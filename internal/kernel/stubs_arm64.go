@@ -849,6 +849,13 @@ func isEqualNEON(dst *bool, a, b *float32, n, stepA, stepB int)
 //go:noescape
 func selectionNEON(dst *float32, c *bool, a, b *float32, n, stepA, stepB int)
 
+// powNEON computes dst[i] = a[i] to the power of b[i] for i < n, up to the first 4 numbers among which are an a that is not
+// positive, not normal or not finite, or a b that is not finite, and returns the number of powers.
+// step 0 means that all numbers of an operand are the first one, and otherwise it is 1. n is a multiple of 4.
+//
+//go:noescape
+func powNEON(dst, a, b *float32, n, stepA, stepB int) (done int)
+
 // totalNumbersNEON adds n numbers, a multiple of 32, to as many partial sums.
 //
 //go:noescape

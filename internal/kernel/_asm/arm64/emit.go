@@ -190,13 +190,6 @@ func (f *function) new() int {
 	return firstVirtual + f.virtual - 1
 }
 
-// reserve keeps vector registers out of the allocation of virtual ones.
-func (f *function) reserve(registers ...int) {
-	for _, r := range registers {
-		f.reserved[r] = true
-	}
-}
-
 // allocate replaces virtual vector registers by free ones: a register is free after the last line of
 // the virtual one that had it.
 func (f *function) allocate() {
@@ -271,7 +264,8 @@ func (f *function) text() string {
 			continue
 		}
 		word, text := l.of.assemble(l.operands...)
-		for o, letter := range func() []byte { s, _ := l.of.operands(); return s }() {
+		letters, _ := l.of.operands()
+		for o, letter := range letters {
 			if letter == '2' && l.operands[o] != (l.operands[o-1]+1)%32 {
 				panic(f.name + ": " + text)
 			}

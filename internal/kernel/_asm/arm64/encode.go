@@ -40,11 +40,10 @@ var fields = map[byte]field{
 	'c': {0, 31, 1, func(v int) uint32 { return uint32(v)<<5 | uint32(v)<<16 }}, // both sources
 	'2': {0, 31, 1, func(int) uint32 { return 0 }},                              // the register after d
 
-	// Lanes of 32 bits: of the last operand of a product, of the result, of the source of ins, and of ld1.
+	// Lanes of 32 bits: of the last operand of a product, of the result, and of the source of ins.
 	's': {0, 3, 1, func(v int) uint32 { return uint32(v)&1<<21 | uint32(v)>>1<<11 }},
 	'i': at(19, 2, 1),
 	'j': at(13, 2, 1),
-	'y': {0, 3, 1, func(v int) uint32 { return uint32(v)&1<<12 | uint32(v)>>1<<30 }},
 	'o': at(20, 1, 1), // a lane of 64 bits
 
 	// A register with a lane of 16 bits, and the lane.
@@ -53,17 +52,14 @@ var fields = map[byte]field{
 
 	// Distances in memory, in bytes.
 	'q': at(10, 12, 16),
-	'x': at(10, 12, 8),
 	'w': at(10, 12, 4),
 	'k': signed(12, 9, 1),
 	'p': signed(15, 7, 16),
 
-	// Numbers of bits and bytes: shifts to the left and right of lanes of 32 and of 16 bits, and ext.
+	// Numbers of bits: shifts to the left and to the right of lanes of 32 bits.
 	'l': at(16, 5, 1),
 	'r': {1, 32, 1, func(v int) uint32 { return uint32(32-v) << 16 }},
-	'g': at(16, 4, 1),
-	'h': {1, 16, 1, func(v int) uint32 { return uint32(16-v) << 16 }},
-	'e': at(11, 4, 1),
+	'u': at(16, 6, 1), // to the left, of lanes of 64 bits
 }
 
 // bounds returns the least and the largest number of operand o. General register 31 is RSP or zero.

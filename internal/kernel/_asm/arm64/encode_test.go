@@ -157,3 +157,20 @@ func run(t *testing.T, input *strings.Reader, program string, arguments ...strin
 		t.Fatalf("%s: %v: %s", program, err, errors.String())
 	}
 }
+
+func TestInstructions_AreAllUsed(t *testing.T) {
+	generate()
+	used := map[string]bool{}
+	for _, f := range functions {
+		for _, l := range f.lines {
+			if l.of != nil {
+				used[l.of.name] = true
+			}
+		}
+	}
+	for _, i := range instructions {
+		if !used[i.name] {
+			t.Errorf("no function uses %s: %s", i.name, i.format)
+		}
+	}
+}

@@ -40,6 +40,7 @@ func generate() {
 	}
 	maps()
 	pairs()
+	powers()
 	sums()
 	softmax()
 	pools()
