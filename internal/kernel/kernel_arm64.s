@@ -20766,10 +20766,10 @@ vectors1:
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0x3dc01b22 // ldr q2, [x25, #96]
-	WORD $0x4e22f403 // fmax v3.4s, v0.4s, v2.4s
-	WORD $0x3dc01b22 // ldr q2, [x25, #96]
-	WORD $0x4e22f420 // fmax v0.4s, v1.4s, v2.4s
-	WORD $0xac810003 // stp q3, q0, [x0], #32
+	WORD $0x3dc01b23 // ldr q3, [x25, #96]
+	WORD $0x4e22f404 // fmax v4.4s, v0.4s, v2.4s
+	WORD $0x4e23f422 // fmax v2.4s, v1.4s, v3.4s
+	WORD $0xac810804 // stp q4, q2, [x0], #32
 	SUB $8, R8, R8
 	B vectors1
 
@@ -20778,10 +20778,10 @@ done2:
 vectors3:
 	CMP $4, R8
 	BLT done4
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x3dc01b23 // ldr q3, [x25, #96]
-	WORD $0x4e23f402 // fmax v2.4s, v0.4s, v3.4s
-	WORD $0x3c810402 // str q2, [x0], #16
+	WORD $0x3cc10422 // ldr q2, [x1], #16
+	WORD $0x3dc01b24 // ldr q4, [x25, #96]
+	WORD $0x4e24f443 // fmax v3.4s, v2.4s, v4.4s
+	WORD $0x3c810403 // str q3, [x0], #16
 	SUB $4, R8, R8
 	B vectors3
 
@@ -20804,16 +20804,16 @@ vectors1:
 	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
 	WORD $0xacc11464 // ldp q4, q5, [x3], #32
 	WORD $0x6e24dc46 // fmul v6.4s, v2.4s, v4.4s
-	WORD $0x4e26d402 // fadd v2.4s, v0.4s, v6.4s
-	WORD $0x3dc01f26 // ldr q6, [x25, #112]
-	WORD $0x4e26d480 // fadd v0.4s, v4.4s, v6.4s
-	WORD $0x6e20fc46 // fdiv v6.4s, v2.4s, v0.4s
-	WORD $0x6e25dc60 // fmul v0.4s, v3.4s, v5.4s
-	WORD $0x4e20d423 // fadd v3.4s, v1.4s, v0.4s
-	WORD $0x3dc01f20 // ldr q0, [x25, #112]
-	WORD $0x4e20d4a1 // fadd v1.4s, v5.4s, v0.4s
-	WORD $0x6e21fc60 // fdiv v0.4s, v3.4s, v1.4s
-	WORD $0xac810006 // stp q6, q0, [x0], #32
+	WORD $0x6e25dc62 // fmul v2.4s, v3.4s, v5.4s
+	WORD $0x4e26d403 // fadd v3.4s, v0.4s, v6.4s
+	WORD $0x4e22d426 // fadd v6.4s, v1.4s, v2.4s
+	WORD $0x3dc01f22 // ldr q2, [x25, #112]
+	WORD $0x3dc01f21 // ldr q1, [x25, #112]
+	WORD $0x4e22d480 // fadd v0.4s, v4.4s, v2.4s
+	WORD $0x4e21d4a2 // fadd v2.4s, v5.4s, v1.4s
+	WORD $0x6e20fc61 // fdiv v1.4s, v3.4s, v0.4s
+	WORD $0x6e22fcc0 // fdiv v0.4s, v6.4s, v2.4s
+	WORD $0xac810001 // stp q1, q0, [x0], #32
 	SUB $8, R8, R8
 	B vectors1
 
@@ -20823,14 +20823,14 @@ vectors3:
 	CMP $4, R8
 	BLT done4
 	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x3cc10446 // ldr q6, [x2], #16
-	WORD $0x3cc10461 // ldr q1, [x3], #16
-	WORD $0x6e21dcc3 // fmul v3.4s, v6.4s, v1.4s
-	WORD $0x4e23d406 // fadd v6.4s, v0.4s, v3.4s
-	WORD $0x3dc01f23 // ldr q3, [x25, #112]
-	WORD $0x4e23d420 // fadd v0.4s, v1.4s, v3.4s
-	WORD $0x6e20fcc3 // fdiv v3.4s, v6.4s, v0.4s
-	WORD $0x3c810403 // str q3, [x0], #16
+	WORD $0x3cc10441 // ldr q1, [x2], #16
+	WORD $0x3cc10462 // ldr q2, [x3], #16
+	WORD $0x6e22dc26 // fmul v6.4s, v1.4s, v2.4s
+	WORD $0x4e26d401 // fadd v1.4s, v0.4s, v6.4s
+	WORD $0x3dc01f26 // ldr q6, [x25, #112]
+	WORD $0x4e26d440 // fadd v0.4s, v2.4s, v6.4s
+	WORD $0x6e20fc26 // fdiv v6.4s, v1.4s, v0.4s
+	WORD $0x3c810406 // str q6, [x0], #16
 	SUB $4, R8, R8
 	B vectors3
 
@@ -20854,21 +20854,21 @@ vectors1:
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0xacc11444 // ldp q4, q5, [x2], #32
 	WORD $0x6e20dc06 // fmul v6.4s, v0.4s, v0.4s
-	WORD $0x3dc01f27 // ldr q7, [x25, #112]
-	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
-	WORD $0x6e28fc87 // fdiv v7.4s, v4.4s, v8.4s
-	WORD $0x6ea0f8e8 // fneg v8.4s, v7.4s
+	WORD $0x6e21dc27 // fmul v7.4s, v1.4s, v1.4s
+	WORD $0x3dc01f28 // ldr q8, [x25, #112]
+	WORD $0x3dc01f29 // ldr q9, [x25, #112]
+	WORD $0x4e28d4ca // fadd v10.4s, v6.4s, v8.4s
+	WORD $0x4e29d4e8 // fadd v8.4s, v7.4s, v9.4s
+	WORD $0x6e2afc89 // fdiv v9.4s, v4.4s, v10.4s
+	WORD $0x6e28fcaa // fdiv v10.4s, v5.4s, v8.4s
+	WORD $0x6ea0f928 // fneg v8.4s, v9.4s
+	WORD $0x6ea0f945 // fneg v5.4s, v10.4s
 	WORD $0x6e22dd04 // fmul v4.4s, v8.4s, v2.4s
-	WORD $0x6e20dce2 // fmul v2.4s, v7.4s, v0.4s
-	WORD $0x6e21dc20 // fmul v0.4s, v1.4s, v1.4s
-	WORD $0x3dc01f27 // ldr q7, [x25, #112]
-	WORD $0x4e27d408 // fadd v8.4s, v0.4s, v7.4s
-	WORD $0x6e28fca7 // fdiv v7.4s, v5.4s, v8.4s
-	WORD $0x6ea0f8e8 // fneg v8.4s, v7.4s
-	WORD $0x6e23dd05 // fmul v5.4s, v8.4s, v3.4s
-	WORD $0x6e21dce3 // fmul v3.4s, v7.4s, v1.4s
-	WORD $0xac811524 // stp q4, q5, [x9], #32
-	WORD $0xac810d42 // stp q2, q3, [x10], #32
+	WORD $0x6e23dca2 // fmul v2.4s, v5.4s, v3.4s
+	WORD $0x6e20dd23 // fmul v3.4s, v9.4s, v0.4s
+	WORD $0x6e21dd40 // fmul v0.4s, v10.4s, v1.4s
+	WORD $0xac810924 // stp q4, q2, [x9], #32
+	WORD $0xac810143 // stp q3, q0, [x10], #32
 	SUB $8, R8, R8
 	B vectors1
 
@@ -20877,18 +20877,18 @@ done2:
 vectors3:
 	CMP $4, R8
 	BLT done4
-	WORD $0x3cc10403 // ldr q3, [x0], #16
-	WORD $0x3cc10422 // ldr q2, [x1], #16
-	WORD $0x3cc10445 // ldr q5, [x2], #16
-	WORD $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
+	WORD $0x3cc10400 // ldr q0, [x0], #16
+	WORD $0x3cc10423 // ldr q3, [x1], #16
+	WORD $0x3cc10442 // ldr q2, [x2], #16
+	WORD $0x6e20dc04 // fmul v4.4s, v0.4s, v0.4s
 	WORD $0x3dc01f21 // ldr q1, [x25, #112]
-	WORD $0x4e21d487 // fadd v7.4s, v4.4s, v1.4s
-	WORD $0x6e27fca1 // fdiv v1.4s, v5.4s, v7.4s
-	WORD $0x6ea0f827 // fneg v7.4s, v1.4s
-	WORD $0x6e22dce5 // fmul v5.4s, v7.4s, v2.4s
-	WORD $0x6e23dc22 // fmul v2.4s, v1.4s, v3.4s
-	WORD $0x3c810525 // str q5, [x9], #16
-	WORD $0x3c810542 // str q2, [x10], #16
+	WORD $0x4e21d48a // fadd v10.4s, v4.4s, v1.4s
+	WORD $0x6e2afc41 // fdiv v1.4s, v2.4s, v10.4s
+	WORD $0x6ea0f82a // fneg v10.4s, v1.4s
+	WORD $0x6e23dd42 // fmul v2.4s, v10.4s, v3.4s
+	WORD $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
+	WORD $0x3c810522 // str q2, [x9], #16
+	WORD $0x3c810543 // str q3, [x10], #16
 	SUB $4, R8, R8
 	B vectors3
 
@@ -20911,10 +20911,10 @@ vectors1:
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
 	WORD $0x4e3fd444 // fadd v4.4s, v2.4s, v31.4s
-	WORD $0x6e24fc02 // fdiv v2.4s, v0.4s, v4.4s
-	WORD $0x4e3fd464 // fadd v4.4s, v3.4s, v31.4s
-	WORD $0x6e24fc23 // fdiv v3.4s, v1.4s, v4.4s
-	WORD $0xac810c02 // stp q2, q3, [x0], #32
+	WORD $0x4e3fd462 // fadd v2.4s, v3.4s, v31.4s
+	WORD $0x6e24fc03 // fdiv v3.4s, v0.4s, v4.4s
+	WORD $0x6e22fc24 // fdiv v4.4s, v1.4s, v2.4s
+	WORD $0xac811003 // stp q3, q4, [x0], #32
 	SUB $8, R8, R8
 	B vectors1
 
@@ -20923,11 +20923,11 @@ done2:
 vectors3:
 	CMP $4, R8
 	BLT done4
-	WORD $0x3cc10423 // ldr q3, [x1], #16
-	WORD $0x3cc10442 // ldr q2, [x2], #16
-	WORD $0x4e3fd444 // fadd v4.4s, v2.4s, v31.4s
-	WORD $0x6e24fc62 // fdiv v2.4s, v3.4s, v4.4s
-	WORD $0x3c810402 // str q2, [x0], #16
+	WORD $0x3cc10424 // ldr q4, [x1], #16
+	WORD $0x3cc10443 // ldr q3, [x2], #16
+	WORD $0x4e3fd462 // fadd v2.4s, v3.4s, v31.4s
+	WORD $0x6e22fc83 // fdiv v3.4s, v4.4s, v2.4s
+	WORD $0x3c810403 // str q3, [x0], #16
 	SUB $4, R8, R8
 	B vectors3
 
@@ -20955,17 +20955,17 @@ vectors1:
 	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
 	WORD $0xacc11424 // ldp q4, q5, [x1], #32
 	WORD $0x6e22dfe6 // fmul v6.4s, v31.4s, v2.4s
-	WORD $0x6e20dc47 // fmul v7.4s, v2.4s, v0.4s
-	WORD $0x6e27dfc0 // fmul v0.4s, v30.4s, v7.4s
-	WORD $0x4e20d4c7 // fadd v7.4s, v6.4s, v0.4s
-	WORD $0x4e27d480 // fadd v0.4s, v4.4s, v7.4s
-	WORD $0x6e23dfe4 // fmul v4.4s, v31.4s, v3.4s
-	WORD $0x6e21dc66 // fmul v6.4s, v3.4s, v1.4s
-	WORD $0x6e26dfc1 // fmul v1.4s, v30.4s, v6.4s
-	WORD $0x4e21d486 // fadd v6.4s, v4.4s, v1.4s
-	WORD $0x4e26d4a1 // fadd v1.4s, v5.4s, v6.4s
-	WORD $0xac811927 // stp q7, q6, [x9], #32
-	WORD $0xac810540 // stp q0, q1, [x10], #32
+	WORD $0x6e23dfe7 // fmul v7.4s, v31.4s, v3.4s
+	WORD $0x6e20dc48 // fmul v8.4s, v2.4s, v0.4s
+	WORD $0x6e21dc60 // fmul v0.4s, v3.4s, v1.4s
+	WORD $0x6e28dfc1 // fmul v1.4s, v30.4s, v8.4s
+	WORD $0x6e20dfc8 // fmul v8.4s, v30.4s, v0.4s
+	WORD $0x4e21d4c0 // fadd v0.4s, v6.4s, v1.4s
+	WORD $0x4e28d4e1 // fadd v1.4s, v7.4s, v8.4s
+	WORD $0x4e20d488 // fadd v8.4s, v4.4s, v0.4s
+	WORD $0x4e21d4a4 // fadd v4.4s, v5.4s, v1.4s
+	WORD $0xac810520 // stp q0, q1, [x9], #32
+	WORD $0xac811148 // stp q8, q4, [x10], #32
 	SUB $8, R8, R8
 	B vectors1
 
@@ -20974,16 +20974,16 @@ done2:
 vectors3:
 	CMP $4, R8
 	BLT done4
-	WORD $0x3cc10401 // ldr q1, [x0], #16
-	WORD $0x3cc10440 // ldr q0, [x2], #16
-	WORD $0x3cc10426 // ldr q6, [x1], #16
-	WORD $0x6e20dfe7 // fmul v7.4s, v31.4s, v0.4s
-	WORD $0x6e21dc05 // fmul v5.4s, v0.4s, v1.4s
-	WORD $0x6e25dfc1 // fmul v1.4s, v30.4s, v5.4s
-	WORD $0x4e21d4e5 // fadd v5.4s, v7.4s, v1.4s
-	WORD $0x4e25d4c1 // fadd v1.4s, v6.4s, v5.4s
+	WORD $0x3cc10404 // ldr q4, [x0], #16
+	WORD $0x3cc10448 // ldr q8, [x2], #16
+	WORD $0x3cc10421 // ldr q1, [x1], #16
+	WORD $0x6e28dfe0 // fmul v0.4s, v31.4s, v8.4s
+	WORD $0x6e24dd05 // fmul v5.4s, v8.4s, v4.4s
+	WORD $0x6e25dfc4 // fmul v4.4s, v30.4s, v5.4s
+	WORD $0x4e24d405 // fadd v5.4s, v0.4s, v4.4s
+	WORD $0x4e25d424 // fadd v4.4s, v1.4s, v5.4s
 	WORD $0x3c810525 // str q5, [x9], #16
-	WORD $0x3c810541 // str q1, [x10], #16
+	WORD $0x3c810544 // str q4, [x10], #16
 	SUB $4, R8, R8
 	B vectors3
 
@@ -21073,10 +21073,10 @@ vectors1:
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0x4ebfd402 // fsub v2.4s, v0.4s, v31.4s
-	WORD $0x4ebed440 // fsub v0.4s, v2.4s, v30.4s
-	WORD $0x4ebfd422 // fsub v2.4s, v1.4s, v31.4s
+	WORD $0x4ebfd420 // fsub v0.4s, v1.4s, v31.4s
 	WORD $0x4ebed441 // fsub v1.4s, v2.4s, v30.4s
-	WORD $0xac810400 // stp q0, q1, [x0], #32
+	WORD $0x4ebed402 // fsub v2.4s, v0.4s, v30.4s
+	WORD $0xac810801 // stp q1, q2, [x0], #32
 	SUB $8, R8, R8
 	B vectors1
 
@@ -21085,10 +21085,10 @@ done2:
 vectors3:
 	CMP $4, R8
 	BLT done4
-	WORD $0x3cc10421 // ldr q1, [x1], #16
-	WORD $0x4ebfd420 // fsub v0.4s, v1.4s, v31.4s
-	WORD $0x4ebed401 // fsub v1.4s, v0.4s, v30.4s
-	WORD $0x3c810401 // str q1, [x0], #16
+	WORD $0x3cc10422 // ldr q2, [x1], #16
+	WORD $0x4ebfd441 // fsub v1.4s, v2.4s, v31.4s
+	WORD $0x4ebed422 // fsub v2.4s, v1.4s, v30.4s
+	WORD $0x3c810402 // str q2, [x0], #16
 	SUB $4, R8, R8
 	B vectors3
 
@@ -21112,89 +21112,89 @@ vectors1:
 	WORD $0xacc10c62 // ldp q2, q3, [x3], #32
 	WORD $0xacc11424 // ldp q4, q5, [x1], #32
 	WORD $0x4ea2d406 // fsub v6.4s, v0.4s, v2.4s
-	WORD $0x3dc02322 // ldr q2, [x25, #128]
-	WORD $0x4e22f4c0 // fmax v0.4s, v6.4s, v2.4s
+	WORD $0x4ea3d422 // fsub v2.4s, v1.4s, v3.4s
+	WORD $0x3dc02323 // ldr q3, [x25, #128]
+	WORD $0x3dc02321 // ldr q1, [x25, #128]
+	WORD $0x4e23f4c0 // fmax v0.4s, v6.4s, v3.4s
+	WORD $0x4e21f443 // fmax v3.4s, v2.4s, v1.4s
+	WORD $0x3dc02721 // ldr q1, [x25, #144]
 	WORD $0x3dc02722 // ldr q2, [x25, #144]
 	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x4e22cc06 // fmla v6.4s, v0.4s, v2.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4ea2d4c7 // fsub v7.4s, v6.4s, v2.4s
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x4ea01c08 // mov v8.16b, v0.16b
-	WORD $0x4ea2cce8 // fmls v8.4s, v7.4s, v2.4s
-	WORD $0x3dc03322 // ldr q2, [x25, #192]
-	WORD $0x4ea81d00 // mov v0.16b, v8.16b
-	WORD $0x4ea2cce0 // fmls v0.4s, v7.4s, v2.4s
-	WORD $0x3dc03722 // ldr q2, [x25, #208]
-	WORD $0x3dc03b27 // ldr q7, [x25, #224]
-	WORD $0x4e20cc47 // fmla v7.4s, v2.4s, v0.4s
-	WORD $0x3dc03f22 // ldr q2, [x25, #240]
-	WORD $0x4e20cce2 // fmla v2.4s, v7.4s, v0.4s
-	WORD $0x3dc04327 // ldr q7, [x25, #256]
-	WORD $0x4e20cc47 // fmla v7.4s, v2.4s, v0.4s
-	WORD $0x3dc04722 // ldr q2, [x25, #272]
-	WORD $0x4e20cce2 // fmla v2.4s, v7.4s, v0.4s
 	WORD $0x3dc02b27 // ldr q7, [x25, #160]
-	WORD $0x6ea784c8 // sub v8.4s, v6.4s, v7.4s
-	WORD $0x6e20dc07 // fmul v7.4s, v0.4s, v0.4s
-	WORD $0x4ea01c06 // mov v6.16b, v0.16b
-	WORD $0x4e22cce6 // fmla v6.4s, v7.4s, v2.4s
-	WORD $0x4f3f0502 // sshr v2.4s, v8.4s, #1
-	WORD $0x3dc00727 // ldr q7, [x25, #16]
-	WORD $0x4e27d4c0 // fadd v0.4s, v6.4s, v7.4s
-	WORD $0x3dc04b27 // ldr q7, [x25, #288]
-	WORD $0x4ea78446 // add v6.4s, v2.4s, v7.4s
-	WORD $0x4f3754c7 // shl v7.4s, v6.4s, #23
-	WORD $0x6e27dc06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x6ea28507 // sub v7.4s, v8.4s, v2.4s
-	WORD $0x3dc04b22 // ldr q2, [x25, #288]
-	WORD $0x4ea284e8 // add v8.4s, v7.4s, v2.4s
-	WORD $0x4f375502 // shl v2.4s, v8.4s, #23
-	WORD $0x6e22dcc8 // fmul v8.4s, v6.4s, v2.4s
-	WORD $0x4e28d482 // fadd v2.4s, v4.4s, v8.4s
-	WORD $0x4ea3d424 // fsub v4.4s, v1.4s, v3.4s
-	WORD $0x3dc02323 // ldr q3, [x25, #128]
-	WORD $0x4e23f481 // fmax v1.4s, v4.4s, v3.4s
-	WORD $0x3dc02723 // ldr q3, [x25, #144]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x4e23cc24 // fmla v4.4s, v1.4s, v3.4s
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x4ea3d486 // fsub v6.4s, v4.4s, v3.4s
-	WORD $0x3dc02f23 // ldr q3, [x25, #176]
-	WORD $0x4ea11c27 // mov v7.16b, v1.16b
-	WORD $0x4ea3ccc7 // fmls v7.4s, v6.4s, v3.4s
-	WORD $0x3dc03323 // ldr q3, [x25, #192]
-	WORD $0x4ea71ce1 // mov v1.16b, v7.16b
-	WORD $0x4ea3ccc1 // fmls v1.4s, v6.4s, v3.4s
-	WORD $0x3dc03723 // ldr q3, [x25, #208]
-	WORD $0x3dc03b26 // ldr q6, [x25, #224]
-	WORD $0x4e21cc66 // fmla v6.4s, v3.4s, v1.4s
-	WORD $0x3dc03f23 // ldr q3, [x25, #240]
-	WORD $0x4e21ccc3 // fmla v3.4s, v6.4s, v1.4s
-	WORD $0x3dc04326 // ldr q6, [x25, #256]
-	WORD $0x4e21cc66 // fmla v6.4s, v3.4s, v1.4s
-	WORD $0x3dc04723 // ldr q3, [x25, #272]
-	WORD $0x4e21ccc3 // fmla v3.4s, v6.4s, v1.4s
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x6ea68487 // sub v7.4s, v4.4s, v6.4s
-	WORD $0x6e21dc26 // fmul v6.4s, v1.4s, v1.4s
-	WORD $0x4ea11c24 // mov v4.16b, v1.16b
-	WORD $0x4e23ccc4 // fmla v4.4s, v6.4s, v3.4s
-	WORD $0x4f3f04e3 // sshr v3.4s, v7.4s, #1
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x4e26d481 // fadd v1.4s, v4.4s, v6.4s
-	WORD $0x3dc04b26 // ldr q6, [x25, #288]
-	WORD $0x4ea68464 // add v4.4s, v3.4s, v6.4s
-	WORD $0x4f375486 // shl v6.4s, v4.4s, #23
-	WORD $0x6e26dc24 // fmul v4.4s, v1.4s, v6.4s
-	WORD $0x6ea384e6 // sub v6.4s, v7.4s, v3.4s
+	WORD $0x4e21cc06 // fmla v6.4s, v0.4s, v1.4s
+	WORD $0x4e22cc67 // fmla v7.4s, v3.4s, v2.4s
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x3dc02b21 // ldr q1, [x25, #160]
+	WORD $0x4ea2d4c8 // fsub v8.4s, v6.4s, v2.4s
+	WORD $0x4ea1d4e2 // fsub v2.4s, v7.4s, v1.4s
+	WORD $0x3dc02f21 // ldr q1, [x25, #176]
+	WORD $0x3dc02f29 // ldr q9, [x25, #176]
+	WORD $0x4ea01c0a // mov v10.16b, v0.16b
+	WORD $0x4ea31c60 // mov v0.16b, v3.16b
+	WORD $0x4ea1cd0a // fmls v10.4s, v8.4s, v1.4s
+	WORD $0x4ea9cc40 // fmls v0.4s, v2.4s, v9.4s
+	WORD $0x3dc03329 // ldr q9, [x25, #192]
+	WORD $0x3dc03321 // ldr q1, [x25, #192]
+	WORD $0x4eaa1d43 // mov v3.16b, v10.16b
+	WORD $0x4ea01c0a // mov v10.16b, v0.16b
+	WORD $0x4ea9cd03 // fmls v3.4s, v8.4s, v9.4s
+	WORD $0x4ea1cc4a // fmls v10.4s, v2.4s, v1.4s
+	WORD $0x3dc03721 // ldr q1, [x25, #208]
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b29 // ldr q9, [x25, #224]
+	WORD $0x3dc03b28 // ldr q8, [x25, #224]
+	WORD $0x4e23cc29 // fmla v9.4s, v1.4s, v3.4s
+	WORD $0x4e2acc48 // fmla v8.4s, v2.4s, v10.4s
+	WORD $0x3dc03f22 // ldr q2, [x25, #240]
+	WORD $0x3dc03f21 // ldr q1, [x25, #240]
+	WORD $0x4e23cd22 // fmla v2.4s, v9.4s, v3.4s
+	WORD $0x4e2acd01 // fmla v1.4s, v8.4s, v10.4s
+	WORD $0x3dc04328 // ldr q8, [x25, #256]
+	WORD $0x3dc04329 // ldr q9, [x25, #256]
+	WORD $0x4e23cc48 // fmla v8.4s, v2.4s, v3.4s
+	WORD $0x4e2acc29 // fmla v9.4s, v1.4s, v10.4s
+	WORD $0x3dc04721 // ldr q1, [x25, #272]
+	WORD $0x3dc04722 // ldr q2, [x25, #272]
+	WORD $0x4e23cd01 // fmla v1.4s, v8.4s, v3.4s
+	WORD $0x4e2acd22 // fmla v2.4s, v9.4s, v10.4s
+	WORD $0x3dc02b29 // ldr q9, [x25, #160]
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x6ea984c0 // sub v0.4s, v6.4s, v9.4s
+	WORD $0x6ea884e9 // sub v9.4s, v7.4s, v8.4s
+	WORD $0x6e23dc68 // fmul v8.4s, v3.4s, v3.4s
+	WORD $0x6e2add47 // fmul v7.4s, v10.4s, v10.4s
+	WORD $0x4ea31c66 // mov v6.16b, v3.16b
+	WORD $0x4eaa1d43 // mov v3.16b, v10.16b
+	WORD $0x4e21cd06 // fmla v6.4s, v8.4s, v1.4s
+	WORD $0x4e22cce3 // fmla v3.4s, v7.4s, v2.4s
+	WORD $0x4f3f0402 // sshr v2.4s, v0.4s, #1
+	WORD $0x4f3f0527 // sshr v7.4s, v9.4s, #1
+	WORD $0x3dc00721 // ldr q1, [x25, #16]
+	WORD $0x3dc00728 // ldr q8, [x25, #16]
+	WORD $0x4e21d4ca // fadd v10.4s, v6.4s, v1.4s
+	WORD $0x4e28d461 // fadd v1.4s, v3.4s, v8.4s
+	WORD $0x3dc04b28 // ldr q8, [x25, #288]
 	WORD $0x3dc04b23 // ldr q3, [x25, #288]
-	WORD $0x4ea384c7 // add v7.4s, v6.4s, v3.4s
-	WORD $0x4f3754e3 // shl v3.4s, v7.4s, #23
-	WORD $0x6e23dc87 // fmul v7.4s, v4.4s, v3.4s
-	WORD $0x4e27d4a3 // fadd v3.4s, v5.4s, v7.4s
-	WORD $0xac811c08 // stp q8, q7, [x0], #32
-	WORD $0xac810d42 // stp q2, q3, [x10], #32
+	WORD $0x4ea88446 // add v6.4s, v2.4s, v8.4s
+	WORD $0x4ea384e8 // add v8.4s, v7.4s, v3.4s
+	WORD $0x4f3754c3 // shl v3.4s, v6.4s, #23
+	WORD $0x4f375506 // shl v6.4s, v8.4s, #23
+	WORD $0x6e23dd48 // fmul v8.4s, v10.4s, v3.4s
+	WORD $0x6e26dc23 // fmul v3.4s, v1.4s, v6.4s
+	WORD $0x6ea28406 // sub v6.4s, v0.4s, v2.4s
+	WORD $0x6ea78522 // sub v2.4s, v9.4s, v7.4s
+	WORD $0x3dc04b27 // ldr q7, [x25, #288]
+	WORD $0x3dc04b29 // ldr q9, [x25, #288]
+	WORD $0x4ea784c0 // add v0.4s, v6.4s, v7.4s
+	WORD $0x4ea98447 // add v7.4s, v2.4s, v9.4s
+	WORD $0x4f375409 // shl v9.4s, v0.4s, #23
+	WORD $0x4f3754e0 // shl v0.4s, v7.4s, #23
+	WORD $0x6e29dd07 // fmul v7.4s, v8.4s, v9.4s
+	WORD $0x6e20dc69 // fmul v9.4s, v3.4s, v0.4s
+	WORD $0x4e27d480 // fadd v0.4s, v4.4s, v7.4s
+	WORD $0x4e29d4a4 // fadd v4.4s, v5.4s, v9.4s
+	WORD $0xac812407 // stp q7, q9, [x0], #32
+	WORD $0xac811140 // stp q0, q4, [x10], #32
 	SUB $8, R8, R8
 	B vectors1
 
@@ -21203,52 +21203,52 @@ done2:
 vectors3:
 	CMP $4, R8
 	BLT done4
-	WORD $0x3cc10443 // ldr q3, [x2], #16
-	WORD $0x3cc10462 // ldr q2, [x3], #16
-	WORD $0x3cc10427 // ldr q7, [x1], #16
-	WORD $0x4ea2d468 // fsub v8.4s, v3.4s, v2.4s
-	WORD $0x3dc02322 // ldr q2, [x25, #128]
-	WORD $0x4e22f503 // fmax v3.4s, v8.4s, v2.4s
-	WORD $0x3dc02722 // ldr q2, [x25, #144]
-	WORD $0x3dc02b28 // ldr q8, [x25, #160]
-	WORD $0x4e22cc68 // fmla v8.4s, v3.4s, v2.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4ea2d505 // fsub v5.4s, v8.4s, v2.4s
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x4ea31c64 // mov v4.16b, v3.16b
-	WORD $0x4ea2cca4 // fmls v4.4s, v5.4s, v2.4s
-	WORD $0x3dc03322 // ldr q2, [x25, #192]
+	WORD $0x3cc10444 // ldr q4, [x2], #16
+	WORD $0x3cc10460 // ldr q0, [x3], #16
+	WORD $0x3cc10429 // ldr q9, [x1], #16
+	WORD $0x4ea0d487 // fsub v7.4s, v4.4s, v0.4s
+	WORD $0x3dc02320 // ldr q0, [x25, #128]
+	WORD $0x4e20f4e4 // fmax v4.4s, v7.4s, v0.4s
+	WORD $0x3dc02720 // ldr q0, [x25, #144]
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x4e20cc87 // fmla v7.4s, v4.4s, v0.4s
+	WORD $0x3dc02b20 // ldr q0, [x25, #160]
+	WORD $0x4ea0d4e5 // fsub v5.4s, v7.4s, v0.4s
+	WORD $0x3dc02f20 // ldr q0, [x25, #176]
 	WORD $0x4ea41c83 // mov v3.16b, v4.16b
-	WORD $0x4ea2cca3 // fmls v3.4s, v5.4s, v2.4s
-	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x4ea0cca3 // fmls v3.4s, v5.4s, v0.4s
+	WORD $0x3dc03320 // ldr q0, [x25, #192]
+	WORD $0x4ea31c64 // mov v4.16b, v3.16b
+	WORD $0x4ea0cca4 // fmls v4.4s, v5.4s, v0.4s
+	WORD $0x3dc03720 // ldr q0, [x25, #208]
 	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x4e23cc45 // fmla v5.4s, v2.4s, v3.4s
-	WORD $0x3dc03f22 // ldr q2, [x25, #240]
-	WORD $0x4e23cca2 // fmla v2.4s, v5.4s, v3.4s
+	WORD $0x4e24cc05 // fmla v5.4s, v0.4s, v4.4s
+	WORD $0x3dc03f20 // ldr q0, [x25, #240]
+	WORD $0x4e24cca0 // fmla v0.4s, v5.4s, v4.4s
 	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x4e23cc45 // fmla v5.4s, v2.4s, v3.4s
-	WORD $0x3dc04722 // ldr q2, [x25, #272]
-	WORD $0x4e23cca2 // fmla v2.4s, v5.4s, v3.4s
+	WORD $0x4e24cc05 // fmla v5.4s, v0.4s, v4.4s
+	WORD $0x3dc04720 // ldr q0, [x25, #272]
+	WORD $0x4e24cca0 // fmla v0.4s, v5.4s, v4.4s
 	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x6ea58504 // sub v4.4s, v8.4s, v5.4s
-	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
-	WORD $0x4ea31c68 // mov v8.16b, v3.16b
-	WORD $0x4e22cca8 // fmla v8.4s, v5.4s, v2.4s
-	WORD $0x4f3f0482 // sshr v2.4s, v4.4s, #1
+	WORD $0x6ea584e3 // sub v3.4s, v7.4s, v5.4s
+	WORD $0x6e24dc85 // fmul v5.4s, v4.4s, v4.4s
+	WORD $0x4ea41c87 // mov v7.16b, v4.16b
+	WORD $0x4e20cca7 // fmla v7.4s, v5.4s, v0.4s
+	WORD $0x4f3f0460 // sshr v0.4s, v3.4s, #1
 	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d503 // fadd v3.4s, v8.4s, v5.4s
+	WORD $0x4e25d4e4 // fadd v4.4s, v7.4s, v5.4s
 	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4ea58448 // add v8.4s, v2.4s, v5.4s
-	WORD $0x4f375505 // shl v5.4s, v8.4s, #23
-	WORD $0x6e25dc68 // fmul v8.4s, v3.4s, v5.4s
-	WORD $0x6ea28485 // sub v5.4s, v4.4s, v2.4s
-	WORD $0x3dc04b22 // ldr q2, [x25, #288]
-	WORD $0x4ea284a4 // add v4.4s, v5.4s, v2.4s
-	WORD $0x4f375482 // shl v2.4s, v4.4s, #23
-	WORD $0x6e22dd04 // fmul v4.4s, v8.4s, v2.4s
-	WORD $0x4e24d4e2 // fadd v2.4s, v7.4s, v4.4s
-	WORD $0x3c810404 // str q4, [x0], #16
-	WORD $0x3c810542 // str q2, [x10], #16
+	WORD $0x4ea58407 // add v7.4s, v0.4s, v5.4s
+	WORD $0x4f3754e5 // shl v5.4s, v7.4s, #23
+	WORD $0x6e25dc87 // fmul v7.4s, v4.4s, v5.4s
+	WORD $0x6ea08465 // sub v5.4s, v3.4s, v0.4s
+	WORD $0x3dc04b20 // ldr q0, [x25, #288]
+	WORD $0x4ea084a3 // add v3.4s, v5.4s, v0.4s
+	WORD $0x4f375460 // shl v0.4s, v3.4s, #23
+	WORD $0x6e20dce3 // fmul v3.4s, v7.4s, v0.4s
+	WORD $0x4e23d520 // fadd v0.4s, v9.4s, v3.4s
+	WORD $0x3c810403 // str q3, [x0], #16
+	WORD $0x3c810540 // str q0, [x10], #16
 	SUB $4, R8, R8
 	B vectors3
 
@@ -21277,16 +21277,16 @@ vectors1:
 	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
 	WORD $0xacc11464 // ldp q4, q5, [x3], #32
 	WORD $0x4ebfd406 // fsub v6.4s, v0.4s, v31.4s
-	WORD $0x4ebed4c0 // fsub v0.4s, v6.4s, v30.4s
-	WORD $0x6e3ddc06 // fmul v6.4s, v0.4s, v29.4s
-	WORD $0x4ea41c80 // mov v0.16b, v4.16b
-	WORD $0x4e22ccc0 // fmla v0.4s, v6.4s, v2.4s
-	WORD $0x4ebfd422 // fsub v2.4s, v1.4s, v31.4s
-	WORD $0x4ebed441 // fsub v1.4s, v2.4s, v30.4s
-	WORD $0x6e3ddc22 // fmul v2.4s, v1.4s, v29.4s
-	WORD $0x4ea51ca1 // mov v1.16b, v5.16b
-	WORD $0x4e23cc41 // fmla v1.4s, v2.4s, v3.4s
-	WORD $0xac810400 // stp q0, q1, [x0], #32
+	WORD $0x4ebfd420 // fsub v0.4s, v1.4s, v31.4s
+	WORD $0x4ebed4c1 // fsub v1.4s, v6.4s, v30.4s
+	WORD $0x4ebed406 // fsub v6.4s, v0.4s, v30.4s
+	WORD $0x6e3ddc20 // fmul v0.4s, v1.4s, v29.4s
+	WORD $0x6e3ddcc1 // fmul v1.4s, v6.4s, v29.4s
+	WORD $0x4ea41c86 // mov v6.16b, v4.16b
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x4e22cc06 // fmla v6.4s, v0.4s, v2.4s
+	WORD $0x4e23cc24 // fmla v4.4s, v1.4s, v3.4s
+	WORD $0xac811006 // stp q6, q4, [x0], #32
 	SUB $8, R8, R8
 	B vectors1
 
@@ -21295,15 +21295,15 @@ done2:
 vectors3:
 	CMP $4, R8
 	BLT done4
-	WORD $0x3cc10421 // ldr q1, [x1], #16
-	WORD $0x3cc10440 // ldr q0, [x2], #16
+	WORD $0x3cc10424 // ldr q4, [x1], #16
+	WORD $0x3cc10446 // ldr q6, [x2], #16
 	WORD $0x3cc10463 // ldr q3, [x3], #16
-	WORD $0x4ebfd422 // fsub v2.4s, v1.4s, v31.4s
-	WORD $0x4ebed441 // fsub v1.4s, v2.4s, v30.4s
-	WORD $0x6e3ddc22 // fmul v2.4s, v1.4s, v29.4s
-	WORD $0x4ea31c61 // mov v1.16b, v3.16b
-	WORD $0x4e20cc41 // fmla v1.4s, v2.4s, v0.4s
-	WORD $0x3c810401 // str q1, [x0], #16
+	WORD $0x4ebfd481 // fsub v1.4s, v4.4s, v31.4s
+	WORD $0x4ebed424 // fsub v4.4s, v1.4s, v30.4s
+	WORD $0x6e3ddc81 // fmul v1.4s, v4.4s, v29.4s
+	WORD $0x4ea31c64 // mov v4.16b, v3.16b
+	WORD $0x4e26cc24 // fmla v4.4s, v1.4s, v6.4s
+	WORD $0x3c810404 // str q4, [x0], #16
 	SUB $4, R8, R8
 	B vectors3
 
@@ -21319,93 +21319,177 @@ TEXT ·expNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x3dc02322 // ldr q2, [x25, #128]
-	WORD $0x4e22f403 // fmax v3.4s, v0.4s, v2.4s
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc02324 // ldr q4, [x25, #128]
+	WORD $0x3dc02325 // ldr q5, [x25, #128]
+	WORD $0x3dc02326 // ldr q6, [x25, #128]
+	WORD $0x3dc02327 // ldr q7, [x25, #128]
+	WORD $0x4e24f408 // fmax v8.4s, v0.4s, v4.4s
+	WORD $0x4e25f424 // fmax v4.4s, v1.4s, v5.4s
+	WORD $0x4e26f445 // fmax v5.4s, v2.4s, v6.4s
+	WORD $0x4e27f466 // fmax v6.4s, v3.4s, v7.4s
+	WORD $0x3dc04f27 // ldr q7, [x25, #304]
+	WORD $0x3dc04f23 // ldr q3, [x25, #304]
 	WORD $0x3dc04f22 // ldr q2, [x25, #304]
-	WORD $0x4ea2f460 // fmin v0.4s, v3.4s, v2.4s
-	WORD $0x3dc02722 // ldr q2, [x25, #144]
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x4e22cc03 // fmla v3.4s, v0.4s, v2.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4ea2d464 // fsub v4.4s, v3.4s, v2.4s
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x4ea01c05 // mov v5.16b, v0.16b
-	WORD $0x4ea2cc85 // fmls v5.4s, v4.4s, v2.4s
-	WORD $0x3dc03322 // ldr q2, [x25, #192]
-	WORD $0x4ea51ca0 // mov v0.16b, v5.16b
-	WORD $0x4ea2cc80 // fmls v0.4s, v4.4s, v2.4s
-	WORD $0x3dc03722 // ldr q2, [x25, #208]
-	WORD $0x3dc03b24 // ldr q4, [x25, #224]
-	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
-	WORD $0x3dc03f22 // ldr q2, [x25, #240]
-	WORD $0x4e20cc82 // fmla v2.4s, v4.4s, v0.4s
-	WORD $0x3dc04324 // ldr q4, [x25, #256]
-	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
-	WORD $0x3dc04722 // ldr q2, [x25, #272]
-	WORD $0x4e20cc82 // fmla v2.4s, v4.4s, v0.4s
+	WORD $0x3dc04f21 // ldr q1, [x25, #304]
+	WORD $0x4ea7f500 // fmin v0.4s, v8.4s, v7.4s
+	WORD $0x4ea3f487 // fmin v7.4s, v4.4s, v3.4s
+	WORD $0x4ea2f4a3 // fmin v3.4s, v5.4s, v2.4s
+	WORD $0x4ea1f4c2 // fmin v2.4s, v6.4s, v1.4s
+	WORD $0x3dc02721 // ldr q1, [x25, #144]
+	WORD $0x3dc02726 // ldr q6, [x25, #144]
+	WORD $0x3dc02725 // ldr q5, [x25, #144]
+	WORD $0x3dc02724 // ldr q4, [x25, #144]
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x3dc02b29 // ldr q9, [x25, #160]
+	WORD $0x3dc02b2a // ldr q10, [x25, #160]
+	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x4e21cc08 // fmla v8.4s, v0.4s, v1.4s
+	WORD $0x4e26cce9 // fmla v9.4s, v7.4s, v6.4s
+	WORD $0x4e25cc6a // fmla v10.4s, v3.4s, v5.4s
+	WORD $0x4e24cc4b // fmla v11.4s, v2.4s, v4.4s
 	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x6ea48465 // sub v5.4s, v3.4s, v4.4s
-	WORD $0x6e20dc04 // fmul v4.4s, v0.4s, v0.4s
-	WORD $0x4ea01c03 // mov v3.16b, v0.16b
-	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
-	WORD $0x4f3f04a2 // sshr v2.4s, v5.4s, #1
-	WORD $0x3dc00724 // ldr q4, [x25, #16]
-	WORD $0x4e24d460 // fadd v0.4s, v3.4s, v4.4s
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x4ea48443 // add v3.4s, v2.4s, v4.4s
-	WORD $0x4f375464 // shl v4.4s, v3.4s, #23
-	WORD $0x6e24dc03 // fmul v3.4s, v0.4s, v4.4s
-	WORD $0x6ea284a4 // sub v4.4s, v5.4s, v2.4s
-	WORD $0x3dc04b22 // ldr q2, [x25, #288]
-	WORD $0x4ea28485 // add v5.4s, v4.4s, v2.4s
-	WORD $0x4f3754a2 // shl v2.4s, v5.4s, #23
-	WORD $0x6e22dc65 // fmul v5.4s, v3.4s, v2.4s
-	WORD $0x3dc02322 // ldr q2, [x25, #128]
-	WORD $0x4e22f423 // fmax v3.4s, v1.4s, v2.4s
-	WORD $0x3dc04f22 // ldr q2, [x25, #304]
-	WORD $0x4ea2f461 // fmin v1.4s, v3.4s, v2.4s
-	WORD $0x3dc02722 // ldr q2, [x25, #144]
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x4e22cc23 // fmla v3.4s, v1.4s, v2.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4ea2d464 // fsub v4.4s, v3.4s, v2.4s
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x4ea11c20 // mov v0.16b, v1.16b
-	WORD $0x4ea2cc80 // fmls v0.4s, v4.4s, v2.4s
-	WORD $0x3dc03322 // ldr q2, [x25, #192]
-	WORD $0x4ea01c01 // mov v1.16b, v0.16b
-	WORD $0x4ea2cc81 // fmls v1.4s, v4.4s, v2.4s
-	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x3dc02b21 // ldr q1, [x25, #160]
+	WORD $0x4ea4d50c // fsub v12.4s, v8.4s, v4.4s
+	WORD $0x4ea5d524 // fsub v4.4s, v9.4s, v5.4s
+	WORD $0x4ea6d545 // fsub v5.4s, v10.4s, v6.4s
+	WORD $0x4ea1d566 // fsub v6.4s, v11.4s, v1.4s
+	WORD $0x3dc02f21 // ldr q1, [x25, #176]
+	WORD $0x3dc02f2d // ldr q13, [x25, #176]
+	WORD $0x3dc02f2e // ldr q14, [x25, #176]
+	WORD $0x3dc02f2f // ldr q15, [x25, #176]
+	WORD $0x4ea01c10 // mov v16.16b, v0.16b
+	WORD $0x4ea71ce0 // mov v0.16b, v7.16b
+	WORD $0x4ea31c67 // mov v7.16b, v3.16b
+	WORD $0x4ea21c43 // mov v3.16b, v2.16b
+	WORD $0x4ea1cd90 // fmls v16.4s, v12.4s, v1.4s
+	WORD $0x4eadcc80 // fmls v0.4s, v4.4s, v13.4s
+	WORD $0x4eaecca7 // fmls v7.4s, v5.4s, v14.4s
+	WORD $0x4eafccc3 // fmls v3.4s, v6.4s, v15.4s
+	WORD $0x3dc0332f // ldr q15, [x25, #192]
+	WORD $0x3dc0332e // ldr q14, [x25, #192]
+	WORD $0x3dc0332d // ldr q13, [x25, #192]
+	WORD $0x3dc03321 // ldr q1, [x25, #192]
+	WORD $0x4eb01e02 // mov v2.16b, v16.16b
+	WORD $0x4ea01c10 // mov v16.16b, v0.16b
+	WORD $0x4ea71ce0 // mov v0.16b, v7.16b
+	WORD $0x4ea31c67 // mov v7.16b, v3.16b
+	WORD $0x4eafcd82 // fmls v2.4s, v12.4s, v15.4s
+	WORD $0x4eaecc90 // fmls v16.4s, v4.4s, v14.4s
+	WORD $0x4eadcca0 // fmls v0.4s, v5.4s, v13.4s
+	WORD $0x4ea1ccc7 // fmls v7.4s, v6.4s, v1.4s
+	WORD $0x3dc03721 // ldr q1, [x25, #208]
+	WORD $0x3dc03726 // ldr q6, [x25, #208]
+	WORD $0x3dc0372d // ldr q13, [x25, #208]
+	WORD $0x3dc03725 // ldr q5, [x25, #208]
+	WORD $0x3dc03b2e // ldr q14, [x25, #224]
 	WORD $0x3dc03b24 // ldr q4, [x25, #224]
-	WORD $0x4e21cc44 // fmla v4.4s, v2.4s, v1.4s
-	WORD $0x3dc03f22 // ldr q2, [x25, #240]
-	WORD $0x4e21cc82 // fmla v2.4s, v4.4s, v1.4s
+	WORD $0x3dc03b2f // ldr q15, [x25, #224]
+	WORD $0x3dc03b2c // ldr q12, [x25, #224]
+	WORD $0x4e22cc2e // fmla v14.4s, v1.4s, v2.4s
+	WORD $0x4e30ccc4 // fmla v4.4s, v6.4s, v16.4s
+	WORD $0x4e20cdaf // fmla v15.4s, v13.4s, v0.4s
+	WORD $0x4e27ccac // fmla v12.4s, v5.4s, v7.4s
+	WORD $0x3dc03f25 // ldr q5, [x25, #240]
+	WORD $0x3dc03f2d // ldr q13, [x25, #240]
+	WORD $0x3dc03f26 // ldr q6, [x25, #240]
+	WORD $0x3dc03f21 // ldr q1, [x25, #240]
+	WORD $0x4e22cdc5 // fmla v5.4s, v14.4s, v2.4s
+	WORD $0x4e30cc8d // fmla v13.4s, v4.4s, v16.4s
+	WORD $0x4e20cde6 // fmla v6.4s, v15.4s, v0.4s
+	WORD $0x4e27cd81 // fmla v1.4s, v12.4s, v7.4s
+	WORD $0x3dc0432c // ldr q12, [x25, #256]
+	WORD $0x3dc0432f // ldr q15, [x25, #256]
 	WORD $0x3dc04324 // ldr q4, [x25, #256]
-	WORD $0x4e21cc44 // fmla v4.4s, v2.4s, v1.4s
-	WORD $0x3dc04722 // ldr q2, [x25, #272]
-	WORD $0x4e21cc82 // fmla v2.4s, v4.4s, v1.4s
+	WORD $0x3dc0432e // ldr q14, [x25, #256]
+	WORD $0x4e22ccac // fmla v12.4s, v5.4s, v2.4s
+	WORD $0x4e30cdaf // fmla v15.4s, v13.4s, v16.4s
+	WORD $0x4e20ccc4 // fmla v4.4s, v6.4s, v0.4s
+	WORD $0x4e27cc2e // fmla v14.4s, v1.4s, v7.4s
+	WORD $0x3dc04721 // ldr q1, [x25, #272]
+	WORD $0x3dc04726 // ldr q6, [x25, #272]
+	WORD $0x3dc0472d // ldr q13, [x25, #272]
+	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x4e22cd81 // fmla v1.4s, v12.4s, v2.4s
+	WORD $0x4e30cde6 // fmla v6.4s, v15.4s, v16.4s
+	WORD $0x4e20cc8d // fmla v13.4s, v4.4s, v0.4s
+	WORD $0x4e27cdc5 // fmla v5.4s, v14.4s, v7.4s
+	WORD $0x3dc02b2e // ldr q14, [x25, #160]
 	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x6ea48460 // sub v0.4s, v3.4s, v4.4s
-	WORD $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
-	WORD $0x4ea11c23 // mov v3.16b, v1.16b
-	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
-	WORD $0x4f3f0402 // sshr v2.4s, v0.4s, #1
-	WORD $0x3dc00724 // ldr q4, [x25, #16]
-	WORD $0x4e24d461 // fadd v1.4s, v3.4s, v4.4s
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x4ea48443 // add v3.4s, v2.4s, v4.4s
-	WORD $0x4f375464 // shl v4.4s, v3.4s, #23
-	WORD $0x6e24dc23 // fmul v3.4s, v1.4s, v4.4s
-	WORD $0x6ea28404 // sub v4.4s, v0.4s, v2.4s
+	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x3dc02b2c // ldr q12, [x25, #160]
+	WORD $0x6eae8503 // sub v3.4s, v8.4s, v14.4s
+	WORD $0x6ea4852e // sub v14.4s, v9.4s, v4.4s
+	WORD $0x6eaf8544 // sub v4.4s, v10.4s, v15.4s
+	WORD $0x6eac856f // sub v15.4s, v11.4s, v12.4s
+	WORD $0x6e22dc4c // fmul v12.4s, v2.4s, v2.4s
+	WORD $0x6e30de0b // fmul v11.4s, v16.4s, v16.4s
+	WORD $0x6e20dc0a // fmul v10.4s, v0.4s, v0.4s
+	WORD $0x6e27dce9 // fmul v9.4s, v7.4s, v7.4s
+	WORD $0x4ea21c48 // mov v8.16b, v2.16b
+	WORD $0x4eb01e02 // mov v2.16b, v16.16b
+	WORD $0x4ea01c10 // mov v16.16b, v0.16b
+	WORD $0x4ea71ce0 // mov v0.16b, v7.16b
+	WORD $0x4e21cd88 // fmla v8.4s, v12.4s, v1.4s
+	WORD $0x4e26cd62 // fmla v2.4s, v11.4s, v6.4s
+	WORD $0x4e2dcd50 // fmla v16.4s, v10.4s, v13.4s
+	WORD $0x4e25cd20 // fmla v0.4s, v9.4s, v5.4s
+	WORD $0x4f3f0465 // sshr v5.4s, v3.4s, #1
+	WORD $0x4f3f05c9 // sshr v9.4s, v14.4s, #1
+	WORD $0x4f3f048d // sshr v13.4s, v4.4s, #1
+	WORD $0x4f3f05ea // sshr v10.4s, v15.4s, #1
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x3dc0072b // ldr q11, [x25, #16]
+	WORD $0x3dc00721 // ldr q1, [x25, #16]
+	WORD $0x3dc0072c // ldr q12, [x25, #16]
+	WORD $0x4e26d507 // fadd v7.4s, v8.4s, v6.4s
+	WORD $0x4e2bd446 // fadd v6.4s, v2.4s, v11.4s
+	WORD $0x4e21d60b // fadd v11.4s, v16.4s, v1.4s
+	WORD $0x4e2cd401 // fadd v1.4s, v0.4s, v12.4s
+	WORD $0x3dc04b2c // ldr q12, [x25, #288]
+	WORD $0x3dc04b20 // ldr q0, [x25, #288]
+	WORD $0x3dc04b30 // ldr q16, [x25, #288]
 	WORD $0x3dc04b22 // ldr q2, [x25, #288]
-	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
-	WORD $0x4f375402 // shl v2.4s, v0.4s, #23
-	WORD $0x6e22dc60 // fmul v0.4s, v3.4s, v2.4s
-	WORD $0xac810005 // stp q5, q0, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x4eac84a8 // add v8.4s, v5.4s, v12.4s
+	WORD $0x4ea0852c // add v12.4s, v9.4s, v0.4s
+	WORD $0x4eb085a0 // add v0.4s, v13.4s, v16.4s
+	WORD $0x4ea28550 // add v16.4s, v10.4s, v2.4s
+	WORD $0x4f375502 // shl v2.4s, v8.4s, #23
+	WORD $0x4f375588 // shl v8.4s, v12.4s, #23
+	WORD $0x4f37540c // shl v12.4s, v0.4s, #23
+	WORD $0x4f375600 // shl v0.4s, v16.4s, #23
+	WORD $0x6e22dcf0 // fmul v16.4s, v7.4s, v2.4s
+	WORD $0x6e28dcc2 // fmul v2.4s, v6.4s, v8.4s
+	WORD $0x6e2cdd68 // fmul v8.4s, v11.4s, v12.4s
+	WORD $0x6e20dc2c // fmul v12.4s, v1.4s, v0.4s
+	WORD $0x6ea58460 // sub v0.4s, v3.4s, v5.4s
+	WORD $0x6ea985c5 // sub v5.4s, v14.4s, v9.4s
+	WORD $0x6ead8489 // sub v9.4s, v4.4s, v13.4s
+	WORD $0x6eaa85ed // sub v13.4s, v15.4s, v10.4s
+	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x3dc04b2f // ldr q15, [x25, #288]
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x4eaa8403 // add v3.4s, v0.4s, v10.4s
+	WORD $0x4eaf84aa // add v10.4s, v5.4s, v15.4s
+	WORD $0x4ea4852f // add v15.4s, v9.4s, v4.4s
+	WORD $0x4eae85a4 // add v4.4s, v13.4s, v14.4s
+	WORD $0x4f37546e // shl v14.4s, v3.4s, #23
+	WORD $0x4f375543 // shl v3.4s, v10.4s, #23
+	WORD $0x4f3755ea // shl v10.4s, v15.4s, #23
+	WORD $0x4f37548f // shl v15.4s, v4.4s, #23
+	WORD $0x6e2ede04 // fmul v4.4s, v16.4s, v14.4s
+	WORD $0x6e23dc4e // fmul v14.4s, v2.4s, v3.4s
+	WORD $0x6e2add03 // fmul v3.4s, v8.4s, v10.4s
+	WORD $0x6e2fdd8a // fmul v10.4s, v12.4s, v15.4s
+	WORD $0xac813804 // stp q4, q14, [x0], #32
+	WORD $0xac812803 // stp q3, q10, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -21413,49 +21497,49 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x3dc02325 // ldr q5, [x25, #128]
-	WORD $0x4e25f402 // fmax v2.4s, v0.4s, v5.4s
-	WORD $0x3dc04f25 // ldr q5, [x25, #304]
-	WORD $0x4ea5f440 // fmin v0.4s, v2.4s, v5.4s
-	WORD $0x3dc02725 // ldr q5, [x25, #144]
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4e25cc02 // fmla v2.4s, v0.4s, v5.4s
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x4ea5d443 // fsub v3.4s, v2.4s, v5.4s
-	WORD $0x3dc02f25 // ldr q5, [x25, #176]
-	WORD $0x4ea01c04 // mov v4.16b, v0.16b
-	WORD $0x4ea5cc64 // fmls v4.4s, v3.4s, v5.4s
-	WORD $0x3dc03325 // ldr q5, [x25, #192]
-	WORD $0x4ea41c80 // mov v0.16b, v4.16b
-	WORD $0x4ea5cc60 // fmls v0.4s, v3.4s, v5.4s
-	WORD $0x3dc03725 // ldr q5, [x25, #208]
-	WORD $0x3dc03b23 // ldr q3, [x25, #224]
-	WORD $0x4e20cca3 // fmla v3.4s, v5.4s, v0.4s
-	WORD $0x3dc03f25 // ldr q5, [x25, #240]
-	WORD $0x4e20cc65 // fmla v5.4s, v3.4s, v0.4s
-	WORD $0x3dc04323 // ldr q3, [x25, #256]
-	WORD $0x4e20cca3 // fmla v3.4s, v5.4s, v0.4s
-	WORD $0x3dc04725 // ldr q5, [x25, #272]
-	WORD $0x4e20cc65 // fmla v5.4s, v3.4s, v0.4s
+	WORD $0x3cc1042a // ldr q10, [x1], #16
+	WORD $0x3dc02323 // ldr q3, [x25, #128]
+	WORD $0x4e23f54e // fmax v14.4s, v10.4s, v3.4s
+	WORD $0x3dc04f23 // ldr q3, [x25, #304]
+	WORD $0x4ea3f5ca // fmin v10.4s, v14.4s, v3.4s
+	WORD $0x3dc02723 // ldr q3, [x25, #144]
+	WORD $0x3dc02b2e // ldr q14, [x25, #160]
+	WORD $0x4e23cd4e // fmla v14.4s, v10.4s, v3.4s
 	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x6ea38444 // sub v4.4s, v2.4s, v3.4s
-	WORD $0x6e20dc03 // fmul v3.4s, v0.4s, v0.4s
-	WORD $0x4ea01c02 // mov v2.16b, v0.16b
-	WORD $0x4e25cc62 // fmla v2.4s, v3.4s, v5.4s
-	WORD $0x4f3f0485 // sshr v5.4s, v4.4s, #1
-	WORD $0x3dc00723 // ldr q3, [x25, #16]
-	WORD $0x4e23d440 // fadd v0.4s, v2.4s, v3.4s
+	WORD $0x4ea3d5c4 // fsub v4.4s, v14.4s, v3.4s
+	WORD $0x3dc02f23 // ldr q3, [x25, #176]
+	WORD $0x4eaa1d4f // mov v15.16b, v10.16b
+	WORD $0x4ea3cc8f // fmls v15.4s, v4.4s, v3.4s
+	WORD $0x3dc03323 // ldr q3, [x25, #192]
+	WORD $0x4eaf1dea // mov v10.16b, v15.16b
+	WORD $0x4ea3cc8a // fmls v10.4s, v4.4s, v3.4s
+	WORD $0x3dc03723 // ldr q3, [x25, #208]
+	WORD $0x3dc03b24 // ldr q4, [x25, #224]
+	WORD $0x4e2acc64 // fmla v4.4s, v3.4s, v10.4s
+	WORD $0x3dc03f23 // ldr q3, [x25, #240]
+	WORD $0x4e2acc83 // fmla v3.4s, v4.4s, v10.4s
+	WORD $0x3dc04324 // ldr q4, [x25, #256]
+	WORD $0x4e2acc64 // fmla v4.4s, v3.4s, v10.4s
+	WORD $0x3dc04723 // ldr q3, [x25, #272]
+	WORD $0x4e2acc83 // fmla v3.4s, v4.4s, v10.4s
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x6ea485cf // sub v15.4s, v14.4s, v4.4s
+	WORD $0x6e2add44 // fmul v4.4s, v10.4s, v10.4s
+	WORD $0x4eaa1d4e // mov v14.16b, v10.16b
+	WORD $0x4e23cc8e // fmla v14.4s, v4.4s, v3.4s
+	WORD $0x4f3f05e3 // sshr v3.4s, v15.4s, #1
+	WORD $0x3dc00724 // ldr q4, [x25, #16]
+	WORD $0x4e24d5ca // fadd v10.4s, v14.4s, v4.4s
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x4ea4846e // add v14.4s, v3.4s, v4.4s
+	WORD $0x4f3755c4 // shl v4.4s, v14.4s, #23
+	WORD $0x6e24dd4e // fmul v14.4s, v10.4s, v4.4s
+	WORD $0x6ea385e4 // sub v4.4s, v15.4s, v3.4s
 	WORD $0x3dc04b23 // ldr q3, [x25, #288]
-	WORD $0x4ea384a2 // add v2.4s, v5.4s, v3.4s
-	WORD $0x4f375443 // shl v3.4s, v2.4s, #23
-	WORD $0x6e23dc02 // fmul v2.4s, v0.4s, v3.4s
-	WORD $0x6ea58483 // sub v3.4s, v4.4s, v5.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4ea58464 // add v4.4s, v3.4s, v5.4s
-	WORD $0x4f375485 // shl v5.4s, v4.4s, #23
-	WORD $0x6e25dc44 // fmul v4.4s, v2.4s, v5.4s
-	WORD $0x3c810404 // str q4, [x0], #16
+	WORD $0x4ea3848f // add v15.4s, v4.4s, v3.4s
+	WORD $0x4f3755e3 // shl v3.4s, v15.4s, #23
+	WORD $0x6e23ddcf // fmul v15.4s, v14.4s, v3.4s
+	WORD $0x3c81040f // str q15, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -21471,107 +21555,205 @@ TEXT ·sigmoidNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x3dc05322 // ldr q2, [x25, #320]
-	WORD $0x4ea21c03 // orr v3.16b, v0.16b, v2.16b
-	WORD $0x3dc02322 // ldr q2, [x25, #128]
-	WORD $0x4e22f464 // fmax v4.4s, v3.4s, v2.4s
-	WORD $0x3dc02722 // ldr q2, [x25, #144]
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4ea2d465 // fsub v5.4s, v3.4s, v2.4s
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x4ea41c86 // mov v6.16b, v4.16b
-	WORD $0x4ea2cca6 // fmls v6.4s, v5.4s, v2.4s
-	WORD $0x3dc03322 // ldr q2, [x25, #192]
-	WORD $0x4ea61cc4 // mov v4.16b, v6.16b
-	WORD $0x4ea2cca4 // fmls v4.4s, v5.4s, v2.4s
-	WORD $0x3dc03722 // ldr q2, [x25, #208]
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
-	WORD $0x3dc03f22 // ldr q2, [x25, #240]
-	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
-	WORD $0x3dc04722 // ldr q2, [x25, #272]
-	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc05324 // ldr q4, [x25, #320]
+	WORD $0x3dc05325 // ldr q5, [x25, #320]
+	WORD $0x3dc05326 // ldr q6, [x25, #320]
+	WORD $0x3dc05327 // ldr q7, [x25, #320]
+	WORD $0x4ea41c08 // orr v8.16b, v0.16b, v4.16b
+	WORD $0x4ea51c24 // orr v4.16b, v1.16b, v5.16b
+	WORD $0x4ea61c45 // orr v5.16b, v2.16b, v6.16b
+	WORD $0x4ea71c66 // orr v6.16b, v3.16b, v7.16b
+	WORD $0x3dc02327 // ldr q7, [x25, #128]
+	WORD $0x3dc02329 // ldr q9, [x25, #128]
+	WORD $0x3dc0232a // ldr q10, [x25, #128]
+	WORD $0x3dc0232b // ldr q11, [x25, #128]
+	WORD $0x4e27f50c // fmax v12.4s, v8.4s, v7.4s
+	WORD $0x4e29f487 // fmax v7.4s, v4.4s, v9.4s
+	WORD $0x4e2af4a9 // fmax v9.4s, v5.4s, v10.4s
+	WORD $0x4e2bf4ca // fmax v10.4s, v6.4s, v11.4s
+	WORD $0x3dc0272b // ldr q11, [x25, #144]
+	WORD $0x3dc02726 // ldr q6, [x25, #144]
+	WORD $0x3dc02725 // ldr q5, [x25, #144]
+	WORD $0x3dc02724 // ldr q4, [x25, #144]
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x3dc02b2d // ldr q13, [x25, #160]
+	WORD $0x3dc02b2e // ldr q14, [x25, #160]
+	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x4e2bcd88 // fmla v8.4s, v12.4s, v11.4s
+	WORD $0x4e26cced // fmla v13.4s, v7.4s, v6.4s
+	WORD $0x4e25cd2e // fmla v14.4s, v9.4s, v5.4s
+	WORD $0x4e24cd4f // fmla v15.4s, v10.4s, v4.4s
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
 	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x6ea58466 // sub v6.4s, v3.4s, v5.4s
-	WORD $0x6e24dc85 // fmul v5.4s, v4.4s, v4.4s
-	WORD $0x4ea41c83 // mov v3.16b, v4.16b
-	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
-	WORD $0x4f3f04c2 // sshr v2.4s, v6.4s, #1
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d464 // fadd v4.4s, v3.4s, v5.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4ea58443 // add v3.4s, v2.4s, v5.4s
-	WORD $0x4f375465 // shl v5.4s, v3.4s, #23
-	WORD $0x6e25dc83 // fmul v3.4s, v4.4s, v5.4s
-	WORD $0x6ea284c5 // sub v5.4s, v6.4s, v2.4s
-	WORD $0x3dc04b22 // ldr q2, [x25, #288]
-	WORD $0x4ea284a6 // add v6.4s, v5.4s, v2.4s
-	WORD $0x4f3754c2 // shl v2.4s, v6.4s, #23
-	WORD $0x6e22dc66 // fmul v6.4s, v3.4s, v2.4s
-	WORD $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x4ea21c43 // mov v3.16b, v2.16b
-	WORD $0x6e601cc3 // bsl v3.16b, v6.16b, v0.16b
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x4e20d4c2 // fadd v2.4s, v6.4s, v0.4s
-	WORD $0x6e22fc60 // fdiv v0.4s, v3.4s, v2.4s
-	WORD $0x3dc05322 // ldr q2, [x25, #320]
-	WORD $0x4ea21c23 // orr v3.16b, v1.16b, v2.16b
-	WORD $0x3dc02322 // ldr q2, [x25, #128]
-	WORD $0x4e22f466 // fmax v6.4s, v3.4s, v2.4s
-	WORD $0x3dc02722 // ldr q2, [x25, #144]
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x4e22ccc3 // fmla v3.4s, v6.4s, v2.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4ea2d465 // fsub v5.4s, v3.4s, v2.4s
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x4ea61cc4 // mov v4.16b, v6.16b
-	WORD $0x4ea2cca4 // fmls v4.4s, v5.4s, v2.4s
-	WORD $0x3dc03322 // ldr q2, [x25, #192]
-	WORD $0x4ea41c86 // mov v6.16b, v4.16b
-	WORD $0x4ea2cca6 // fmls v6.4s, v5.4s, v2.4s
-	WORD $0x3dc03722 // ldr q2, [x25, #208]
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x4e26cc45 // fmla v5.4s, v2.4s, v6.4s
-	WORD $0x3dc03f22 // ldr q2, [x25, #240]
-	WORD $0x4e26cca2 // fmla v2.4s, v5.4s, v6.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x4e26cc45 // fmla v5.4s, v2.4s, v6.4s
-	WORD $0x3dc04722 // ldr q2, [x25, #272]
-	WORD $0x4e26cca2 // fmla v2.4s, v5.4s, v6.4s
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x6ea58464 // sub v4.4s, v3.4s, v5.4s
-	WORD $0x6e26dcc5 // fmul v5.4s, v6.4s, v6.4s
-	WORD $0x4ea61cc3 // mov v3.16b, v6.16b
-	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
-	WORD $0x4f3f0482 // sshr v2.4s, v4.4s, #1
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d466 // fadd v6.4s, v3.4s, v5.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4ea58443 // add v3.4s, v2.4s, v5.4s
-	WORD $0x4f375465 // shl v5.4s, v3.4s, #23
-	WORD $0x6e25dcc3 // fmul v3.4s, v6.4s, v5.4s
-	WORD $0x6ea28485 // sub v5.4s, v4.4s, v2.4s
-	WORD $0x3dc04b22 // ldr q2, [x25, #288]
-	WORD $0x4ea284a4 // add v4.4s, v5.4s, v2.4s
-	WORD $0x4f375482 // shl v2.4s, v4.4s, #23
-	WORD $0x6e22dc64 // fmul v4.4s, v3.4s, v2.4s
-	WORD $0x4ea0a822 // cmlt v2.4s, v1.4s, #0
-	WORD $0x3dc00721 // ldr q1, [x25, #16]
-	WORD $0x4ea21c43 // mov v3.16b, v2.16b
-	WORD $0x6e611c83 // bsl v3.16b, v4.16b, v1.16b
-	WORD $0x3dc00721 // ldr q1, [x25, #16]
-	WORD $0x4e21d482 // fadd v2.4s, v4.4s, v1.4s
-	WORD $0x6e22fc61 // fdiv v1.4s, v3.4s, v2.4s
-	WORD $0xac810400 // stp q0, q1, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x4ea4d510 // fsub v16.4s, v8.4s, v4.4s
+	WORD $0x4ea5d5a4 // fsub v4.4s, v13.4s, v5.4s
+	WORD $0x4ea6d5c5 // fsub v5.4s, v14.4s, v6.4s
+	WORD $0x4eabd5e6 // fsub v6.4s, v15.4s, v11.4s
+	WORD $0x3dc02f2b // ldr q11, [x25, #176]
+	WORD $0x3dc02f31 // ldr q17, [x25, #176]
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x4eac1d94 // mov v20.16b, v12.16b
+	WORD $0x4ea71cec // mov v12.16b, v7.16b
+	WORD $0x4ea91d27 // mov v7.16b, v9.16b
+	WORD $0x4eaa1d49 // mov v9.16b, v10.16b
+	WORD $0x4eabce14 // fmls v20.4s, v16.4s, v11.4s
+	WORD $0x4eb1cc8c // fmls v12.4s, v4.4s, v17.4s
+	WORD $0x4eb2cca7 // fmls v7.4s, v5.4s, v18.4s
+	WORD $0x4eb3ccc9 // fmls v9.4s, v6.4s, v19.4s
+	WORD $0x3dc03333 // ldr q19, [x25, #192]
+	WORD $0x3dc03332 // ldr q18, [x25, #192]
+	WORD $0x3dc03331 // ldr q17, [x25, #192]
+	WORD $0x3dc0332b // ldr q11, [x25, #192]
+	WORD $0x4eb41e8a // mov v10.16b, v20.16b
+	WORD $0x4eac1d94 // mov v20.16b, v12.16b
+	WORD $0x4ea71cec // mov v12.16b, v7.16b
+	WORD $0x4ea91d27 // mov v7.16b, v9.16b
+	WORD $0x4eb3ce0a // fmls v10.4s, v16.4s, v19.4s
+	WORD $0x4eb2cc94 // fmls v20.4s, v4.4s, v18.4s
+	WORD $0x4eb1ccac // fmls v12.4s, v5.4s, v17.4s
+	WORD $0x4eabccc7 // fmls v7.4s, v6.4s, v11.4s
+	WORD $0x3dc0372b // ldr q11, [x25, #208]
+	WORD $0x3dc03726 // ldr q6, [x25, #208]
+	WORD $0x3dc03731 // ldr q17, [x25, #208]
+	WORD $0x3dc03725 // ldr q5, [x25, #208]
+	WORD $0x3dc03b32 // ldr q18, [x25, #224]
+	WORD $0x3dc03b24 // ldr q4, [x25, #224]
+	WORD $0x3dc03b33 // ldr q19, [x25, #224]
+	WORD $0x3dc03b30 // ldr q16, [x25, #224]
+	WORD $0x4e2acd72 // fmla v18.4s, v11.4s, v10.4s
+	WORD $0x4e34ccc4 // fmla v4.4s, v6.4s, v20.4s
+	WORD $0x4e2cce33 // fmla v19.4s, v17.4s, v12.4s
+	WORD $0x4e27ccb0 // fmla v16.4s, v5.4s, v7.4s
+	WORD $0x3dc03f25 // ldr q5, [x25, #240]
+	WORD $0x3dc03f31 // ldr q17, [x25, #240]
+	WORD $0x3dc03f26 // ldr q6, [x25, #240]
+	WORD $0x3dc03f2b // ldr q11, [x25, #240]
+	WORD $0x4e2ace45 // fmla v5.4s, v18.4s, v10.4s
+	WORD $0x4e34cc91 // fmla v17.4s, v4.4s, v20.4s
+	WORD $0x4e2cce66 // fmla v6.4s, v19.4s, v12.4s
+	WORD $0x4e27ce0b // fmla v11.4s, v16.4s, v7.4s
+	WORD $0x3dc04330 // ldr q16, [x25, #256]
+	WORD $0x3dc04333 // ldr q19, [x25, #256]
+	WORD $0x3dc04324 // ldr q4, [x25, #256]
+	WORD $0x3dc04332 // ldr q18, [x25, #256]
+	WORD $0x4e2accb0 // fmla v16.4s, v5.4s, v10.4s
+	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
+	WORD $0x4e2cccc4 // fmla v4.4s, v6.4s, v12.4s
+	WORD $0x4e27cd72 // fmla v18.4s, v11.4s, v7.4s
+	WORD $0x3dc0472b // ldr q11, [x25, #272]
+	WORD $0x3dc04726 // ldr q6, [x25, #272]
+	WORD $0x3dc04731 // ldr q17, [x25, #272]
+	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x4e2ace0b // fmla v11.4s, v16.4s, v10.4s
+	WORD $0x4e34ce66 // fmla v6.4s, v19.4s, v20.4s
+	WORD $0x4e2ccc91 // fmla v17.4s, v4.4s, v12.4s
+	WORD $0x4e27ce45 // fmla v5.4s, v18.4s, v7.4s
+	WORD $0x3dc02b32 // ldr q18, [x25, #160]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02b33 // ldr q19, [x25, #160]
+	WORD $0x3dc02b30 // ldr q16, [x25, #160]
+	WORD $0x6eb28509 // sub v9.4s, v8.4s, v18.4s
+	WORD $0x6ea485b2 // sub v18.4s, v13.4s, v4.4s
+	WORD $0x6eb385c4 // sub v4.4s, v14.4s, v19.4s
+	WORD $0x6eb085f3 // sub v19.4s, v15.4s, v16.4s
+	WORD $0x6e2add50 // fmul v16.4s, v10.4s, v10.4s
+	WORD $0x6e34de8f // fmul v15.4s, v20.4s, v20.4s
+	WORD $0x6e2cdd8e // fmul v14.4s, v12.4s, v12.4s
+	WORD $0x6e27dced // fmul v13.4s, v7.4s, v7.4s
+	WORD $0x4eaa1d48 // mov v8.16b, v10.16b
+	WORD $0x4eb41e8a // mov v10.16b, v20.16b
+	WORD $0x4eac1d94 // mov v20.16b, v12.16b
+	WORD $0x4ea71cec // mov v12.16b, v7.16b
+	WORD $0x4e2bce08 // fmla v8.4s, v16.4s, v11.4s
+	WORD $0x4e26cdea // fmla v10.4s, v15.4s, v6.4s
+	WORD $0x4e31cdd4 // fmla v20.4s, v14.4s, v17.4s
+	WORD $0x4e25cdac // fmla v12.4s, v13.4s, v5.4s
+	WORD $0x4f3f0525 // sshr v5.4s, v9.4s, #1
+	WORD $0x4f3f064d // sshr v13.4s, v18.4s, #1
+	WORD $0x4f3f0491 // sshr v17.4s, v4.4s, #1
+	WORD $0x4f3f066e // sshr v14.4s, v19.4s, #1
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x3dc0072f // ldr q15, [x25, #16]
+	WORD $0x3dc0072b // ldr q11, [x25, #16]
+	WORD $0x3dc00730 // ldr q16, [x25, #16]
+	WORD $0x4e26d507 // fadd v7.4s, v8.4s, v6.4s
+	WORD $0x4e2fd546 // fadd v6.4s, v10.4s, v15.4s
+	WORD $0x4e2bd68f // fadd v15.4s, v20.4s, v11.4s
+	WORD $0x4e30d58b // fadd v11.4s, v12.4s, v16.4s
+	WORD $0x3dc04b30 // ldr q16, [x25, #288]
+	WORD $0x3dc04b2c // ldr q12, [x25, #288]
+	WORD $0x3dc04b34 // ldr q20, [x25, #288]
+	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x4eb084a8 // add v8.4s, v5.4s, v16.4s
+	WORD $0x4eac85b0 // add v16.4s, v13.4s, v12.4s
+	WORD $0x4eb4862c // add v12.4s, v17.4s, v20.4s
+	WORD $0x4eaa85d4 // add v20.4s, v14.4s, v10.4s
+	WORD $0x4f37550a // shl v10.4s, v8.4s, #23
+	WORD $0x4f375608 // shl v8.4s, v16.4s, #23
+	WORD $0x4f375590 // shl v16.4s, v12.4s, #23
+	WORD $0x4f37568c // shl v12.4s, v20.4s, #23
+	WORD $0x6e2adcf4 // fmul v20.4s, v7.4s, v10.4s
+	WORD $0x6e28dcca // fmul v10.4s, v6.4s, v8.4s
+	WORD $0x6e30dde8 // fmul v8.4s, v15.4s, v16.4s
+	WORD $0x6e2cdd70 // fmul v16.4s, v11.4s, v12.4s
+	WORD $0x6ea5852c // sub v12.4s, v9.4s, v5.4s
+	WORD $0x6ead8645 // sub v5.4s, v18.4s, v13.4s
+	WORD $0x6eb1848d // sub v13.4s, v4.4s, v17.4s
+	WORD $0x6eae8671 // sub v17.4s, v19.4s, v14.4s
+	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x3dc04b33 // ldr q19, [x25, #288]
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x3dc04b32 // ldr q18, [x25, #288]
+	WORD $0x4eae8589 // add v9.4s, v12.4s, v14.4s
+	WORD $0x4eb384ae // add v14.4s, v5.4s, v19.4s
+	WORD $0x4ea485b3 // add v19.4s, v13.4s, v4.4s
+	WORD $0x4eb28624 // add v4.4s, v17.4s, v18.4s
+	WORD $0x4f375532 // shl v18.4s, v9.4s, #23
+	WORD $0x4f3755c9 // shl v9.4s, v14.4s, #23
+	WORD $0x4f37566e // shl v14.4s, v19.4s, #23
+	WORD $0x4f375493 // shl v19.4s, v4.4s, #23
+	WORD $0x6e32de84 // fmul v4.4s, v20.4s, v18.4s
+	WORD $0x6e29dd52 // fmul v18.4s, v10.4s, v9.4s
+	WORD $0x6e2edd09 // fmul v9.4s, v8.4s, v14.4s
+	WORD $0x6e33de0e // fmul v14.4s, v16.4s, v19.4s
+	WORD $0x4ea0a813 // cmlt v19.4s, v0.4s, #0
+	WORD $0x4ea0a820 // cmlt v0.4s, v1.4s, #0
+	WORD $0x4ea0a841 // cmlt v1.4s, v2.4s, #0
+	WORD $0x4ea0a862 // cmlt v2.4s, v3.4s, #0
+	WORD $0x3dc00723 // ldr q3, [x25, #16]
+	WORD $0x3dc00730 // ldr q16, [x25, #16]
+	WORD $0x3dc00728 // ldr q8, [x25, #16]
+	WORD $0x3dc0072a // ldr q10, [x25, #16]
+	WORD $0x4eb31e74 // mov v20.16b, v19.16b
+	WORD $0x4ea01c13 // mov v19.16b, v0.16b
+	WORD $0x4ea11c20 // mov v0.16b, v1.16b
+	WORD $0x4ea21c41 // mov v1.16b, v2.16b
+	WORD $0x6e631c94 // bsl v20.16b, v4.16b, v3.16b
+	WORD $0x6e701e53 // bsl v19.16b, v18.16b, v16.16b
+	WORD $0x6e681d20 // bsl v0.16b, v9.16b, v8.16b
+	WORD $0x6e6a1dc1 // bsl v1.16b, v14.16b, v10.16b
+	WORD $0x3dc0072a // ldr q10, [x25, #16]
+	WORD $0x3dc00728 // ldr q8, [x25, #16]
+	WORD $0x3dc00730 // ldr q16, [x25, #16]
+	WORD $0x3dc00723 // ldr q3, [x25, #16]
+	WORD $0x4e2ad482 // fadd v2.4s, v4.4s, v10.4s
+	WORD $0x4e28d64a // fadd v10.4s, v18.4s, v8.4s
+	WORD $0x4e30d528 // fadd v8.4s, v9.4s, v16.4s
+	WORD $0x4e23d5d0 // fadd v16.4s, v14.4s, v3.4s
+	WORD $0x6e22fe83 // fdiv v3.4s, v20.4s, v2.4s
+	WORD $0x6e2afe62 // fdiv v2.4s, v19.4s, v10.4s
+	WORD $0x6e28fc0a // fdiv v10.4s, v0.4s, v8.4s
+	WORD $0x6e30fc28 // fdiv v8.4s, v1.4s, v16.4s
+	WORD $0xac810803 // stp q3, q2, [x0], #32
+	WORD $0xac81200a // stp q10, q8, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -21579,56 +21761,56 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10421 // ldr q1, [x1], #16
-	WORD $0x3dc05320 // ldr q0, [x25, #320]
-	WORD $0x4ea01c22 // orr v2.16b, v1.16b, v0.16b
-	WORD $0x3dc02320 // ldr q0, [x25, #128]
-	WORD $0x4e20f443 // fmax v3.4s, v2.4s, v0.4s
-	WORD $0x3dc02720 // ldr q0, [x25, #144]
+	WORD $0x3cc10428 // ldr q8, [x1], #16
+	WORD $0x3dc0532a // ldr q10, [x25, #320]
+	WORD $0x4eaa1d02 // orr v2.16b, v8.16b, v10.16b
+	WORD $0x3dc0232a // ldr q10, [x25, #128]
+	WORD $0x4e2af443 // fmax v3.4s, v2.4s, v10.4s
+	WORD $0x3dc0272a // ldr q10, [x25, #144]
 	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4e20cc62 // fmla v2.4s, v3.4s, v0.4s
-	WORD $0x3dc02b20 // ldr q0, [x25, #160]
-	WORD $0x4ea0d444 // fsub v4.4s, v2.4s, v0.4s
-	WORD $0x3dc02f20 // ldr q0, [x25, #176]
-	WORD $0x4ea31c65 // mov v5.16b, v3.16b
-	WORD $0x4ea0cc85 // fmls v5.4s, v4.4s, v0.4s
-	WORD $0x3dc03320 // ldr q0, [x25, #192]
-	WORD $0x4ea51ca3 // mov v3.16b, v5.16b
-	WORD $0x4ea0cc83 // fmls v3.4s, v4.4s, v0.4s
-	WORD $0x3dc03720 // ldr q0, [x25, #208]
-	WORD $0x3dc03b24 // ldr q4, [x25, #224]
-	WORD $0x4e23cc04 // fmla v4.4s, v0.4s, v3.4s
-	WORD $0x3dc03f20 // ldr q0, [x25, #240]
-	WORD $0x4e23cc80 // fmla v0.4s, v4.4s, v3.4s
-	WORD $0x3dc04324 // ldr q4, [x25, #256]
-	WORD $0x4e23cc04 // fmla v4.4s, v0.4s, v3.4s
-	WORD $0x3dc04720 // ldr q0, [x25, #272]
-	WORD $0x4e23cc80 // fmla v0.4s, v4.4s, v3.4s
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x6ea48445 // sub v5.4s, v2.4s, v4.4s
-	WORD $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
+	WORD $0x4e2acc62 // fmla v2.4s, v3.4s, v10.4s
+	WORD $0x3dc02b2a // ldr q10, [x25, #160]
+	WORD $0x4eaad450 // fsub v16.4s, v2.4s, v10.4s
+	WORD $0x3dc02f2a // ldr q10, [x25, #176]
+	WORD $0x4ea31c61 // mov v1.16b, v3.16b
+	WORD $0x4eaace01 // fmls v1.4s, v16.4s, v10.4s
+	WORD $0x3dc0332a // ldr q10, [x25, #192]
+	WORD $0x4ea11c23 // mov v3.16b, v1.16b
+	WORD $0x4eaace03 // fmls v3.4s, v16.4s, v10.4s
+	WORD $0x3dc0372a // ldr q10, [x25, #208]
+	WORD $0x3dc03b30 // ldr q16, [x25, #224]
+	WORD $0x4e23cd50 // fmla v16.4s, v10.4s, v3.4s
+	WORD $0x3dc03f2a // ldr q10, [x25, #240]
+	WORD $0x4e23ce0a // fmla v10.4s, v16.4s, v3.4s
+	WORD $0x3dc04330 // ldr q16, [x25, #256]
+	WORD $0x4e23cd50 // fmla v16.4s, v10.4s, v3.4s
+	WORD $0x3dc0472a // ldr q10, [x25, #272]
+	WORD $0x4e23ce0a // fmla v10.4s, v16.4s, v3.4s
+	WORD $0x3dc02b30 // ldr q16, [x25, #160]
+	WORD $0x6eb08441 // sub v1.4s, v2.4s, v16.4s
+	WORD $0x6e23dc70 // fmul v16.4s, v3.4s, v3.4s
 	WORD $0x4ea31c62 // mov v2.16b, v3.16b
-	WORD $0x4e20cc82 // fmla v2.4s, v4.4s, v0.4s
-	WORD $0x4f3f04a0 // sshr v0.4s, v5.4s, #1
-	WORD $0x3dc00724 // ldr q4, [x25, #16]
-	WORD $0x4e24d443 // fadd v3.4s, v2.4s, v4.4s
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x4ea48402 // add v2.4s, v0.4s, v4.4s
-	WORD $0x4f375444 // shl v4.4s, v2.4s, #23
-	WORD $0x6e24dc62 // fmul v2.4s, v3.4s, v4.4s
-	WORD $0x6ea084a4 // sub v4.4s, v5.4s, v0.4s
-	WORD $0x3dc04b20 // ldr q0, [x25, #288]
-	WORD $0x4ea08485 // add v5.4s, v4.4s, v0.4s
-	WORD $0x4f3754a0 // shl v0.4s, v5.4s, #23
-	WORD $0x6e20dc45 // fmul v5.4s, v2.4s, v0.4s
-	WORD $0x4ea0a820 // cmlt v0.4s, v1.4s, #0
-	WORD $0x3dc00721 // ldr q1, [x25, #16]
-	WORD $0x4ea01c02 // mov v2.16b, v0.16b
-	WORD $0x6e611ca2 // bsl v2.16b, v5.16b, v1.16b
-	WORD $0x3dc00721 // ldr q1, [x25, #16]
-	WORD $0x4e21d4a0 // fadd v0.4s, v5.4s, v1.4s
-	WORD $0x6e20fc41 // fdiv v1.4s, v2.4s, v0.4s
-	WORD $0x3c810401 // str q1, [x0], #16
+	WORD $0x4e2ace02 // fmla v2.4s, v16.4s, v10.4s
+	WORD $0x4f3f042a // sshr v10.4s, v1.4s, #1
+	WORD $0x3dc00730 // ldr q16, [x25, #16]
+	WORD $0x4e30d443 // fadd v3.4s, v2.4s, v16.4s
+	WORD $0x3dc04b30 // ldr q16, [x25, #288]
+	WORD $0x4eb08542 // add v2.4s, v10.4s, v16.4s
+	WORD $0x4f375450 // shl v16.4s, v2.4s, #23
+	WORD $0x6e30dc62 // fmul v2.4s, v3.4s, v16.4s
+	WORD $0x6eaa8430 // sub v16.4s, v1.4s, v10.4s
+	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x4eaa8601 // add v1.4s, v16.4s, v10.4s
+	WORD $0x4f37542a // shl v10.4s, v1.4s, #23
+	WORD $0x6e2adc41 // fmul v1.4s, v2.4s, v10.4s
+	WORD $0x4ea0a90a // cmlt v10.4s, v8.4s, #0
+	WORD $0x3dc00728 // ldr q8, [x25, #16]
+	WORD $0x4eaa1d42 // mov v2.16b, v10.16b
+	WORD $0x6e681c22 // bsl v2.16b, v1.16b, v8.16b
+	WORD $0x3dc00728 // ldr q8, [x25, #16]
+	WORD $0x4e28d42a // fadd v10.4s, v1.4s, v8.4s
+	WORD $0x6e2afc48 // fdiv v8.4s, v2.4s, v10.4s
+	WORD $0x3c810408 // str q8, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -21644,99 +21826,189 @@ TEXT ·tanhNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x3dc05322 // ldr q2, [x25, #320]
-	WORD $0x4ea21c03 // orr v3.16b, v0.16b, v2.16b
-	WORD $0x3dc05722 // ldr q2, [x25, #336]
-	WORD $0x6e22dc64 // fmul v4.4s, v3.4s, v2.4s
-	WORD $0x3dc05b22 // ldr q2, [x25, #352]
-	WORD $0x4e22f483 // fmax v3.4s, v4.4s, v2.4s
-	WORD $0x3dc02722 // ldr q2, [x25, #144]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4ea2d485 // fsub v5.4s, v4.4s, v2.4s
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x4ea31c66 // mov v6.16b, v3.16b
-	WORD $0x4ea2cca6 // fmls v6.4s, v5.4s, v2.4s
-	WORD $0x3dc03322 // ldr q2, [x25, #192]
-	WORD $0x4ea61cc3 // mov v3.16b, v6.16b
-	WORD $0x4ea2cca3 // fmls v3.4s, v5.4s, v2.4s
-	WORD $0x3dc03722 // ldr q2, [x25, #208]
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x4e23cc45 // fmla v5.4s, v2.4s, v3.4s
-	WORD $0x3dc03f22 // ldr q2, [x25, #240]
-	WORD $0x4e23cca2 // fmla v2.4s, v5.4s, v3.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x4e23cc45 // fmla v5.4s, v2.4s, v3.4s
-	WORD $0x3dc04722 // ldr q2, [x25, #272]
-	WORD $0x4e23cca2 // fmla v2.4s, v5.4s, v3.4s
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x6ea58486 // sub v6.4s, v4.4s, v5.4s
-	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
-	WORD $0x4ea31c64 // mov v4.16b, v3.16b
-	WORD $0x4e22cca4 // fmla v4.4s, v5.4s, v2.4s
-	WORD $0x3dc04b22 // ldr q2, [x25, #288]
-	WORD $0x4ea284c5 // add v5.4s, v6.4s, v2.4s
-	WORD $0x4f3754a2 // shl v2.4s, v5.4s, #23
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4ea5d446 // fsub v6.4s, v2.4s, v5.4s
-	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
-	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
-	WORD $0x3dc05724 // ldr q4, [x25, #336]
-	WORD $0x4e24d4a2 // fadd v2.4s, v5.4s, v4.4s
-	WORD $0x6e22fca4 // fdiv v4.4s, v5.4s, v2.4s
-	WORD $0x3dc05322 // ldr q2, [x25, #320]
-	WORD $0x4ea21c45 // mov v5.16b, v2.16b
-	WORD $0x6e641c05 // bsl v5.16b, v0.16b, v4.16b
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x3dc05324 // ldr q4, [x25, #320]
-	WORD $0x4ea41c20 // orr v0.16b, v1.16b, v4.16b
-	WORD $0x3dc05724 // ldr q4, [x25, #336]
-	WORD $0x6e24dc02 // fmul v2.4s, v0.4s, v4.4s
+	WORD $0x3dc05325 // ldr q5, [x25, #320]
+	WORD $0x3dc05326 // ldr q6, [x25, #320]
+	WORD $0x3dc05327 // ldr q7, [x25, #320]
+	WORD $0x4ea41c08 // orr v8.16b, v0.16b, v4.16b
+	WORD $0x4ea51c24 // orr v4.16b, v1.16b, v5.16b
+	WORD $0x4ea61c45 // orr v5.16b, v2.16b, v6.16b
+	WORD $0x4ea71c66 // orr v6.16b, v3.16b, v7.16b
+	WORD $0x3dc05727 // ldr q7, [x25, #336]
+	WORD $0x3dc05729 // ldr q9, [x25, #336]
+	WORD $0x3dc0572a // ldr q10, [x25, #336]
+	WORD $0x3dc0572b // ldr q11, [x25, #336]
+	WORD $0x6e27dd0c // fmul v12.4s, v8.4s, v7.4s
+	WORD $0x6e29dc87 // fmul v7.4s, v4.4s, v9.4s
+	WORD $0x6e2adca9 // fmul v9.4s, v5.4s, v10.4s
+	WORD $0x6e2bdcca // fmul v10.4s, v6.4s, v11.4s
+	WORD $0x3dc05b2b // ldr q11, [x25, #352]
+	WORD $0x3dc05b26 // ldr q6, [x25, #352]
+	WORD $0x3dc05b25 // ldr q5, [x25, #352]
 	WORD $0x3dc05b24 // ldr q4, [x25, #352]
-	WORD $0x4e24f440 // fmax v0.4s, v2.4s, v4.4s
+	WORD $0x4e2bf588 // fmax v8.4s, v12.4s, v11.4s
+	WORD $0x4e26f4eb // fmax v11.4s, v7.4s, v6.4s
+	WORD $0x4e25f526 // fmax v6.4s, v9.4s, v5.4s
+	WORD $0x4e24f545 // fmax v5.4s, v10.4s, v4.4s
 	WORD $0x3dc02724 // ldr q4, [x25, #144]
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4e24cc02 // fmla v2.4s, v0.4s, v4.4s
+	WORD $0x3dc0272a // ldr q10, [x25, #144]
+	WORD $0x3dc02729 // ldr q9, [x25, #144]
+	WORD $0x3dc02727 // ldr q7, [x25, #144]
+	WORD $0x3dc02b2c // ldr q12, [x25, #160]
+	WORD $0x3dc02b2d // ldr q13, [x25, #160]
+	WORD $0x3dc02b2e // ldr q14, [x25, #160]
+	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x4e24cd0c // fmla v12.4s, v8.4s, v4.4s
+	WORD $0x4e2acd6d // fmla v13.4s, v11.4s, v10.4s
+	WORD $0x4e29ccce // fmla v14.4s, v6.4s, v9.4s
+	WORD $0x4e27ccaf // fmla v15.4s, v5.4s, v7.4s
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x3dc02b29 // ldr q9, [x25, #160]
+	WORD $0x3dc02b2a // ldr q10, [x25, #160]
 	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x4ea4d446 // fsub v6.4s, v2.4s, v4.4s
+	WORD $0x4ea7d590 // fsub v16.4s, v12.4s, v7.4s
+	WORD $0x4ea9d5a7 // fsub v7.4s, v13.4s, v9.4s
+	WORD $0x4eaad5c9 // fsub v9.4s, v14.4s, v10.4s
+	WORD $0x4ea4d5ea // fsub v10.4s, v15.4s, v4.4s
 	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x4ea01c03 // mov v3.16b, v0.16b
-	WORD $0x4ea4ccc3 // fmls v3.4s, v6.4s, v4.4s
+	WORD $0x3dc02f31 // ldr q17, [x25, #176]
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x4ea81d14 // mov v20.16b, v8.16b
+	WORD $0x4eab1d68 // mov v8.16b, v11.16b
+	WORD $0x4ea61ccb // mov v11.16b, v6.16b
+	WORD $0x4ea51ca6 // mov v6.16b, v5.16b
+	WORD $0x4ea4ce14 // fmls v20.4s, v16.4s, v4.4s
+	WORD $0x4eb1cce8 // fmls v8.4s, v7.4s, v17.4s
+	WORD $0x4eb2cd2b // fmls v11.4s, v9.4s, v18.4s
+	WORD $0x4eb3cd46 // fmls v6.4s, v10.4s, v19.4s
+	WORD $0x3dc03333 // ldr q19, [x25, #192]
+	WORD $0x3dc03332 // ldr q18, [x25, #192]
+	WORD $0x3dc03331 // ldr q17, [x25, #192]
 	WORD $0x3dc03324 // ldr q4, [x25, #192]
-	WORD $0x4ea31c60 // mov v0.16b, v3.16b
-	WORD $0x4ea4ccc0 // fmls v0.4s, v6.4s, v4.4s
+	WORD $0x4eb41e85 // mov v5.16b, v20.16b
+	WORD $0x4ea81d14 // mov v20.16b, v8.16b
+	WORD $0x4eab1d68 // mov v8.16b, v11.16b
+	WORD $0x4ea61ccb // mov v11.16b, v6.16b
+	WORD $0x4eb3ce05 // fmls v5.4s, v16.4s, v19.4s
+	WORD $0x4eb2ccf4 // fmls v20.4s, v7.4s, v18.4s
+	WORD $0x4eb1cd28 // fmls v8.4s, v9.4s, v17.4s
+	WORD $0x4ea4cd4b // fmls v11.4s, v10.4s, v4.4s
 	WORD $0x3dc03724 // ldr q4, [x25, #208]
-	WORD $0x3dc03b26 // ldr q6, [x25, #224]
-	WORD $0x4e20cc86 // fmla v6.4s, v4.4s, v0.4s
+	WORD $0x3dc0372a // ldr q10, [x25, #208]
+	WORD $0x3dc03731 // ldr q17, [x25, #208]
+	WORD $0x3dc03729 // ldr q9, [x25, #208]
+	WORD $0x3dc03b32 // ldr q18, [x25, #224]
+	WORD $0x3dc03b27 // ldr q7, [x25, #224]
+	WORD $0x3dc03b33 // ldr q19, [x25, #224]
+	WORD $0x3dc03b30 // ldr q16, [x25, #224]
+	WORD $0x4e25cc92 // fmla v18.4s, v4.4s, v5.4s
+	WORD $0x4e34cd47 // fmla v7.4s, v10.4s, v20.4s
+	WORD $0x4e28ce33 // fmla v19.4s, v17.4s, v8.4s
+	WORD $0x4e2bcd30 // fmla v16.4s, v9.4s, v11.4s
+	WORD $0x3dc03f29 // ldr q9, [x25, #240]
+	WORD $0x3dc03f31 // ldr q17, [x25, #240]
+	WORD $0x3dc03f2a // ldr q10, [x25, #240]
 	WORD $0x3dc03f24 // ldr q4, [x25, #240]
-	WORD $0x4e20ccc4 // fmla v4.4s, v6.4s, v0.4s
-	WORD $0x3dc04326 // ldr q6, [x25, #256]
-	WORD $0x4e20cc86 // fmla v6.4s, v4.4s, v0.4s
+	WORD $0x4e25ce49 // fmla v9.4s, v18.4s, v5.4s
+	WORD $0x4e34ccf1 // fmla v17.4s, v7.4s, v20.4s
+	WORD $0x4e28ce6a // fmla v10.4s, v19.4s, v8.4s
+	WORD $0x4e2bce04 // fmla v4.4s, v16.4s, v11.4s
+	WORD $0x3dc04330 // ldr q16, [x25, #256]
+	WORD $0x3dc04333 // ldr q19, [x25, #256]
+	WORD $0x3dc04327 // ldr q7, [x25, #256]
+	WORD $0x3dc04332 // ldr q18, [x25, #256]
+	WORD $0x4e25cd30 // fmla v16.4s, v9.4s, v5.4s
+	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
+	WORD $0x4e28cd47 // fmla v7.4s, v10.4s, v8.4s
+	WORD $0x4e2bcc92 // fmla v18.4s, v4.4s, v11.4s
 	WORD $0x3dc04724 // ldr q4, [x25, #272]
-	WORD $0x4e20ccc4 // fmla v4.4s, v6.4s, v0.4s
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x6ea68443 // sub v3.4s, v2.4s, v6.4s
-	WORD $0x6e20dc06 // fmul v6.4s, v0.4s, v0.4s
-	WORD $0x4ea01c02 // mov v2.16b, v0.16b
-	WORD $0x4e24ccc2 // fmla v2.4s, v6.4s, v4.4s
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x4ea48466 // add v6.4s, v3.4s, v4.4s
-	WORD $0x4f3754c4 // shl v4.4s, v6.4s, #23
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x4ea6d483 // fsub v3.4s, v4.4s, v6.4s
-	WORD $0x4ea31c66 // mov v6.16b, v3.16b
-	WORD $0x4e22cc86 // fmla v6.4s, v4.4s, v2.4s
-	WORD $0x3dc05722 // ldr q2, [x25, #336]
-	WORD $0x4e22d4c4 // fadd v4.4s, v6.4s, v2.4s
-	WORD $0x6e24fcc2 // fdiv v2.4s, v6.4s, v4.4s
-	WORD $0x3dc05324 // ldr q4, [x25, #320]
-	WORD $0x4ea41c86 // mov v6.16b, v4.16b
-	WORD $0x6e621c26 // bsl v6.16b, v1.16b, v2.16b
-	WORD $0xac811805 // stp q5, q6, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x3dc0472a // ldr q10, [x25, #272]
+	WORD $0x3dc04731 // ldr q17, [x25, #272]
+	WORD $0x3dc04729 // ldr q9, [x25, #272]
+	WORD $0x4e25ce04 // fmla v4.4s, v16.4s, v5.4s
+	WORD $0x4e34ce6a // fmla v10.4s, v19.4s, v20.4s
+	WORD $0x4e28ccf1 // fmla v17.4s, v7.4s, v8.4s
+	WORD $0x4e2bce49 // fmla v9.4s, v18.4s, v11.4s
+	WORD $0x3dc02b32 // ldr q18, [x25, #160]
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x3dc02b33 // ldr q19, [x25, #160]
+	WORD $0x3dc02b30 // ldr q16, [x25, #160]
+	WORD $0x6eb28586 // sub v6.4s, v12.4s, v18.4s
+	WORD $0x6ea785b2 // sub v18.4s, v13.4s, v7.4s
+	WORD $0x6eb385c7 // sub v7.4s, v14.4s, v19.4s
+	WORD $0x6eb085f3 // sub v19.4s, v15.4s, v16.4s
+	WORD $0x6e25dcb0 // fmul v16.4s, v5.4s, v5.4s
+	WORD $0x6e34de8f // fmul v15.4s, v20.4s, v20.4s
+	WORD $0x6e28dd0e // fmul v14.4s, v8.4s, v8.4s
+	WORD $0x6e2bdd6d // fmul v13.4s, v11.4s, v11.4s
+	WORD $0x4ea51cac // mov v12.16b, v5.16b
+	WORD $0x4eb41e85 // mov v5.16b, v20.16b
+	WORD $0x4ea81d14 // mov v20.16b, v8.16b
+	WORD $0x4eab1d68 // mov v8.16b, v11.16b
+	WORD $0x4e24ce0c // fmla v12.4s, v16.4s, v4.4s
+	WORD $0x4e2acde5 // fmla v5.4s, v15.4s, v10.4s
+	WORD $0x4e31cdd4 // fmla v20.4s, v14.4s, v17.4s
+	WORD $0x4e29cda8 // fmla v8.4s, v13.4s, v9.4s
+	WORD $0x3dc04b29 // ldr q9, [x25, #288]
+	WORD $0x3dc04b2d // ldr q13, [x25, #288]
+	WORD $0x3dc04b31 // ldr q17, [x25, #288]
+	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x4ea984ca // add v10.4s, v6.4s, v9.4s
+	WORD $0x4ead8649 // add v9.4s, v18.4s, v13.4s
+	WORD $0x4eb184ed // add v13.4s, v7.4s, v17.4s
+	WORD $0x4eae8671 // add v17.4s, v19.4s, v14.4s
+	WORD $0x4f37554e // shl v14.4s, v10.4s, #23
+	WORD $0x4f37552a // shl v10.4s, v9.4s, #23
+	WORD $0x4f3755a9 // shl v9.4s, v13.4s, #23
+	WORD $0x4f37562d // shl v13.4s, v17.4s, #23
+	WORD $0x3dc00731 // ldr q17, [x25, #16]
+	WORD $0x3dc00733 // ldr q19, [x25, #16]
+	WORD $0x3dc00727 // ldr q7, [x25, #16]
+	WORD $0x3dc00732 // ldr q18, [x25, #16]
+	WORD $0x4eb1d5c6 // fsub v6.4s, v14.4s, v17.4s
+	WORD $0x4eb3d551 // fsub v17.4s, v10.4s, v19.4s
+	WORD $0x4ea7d533 // fsub v19.4s, v9.4s, v7.4s
+	WORD $0x4eb2d5a7 // fsub v7.4s, v13.4s, v18.4s
+	WORD $0x4ea61cd2 // mov v18.16b, v6.16b
+	WORD $0x4eb11e26 // mov v6.16b, v17.16b
+	WORD $0x4eb31e71 // mov v17.16b, v19.16b
+	WORD $0x4ea71cf3 // mov v19.16b, v7.16b
+	WORD $0x4e2ccdd2 // fmla v18.4s, v14.4s, v12.4s
+	WORD $0x4e25cd46 // fmla v6.4s, v10.4s, v5.4s
+	WORD $0x4e34cd31 // fmla v17.4s, v9.4s, v20.4s
+	WORD $0x4e28cdb3 // fmla v19.4s, v13.4s, v8.4s
+	WORD $0x3dc05728 // ldr q8, [x25, #336]
+	WORD $0x3dc0572d // ldr q13, [x25, #336]
+	WORD $0x3dc05734 // ldr q20, [x25, #336]
+	WORD $0x3dc05729 // ldr q9, [x25, #336]
+	WORD $0x4e28d645 // fadd v5.4s, v18.4s, v8.4s
+	WORD $0x4e2dd4c8 // fadd v8.4s, v6.4s, v13.4s
+	WORD $0x4e34d62d // fadd v13.4s, v17.4s, v20.4s
+	WORD $0x4e29d674 // fadd v20.4s, v19.4s, v9.4s
+	WORD $0x6e25fe49 // fdiv v9.4s, v18.4s, v5.4s
+	WORD $0x6e28fcc5 // fdiv v5.4s, v6.4s, v8.4s
+	WORD $0x6e2dfe28 // fdiv v8.4s, v17.4s, v13.4s
+	WORD $0x6e34fe6d // fdiv v13.4s, v19.4s, v20.4s
+	WORD $0x3dc05334 // ldr q20, [x25, #320]
+	WORD $0x3dc05333 // ldr q19, [x25, #320]
+	WORD $0x3dc05331 // ldr q17, [x25, #320]
+	WORD $0x3dc05326 // ldr q6, [x25, #320]
+	WORD $0x4eb41e92 // mov v18.16b, v20.16b
+	WORD $0x4eb31e74 // mov v20.16b, v19.16b
+	WORD $0x4eb11e33 // mov v19.16b, v17.16b
+	WORD $0x4ea61cd1 // mov v17.16b, v6.16b
+	WORD $0x6e691c12 // bsl v18.16b, v0.16b, v9.16b
+	WORD $0x6e651c34 // bsl v20.16b, v1.16b, v5.16b
+	WORD $0x6e681c53 // bsl v19.16b, v2.16b, v8.16b
+	WORD $0x6e6d1c71 // bsl v17.16b, v3.16b, v13.16b
+	WORD $0xac815012 // stp q18, q20, [x0], #32
+	WORD $0xac814413 // stp q19, q17, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -21744,52 +22016,52 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10426 // ldr q6, [x1], #16
-	WORD $0x3dc05325 // ldr q5, [x25, #320]
-	WORD $0x4ea51cc2 // orr v2.16b, v6.16b, v5.16b
-	WORD $0x3dc05725 // ldr q5, [x25, #336]
-	WORD $0x6e25dc41 // fmul v1.4s, v2.4s, v5.4s
-	WORD $0x3dc05b25 // ldr q5, [x25, #352]
-	WORD $0x4e25f422 // fmax v2.4s, v1.4s, v5.4s
-	WORD $0x3dc02725 // ldr q5, [x25, #144]
-	WORD $0x3dc02b21 // ldr q1, [x25, #160]
-	WORD $0x4e25cc41 // fmla v1.4s, v2.4s, v5.4s
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x4ea5d424 // fsub v4.4s, v1.4s, v5.4s
-	WORD $0x3dc02f25 // ldr q5, [x25, #176]
-	WORD $0x4ea21c43 // mov v3.16b, v2.16b
-	WORD $0x4ea5cc83 // fmls v3.4s, v4.4s, v5.4s
-	WORD $0x3dc03325 // ldr q5, [x25, #192]
-	WORD $0x4ea31c62 // mov v2.16b, v3.16b
-	WORD $0x4ea5cc82 // fmls v2.4s, v4.4s, v5.4s
-	WORD $0x3dc03725 // ldr q5, [x25, #208]
-	WORD $0x3dc03b24 // ldr q4, [x25, #224]
-	WORD $0x4e22cca4 // fmla v4.4s, v5.4s, v2.4s
-	WORD $0x3dc03f25 // ldr q5, [x25, #240]
-	WORD $0x4e22cc85 // fmla v5.4s, v4.4s, v2.4s
-	WORD $0x3dc04324 // ldr q4, [x25, #256]
-	WORD $0x4e22cca4 // fmla v4.4s, v5.4s, v2.4s
-	WORD $0x3dc04725 // ldr q5, [x25, #272]
-	WORD $0x4e22cc85 // fmla v5.4s, v4.4s, v2.4s
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x6ea48423 // sub v3.4s, v1.4s, v4.4s
-	WORD $0x6e22dc44 // fmul v4.4s, v2.4s, v2.4s
-	WORD $0x4ea21c41 // mov v1.16b, v2.16b
-	WORD $0x4e25cc81 // fmla v1.4s, v4.4s, v5.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4ea58464 // add v4.4s, v3.4s, v5.4s
-	WORD $0x4f375485 // shl v5.4s, v4.4s, #23
-	WORD $0x3dc00724 // ldr q4, [x25, #16]
-	WORD $0x4ea4d4a3 // fsub v3.4s, v5.4s, v4.4s
-	WORD $0x4ea31c64 // mov v4.16b, v3.16b
-	WORD $0x4e21cca4 // fmla v4.4s, v5.4s, v1.4s
-	WORD $0x3dc05721 // ldr q1, [x25, #336]
-	WORD $0x4e21d485 // fadd v5.4s, v4.4s, v1.4s
-	WORD $0x6e25fc81 // fdiv v1.4s, v4.4s, v5.4s
-	WORD $0x3dc05325 // ldr q5, [x25, #320]
-	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
-	WORD $0x6e611cc4 // bsl v4.16b, v6.16b, v1.16b
-	WORD $0x3c810404 // str q4, [x0], #16
+	WORD $0x3cc10431 // ldr q17, [x1], #16
+	WORD $0x3dc05333 // ldr q19, [x25, #320]
+	WORD $0x4eb31e34 // orr v20.16b, v17.16b, v19.16b
+	WORD $0x3dc05733 // ldr q19, [x25, #336]
+	WORD $0x6e33de92 // fmul v18.4s, v20.4s, v19.4s
+	WORD $0x3dc05b33 // ldr q19, [x25, #352]
+	WORD $0x4e33f654 // fmax v20.4s, v18.4s, v19.4s
+	WORD $0x3dc02733 // ldr q19, [x25, #144]
+	WORD $0x3dc02b32 // ldr q18, [x25, #160]
+	WORD $0x4e33ce92 // fmla v18.4s, v20.4s, v19.4s
+	WORD $0x3dc02b33 // ldr q19, [x25, #160]
+	WORD $0x4eb3d64d // fsub v13.4s, v18.4s, v19.4s
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x4eb41e83 // mov v3.16b, v20.16b
+	WORD $0x4eb3cda3 // fmls v3.4s, v13.4s, v19.4s
+	WORD $0x3dc03333 // ldr q19, [x25, #192]
+	WORD $0x4ea31c74 // mov v20.16b, v3.16b
+	WORD $0x4eb3cdb4 // fmls v20.4s, v13.4s, v19.4s
+	WORD $0x3dc03733 // ldr q19, [x25, #208]
+	WORD $0x3dc03b2d // ldr q13, [x25, #224]
+	WORD $0x4e34ce6d // fmla v13.4s, v19.4s, v20.4s
+	WORD $0x3dc03f33 // ldr q19, [x25, #240]
+	WORD $0x4e34cdb3 // fmla v19.4s, v13.4s, v20.4s
+	WORD $0x3dc0432d // ldr q13, [x25, #256]
+	WORD $0x4e34ce6d // fmla v13.4s, v19.4s, v20.4s
+	WORD $0x3dc04733 // ldr q19, [x25, #272]
+	WORD $0x4e34cdb3 // fmla v19.4s, v13.4s, v20.4s
+	WORD $0x3dc02b2d // ldr q13, [x25, #160]
+	WORD $0x6ead8643 // sub v3.4s, v18.4s, v13.4s
+	WORD $0x6e34de8d // fmul v13.4s, v20.4s, v20.4s
+	WORD $0x4eb41e92 // mov v18.16b, v20.16b
+	WORD $0x4e33cdb2 // fmla v18.4s, v13.4s, v19.4s
+	WORD $0x3dc04b33 // ldr q19, [x25, #288]
+	WORD $0x4eb3846d // add v13.4s, v3.4s, v19.4s
+	WORD $0x4f3755b3 // shl v19.4s, v13.4s, #23
+	WORD $0x3dc0072d // ldr q13, [x25, #16]
+	WORD $0x4eadd663 // fsub v3.4s, v19.4s, v13.4s
+	WORD $0x4ea31c6d // mov v13.16b, v3.16b
+	WORD $0x4e32ce6d // fmla v13.4s, v19.4s, v18.4s
+	WORD $0x3dc05732 // ldr q18, [x25, #336]
+	WORD $0x4e32d5b3 // fadd v19.4s, v13.4s, v18.4s
+	WORD $0x6e33fdb2 // fdiv v18.4s, v13.4s, v19.4s
+	WORD $0x3dc05333 // ldr q19, [x25, #320]
+	WORD $0x4eb31e6d // mov v13.16b, v19.16b
+	WORD $0x6e721e2d // bsl v13.16b, v17.16b, v18.16b
+	WORD $0x3c81040d // str q13, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -21805,129 +22077,249 @@ TEXT ·erfNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x4ea0f802 // fabs v2.4s, v0.4s
-	WORD $0x3dc05f23 // ldr q3, [x25, #368]
-	WORD $0x4ea3f444 // fmin v4.4s, v2.4s, v3.4s
-	WORD $0x3dc06323 // ldr q3, [x25, #384]
-	WORD $0x3dc06722 // ldr q2, [x25, #400]
-	WORD $0x4e24cc62 // fmla v2.4s, v3.4s, v4.4s
-	WORD $0x3dc06b23 // ldr q3, [x25, #416]
-	WORD $0x4e24cc43 // fmla v3.4s, v2.4s, v4.4s
-	WORD $0x3dc06f22 // ldr q2, [x25, #432]
-	WORD $0x4e24cc62 // fmla v2.4s, v3.4s, v4.4s
-	WORD $0x3dc07323 // ldr q3, [x25, #448]
-	WORD $0x4e24cc43 // fmla v3.4s, v2.4s, v4.4s
-	WORD $0x3dc07722 // ldr q2, [x25, #464]
-	WORD $0x4e24cc62 // fmla v2.4s, v3.4s, v4.4s
-	WORD $0x3dc07b23 // ldr q3, [x25, #480]
-	WORD $0x4e24cc43 // fmla v3.4s, v2.4s, v4.4s
-	WORD $0x3dc07f22 // ldr q2, [x25, #496]
-	WORD $0x4e24cc62 // fmla v2.4s, v3.4s, v4.4s
-	WORD $0x3dc08323 // ldr q3, [x25, #512]
-	WORD $0x4e24cc43 // fmla v3.4s, v2.4s, v4.4s
-	WORD $0x6e23dc82 // fmul v2.4s, v4.4s, v3.4s
-	WORD $0x6ea0f843 // fneg v3.4s, v2.4s
-	WORD $0x3dc05b22 // ldr q2, [x25, #352]
-	WORD $0x4e22f464 // fmax v4.4s, v3.4s, v2.4s
-	WORD $0x3dc02722 // ldr q2, [x25, #144]
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4ea2d465 // fsub v5.4s, v3.4s, v2.4s
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x4ea41c86 // mov v6.16b, v4.16b
-	WORD $0x4ea2cca6 // fmls v6.4s, v5.4s, v2.4s
-	WORD $0x3dc03322 // ldr q2, [x25, #192]
-	WORD $0x4ea61cc4 // mov v4.16b, v6.16b
-	WORD $0x4ea2cca4 // fmls v4.4s, v5.4s, v2.4s
-	WORD $0x3dc03722 // ldr q2, [x25, #208]
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
-	WORD $0x3dc03f22 // ldr q2, [x25, #240]
-	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
-	WORD $0x3dc04722 // ldr q2, [x25, #272]
-	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x6ea58466 // sub v6.4s, v3.4s, v5.4s
-	WORD $0x6e24dc85 // fmul v5.4s, v4.4s, v4.4s
-	WORD $0x4ea41c83 // mov v3.16b, v4.16b
-	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
-	WORD $0x3dc04b22 // ldr q2, [x25, #288]
-	WORD $0x4ea284c5 // add v5.4s, v6.4s, v2.4s
-	WORD $0x4f3754a2 // shl v2.4s, v5.4s, #23
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4ea5d446 // fsub v6.4s, v2.4s, v5.4s
-	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
-	WORD $0x4e23cc45 // fmla v5.4s, v2.4s, v3.4s
-	WORD $0x3dc05323 // ldr q3, [x25, #320]
-	WORD $0x4ea31c62 // mov v2.16b, v3.16b
-	WORD $0x6e651c02 // bsl v2.16b, v0.16b, v5.16b
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x4ea0f804 // fabs v4.4s, v0.4s
 	WORD $0x4ea0f825 // fabs v5.4s, v1.4s
-	WORD $0x3dc05f20 // ldr q0, [x25, #368]
-	WORD $0x4ea0f4a3 // fmin v3.4s, v5.4s, v0.4s
-	WORD $0x3dc06320 // ldr q0, [x25, #384]
-	WORD $0x3dc06725 // ldr q5, [x25, #400]
-	WORD $0x4e23cc05 // fmla v5.4s, v0.4s, v3.4s
-	WORD $0x3dc06b20 // ldr q0, [x25, #416]
-	WORD $0x4e23cca0 // fmla v0.4s, v5.4s, v3.4s
-	WORD $0x3dc06f25 // ldr q5, [x25, #432]
-	WORD $0x4e23cc05 // fmla v5.4s, v0.4s, v3.4s
-	WORD $0x3dc07320 // ldr q0, [x25, #448]
-	WORD $0x4e23cca0 // fmla v0.4s, v5.4s, v3.4s
-	WORD $0x3dc07725 // ldr q5, [x25, #464]
-	WORD $0x4e23cc05 // fmla v5.4s, v0.4s, v3.4s
-	WORD $0x3dc07b20 // ldr q0, [x25, #480]
-	WORD $0x4e23cca0 // fmla v0.4s, v5.4s, v3.4s
-	WORD $0x3dc07f25 // ldr q5, [x25, #496]
-	WORD $0x4e23cc05 // fmla v5.4s, v0.4s, v3.4s
-	WORD $0x3dc08320 // ldr q0, [x25, #512]
-	WORD $0x4e23cca0 // fmla v0.4s, v5.4s, v3.4s
-	WORD $0x6e20dc65 // fmul v5.4s, v3.4s, v0.4s
-	WORD $0x6ea0f8a0 // fneg v0.4s, v5.4s
-	WORD $0x3dc05b25 // ldr q5, [x25, #352]
-	WORD $0x4e25f403 // fmax v3.4s, v0.4s, v5.4s
-	WORD $0x3dc02725 // ldr q5, [x25, #144]
-	WORD $0x3dc02b20 // ldr q0, [x25, #160]
-	WORD $0x4e25cc60 // fmla v0.4s, v3.4s, v5.4s
+	WORD $0x4ea0f846 // fabs v6.4s, v2.4s
+	WORD $0x4ea0f867 // fabs v7.4s, v3.4s
+	WORD $0x3dc05f28 // ldr q8, [x25, #368]
+	WORD $0x3dc05f29 // ldr q9, [x25, #368]
+	WORD $0x3dc05f2a // ldr q10, [x25, #368]
+	WORD $0x3dc05f2b // ldr q11, [x25, #368]
+	WORD $0x4ea8f48c // fmin v12.4s, v4.4s, v8.4s
+	WORD $0x4ea9f4a8 // fmin v8.4s, v5.4s, v9.4s
+	WORD $0x4eaaf4c9 // fmin v9.4s, v6.4s, v10.4s
+	WORD $0x4eabf4ea // fmin v10.4s, v7.4s, v11.4s
+	WORD $0x3dc0632b // ldr q11, [x25, #384]
+	WORD $0x3dc06327 // ldr q7, [x25, #384]
+	WORD $0x3dc06326 // ldr q6, [x25, #384]
+	WORD $0x3dc06325 // ldr q5, [x25, #384]
+	WORD $0x3dc06724 // ldr q4, [x25, #400]
+	WORD $0x3dc0672d // ldr q13, [x25, #400]
+	WORD $0x3dc0672e // ldr q14, [x25, #400]
+	WORD $0x3dc0672f // ldr q15, [x25, #400]
+	WORD $0x4e2ccd64 // fmla v4.4s, v11.4s, v12.4s
+	WORD $0x4e28cced // fmla v13.4s, v7.4s, v8.4s
+	WORD $0x4e29ccce // fmla v14.4s, v6.4s, v9.4s
+	WORD $0x4e2accaf // fmla v15.4s, v5.4s, v10.4s
+	WORD $0x3dc06b25 // ldr q5, [x25, #416]
+	WORD $0x3dc06b26 // ldr q6, [x25, #416]
+	WORD $0x3dc06b27 // ldr q7, [x25, #416]
+	WORD $0x3dc06b2b // ldr q11, [x25, #416]
+	WORD $0x4e2ccc85 // fmla v5.4s, v4.4s, v12.4s
+	WORD $0x4e28cda6 // fmla v6.4s, v13.4s, v8.4s
+	WORD $0x4e29cdc7 // fmla v7.4s, v14.4s, v9.4s
+	WORD $0x4e2acdeb // fmla v11.4s, v15.4s, v10.4s
+	WORD $0x3dc06f2f // ldr q15, [x25, #432]
+	WORD $0x3dc06f2e // ldr q14, [x25, #432]
+	WORD $0x3dc06f2d // ldr q13, [x25, #432]
+	WORD $0x3dc06f24 // ldr q4, [x25, #432]
+	WORD $0x4e2cccaf // fmla v15.4s, v5.4s, v12.4s
+	WORD $0x4e28ccce // fmla v14.4s, v6.4s, v8.4s
+	WORD $0x4e29cced // fmla v13.4s, v7.4s, v9.4s
+	WORD $0x4e2acd64 // fmla v4.4s, v11.4s, v10.4s
+	WORD $0x3dc0732b // ldr q11, [x25, #448]
+	WORD $0x3dc07327 // ldr q7, [x25, #448]
+	WORD $0x3dc07326 // ldr q6, [x25, #448]
+	WORD $0x3dc07325 // ldr q5, [x25, #448]
+	WORD $0x4e2ccdeb // fmla v11.4s, v15.4s, v12.4s
+	WORD $0x4e28cdc7 // fmla v7.4s, v14.4s, v8.4s
+	WORD $0x4e29cda6 // fmla v6.4s, v13.4s, v9.4s
+	WORD $0x4e2acc85 // fmla v5.4s, v4.4s, v10.4s
+	WORD $0x3dc07724 // ldr q4, [x25, #464]
+	WORD $0x3dc0772d // ldr q13, [x25, #464]
+	WORD $0x3dc0772e // ldr q14, [x25, #464]
+	WORD $0x3dc0772f // ldr q15, [x25, #464]
+	WORD $0x4e2ccd64 // fmla v4.4s, v11.4s, v12.4s
+	WORD $0x4e28cced // fmla v13.4s, v7.4s, v8.4s
+	WORD $0x4e29ccce // fmla v14.4s, v6.4s, v9.4s
+	WORD $0x4e2accaf // fmla v15.4s, v5.4s, v10.4s
+	WORD $0x3dc07b25 // ldr q5, [x25, #480]
+	WORD $0x3dc07b26 // ldr q6, [x25, #480]
+	WORD $0x3dc07b27 // ldr q7, [x25, #480]
+	WORD $0x3dc07b2b // ldr q11, [x25, #480]
+	WORD $0x4e2ccc85 // fmla v5.4s, v4.4s, v12.4s
+	WORD $0x4e28cda6 // fmla v6.4s, v13.4s, v8.4s
+	WORD $0x4e29cdc7 // fmla v7.4s, v14.4s, v9.4s
+	WORD $0x4e2acdeb // fmla v11.4s, v15.4s, v10.4s
+	WORD $0x3dc07f2f // ldr q15, [x25, #496]
+	WORD $0x3dc07f2e // ldr q14, [x25, #496]
+	WORD $0x3dc07f2d // ldr q13, [x25, #496]
+	WORD $0x3dc07f24 // ldr q4, [x25, #496]
+	WORD $0x4e2cccaf // fmla v15.4s, v5.4s, v12.4s
+	WORD $0x4e28ccce // fmla v14.4s, v6.4s, v8.4s
+	WORD $0x4e29cced // fmla v13.4s, v7.4s, v9.4s
+	WORD $0x4e2acd64 // fmla v4.4s, v11.4s, v10.4s
+	WORD $0x3dc0832b // ldr q11, [x25, #512]
+	WORD $0x3dc08327 // ldr q7, [x25, #512]
+	WORD $0x3dc08326 // ldr q6, [x25, #512]
+	WORD $0x3dc08325 // ldr q5, [x25, #512]
+	WORD $0x4e2ccdeb // fmla v11.4s, v15.4s, v12.4s
+	WORD $0x4e28cdc7 // fmla v7.4s, v14.4s, v8.4s
+	WORD $0x4e29cda6 // fmla v6.4s, v13.4s, v9.4s
+	WORD $0x4e2acc85 // fmla v5.4s, v4.4s, v10.4s
+	WORD $0x6e2bdd84 // fmul v4.4s, v12.4s, v11.4s
+	WORD $0x6e27dd0b // fmul v11.4s, v8.4s, v7.4s
+	WORD $0x6e26dd27 // fmul v7.4s, v9.4s, v6.4s
+	WORD $0x6e25dd46 // fmul v6.4s, v10.4s, v5.4s
+	WORD $0x6ea0f885 // fneg v5.4s, v4.4s
+	WORD $0x6ea0f964 // fneg v4.4s, v11.4s
+	WORD $0x6ea0f8eb // fneg v11.4s, v7.4s
+	WORD $0x6ea0f8c7 // fneg v7.4s, v6.4s
+	WORD $0x3dc05b26 // ldr q6, [x25, #352]
+	WORD $0x3dc05b2a // ldr q10, [x25, #352]
+	WORD $0x3dc05b29 // ldr q9, [x25, #352]
+	WORD $0x3dc05b28 // ldr q8, [x25, #352]
+	WORD $0x4e26f4ac // fmax v12.4s, v5.4s, v6.4s
+	WORD $0x4e2af486 // fmax v6.4s, v4.4s, v10.4s
+	WORD $0x4e29f56a // fmax v10.4s, v11.4s, v9.4s
+	WORD $0x4e28f4e9 // fmax v9.4s, v7.4s, v8.4s
+	WORD $0x3dc02728 // ldr q8, [x25, #144]
+	WORD $0x3dc02727 // ldr q7, [x25, #144]
+	WORD $0x3dc0272b // ldr q11, [x25, #144]
+	WORD $0x3dc02724 // ldr q4, [x25, #144]
 	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x4ea5d406 // fsub v6.4s, v0.4s, v5.4s
-	WORD $0x3dc02f25 // ldr q5, [x25, #176]
-	WORD $0x4ea31c64 // mov v4.16b, v3.16b
-	WORD $0x4ea5ccc4 // fmls v4.4s, v6.4s, v5.4s
-	WORD $0x3dc03325 // ldr q5, [x25, #192]
-	WORD $0x4ea41c83 // mov v3.16b, v4.16b
-	WORD $0x4ea5ccc3 // fmls v3.4s, v6.4s, v5.4s
-	WORD $0x3dc03725 // ldr q5, [x25, #208]
-	WORD $0x3dc03b26 // ldr q6, [x25, #224]
-	WORD $0x4e23cca6 // fmla v6.4s, v5.4s, v3.4s
-	WORD $0x3dc03f25 // ldr q5, [x25, #240]
-	WORD $0x4e23ccc5 // fmla v5.4s, v6.4s, v3.4s
-	WORD $0x3dc04326 // ldr q6, [x25, #256]
-	WORD $0x4e23cca6 // fmla v6.4s, v5.4s, v3.4s
-	WORD $0x3dc04725 // ldr q5, [x25, #272]
-	WORD $0x4e23ccc5 // fmla v5.4s, v6.4s, v3.4s
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x6ea68404 // sub v4.4s, v0.4s, v6.4s
-	WORD $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
-	WORD $0x4ea31c60 // mov v0.16b, v3.16b
-	WORD $0x4e25ccc0 // fmla v0.4s, v6.4s, v5.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4ea58486 // add v6.4s, v4.4s, v5.4s
-	WORD $0x4f3754c5 // shl v5.4s, v6.4s, #23
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x4ea6d4a4 // fsub v4.4s, v5.4s, v6.4s
-	WORD $0x4ea41c86 // mov v6.16b, v4.16b
-	WORD $0x4e20cca6 // fmla v6.4s, v5.4s, v0.4s
-	WORD $0x3dc05320 // ldr q0, [x25, #320]
-	WORD $0x4ea01c05 // mov v5.16b, v0.16b
-	WORD $0x6e661c25 // bsl v5.16b, v1.16b, v6.16b
-	WORD $0xac811402 // stp q2, q5, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x3dc02b2d // ldr q13, [x25, #160]
+	WORD $0x3dc02b2e // ldr q14, [x25, #160]
+	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x4e28cd85 // fmla v5.4s, v12.4s, v8.4s
+	WORD $0x4e27cccd // fmla v13.4s, v6.4s, v7.4s
+	WORD $0x4e2bcd4e // fmla v14.4s, v10.4s, v11.4s
+	WORD $0x4e24cd2f // fmla v15.4s, v9.4s, v4.4s
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x4ea4d4b0 // fsub v16.4s, v5.4s, v4.4s
+	WORD $0x4eabd5a4 // fsub v4.4s, v13.4s, v11.4s
+	WORD $0x4ea7d5cb // fsub v11.4s, v14.4s, v7.4s
+	WORD $0x4ea8d5e7 // fsub v7.4s, v15.4s, v8.4s
+	WORD $0x3dc02f28 // ldr q8, [x25, #176]
+	WORD $0x3dc02f31 // ldr q17, [x25, #176]
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x4eac1d94 // mov v20.16b, v12.16b
+	WORD $0x4ea61ccc // mov v12.16b, v6.16b
+	WORD $0x4eaa1d46 // mov v6.16b, v10.16b
+	WORD $0x4ea91d2a // mov v10.16b, v9.16b
+	WORD $0x4ea8ce14 // fmls v20.4s, v16.4s, v8.4s
+	WORD $0x4eb1cc8c // fmls v12.4s, v4.4s, v17.4s
+	WORD $0x4eb2cd66 // fmls v6.4s, v11.4s, v18.4s
+	WORD $0x4eb3ccea // fmls v10.4s, v7.4s, v19.4s
+	WORD $0x3dc03333 // ldr q19, [x25, #192]
+	WORD $0x3dc03332 // ldr q18, [x25, #192]
+	WORD $0x3dc03331 // ldr q17, [x25, #192]
+	WORD $0x3dc03328 // ldr q8, [x25, #192]
+	WORD $0x4eb41e89 // mov v9.16b, v20.16b
+	WORD $0x4eac1d94 // mov v20.16b, v12.16b
+	WORD $0x4ea61ccc // mov v12.16b, v6.16b
+	WORD $0x4eaa1d46 // mov v6.16b, v10.16b
+	WORD $0x4eb3ce09 // fmls v9.4s, v16.4s, v19.4s
+	WORD $0x4eb2cc94 // fmls v20.4s, v4.4s, v18.4s
+	WORD $0x4eb1cd6c // fmls v12.4s, v11.4s, v17.4s
+	WORD $0x4ea8cce6 // fmls v6.4s, v7.4s, v8.4s
+	WORD $0x3dc03728 // ldr q8, [x25, #208]
+	WORD $0x3dc03727 // ldr q7, [x25, #208]
+	WORD $0x3dc03731 // ldr q17, [x25, #208]
+	WORD $0x3dc0372b // ldr q11, [x25, #208]
+	WORD $0x3dc03b32 // ldr q18, [x25, #224]
+	WORD $0x3dc03b24 // ldr q4, [x25, #224]
+	WORD $0x3dc03b33 // ldr q19, [x25, #224]
+	WORD $0x3dc03b30 // ldr q16, [x25, #224]
+	WORD $0x4e29cd12 // fmla v18.4s, v8.4s, v9.4s
+	WORD $0x4e34cce4 // fmla v4.4s, v7.4s, v20.4s
+	WORD $0x4e2cce33 // fmla v19.4s, v17.4s, v12.4s
+	WORD $0x4e26cd70 // fmla v16.4s, v11.4s, v6.4s
+	WORD $0x3dc03f2b // ldr q11, [x25, #240]
+	WORD $0x3dc03f31 // ldr q17, [x25, #240]
+	WORD $0x3dc03f27 // ldr q7, [x25, #240]
+	WORD $0x3dc03f28 // ldr q8, [x25, #240]
+	WORD $0x4e29ce4b // fmla v11.4s, v18.4s, v9.4s
+	WORD $0x4e34cc91 // fmla v17.4s, v4.4s, v20.4s
+	WORD $0x4e2cce67 // fmla v7.4s, v19.4s, v12.4s
+	WORD $0x4e26ce08 // fmla v8.4s, v16.4s, v6.4s
+	WORD $0x3dc04330 // ldr q16, [x25, #256]
+	WORD $0x3dc04333 // ldr q19, [x25, #256]
+	WORD $0x3dc04324 // ldr q4, [x25, #256]
+	WORD $0x3dc04332 // ldr q18, [x25, #256]
+	WORD $0x4e29cd70 // fmla v16.4s, v11.4s, v9.4s
+	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
+	WORD $0x4e2ccce4 // fmla v4.4s, v7.4s, v12.4s
+	WORD $0x4e26cd12 // fmla v18.4s, v8.4s, v6.4s
+	WORD $0x3dc04728 // ldr q8, [x25, #272]
+	WORD $0x3dc04727 // ldr q7, [x25, #272]
+	WORD $0x3dc04731 // ldr q17, [x25, #272]
+	WORD $0x3dc0472b // ldr q11, [x25, #272]
+	WORD $0x4e29ce08 // fmla v8.4s, v16.4s, v9.4s
+	WORD $0x4e34ce67 // fmla v7.4s, v19.4s, v20.4s
+	WORD $0x4e2ccc91 // fmla v17.4s, v4.4s, v12.4s
+	WORD $0x4e26ce4b // fmla v11.4s, v18.4s, v6.4s
+	WORD $0x3dc02b32 // ldr q18, [x25, #160]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02b33 // ldr q19, [x25, #160]
+	WORD $0x3dc02b30 // ldr q16, [x25, #160]
+	WORD $0x6eb284aa // sub v10.4s, v5.4s, v18.4s
+	WORD $0x6ea485b2 // sub v18.4s, v13.4s, v4.4s
+	WORD $0x6eb385c4 // sub v4.4s, v14.4s, v19.4s
+	WORD $0x6eb085f3 // sub v19.4s, v15.4s, v16.4s
+	WORD $0x6e29dd30 // fmul v16.4s, v9.4s, v9.4s
+	WORD $0x6e34de8f // fmul v15.4s, v20.4s, v20.4s
+	WORD $0x6e2cdd8e // fmul v14.4s, v12.4s, v12.4s
+	WORD $0x6e26dccd // fmul v13.4s, v6.4s, v6.4s
+	WORD $0x4ea91d25 // mov v5.16b, v9.16b
+	WORD $0x4eb41e89 // mov v9.16b, v20.16b
+	WORD $0x4eac1d94 // mov v20.16b, v12.16b
+	WORD $0x4ea61ccc // mov v12.16b, v6.16b
+	WORD $0x4e28ce05 // fmla v5.4s, v16.4s, v8.4s
+	WORD $0x4e27cde9 // fmla v9.4s, v15.4s, v7.4s
+	WORD $0x4e31cdd4 // fmla v20.4s, v14.4s, v17.4s
+	WORD $0x4e2bcdac // fmla v12.4s, v13.4s, v11.4s
+	WORD $0x3dc04b2b // ldr q11, [x25, #288]
+	WORD $0x3dc04b2d // ldr q13, [x25, #288]
+	WORD $0x3dc04b31 // ldr q17, [x25, #288]
+	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x4eab8547 // add v7.4s, v10.4s, v11.4s
+	WORD $0x4ead864b // add v11.4s, v18.4s, v13.4s
+	WORD $0x4eb1848d // add v13.4s, v4.4s, v17.4s
+	WORD $0x4eae8671 // add v17.4s, v19.4s, v14.4s
+	WORD $0x4f3754ee // shl v14.4s, v7.4s, #23
+	WORD $0x4f375567 // shl v7.4s, v11.4s, #23
+	WORD $0x4f3755ab // shl v11.4s, v13.4s, #23
+	WORD $0x4f37562d // shl v13.4s, v17.4s, #23
+	WORD $0x3dc00731 // ldr q17, [x25, #16]
+	WORD $0x3dc00733 // ldr q19, [x25, #16]
+	WORD $0x3dc00724 // ldr q4, [x25, #16]
+	WORD $0x3dc00732 // ldr q18, [x25, #16]
+	WORD $0x4eb1d5ca // fsub v10.4s, v14.4s, v17.4s
+	WORD $0x4eb3d4f1 // fsub v17.4s, v7.4s, v19.4s
+	WORD $0x4ea4d573 // fsub v19.4s, v11.4s, v4.4s
+	WORD $0x4eb2d5a4 // fsub v4.4s, v13.4s, v18.4s
+	WORD $0x4eaa1d52 // mov v18.16b, v10.16b
+	WORD $0x4eb11e2a // mov v10.16b, v17.16b
+	WORD $0x4eb31e71 // mov v17.16b, v19.16b
+	WORD $0x4ea41c93 // mov v19.16b, v4.16b
+	WORD $0x4e25cdd2 // fmla v18.4s, v14.4s, v5.4s
+	WORD $0x4e29ccea // fmla v10.4s, v7.4s, v9.4s
+	WORD $0x4e34cd71 // fmla v17.4s, v11.4s, v20.4s
+	WORD $0x4e2ccdb3 // fmla v19.4s, v13.4s, v12.4s
+	WORD $0x3dc0532c // ldr q12, [x25, #320]
+	WORD $0x3dc0532d // ldr q13, [x25, #320]
+	WORD $0x3dc05334 // ldr q20, [x25, #320]
+	WORD $0x3dc0532b // ldr q11, [x25, #320]
+	WORD $0x4eac1d89 // mov v9.16b, v12.16b
+	WORD $0x4ead1dac // mov v12.16b, v13.16b
+	WORD $0x4eb41e8d // mov v13.16b, v20.16b
+	WORD $0x4eab1d74 // mov v20.16b, v11.16b
+	WORD $0x6e721c09 // bsl v9.16b, v0.16b, v18.16b
+	WORD $0x6e6a1c2c // bsl v12.16b, v1.16b, v10.16b
+	WORD $0x6e711c4d // bsl v13.16b, v2.16b, v17.16b
+	WORD $0x6e731c74 // bsl v20.16b, v3.16b, v19.16b
+	WORD $0xac813009 // stp q9, q12, [x0], #32
+	WORD $0xac81500d // stp q13, q20, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -21935,67 +22327,67 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10425 // ldr q5, [x1], #16
-	WORD $0x4ea0f8a2 // fabs v2.4s, v5.4s
-	WORD $0x3dc05f26 // ldr q6, [x25, #368]
-	WORD $0x4ea6f441 // fmin v1.4s, v2.4s, v6.4s
-	WORD $0x3dc06326 // ldr q6, [x25, #384]
-	WORD $0x3dc06722 // ldr q2, [x25, #400]
-	WORD $0x4e21ccc2 // fmla v2.4s, v6.4s, v1.4s
-	WORD $0x3dc06b26 // ldr q6, [x25, #416]
-	WORD $0x4e21cc46 // fmla v6.4s, v2.4s, v1.4s
-	WORD $0x3dc06f22 // ldr q2, [x25, #432]
-	WORD $0x4e21ccc2 // fmla v2.4s, v6.4s, v1.4s
-	WORD $0x3dc07326 // ldr q6, [x25, #448]
-	WORD $0x4e21cc46 // fmla v6.4s, v2.4s, v1.4s
-	WORD $0x3dc07722 // ldr q2, [x25, #464]
-	WORD $0x4e21ccc2 // fmla v2.4s, v6.4s, v1.4s
-	WORD $0x3dc07b26 // ldr q6, [x25, #480]
-	WORD $0x4e21cc46 // fmla v6.4s, v2.4s, v1.4s
-	WORD $0x3dc07f22 // ldr q2, [x25, #496]
-	WORD $0x4e21ccc2 // fmla v2.4s, v6.4s, v1.4s
-	WORD $0x3dc08326 // ldr q6, [x25, #512]
-	WORD $0x4e21cc46 // fmla v6.4s, v2.4s, v1.4s
-	WORD $0x6e26dc22 // fmul v2.4s, v1.4s, v6.4s
-	WORD $0x6ea0f846 // fneg v6.4s, v2.4s
-	WORD $0x3dc05b22 // ldr q2, [x25, #352]
-	WORD $0x4e22f4c1 // fmax v1.4s, v6.4s, v2.4s
-	WORD $0x3dc02722 // ldr q2, [x25, #144]
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x4e22cc26 // fmla v6.4s, v1.4s, v2.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4ea2d4c0 // fsub v0.4s, v6.4s, v2.4s
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x4ea11c24 // mov v4.16b, v1.16b
-	WORD $0x4ea2cc04 // fmls v4.4s, v0.4s, v2.4s
-	WORD $0x3dc03322 // ldr q2, [x25, #192]
-	WORD $0x4ea41c81 // mov v1.16b, v4.16b
-	WORD $0x4ea2cc01 // fmls v1.4s, v0.4s, v2.4s
-	WORD $0x3dc03722 // ldr q2, [x25, #208]
-	WORD $0x3dc03b20 // ldr q0, [x25, #224]
-	WORD $0x4e21cc40 // fmla v0.4s, v2.4s, v1.4s
-	WORD $0x3dc03f22 // ldr q2, [x25, #240]
-	WORD $0x4e21cc02 // fmla v2.4s, v0.4s, v1.4s
-	WORD $0x3dc04320 // ldr q0, [x25, #256]
-	WORD $0x4e21cc40 // fmla v0.4s, v2.4s, v1.4s
-	WORD $0x3dc04722 // ldr q2, [x25, #272]
-	WORD $0x4e21cc02 // fmla v2.4s, v0.4s, v1.4s
-	WORD $0x3dc02b20 // ldr q0, [x25, #160]
-	WORD $0x6ea084c4 // sub v4.4s, v6.4s, v0.4s
-	WORD $0x6e21dc20 // fmul v0.4s, v1.4s, v1.4s
-	WORD $0x4ea11c26 // mov v6.16b, v1.16b
-	WORD $0x4e22cc06 // fmla v6.4s, v0.4s, v2.4s
-	WORD $0x3dc04b22 // ldr q2, [x25, #288]
-	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
-	WORD $0x4f375402 // shl v2.4s, v0.4s, #23
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x4ea0d444 // fsub v4.4s, v2.4s, v0.4s
-	WORD $0x4ea41c80 // mov v0.16b, v4.16b
-	WORD $0x4e26cc40 // fmla v0.4s, v2.4s, v6.4s
-	WORD $0x3dc05326 // ldr q6, [x25, #320]
-	WORD $0x4ea61cc2 // mov v2.16b, v6.16b
-	WORD $0x6e601ca2 // bsl v2.16b, v5.16b, v0.16b
-	WORD $0x3c810402 // str q2, [x0], #16
+	WORD $0x3cc10434 // ldr q20, [x1], #16
+	WORD $0x4ea0fa8d // fabs v13.4s, v20.4s
+	WORD $0x3dc05f2c // ldr q12, [x25, #368]
+	WORD $0x4eacf5a9 // fmin v9.4s, v13.4s, v12.4s
+	WORD $0x3dc0632c // ldr q12, [x25, #384]
+	WORD $0x3dc0672d // ldr q13, [x25, #400]
+	WORD $0x4e29cd8d // fmla v13.4s, v12.4s, v9.4s
+	WORD $0x3dc06b2c // ldr q12, [x25, #416]
+	WORD $0x4e29cdac // fmla v12.4s, v13.4s, v9.4s
+	WORD $0x3dc06f2d // ldr q13, [x25, #432]
+	WORD $0x4e29cd8d // fmla v13.4s, v12.4s, v9.4s
+	WORD $0x3dc0732c // ldr q12, [x25, #448]
+	WORD $0x4e29cdac // fmla v12.4s, v13.4s, v9.4s
+	WORD $0x3dc0772d // ldr q13, [x25, #464]
+	WORD $0x4e29cd8d // fmla v13.4s, v12.4s, v9.4s
+	WORD $0x3dc07b2c // ldr q12, [x25, #480]
+	WORD $0x4e29cdac // fmla v12.4s, v13.4s, v9.4s
+	WORD $0x3dc07f2d // ldr q13, [x25, #496]
+	WORD $0x4e29cd8d // fmla v13.4s, v12.4s, v9.4s
+	WORD $0x3dc0832c // ldr q12, [x25, #512]
+	WORD $0x4e29cdac // fmla v12.4s, v13.4s, v9.4s
+	WORD $0x6e2cdd2d // fmul v13.4s, v9.4s, v12.4s
+	WORD $0x6ea0f9ac // fneg v12.4s, v13.4s
+	WORD $0x3dc05b2d // ldr q13, [x25, #352]
+	WORD $0x4e2df589 // fmax v9.4s, v12.4s, v13.4s
+	WORD $0x3dc0272d // ldr q13, [x25, #144]
+	WORD $0x3dc02b2c // ldr q12, [x25, #160]
+	WORD $0x4e2dcd2c // fmla v12.4s, v9.4s, v13.4s
+	WORD $0x3dc02b2d // ldr q13, [x25, #160]
+	WORD $0x4eadd593 // fsub v19.4s, v12.4s, v13.4s
+	WORD $0x3dc02f2d // ldr q13, [x25, #176]
+	WORD $0x4ea91d23 // mov v3.16b, v9.16b
+	WORD $0x4eadce63 // fmls v3.4s, v19.4s, v13.4s
+	WORD $0x3dc0332d // ldr q13, [x25, #192]
+	WORD $0x4ea31c69 // mov v9.16b, v3.16b
+	WORD $0x4eadce69 // fmls v9.4s, v19.4s, v13.4s
+	WORD $0x3dc0372d // ldr q13, [x25, #208]
+	WORD $0x3dc03b33 // ldr q19, [x25, #224]
+	WORD $0x4e29cdb3 // fmla v19.4s, v13.4s, v9.4s
+	WORD $0x3dc03f2d // ldr q13, [x25, #240]
+	WORD $0x4e29ce6d // fmla v13.4s, v19.4s, v9.4s
+	WORD $0x3dc04333 // ldr q19, [x25, #256]
+	WORD $0x4e29cdb3 // fmla v19.4s, v13.4s, v9.4s
+	WORD $0x3dc0472d // ldr q13, [x25, #272]
+	WORD $0x4e29ce6d // fmla v13.4s, v19.4s, v9.4s
+	WORD $0x3dc02b33 // ldr q19, [x25, #160]
+	WORD $0x6eb38583 // sub v3.4s, v12.4s, v19.4s
+	WORD $0x6e29dd33 // fmul v19.4s, v9.4s, v9.4s
+	WORD $0x4ea91d2c // mov v12.16b, v9.16b
+	WORD $0x4e2dce6c // fmla v12.4s, v19.4s, v13.4s
+	WORD $0x3dc04b2d // ldr q13, [x25, #288]
+	WORD $0x4ead8473 // add v19.4s, v3.4s, v13.4s
+	WORD $0x4f37566d // shl v13.4s, v19.4s, #23
+	WORD $0x3dc00733 // ldr q19, [x25, #16]
+	WORD $0x4eb3d5a3 // fsub v3.4s, v13.4s, v19.4s
+	WORD $0x4ea31c73 // mov v19.16b, v3.16b
+	WORD $0x4e2ccdb3 // fmla v19.4s, v13.4s, v12.4s
+	WORD $0x3dc0532c // ldr q12, [x25, #320]
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x6e731e8d // bsl v13.16b, v20.16b, v19.16b
+	WORD $0x3c81040d // str q13, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -22011,129 +22403,249 @@ TEXT ·logNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x3dc08722 // ldr q2, [x25, #528]
-	WORD $0x6ea0e443 // fcmgt v3.4s, v2.4s, v0.4s
-	WORD $0x3dc08b22 // ldr q2, [x25, #544]
-	WORD $0x6e22dc04 // fmul v4.4s, v0.4s, v2.4s
-	WORD $0x4ea31c62 // mov v2.16b, v3.16b
-	WORD $0x6e601c82 // bsl v2.16b, v4.16b, v0.16b
-	WORD $0x3dc08f24 // ldr q4, [x25, #560]
-	WORD $0x6ea48445 // sub v5.4s, v2.4s, v4.4s
-	WORD $0x3dc09324 // ldr q4, [x25, #576]
-	WORD $0x4e241ca2 // and v2.16b, v5.16b, v4.16b
-	WORD $0x3dc08f24 // ldr q4, [x25, #560]
-	WORD $0x4ea48446 // add v6.4s, v2.4s, v4.4s
-	WORD $0x4f2904a4 // sshr v4.4s, v5.4s, #23
-	WORD $0x4e21d885 // scvtf v5.4s, v4.4s
-	WORD $0x3dc09724 // ldr q4, [x25, #592]
-	WORD $0x4e241c62 // and v2.16b, v3.16b, v4.16b
-	WORD $0x4ea2d4a4 // fsub v4.4s, v5.4s, v2.4s
-	WORD $0x3dc00722 // ldr q2, [x25, #16]
-	WORD $0x4ea2d4c5 // fsub v5.4s, v6.4s, v2.4s
-	WORD $0x6e25dca2 // fmul v2.4s, v5.4s, v5.4s
-	WORD $0x6e25dc46 // fmul v6.4s, v2.4s, v5.4s
-	WORD $0x3dc09b23 // ldr q3, [x25, #608]
-	WORD $0x3dc09f27 // ldr q7, [x25, #624]
-	WORD $0x4e25cc67 // fmla v7.4s, v3.4s, v5.4s
-	WORD $0x3dc0a323 // ldr q3, [x25, #640]
-	WORD $0x4e25cce3 // fmla v3.4s, v7.4s, v5.4s
-	WORD $0x3dc0a727 // ldr q7, [x25, #656]
-	WORD $0x4e25cc67 // fmla v7.4s, v3.4s, v5.4s
-	WORD $0x3dc0ab23 // ldr q3, [x25, #672]
-	WORD $0x4e25cce3 // fmla v3.4s, v7.4s, v5.4s
-	WORD $0x3dc0af27 // ldr q7, [x25, #688]
-	WORD $0x4e25cc67 // fmla v7.4s, v3.4s, v5.4s
-	WORD $0x3dc0b323 // ldr q3, [x25, #704]
-	WORD $0x4e25cce3 // fmla v3.4s, v7.4s, v5.4s
-	WORD $0x3dc0b727 // ldr q7, [x25, #720]
-	WORD $0x4e25cc67 // fmla v7.4s, v3.4s, v5.4s
-	WORD $0x6e27dcc3 // fmul v3.4s, v6.4s, v7.4s
-	WORD $0x3dc03327 // ldr q7, [x25, #192]
-	WORD $0x4ea31c66 // mov v6.16b, v3.16b
-	WORD $0x4e27cc86 // fmla v6.4s, v4.4s, v7.4s
-	WORD $0x3dc04727 // ldr q7, [x25, #272]
-	WORD $0x4ea61cc3 // mov v3.16b, v6.16b
-	WORD $0x4ea7cc43 // fmls v3.4s, v2.4s, v7.4s
-	WORD $0x4e23d4a7 // fadd v7.4s, v5.4s, v3.4s
-	WORD $0x3dc02f23 // ldr q3, [x25, #176]
-	WORD $0x4ea71ce5 // mov v5.16b, v7.16b
-	WORD $0x4e23cc85 // fmla v5.4s, v4.4s, v3.4s
-	WORD $0x3dc0bb23 // ldr q3, [x25, #736]
-	WORD $0x6e20e464 // fcmge v4.4s, v3.4s, v0.4s
-	WORD $0x4ea41c83 // mov v3.16b, v4.16b
-	WORD $0x6e601ca3 // bsl v3.16b, v5.16b, v0.16b
-	WORD $0x4ea0e805 // fcmlt v5.4s, v0.4s, #0.0
-	WORD $0x3dc0bf24 // ldr q4, [x25, #752]
-	WORD $0x4ea51ca7 // mov v7.16b, v5.16b
-	WORD $0x6e631c87 // bsl v7.16b, v4.16b, v3.16b
-	WORD $0x4ea0d803 // fcmeq v3.4s, v0.4s, #0.0
-	WORD $0x3dc0c320 // ldr q0, [x25, #768]
-	WORD $0x4ea31c64 // mov v4.16b, v3.16b
-	WORD $0x6e671c04 // bsl v4.16b, v0.16b, v7.16b
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc08724 // ldr q4, [x25, #528]
+	WORD $0x3dc08725 // ldr q5, [x25, #528]
+	WORD $0x3dc08726 // ldr q6, [x25, #528]
 	WORD $0x3dc08727 // ldr q7, [x25, #528]
-	WORD $0x6ea1e4e0 // fcmgt v0.4s, v7.4s, v1.4s
+	WORD $0x6ea0e488 // fcmgt v8.4s, v4.4s, v0.4s
+	WORD $0x6ea1e4a4 // fcmgt v4.4s, v5.4s, v1.4s
+	WORD $0x6ea2e4c5 // fcmgt v5.4s, v6.4s, v2.4s
+	WORD $0x6ea3e4e6 // fcmgt v6.4s, v7.4s, v3.4s
 	WORD $0x3dc08b27 // ldr q7, [x25, #544]
-	WORD $0x6e27dc23 // fmul v3.4s, v1.4s, v7.4s
-	WORD $0x4ea01c07 // mov v7.16b, v0.16b
-	WORD $0x6e611c67 // bsl v7.16b, v3.16b, v1.16b
-	WORD $0x3dc08f23 // ldr q3, [x25, #560]
-	WORD $0x6ea384e5 // sub v5.4s, v7.4s, v3.4s
-	WORD $0x3dc09323 // ldr q3, [x25, #576]
-	WORD $0x4e231ca7 // and v7.16b, v5.16b, v3.16b
-	WORD $0x3dc08f23 // ldr q3, [x25, #560]
-	WORD $0x4ea384e2 // add v2.4s, v7.4s, v3.4s
-	WORD $0x4f2904a3 // sshr v3.4s, v5.4s, #23
-	WORD $0x4e21d865 // scvtf v5.4s, v3.4s
-	WORD $0x3dc09723 // ldr q3, [x25, #592]
-	WORD $0x4e231c07 // and v7.16b, v0.16b, v3.16b
-	WORD $0x4ea7d4a3 // fsub v3.4s, v5.4s, v7.4s
-	WORD $0x3dc00727 // ldr q7, [x25, #16]
-	WORD $0x4ea7d445 // fsub v5.4s, v2.4s, v7.4s
-	WORD $0x6e25dca7 // fmul v7.4s, v5.4s, v5.4s
-	WORD $0x6e25dce2 // fmul v2.4s, v7.4s, v5.4s
-	WORD $0x3dc09b20 // ldr q0, [x25, #608]
-	WORD $0x3dc09f26 // ldr q6, [x25, #624]
-	WORD $0x4e25cc06 // fmla v6.4s, v0.4s, v5.4s
-	WORD $0x3dc0a320 // ldr q0, [x25, #640]
-	WORD $0x4e25ccc0 // fmla v0.4s, v6.4s, v5.4s
-	WORD $0x3dc0a726 // ldr q6, [x25, #656]
-	WORD $0x4e25cc06 // fmla v6.4s, v0.4s, v5.4s
-	WORD $0x3dc0ab20 // ldr q0, [x25, #672]
-	WORD $0x4e25ccc0 // fmla v0.4s, v6.4s, v5.4s
-	WORD $0x3dc0af26 // ldr q6, [x25, #688]
-	WORD $0x4e25cc06 // fmla v6.4s, v0.4s, v5.4s
-	WORD $0x3dc0b320 // ldr q0, [x25, #704]
-	WORD $0x4e25ccc0 // fmla v0.4s, v6.4s, v5.4s
-	WORD $0x3dc0b726 // ldr q6, [x25, #720]
-	WORD $0x4e25cc06 // fmla v6.4s, v0.4s, v5.4s
-	WORD $0x6e26dc40 // fmul v0.4s, v2.4s, v6.4s
+	WORD $0x3dc08b29 // ldr q9, [x25, #544]
+	WORD $0x3dc08b2a // ldr q10, [x25, #544]
+	WORD $0x3dc08b2b // ldr q11, [x25, #544]
+	WORD $0x6e27dc0c // fmul v12.4s, v0.4s, v7.4s
+	WORD $0x6e29dc27 // fmul v7.4s, v1.4s, v9.4s
+	WORD $0x6e2adc49 // fmul v9.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc6a // fmul v10.4s, v3.4s, v11.4s
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	WORD $0x4ea41c8d // mov v13.16b, v4.16b
+	WORD $0x4ea51cae // mov v14.16b, v5.16b
+	WORD $0x4ea61ccf // mov v15.16b, v6.16b
+	WORD $0x6e601d8b // bsl v11.16b, v12.16b, v0.16b
+	WORD $0x6e611ced // bsl v13.16b, v7.16b, v1.16b
+	WORD $0x6e621d2e // bsl v14.16b, v9.16b, v2.16b
+	WORD $0x6e631d4f // bsl v15.16b, v10.16b, v3.16b
+	WORD $0x3dc08f2a // ldr q10, [x25, #560]
+	WORD $0x3dc08f29 // ldr q9, [x25, #560]
+	WORD $0x3dc08f27 // ldr q7, [x25, #560]
+	WORD $0x3dc08f2c // ldr q12, [x25, #560]
+	WORD $0x6eaa8570 // sub v16.4s, v11.4s, v10.4s
+	WORD $0x6ea985aa // sub v10.4s, v13.4s, v9.4s
+	WORD $0x6ea785c9 // sub v9.4s, v14.4s, v7.4s
+	WORD $0x6eac85e7 // sub v7.4s, v15.4s, v12.4s
+	WORD $0x3dc0932c // ldr q12, [x25, #576]
+	WORD $0x3dc0932f // ldr q15, [x25, #576]
+	WORD $0x3dc0932e // ldr q14, [x25, #576]
+	WORD $0x3dc0932d // ldr q13, [x25, #576]
+	WORD $0x4e2c1e0b // and v11.16b, v16.16b, v12.16b
+	WORD $0x4e2f1d4c // and v12.16b, v10.16b, v15.16b
+	WORD $0x4e2e1d2f // and v15.16b, v9.16b, v14.16b
+	WORD $0x4e2d1cee // and v14.16b, v7.16b, v13.16b
+	WORD $0x3dc08f2d // ldr q13, [x25, #560]
+	WORD $0x3dc08f31 // ldr q17, [x25, #560]
+	WORD $0x3dc08f32 // ldr q18, [x25, #560]
+	WORD $0x3dc08f33 // ldr q19, [x25, #560]
+	WORD $0x4ead8574 // add v20.4s, v11.4s, v13.4s
+	WORD $0x4eb1858d // add v13.4s, v12.4s, v17.4s
+	WORD $0x4eb285f1 // add v17.4s, v15.4s, v18.4s
+	WORD $0x4eb385d2 // add v18.4s, v14.4s, v19.4s
+	WORD $0x4f290613 // sshr v19.4s, v16.4s, #23
+	WORD $0x4f290550 // sshr v16.4s, v10.4s, #23
+	WORD $0x4f29052a // sshr v10.4s, v9.4s, #23
+	WORD $0x4f2904e9 // sshr v9.4s, v7.4s, #23
+	WORD $0x4e21da67 // scvtf v7.4s, v19.4s
+	WORD $0x4e21da13 // scvtf v19.4s, v16.4s
+	WORD $0x4e21d950 // scvtf v16.4s, v10.4s
+	WORD $0x4e21d92a // scvtf v10.4s, v9.4s
+	WORD $0x3dc09729 // ldr q9, [x25, #592]
+	WORD $0x3dc0972e // ldr q14, [x25, #592]
+	WORD $0x3dc0972f // ldr q15, [x25, #592]
+	WORD $0x3dc0972c // ldr q12, [x25, #592]
+	WORD $0x4e291d0b // and v11.16b, v8.16b, v9.16b
+	WORD $0x4e2e1c89 // and v9.16b, v4.16b, v14.16b
+	WORD $0x4e2f1cae // and v14.16b, v5.16b, v15.16b
+	WORD $0x4e2c1ccf // and v15.16b, v6.16b, v12.16b
+	WORD $0x4eabd4ec // fsub v12.4s, v7.4s, v11.4s
+	WORD $0x4ea9d66b // fsub v11.4s, v19.4s, v9.4s
+	WORD $0x4eaed609 // fsub v9.4s, v16.4s, v14.4s
+	WORD $0x4eafd54e // fsub v14.4s, v10.4s, v15.4s
+	WORD $0x3dc0072f // ldr q15, [x25, #16]
+	WORD $0x3dc0072a // ldr q10, [x25, #16]
+	WORD $0x3dc00730 // ldr q16, [x25, #16]
+	WORD $0x3dc00733 // ldr q19, [x25, #16]
+	WORD $0x4eafd687 // fsub v7.4s, v20.4s, v15.4s
+	WORD $0x4eaad5af // fsub v15.4s, v13.4s, v10.4s
+	WORD $0x4eb0d62a // fsub v10.4s, v17.4s, v16.4s
+	WORD $0x4eb3d650 // fsub v16.4s, v18.4s, v19.4s
+	WORD $0x6e27dcf3 // fmul v19.4s, v7.4s, v7.4s
+	WORD $0x6e2fddf2 // fmul v18.4s, v15.4s, v15.4s
+	WORD $0x6e2add51 // fmul v17.4s, v10.4s, v10.4s
+	WORD $0x6e30de0d // fmul v13.4s, v16.4s, v16.4s
+	WORD $0x6e27de74 // fmul v20.4s, v19.4s, v7.4s
+	WORD $0x6e2fde46 // fmul v6.4s, v18.4s, v15.4s
+	WORD $0x6e2ade25 // fmul v5.4s, v17.4s, v10.4s
+	WORD $0x6e30dda4 // fmul v4.4s, v13.4s, v16.4s
+	WORD $0x3dc09b28 // ldr q8, [x25, #608]
+	WORD $0x3dc09b35 // ldr q21, [x25, #608]
+	WORD $0x3dc09b36 // ldr q22, [x25, #608]
+	WORD $0x3dc09b37 // ldr q23, [x25, #608]
+	WORD $0x3dc09f38 // ldr q24, [x25, #624]
+	WORD $0x3dc09f39 // ldr q25, [x25, #624]
+	WORD $0x3dc09f3a // ldr q26, [x25, #624]
+	WORD $0x3dc09f3b // ldr q27, [x25, #624]
+	WORD $0x4e27cd18 // fmla v24.4s, v8.4s, v7.4s
+	WORD $0x4e2fceb9 // fmla v25.4s, v21.4s, v15.4s
+	WORD $0x4e2aceda // fmla v26.4s, v22.4s, v10.4s
+	WORD $0x4e30cefb // fmla v27.4s, v23.4s, v16.4s
+	WORD $0x3dc0a337 // ldr q23, [x25, #640]
+	WORD $0x3dc0a336 // ldr q22, [x25, #640]
+	WORD $0x3dc0a335 // ldr q21, [x25, #640]
+	WORD $0x3dc0a328 // ldr q8, [x25, #640]
+	WORD $0x4e27cf17 // fmla v23.4s, v24.4s, v7.4s
+	WORD $0x4e2fcf36 // fmla v22.4s, v25.4s, v15.4s
+	WORD $0x4e2acf55 // fmla v21.4s, v26.4s, v10.4s
+	WORD $0x4e30cf68 // fmla v8.4s, v27.4s, v16.4s
+	WORD $0x3dc0a73b // ldr q27, [x25, #656]
+	WORD $0x3dc0a73a // ldr q26, [x25, #656]
+	WORD $0x3dc0a739 // ldr q25, [x25, #656]
+	WORD $0x3dc0a738 // ldr q24, [x25, #656]
+	WORD $0x4e27cefb // fmla v27.4s, v23.4s, v7.4s
+	WORD $0x4e2fceda // fmla v26.4s, v22.4s, v15.4s
+	WORD $0x4e2aceb9 // fmla v25.4s, v21.4s, v10.4s
+	WORD $0x4e30cd18 // fmla v24.4s, v8.4s, v16.4s
+	WORD $0x3dc0ab28 // ldr q8, [x25, #672]
+	WORD $0x3dc0ab35 // ldr q21, [x25, #672]
+	WORD $0x3dc0ab36 // ldr q22, [x25, #672]
+	WORD $0x3dc0ab37 // ldr q23, [x25, #672]
+	WORD $0x4e27cf68 // fmla v8.4s, v27.4s, v7.4s
+	WORD $0x4e2fcf55 // fmla v21.4s, v26.4s, v15.4s
+	WORD $0x4e2acf36 // fmla v22.4s, v25.4s, v10.4s
+	WORD $0x4e30cf17 // fmla v23.4s, v24.4s, v16.4s
+	WORD $0x3dc0af38 // ldr q24, [x25, #688]
+	WORD $0x3dc0af39 // ldr q25, [x25, #688]
+	WORD $0x3dc0af3a // ldr q26, [x25, #688]
+	WORD $0x3dc0af3b // ldr q27, [x25, #688]
+	WORD $0x4e27cd18 // fmla v24.4s, v8.4s, v7.4s
+	WORD $0x4e2fceb9 // fmla v25.4s, v21.4s, v15.4s
+	WORD $0x4e2aceda // fmla v26.4s, v22.4s, v10.4s
+	WORD $0x4e30cefb // fmla v27.4s, v23.4s, v16.4s
+	WORD $0x3dc0b337 // ldr q23, [x25, #704]
+	WORD $0x3dc0b336 // ldr q22, [x25, #704]
+	WORD $0x3dc0b335 // ldr q21, [x25, #704]
+	WORD $0x3dc0b328 // ldr q8, [x25, #704]
+	WORD $0x4e27cf17 // fmla v23.4s, v24.4s, v7.4s
+	WORD $0x4e2fcf36 // fmla v22.4s, v25.4s, v15.4s
+	WORD $0x4e2acf55 // fmla v21.4s, v26.4s, v10.4s
+	WORD $0x4e30cf68 // fmla v8.4s, v27.4s, v16.4s
+	WORD $0x3dc0b73b // ldr q27, [x25, #720]
+	WORD $0x3dc0b73a // ldr q26, [x25, #720]
+	WORD $0x3dc0b739 // ldr q25, [x25, #720]
+	WORD $0x3dc0b738 // ldr q24, [x25, #720]
+	WORD $0x4e27cefb // fmla v27.4s, v23.4s, v7.4s
+	WORD $0x4e2fceda // fmla v26.4s, v22.4s, v15.4s
+	WORD $0x4e2aceb9 // fmla v25.4s, v21.4s, v10.4s
+	WORD $0x4e30cd18 // fmla v24.4s, v8.4s, v16.4s
+	WORD $0x6e3bde88 // fmul v8.4s, v20.4s, v27.4s
+	WORD $0x6e3adcdb // fmul v27.4s, v6.4s, v26.4s
+	WORD $0x6e39dcba // fmul v26.4s, v5.4s, v25.4s
+	WORD $0x6e38dc99 // fmul v25.4s, v4.4s, v24.4s
+	WORD $0x3dc03338 // ldr q24, [x25, #192]
+	WORD $0x3dc03324 // ldr q4, [x25, #192]
+	WORD $0x3dc03325 // ldr q5, [x25, #192]
 	WORD $0x3dc03326 // ldr q6, [x25, #192]
-	WORD $0x4ea01c02 // mov v2.16b, v0.16b
-	WORD $0x4e26cc62 // fmla v2.4s, v3.4s, v6.4s
+	WORD $0x4ea81d14 // mov v20.16b, v8.16b
+	WORD $0x4ebb1f68 // mov v8.16b, v27.16b
+	WORD $0x4eba1f5b // mov v27.16b, v26.16b
+	WORD $0x4eb91f3a // mov v26.16b, v25.16b
+	WORD $0x4e38cd94 // fmla v20.4s, v12.4s, v24.4s
+	WORD $0x4e24cd68 // fmla v8.4s, v11.4s, v4.4s
+	WORD $0x4e25cd3b // fmla v27.4s, v9.4s, v5.4s
+	WORD $0x4e26cdda // fmla v26.4s, v14.4s, v6.4s
 	WORD $0x3dc04726 // ldr q6, [x25, #272]
-	WORD $0x4ea21c40 // mov v0.16b, v2.16b
-	WORD $0x4ea6cce0 // fmls v0.4s, v7.4s, v6.4s
-	WORD $0x4e20d4a6 // fadd v6.4s, v5.4s, v0.4s
-	WORD $0x3dc02f20 // ldr q0, [x25, #176]
-	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
-	WORD $0x4e20cc65 // fmla v5.4s, v3.4s, v0.4s
-	WORD $0x3dc0bb20 // ldr q0, [x25, #736]
-	WORD $0x6e21e403 // fcmge v3.4s, v0.4s, v1.4s
-	WORD $0x4ea31c60 // mov v0.16b, v3.16b
-	WORD $0x6e611ca0 // bsl v0.16b, v5.16b, v1.16b
-	WORD $0x4ea0e825 // fcmlt v5.4s, v1.4s, #0.0
-	WORD $0x3dc0bf23 // ldr q3, [x25, #752]
-	WORD $0x4ea51ca6 // mov v6.16b, v5.16b
-	WORD $0x6e601c66 // bsl v6.16b, v3.16b, v0.16b
+	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x3dc04738 // ldr q24, [x25, #272]
+	WORD $0x4eb41e99 // mov v25.16b, v20.16b
+	WORD $0x4ea81d14 // mov v20.16b, v8.16b
+	WORD $0x4ebb1f68 // mov v8.16b, v27.16b
+	WORD $0x4eba1f5b // mov v27.16b, v26.16b
+	WORD $0x4ea6ce79 // fmls v25.4s, v19.4s, v6.4s
+	WORD $0x4ea5ce54 // fmls v20.4s, v18.4s, v5.4s
+	WORD $0x4ea4ce28 // fmls v8.4s, v17.4s, v4.4s
+	WORD $0x4eb8cdbb // fmls v27.4s, v13.4s, v24.4s
+	WORD $0x4e39d4f8 // fadd v24.4s, v7.4s, v25.4s
+	WORD $0x4e34d5f9 // fadd v25.4s, v15.4s, v20.4s
+	WORD $0x4e28d554 // fadd v20.4s, v10.4s, v8.4s
+	WORD $0x4e3bd608 // fadd v8.4s, v16.4s, v27.4s
+	WORD $0x3dc02f3b // ldr q27, [x25, #176]
+	WORD $0x3dc02f30 // ldr q16, [x25, #176]
+	WORD $0x3dc02f2a // ldr q10, [x25, #176]
+	WORD $0x3dc02f2f // ldr q15, [x25, #176]
+	WORD $0x4eb81f07 // mov v7.16b, v24.16b
+	WORD $0x4eb91f38 // mov v24.16b, v25.16b
+	WORD $0x4eb41e99 // mov v25.16b, v20.16b
+	WORD $0x4ea81d14 // mov v20.16b, v8.16b
+	WORD $0x4e3bcd87 // fmla v7.4s, v12.4s, v27.4s
+	WORD $0x4e30cd78 // fmla v24.4s, v11.4s, v16.4s
+	WORD $0x4e2acd39 // fmla v25.4s, v9.4s, v10.4s
+	WORD $0x4e2fcdd4 // fmla v20.4s, v14.4s, v15.4s
+	WORD $0x3dc0bb2f // ldr q15, [x25, #736]
+	WORD $0x3dc0bb2e // ldr q14, [x25, #736]
+	WORD $0x3dc0bb2a // ldr q10, [x25, #736]
+	WORD $0x3dc0bb29 // ldr q9, [x25, #736]
+	WORD $0x6e20e5f0 // fcmge v16.4s, v15.4s, v0.4s
+	WORD $0x6e21e5cf // fcmge v15.4s, v14.4s, v1.4s
+	WORD $0x6e22e54e // fcmge v14.4s, v10.4s, v2.4s
+	WORD $0x6e23e52a // fcmge v10.4s, v9.4s, v3.4s
+	WORD $0x4eb01e09 // mov v9.16b, v16.16b
+	WORD $0x4eaf1df0 // mov v16.16b, v15.16b
+	WORD $0x4eae1dcf // mov v15.16b, v14.16b
+	WORD $0x4eaa1d4e // mov v14.16b, v10.16b
+	WORD $0x6e601ce9 // bsl v9.16b, v7.16b, v0.16b
+	WORD $0x6e611f10 // bsl v16.16b, v24.16b, v1.16b
+	WORD $0x6e621f2f // bsl v15.16b, v25.16b, v2.16b
+	WORD $0x6e631e8e // bsl v14.16b, v20.16b, v3.16b
+	WORD $0x4ea0e814 // fcmlt v20.4s, v0.4s, #0.0
+	WORD $0x4ea0e839 // fcmlt v25.4s, v1.4s, #0.0
+	WORD $0x4ea0e858 // fcmlt v24.4s, v2.4s, #0.0
+	WORD $0x4ea0e867 // fcmlt v7.4s, v3.4s, #0.0
+	WORD $0x3dc0bf2a // ldr q10, [x25, #752]
+	WORD $0x3dc0bf2b // ldr q11, [x25, #752]
+	WORD $0x3dc0bf3b // ldr q27, [x25, #752]
+	WORD $0x3dc0bf2c // ldr q12, [x25, #752]
+	WORD $0x4eb41e88 // mov v8.16b, v20.16b
+	WORD $0x4eb91f34 // mov v20.16b, v25.16b
+	WORD $0x4eb81f19 // mov v25.16b, v24.16b
+	WORD $0x4ea71cf8 // mov v24.16b, v7.16b
+	WORD $0x6e691d48 // bsl v8.16b, v10.16b, v9.16b
+	WORD $0x6e701d74 // bsl v20.16b, v11.16b, v16.16b
+	WORD $0x6e6f1f79 // bsl v25.16b, v27.16b, v15.16b
+	WORD $0x6e6e1d98 // bsl v24.16b, v12.16b, v14.16b
+	WORD $0x4ea0d80e // fcmeq v14.4s, v0.4s, #0.0
 	WORD $0x4ea0d820 // fcmeq v0.4s, v1.4s, #0.0
-	WORD $0x3dc0c321 // ldr q1, [x25, #768]
-	WORD $0x4ea01c03 // mov v3.16b, v0.16b
-	WORD $0x6e661c23 // bsl v3.16b, v1.16b, v6.16b
-	WORD $0xac810c04 // stp q4, q3, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x4ea0d841 // fcmeq v1.4s, v2.4s, #0.0
+	WORD $0x4ea0d862 // fcmeq v2.4s, v3.4s, #0.0
+	WORD $0x3dc0c323 // ldr q3, [x25, #768]
+	WORD $0x3dc0c32c // ldr q12, [x25, #768]
+	WORD $0x3dc0c32f // ldr q15, [x25, #768]
+	WORD $0x3dc0c33b // ldr q27, [x25, #768]
+	WORD $0x4eae1dd0 // mov v16.16b, v14.16b
+	WORD $0x4ea01c0e // mov v14.16b, v0.16b
+	WORD $0x4ea11c20 // mov v0.16b, v1.16b
+	WORD $0x4ea21c41 // mov v1.16b, v2.16b
+	WORD $0x6e681c70 // bsl v16.16b, v3.16b, v8.16b
+	WORD $0x6e741d8e // bsl v14.16b, v12.16b, v20.16b
+	WORD $0x6e791de0 // bsl v0.16b, v15.16b, v25.16b
+	WORD $0x6e781f61 // bsl v1.16b, v27.16b, v24.16b
+	WORD $0xac813810 // stp q16, q14, [x0], #32
+	WORD $0xac810400 // stp q0, q1, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -22141,67 +22653,67 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10423 // ldr q3, [x1], #16
-	WORD $0x3dc08724 // ldr q4, [x25, #528]
-	WORD $0x6ea3e486 // fcmgt v6.4s, v4.4s, v3.4s
-	WORD $0x3dc08b24 // ldr q4, [x25, #544]
-	WORD $0x6e24dc61 // fmul v1.4s, v3.4s, v4.4s
-	WORD $0x4ea61cc4 // mov v4.16b, v6.16b
-	WORD $0x6e631c24 // bsl v4.16b, v1.16b, v3.16b
-	WORD $0x3dc08f21 // ldr q1, [x25, #560]
-	WORD $0x6ea18480 // sub v0.4s, v4.4s, v1.4s
-	WORD $0x3dc09321 // ldr q1, [x25, #576]
-	WORD $0x4e211c04 // and v4.16b, v0.16b, v1.16b
-	WORD $0x3dc08f21 // ldr q1, [x25, #560]
-	WORD $0x4ea18485 // add v5.4s, v4.4s, v1.4s
-	WORD $0x4f290401 // sshr v1.4s, v0.4s, #23
-	WORD $0x4e21d820 // scvtf v0.4s, v1.4s
-	WORD $0x3dc09721 // ldr q1, [x25, #592]
-	WORD $0x4e211cc4 // and v4.16b, v6.16b, v1.16b
-	WORD $0x4ea4d401 // fsub v1.4s, v0.4s, v4.4s
-	WORD $0x3dc00724 // ldr q4, [x25, #16]
-	WORD $0x4ea4d4a0 // fsub v0.4s, v5.4s, v4.4s
-	WORD $0x6e20dc04 // fmul v4.4s, v0.4s, v0.4s
-	WORD $0x6e20dc85 // fmul v5.4s, v4.4s, v0.4s
-	WORD $0x3dc09b26 // ldr q6, [x25, #608]
-	WORD $0x3dc09f27 // ldr q7, [x25, #624]
-	WORD $0x4e20ccc7 // fmla v7.4s, v6.4s, v0.4s
-	WORD $0x3dc0a326 // ldr q6, [x25, #640]
-	WORD $0x4e20cce6 // fmla v6.4s, v7.4s, v0.4s
-	WORD $0x3dc0a727 // ldr q7, [x25, #656]
-	WORD $0x4e20ccc7 // fmla v7.4s, v6.4s, v0.4s
-	WORD $0x3dc0ab26 // ldr q6, [x25, #672]
-	WORD $0x4e20cce6 // fmla v6.4s, v7.4s, v0.4s
-	WORD $0x3dc0af27 // ldr q7, [x25, #688]
-	WORD $0x4e20ccc7 // fmla v7.4s, v6.4s, v0.4s
-	WORD $0x3dc0b326 // ldr q6, [x25, #704]
-	WORD $0x4e20cce6 // fmla v6.4s, v7.4s, v0.4s
-	WORD $0x3dc0b727 // ldr q7, [x25, #720]
-	WORD $0x4e20ccc7 // fmla v7.4s, v6.4s, v0.4s
-	WORD $0x6e27dca6 // fmul v6.4s, v5.4s, v7.4s
-	WORD $0x3dc03327 // ldr q7, [x25, #192]
-	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
-	WORD $0x4e27cc25 // fmla v5.4s, v1.4s, v7.4s
-	WORD $0x3dc04727 // ldr q7, [x25, #272]
-	WORD $0x4ea51ca6 // mov v6.16b, v5.16b
-	WORD $0x4ea7cc86 // fmls v6.4s, v4.4s, v7.4s
-	WORD $0x4e26d407 // fadd v7.4s, v0.4s, v6.4s
-	WORD $0x3dc02f26 // ldr q6, [x25, #176]
-	WORD $0x4ea71ce0 // mov v0.16b, v7.16b
-	WORD $0x4e26cc20 // fmla v0.4s, v1.4s, v6.4s
-	WORD $0x3dc0bb26 // ldr q6, [x25, #736]
-	WORD $0x6e23e4c1 // fcmge v1.4s, v6.4s, v3.4s
-	WORD $0x4ea11c26 // mov v6.16b, v1.16b
-	WORD $0x6e631c06 // bsl v6.16b, v0.16b, v3.16b
-	WORD $0x4ea0e860 // fcmlt v0.4s, v3.4s, #0.0
-	WORD $0x3dc0bf21 // ldr q1, [x25, #752]
-	WORD $0x4ea01c07 // mov v7.16b, v0.16b
-	WORD $0x6e661c27 // bsl v7.16b, v1.16b, v6.16b
-	WORD $0x4ea0d866 // fcmeq v6.4s, v3.4s, #0.0
-	WORD $0x3dc0c323 // ldr q3, [x25, #768]
-	WORD $0x4ea61cc1 // mov v1.16b, v6.16b
-	WORD $0x6e671c61 // bsl v1.16b, v3.16b, v7.16b
-	WORD $0x3c810401 // str q1, [x0], #16
+	WORD $0x3cc10421 // ldr q1, [x1], #16
+	WORD $0x3dc08720 // ldr q0, [x25, #528]
+	WORD $0x6ea1e40e // fcmgt v14.4s, v0.4s, v1.4s
+	WORD $0x3dc08b20 // ldr q0, [x25, #544]
+	WORD $0x6e20dc30 // fmul v16.4s, v1.4s, v0.4s
+	WORD $0x4eae1dc0 // mov v0.16b, v14.16b
+	WORD $0x6e611e00 // bsl v0.16b, v16.16b, v1.16b
+	WORD $0x3dc08f30 // ldr q16, [x25, #560]
+	WORD $0x6eb08418 // sub v24.4s, v0.4s, v16.4s
+	WORD $0x3dc09330 // ldr q16, [x25, #576]
+	WORD $0x4e301f00 // and v0.16b, v24.16b, v16.16b
+	WORD $0x3dc08f30 // ldr q16, [x25, #560]
+	WORD $0x4eb0841b // add v27.4s, v0.4s, v16.4s
+	WORD $0x4f290710 // sshr v16.4s, v24.4s, #23
+	WORD $0x4e21da18 // scvtf v24.4s, v16.4s
+	WORD $0x3dc09730 // ldr q16, [x25, #592]
+	WORD $0x4e301dc0 // and v0.16b, v14.16b, v16.16b
+	WORD $0x4ea0d710 // fsub v16.4s, v24.4s, v0.4s
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x4ea0d778 // fsub v24.4s, v27.4s, v0.4s
+	WORD $0x6e38df00 // fmul v0.4s, v24.4s, v24.4s
+	WORD $0x6e38dc1b // fmul v27.4s, v0.4s, v24.4s
+	WORD $0x3dc09b2e // ldr q14, [x25, #608]
+	WORD $0x3dc09f39 // ldr q25, [x25, #624]
+	WORD $0x4e38cdd9 // fmla v25.4s, v14.4s, v24.4s
+	WORD $0x3dc0a32e // ldr q14, [x25, #640]
+	WORD $0x4e38cf2e // fmla v14.4s, v25.4s, v24.4s
+	WORD $0x3dc0a739 // ldr q25, [x25, #656]
+	WORD $0x4e38cdd9 // fmla v25.4s, v14.4s, v24.4s
+	WORD $0x3dc0ab2e // ldr q14, [x25, #672]
+	WORD $0x4e38cf2e // fmla v14.4s, v25.4s, v24.4s
+	WORD $0x3dc0af39 // ldr q25, [x25, #688]
+	WORD $0x4e38cdd9 // fmla v25.4s, v14.4s, v24.4s
+	WORD $0x3dc0b32e // ldr q14, [x25, #704]
+	WORD $0x4e38cf2e // fmla v14.4s, v25.4s, v24.4s
+	WORD $0x3dc0b739 // ldr q25, [x25, #720]
+	WORD $0x4e38cdd9 // fmla v25.4s, v14.4s, v24.4s
+	WORD $0x6e39df6e // fmul v14.4s, v27.4s, v25.4s
+	WORD $0x3dc03339 // ldr q25, [x25, #192]
+	WORD $0x4eae1ddb // mov v27.16b, v14.16b
+	WORD $0x4e39ce1b // fmla v27.4s, v16.4s, v25.4s
+	WORD $0x3dc04739 // ldr q25, [x25, #272]
+	WORD $0x4ebb1f6e // mov v14.16b, v27.16b
+	WORD $0x4eb9cc0e // fmls v14.4s, v0.4s, v25.4s
+	WORD $0x4e2ed719 // fadd v25.4s, v24.4s, v14.4s
+	WORD $0x3dc02f2e // ldr q14, [x25, #176]
+	WORD $0x4eb91f38 // mov v24.16b, v25.16b
+	WORD $0x4e2ece18 // fmla v24.4s, v16.4s, v14.4s
+	WORD $0x3dc0bb2e // ldr q14, [x25, #736]
+	WORD $0x6e21e5d0 // fcmge v16.4s, v14.4s, v1.4s
+	WORD $0x4eb01e0e // mov v14.16b, v16.16b
+	WORD $0x6e611f0e // bsl v14.16b, v24.16b, v1.16b
+	WORD $0x4ea0e838 // fcmlt v24.4s, v1.4s, #0.0
+	WORD $0x3dc0bf30 // ldr q16, [x25, #752]
+	WORD $0x4eb81f19 // mov v25.16b, v24.16b
+	WORD $0x6e6e1e19 // bsl v25.16b, v16.16b, v14.16b
+	WORD $0x4ea0d82e // fcmeq v14.4s, v1.4s, #0.0
+	WORD $0x3dc0c321 // ldr q1, [x25, #768]
+	WORD $0x4eae1dd0 // mov v16.16b, v14.16b
+	WORD $0x6e791c30 // bsl v16.16b, v1.16b, v25.16b
+	WORD $0x3c810410 // str q16, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -22217,169 +22729,329 @@ TEXT ·softplusNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x3dc05322 // ldr q2, [x25, #320]
-	WORD $0x4ea21c03 // orr v3.16b, v0.16b, v2.16b
-	WORD $0x3dc02322 // ldr q2, [x25, #128]
-	WORD $0x4e22f464 // fmax v4.4s, v3.4s, v2.4s
-	WORD $0x3dc02722 // ldr q2, [x25, #144]
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4ea2d465 // fsub v5.4s, v3.4s, v2.4s
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x4ea41c86 // mov v6.16b, v4.16b
-	WORD $0x4ea2cca6 // fmls v6.4s, v5.4s, v2.4s
-	WORD $0x3dc03322 // ldr q2, [x25, #192]
-	WORD $0x4ea61cc4 // mov v4.16b, v6.16b
-	WORD $0x4ea2cca4 // fmls v4.4s, v5.4s, v2.4s
-	WORD $0x3dc03722 // ldr q2, [x25, #208]
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
-	WORD $0x3dc03f22 // ldr q2, [x25, #240]
-	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
-	WORD $0x3dc04722 // ldr q2, [x25, #272]
-	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x6ea58466 // sub v6.4s, v3.4s, v5.4s
-	WORD $0x6e24dc85 // fmul v5.4s, v4.4s, v4.4s
-	WORD $0x4ea41c83 // mov v3.16b, v4.16b
-	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
-	WORD $0x4f3f04c2 // sshr v2.4s, v6.4s, #1
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d464 // fadd v4.4s, v3.4s, v5.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4ea58443 // add v3.4s, v2.4s, v5.4s
-	WORD $0x4f375465 // shl v5.4s, v3.4s, #23
-	WORD $0x6e25dc83 // fmul v3.4s, v4.4s, v5.4s
-	WORD $0x6ea284c5 // sub v5.4s, v6.4s, v2.4s
-	WORD $0x3dc04b22 // ldr q2, [x25, #288]
-	WORD $0x4ea284a6 // add v6.4s, v5.4s, v2.4s
-	WORD $0x4f3754c2 // shl v2.4s, v6.4s, #23
-	WORD $0x6e22dc66 // fmul v6.4s, v3.4s, v2.4s
-	WORD $0x3dc0c722 // ldr q2, [x25, #784]
-	WORD $0x6ea2e4c3 // fcmgt v3.4s, v6.4s, v2.4s
-	WORD $0x3dc00722 // ldr q2, [x25, #16]
-	WORD $0x4ea2d4c5 // fsub v5.4s, v6.4s, v2.4s
-	WORD $0x3dc04722 // ldr q2, [x25, #272]
-	WORD $0x6e22dca4 // fmul v4.4s, v5.4s, v2.4s
-	WORD $0x4ea31c62 // mov v2.16b, v3.16b
-	WORD $0x6e661c82 // bsl v2.16b, v4.16b, v6.16b
-	WORD $0x6e22dc46 // fmul v6.4s, v2.4s, v2.4s
-	WORD $0x6e22dcc4 // fmul v4.4s, v6.4s, v2.4s
-	WORD $0x3dc09b25 // ldr q5, [x25, #608]
-	WORD $0x3dc09f27 // ldr q7, [x25, #624]
-	WORD $0x4e22cca7 // fmla v7.4s, v5.4s, v2.4s
-	WORD $0x3dc0a325 // ldr q5, [x25, #640]
-	WORD $0x4e22cce5 // fmla v5.4s, v7.4s, v2.4s
-	WORD $0x3dc0a727 // ldr q7, [x25, #656]
-	WORD $0x4e22cca7 // fmla v7.4s, v5.4s, v2.4s
-	WORD $0x3dc0ab25 // ldr q5, [x25, #672]
-	WORD $0x4e22cce5 // fmla v5.4s, v7.4s, v2.4s
-	WORD $0x3dc0af27 // ldr q7, [x25, #688]
-	WORD $0x4e22cca7 // fmla v7.4s, v5.4s, v2.4s
-	WORD $0x3dc0b325 // ldr q5, [x25, #704]
-	WORD $0x4e22cce5 // fmla v5.4s, v7.4s, v2.4s
-	WORD $0x3dc0b727 // ldr q7, [x25, #720]
-	WORD $0x4e22cca7 // fmla v7.4s, v5.4s, v2.4s
-	WORD $0x6e27dc85 // fmul v5.4s, v4.4s, v7.4s
-	WORD $0x3dc04727 // ldr q7, [x25, #272]
-	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
-	WORD $0x4ea7ccc4 // fmls v4.4s, v6.4s, v7.4s
-	WORD $0x4e24d447 // fadd v7.4s, v2.4s, v4.4s
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x4e241c62 // and v2.16b, v3.16b, v4.16b
-	WORD $0x4e22d4e4 // fadd v4.4s, v7.4s, v2.4s
-	WORD $0x3dc01b22 // ldr q2, [x25, #96]
-	WORD $0x6ea0e447 // fcmgt v7.4s, v2.4s, v0.4s
-	WORD $0x4ea71ce3 // mov v3.16b, v7.16b
-	WORD $0x6e601c43 // bsl v3.16b, v2.16b, v0.16b
-	WORD $0x4e23d480 // fadd v0.4s, v4.4s, v3.4s
-	WORD $0x3dc05323 // ldr q3, [x25, #320]
-	WORD $0x4ea31c24 // orr v4.16b, v1.16b, v3.16b
-	WORD $0x3dc02323 // ldr q3, [x25, #128]
-	WORD $0x4e23f482 // fmax v2.4s, v4.4s, v3.4s
-	WORD $0x3dc02723 // ldr q3, [x25, #144]
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc05324 // ldr q4, [x25, #320]
+	WORD $0x3dc05325 // ldr q5, [x25, #320]
+	WORD $0x3dc05326 // ldr q6, [x25, #320]
+	WORD $0x3dc05327 // ldr q7, [x25, #320]
+	WORD $0x4ea41c08 // orr v8.16b, v0.16b, v4.16b
+	WORD $0x4ea51c24 // orr v4.16b, v1.16b, v5.16b
+	WORD $0x4ea61c45 // orr v5.16b, v2.16b, v6.16b
+	WORD $0x4ea71c66 // orr v6.16b, v3.16b, v7.16b
+	WORD $0x3dc02327 // ldr q7, [x25, #128]
+	WORD $0x3dc02329 // ldr q9, [x25, #128]
+	WORD $0x3dc0232a // ldr q10, [x25, #128]
+	WORD $0x3dc0232b // ldr q11, [x25, #128]
+	WORD $0x4e27f50c // fmax v12.4s, v8.4s, v7.4s
+	WORD $0x4e29f487 // fmax v7.4s, v4.4s, v9.4s
+	WORD $0x4e2af4a9 // fmax v9.4s, v5.4s, v10.4s
+	WORD $0x4e2bf4ca // fmax v10.4s, v6.4s, v11.4s
+	WORD $0x3dc0272b // ldr q11, [x25, #144]
+	WORD $0x3dc02726 // ldr q6, [x25, #144]
+	WORD $0x3dc02725 // ldr q5, [x25, #144]
+	WORD $0x3dc02724 // ldr q4, [x25, #144]
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x3dc02b2d // ldr q13, [x25, #160]
+	WORD $0x3dc02b2e // ldr q14, [x25, #160]
+	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x4e2bcd88 // fmla v8.4s, v12.4s, v11.4s
+	WORD $0x4e26cced // fmla v13.4s, v7.4s, v6.4s
+	WORD $0x4e25cd2e // fmla v14.4s, v9.4s, v5.4s
+	WORD $0x4e24cd4f // fmla v15.4s, v10.4s, v4.4s
 	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x4e23cc44 // fmla v4.4s, v2.4s, v3.4s
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x4ea3d487 // fsub v7.4s, v4.4s, v3.4s
-	WORD $0x3dc02f23 // ldr q3, [x25, #176]
-	WORD $0x4ea21c46 // mov v6.16b, v2.16b
-	WORD $0x4ea3cce6 // fmls v6.4s, v7.4s, v3.4s
-	WORD $0x3dc03323 // ldr q3, [x25, #192]
-	WORD $0x4ea61cc2 // mov v2.16b, v6.16b
-	WORD $0x4ea3cce2 // fmls v2.4s, v7.4s, v3.4s
-	WORD $0x3dc03723 // ldr q3, [x25, #208]
-	WORD $0x3dc03b27 // ldr q7, [x25, #224]
-	WORD $0x4e22cc67 // fmla v7.4s, v3.4s, v2.4s
-	WORD $0x3dc03f23 // ldr q3, [x25, #240]
-	WORD $0x4e22cce3 // fmla v3.4s, v7.4s, v2.4s
-	WORD $0x3dc04327 // ldr q7, [x25, #256]
-	WORD $0x4e22cc67 // fmla v7.4s, v3.4s, v2.4s
-	WORD $0x3dc04723 // ldr q3, [x25, #272]
-	WORD $0x4e22cce3 // fmla v3.4s, v7.4s, v2.4s
-	WORD $0x3dc02b27 // ldr q7, [x25, #160]
-	WORD $0x6ea78486 // sub v6.4s, v4.4s, v7.4s
-	WORD $0x6e22dc47 // fmul v7.4s, v2.4s, v2.4s
-	WORD $0x4ea21c44 // mov v4.16b, v2.16b
-	WORD $0x4e23cce4 // fmla v4.4s, v7.4s, v3.4s
-	WORD $0x4f3f04c3 // sshr v3.4s, v6.4s, #1
-	WORD $0x3dc00727 // ldr q7, [x25, #16]
-	WORD $0x4e27d482 // fadd v2.4s, v4.4s, v7.4s
-	WORD $0x3dc04b27 // ldr q7, [x25, #288]
-	WORD $0x4ea78464 // add v4.4s, v3.4s, v7.4s
-	WORD $0x4f375487 // shl v7.4s, v4.4s, #23
-	WORD $0x6e27dc44 // fmul v4.4s, v2.4s, v7.4s
-	WORD $0x6ea384c7 // sub v7.4s, v6.4s, v3.4s
-	WORD $0x3dc04b23 // ldr q3, [x25, #288]
-	WORD $0x4ea384e6 // add v6.4s, v7.4s, v3.4s
-	WORD $0x4f3754c3 // shl v3.4s, v6.4s, #23
-	WORD $0x6e23dc86 // fmul v6.4s, v4.4s, v3.4s
-	WORD $0x3dc0c723 // ldr q3, [x25, #784]
-	WORD $0x6ea3e4c4 // fcmgt v4.4s, v6.4s, v3.4s
-	WORD $0x3dc00723 // ldr q3, [x25, #16]
-	WORD $0x4ea3d4c7 // fsub v7.4s, v6.4s, v3.4s
-	WORD $0x3dc04723 // ldr q3, [x25, #272]
-	WORD $0x6e23dce2 // fmul v2.4s, v7.4s, v3.4s
-	WORD $0x4ea41c83 // mov v3.16b, v4.16b
-	WORD $0x6e661c43 // bsl v3.16b, v2.16b, v6.16b
-	WORD $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
-	WORD $0x6e23dcc2 // fmul v2.4s, v6.4s, v3.4s
-	WORD $0x3dc09b27 // ldr q7, [x25, #608]
-	WORD $0x3dc09f25 // ldr q5, [x25, #624]
-	WORD $0x4e23cce5 // fmla v5.4s, v7.4s, v3.4s
-	WORD $0x3dc0a327 // ldr q7, [x25, #640]
-	WORD $0x4e23cca7 // fmla v7.4s, v5.4s, v3.4s
-	WORD $0x3dc0a725 // ldr q5, [x25, #656]
-	WORD $0x4e23cce5 // fmla v5.4s, v7.4s, v3.4s
-	WORD $0x3dc0ab27 // ldr q7, [x25, #672]
-	WORD $0x4e23cca7 // fmla v7.4s, v5.4s, v3.4s
-	WORD $0x3dc0af25 // ldr q5, [x25, #688]
-	WORD $0x4e23cce5 // fmla v5.4s, v7.4s, v3.4s
-	WORD $0x3dc0b327 // ldr q7, [x25, #704]
-	WORD $0x4e23cca7 // fmla v7.4s, v5.4s, v3.4s
-	WORD $0x3dc0b725 // ldr q5, [x25, #720]
-	WORD $0x4e23cce5 // fmla v5.4s, v7.4s, v3.4s
-	WORD $0x6e25dc47 // fmul v7.4s, v2.4s, v5.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x4ea4d510 // fsub v16.4s, v8.4s, v4.4s
+	WORD $0x4ea5d5a4 // fsub v4.4s, v13.4s, v5.4s
+	WORD $0x4ea6d5c5 // fsub v5.4s, v14.4s, v6.4s
+	WORD $0x4eabd5e6 // fsub v6.4s, v15.4s, v11.4s
+	WORD $0x3dc02f2b // ldr q11, [x25, #176]
+	WORD $0x3dc02f31 // ldr q17, [x25, #176]
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x4eac1d94 // mov v20.16b, v12.16b
+	WORD $0x4ea71cec // mov v12.16b, v7.16b
+	WORD $0x4ea91d27 // mov v7.16b, v9.16b
+	WORD $0x4eaa1d49 // mov v9.16b, v10.16b
+	WORD $0x4eabce14 // fmls v20.4s, v16.4s, v11.4s
+	WORD $0x4eb1cc8c // fmls v12.4s, v4.4s, v17.4s
+	WORD $0x4eb2cca7 // fmls v7.4s, v5.4s, v18.4s
+	WORD $0x4eb3ccc9 // fmls v9.4s, v6.4s, v19.4s
+	WORD $0x3dc03333 // ldr q19, [x25, #192]
+	WORD $0x3dc03332 // ldr q18, [x25, #192]
+	WORD $0x3dc03331 // ldr q17, [x25, #192]
+	WORD $0x3dc0332b // ldr q11, [x25, #192]
+	WORD $0x4eb41e8a // mov v10.16b, v20.16b
+	WORD $0x4eac1d94 // mov v20.16b, v12.16b
+	WORD $0x4ea71cec // mov v12.16b, v7.16b
+	WORD $0x4ea91d27 // mov v7.16b, v9.16b
+	WORD $0x4eb3ce0a // fmls v10.4s, v16.4s, v19.4s
+	WORD $0x4eb2cc94 // fmls v20.4s, v4.4s, v18.4s
+	WORD $0x4eb1ccac // fmls v12.4s, v5.4s, v17.4s
+	WORD $0x4eabccc7 // fmls v7.4s, v6.4s, v11.4s
+	WORD $0x3dc0372b // ldr q11, [x25, #208]
+	WORD $0x3dc03726 // ldr q6, [x25, #208]
+	WORD $0x3dc03731 // ldr q17, [x25, #208]
+	WORD $0x3dc03725 // ldr q5, [x25, #208]
+	WORD $0x3dc03b32 // ldr q18, [x25, #224]
+	WORD $0x3dc03b24 // ldr q4, [x25, #224]
+	WORD $0x3dc03b33 // ldr q19, [x25, #224]
+	WORD $0x3dc03b30 // ldr q16, [x25, #224]
+	WORD $0x4e2acd72 // fmla v18.4s, v11.4s, v10.4s
+	WORD $0x4e34ccc4 // fmla v4.4s, v6.4s, v20.4s
+	WORD $0x4e2cce33 // fmla v19.4s, v17.4s, v12.4s
+	WORD $0x4e27ccb0 // fmla v16.4s, v5.4s, v7.4s
+	WORD $0x3dc03f25 // ldr q5, [x25, #240]
+	WORD $0x3dc03f31 // ldr q17, [x25, #240]
+	WORD $0x3dc03f26 // ldr q6, [x25, #240]
+	WORD $0x3dc03f2b // ldr q11, [x25, #240]
+	WORD $0x4e2ace45 // fmla v5.4s, v18.4s, v10.4s
+	WORD $0x4e34cc91 // fmla v17.4s, v4.4s, v20.4s
+	WORD $0x4e2cce66 // fmla v6.4s, v19.4s, v12.4s
+	WORD $0x4e27ce0b // fmla v11.4s, v16.4s, v7.4s
+	WORD $0x3dc04330 // ldr q16, [x25, #256]
+	WORD $0x3dc04333 // ldr q19, [x25, #256]
+	WORD $0x3dc04324 // ldr q4, [x25, #256]
+	WORD $0x3dc04332 // ldr q18, [x25, #256]
+	WORD $0x4e2accb0 // fmla v16.4s, v5.4s, v10.4s
+	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
+	WORD $0x4e2cccc4 // fmla v4.4s, v6.4s, v12.4s
+	WORD $0x4e27cd72 // fmla v18.4s, v11.4s, v7.4s
+	WORD $0x3dc0472b // ldr q11, [x25, #272]
+	WORD $0x3dc04726 // ldr q6, [x25, #272]
+	WORD $0x3dc04731 // ldr q17, [x25, #272]
 	WORD $0x3dc04725 // ldr q5, [x25, #272]
-	WORD $0x4ea71ce2 // mov v2.16b, v7.16b
-	WORD $0x4ea5ccc2 // fmls v2.4s, v6.4s, v5.4s
-	WORD $0x4e22d465 // fadd v5.4s, v3.4s, v2.4s
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x4e221c83 // and v3.16b, v4.16b, v2.16b
-	WORD $0x4e23d4a2 // fadd v2.4s, v5.4s, v3.4s
-	WORD $0x3dc01b23 // ldr q3, [x25, #96]
-	WORD $0x6ea1e465 // fcmgt v5.4s, v3.4s, v1.4s
-	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
-	WORD $0x6e611c64 // bsl v4.16b, v3.16b, v1.16b
-	WORD $0x4e24d441 // fadd v1.4s, v2.4s, v4.4s
-	WORD $0xac810400 // stp q0, q1, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x4e2ace0b // fmla v11.4s, v16.4s, v10.4s
+	WORD $0x4e34ce66 // fmla v6.4s, v19.4s, v20.4s
+	WORD $0x4e2ccc91 // fmla v17.4s, v4.4s, v12.4s
+	WORD $0x4e27ce45 // fmla v5.4s, v18.4s, v7.4s
+	WORD $0x3dc02b32 // ldr q18, [x25, #160]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02b33 // ldr q19, [x25, #160]
+	WORD $0x3dc02b30 // ldr q16, [x25, #160]
+	WORD $0x6eb28509 // sub v9.4s, v8.4s, v18.4s
+	WORD $0x6ea485b2 // sub v18.4s, v13.4s, v4.4s
+	WORD $0x6eb385c4 // sub v4.4s, v14.4s, v19.4s
+	WORD $0x6eb085f3 // sub v19.4s, v15.4s, v16.4s
+	WORD $0x6e2add50 // fmul v16.4s, v10.4s, v10.4s
+	WORD $0x6e34de8f // fmul v15.4s, v20.4s, v20.4s
+	WORD $0x6e2cdd8e // fmul v14.4s, v12.4s, v12.4s
+	WORD $0x6e27dced // fmul v13.4s, v7.4s, v7.4s
+	WORD $0x4eaa1d48 // mov v8.16b, v10.16b
+	WORD $0x4eb41e8a // mov v10.16b, v20.16b
+	WORD $0x4eac1d94 // mov v20.16b, v12.16b
+	WORD $0x4ea71cec // mov v12.16b, v7.16b
+	WORD $0x4e2bce08 // fmla v8.4s, v16.4s, v11.4s
+	WORD $0x4e26cdea // fmla v10.4s, v15.4s, v6.4s
+	WORD $0x4e31cdd4 // fmla v20.4s, v14.4s, v17.4s
+	WORD $0x4e25cdac // fmla v12.4s, v13.4s, v5.4s
+	WORD $0x4f3f0525 // sshr v5.4s, v9.4s, #1
+	WORD $0x4f3f064d // sshr v13.4s, v18.4s, #1
+	WORD $0x4f3f0491 // sshr v17.4s, v4.4s, #1
+	WORD $0x4f3f066e // sshr v14.4s, v19.4s, #1
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x3dc0072f // ldr q15, [x25, #16]
+	WORD $0x3dc0072b // ldr q11, [x25, #16]
+	WORD $0x3dc00730 // ldr q16, [x25, #16]
+	WORD $0x4e26d507 // fadd v7.4s, v8.4s, v6.4s
+	WORD $0x4e2fd546 // fadd v6.4s, v10.4s, v15.4s
+	WORD $0x4e2bd68f // fadd v15.4s, v20.4s, v11.4s
+	WORD $0x4e30d58b // fadd v11.4s, v12.4s, v16.4s
+	WORD $0x3dc04b30 // ldr q16, [x25, #288]
+	WORD $0x3dc04b2c // ldr q12, [x25, #288]
+	WORD $0x3dc04b34 // ldr q20, [x25, #288]
+	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x4eb084a8 // add v8.4s, v5.4s, v16.4s
+	WORD $0x4eac85b0 // add v16.4s, v13.4s, v12.4s
+	WORD $0x4eb4862c // add v12.4s, v17.4s, v20.4s
+	WORD $0x4eaa85d4 // add v20.4s, v14.4s, v10.4s
+	WORD $0x4f37550a // shl v10.4s, v8.4s, #23
+	WORD $0x4f375608 // shl v8.4s, v16.4s, #23
+	WORD $0x4f375590 // shl v16.4s, v12.4s, #23
+	WORD $0x4f37568c // shl v12.4s, v20.4s, #23
+	WORD $0x6e2adcf4 // fmul v20.4s, v7.4s, v10.4s
+	WORD $0x6e28dcca // fmul v10.4s, v6.4s, v8.4s
+	WORD $0x6e30dde8 // fmul v8.4s, v15.4s, v16.4s
+	WORD $0x6e2cdd70 // fmul v16.4s, v11.4s, v12.4s
+	WORD $0x6ea5852c // sub v12.4s, v9.4s, v5.4s
+	WORD $0x6ead8645 // sub v5.4s, v18.4s, v13.4s
+	WORD $0x6eb1848d // sub v13.4s, v4.4s, v17.4s
+	WORD $0x6eae8671 // sub v17.4s, v19.4s, v14.4s
+	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x3dc04b33 // ldr q19, [x25, #288]
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x3dc04b32 // ldr q18, [x25, #288]
+	WORD $0x4eae8589 // add v9.4s, v12.4s, v14.4s
+	WORD $0x4eb384ae // add v14.4s, v5.4s, v19.4s
+	WORD $0x4ea485b3 // add v19.4s, v13.4s, v4.4s
+	WORD $0x4eb28624 // add v4.4s, v17.4s, v18.4s
+	WORD $0x4f375532 // shl v18.4s, v9.4s, #23
+	WORD $0x4f3755c9 // shl v9.4s, v14.4s, #23
+	WORD $0x4f37566e // shl v14.4s, v19.4s, #23
+	WORD $0x4f375493 // shl v19.4s, v4.4s, #23
+	WORD $0x6e32de84 // fmul v4.4s, v20.4s, v18.4s
+	WORD $0x6e29dd52 // fmul v18.4s, v10.4s, v9.4s
+	WORD $0x6e2edd09 // fmul v9.4s, v8.4s, v14.4s
+	WORD $0x6e33de0e // fmul v14.4s, v16.4s, v19.4s
+	WORD $0x3dc0c733 // ldr q19, [x25, #784]
+	WORD $0x3dc0c730 // ldr q16, [x25, #784]
+	WORD $0x3dc0c728 // ldr q8, [x25, #784]
+	WORD $0x3dc0c72a // ldr q10, [x25, #784]
+	WORD $0x6eb3e494 // fcmgt v20.4s, v4.4s, v19.4s
+	WORD $0x6eb0e653 // fcmgt v19.4s, v18.4s, v16.4s
+	WORD $0x6ea8e530 // fcmgt v16.4s, v9.4s, v8.4s
+	WORD $0x6eaae5c8 // fcmgt v8.4s, v14.4s, v10.4s
+	WORD $0x3dc0072a // ldr q10, [x25, #16]
+	WORD $0x3dc00731 // ldr q17, [x25, #16]
+	WORD $0x3dc0072d // ldr q13, [x25, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4eaad48c // fsub v12.4s, v4.4s, v10.4s
+	WORD $0x4eb1d64a // fsub v10.4s, v18.4s, v17.4s
+	WORD $0x4eadd531 // fsub v17.4s, v9.4s, v13.4s
+	WORD $0x4ea5d5cd // fsub v13.4s, v14.4s, v5.4s
+	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x3dc0472b // ldr q11, [x25, #272]
+	WORD $0x3dc0472f // ldr q15, [x25, #272]
+	WORD $0x3dc04726 // ldr q6, [x25, #272]
+	WORD $0x6e25dd87 // fmul v7.4s, v12.4s, v5.4s
+	WORD $0x6e2bdd45 // fmul v5.4s, v10.4s, v11.4s
+	WORD $0x6e2fde2b // fmul v11.4s, v17.4s, v15.4s
+	WORD $0x6e26ddaf // fmul v15.4s, v13.4s, v6.4s
+	WORD $0x4eb41e86 // mov v6.16b, v20.16b
+	WORD $0x4eb31e6d // mov v13.16b, v19.16b
+	WORD $0x4eb01e11 // mov v17.16b, v16.16b
+	WORD $0x4ea81d0a // mov v10.16b, v8.16b
+	WORD $0x6e641ce6 // bsl v6.16b, v7.16b, v4.16b
+	WORD $0x6e721cad // bsl v13.16b, v5.16b, v18.16b
+	WORD $0x6e691d71 // bsl v17.16b, v11.16b, v9.16b
+	WORD $0x6e6e1dea // bsl v10.16b, v15.16b, v14.16b
+	WORD $0x6e26dcce // fmul v14.4s, v6.4s, v6.4s
+	WORD $0x6e2dddaf // fmul v15.4s, v13.4s, v13.4s
+	WORD $0x6e31de29 // fmul v9.4s, v17.4s, v17.4s
+	WORD $0x6e2add4b // fmul v11.4s, v10.4s, v10.4s
+	WORD $0x6e26ddd2 // fmul v18.4s, v14.4s, v6.4s
+	WORD $0x6e2ddde5 // fmul v5.4s, v15.4s, v13.4s
+	WORD $0x6e31dd24 // fmul v4.4s, v9.4s, v17.4s
+	WORD $0x6e2add67 // fmul v7.4s, v11.4s, v10.4s
+	WORD $0x3dc09b2c // ldr q12, [x25, #608]
+	WORD $0x3dc09b35 // ldr q21, [x25, #608]
+	WORD $0x3dc09b36 // ldr q22, [x25, #608]
+	WORD $0x3dc09b37 // ldr q23, [x25, #608]
+	WORD $0x3dc09f38 // ldr q24, [x25, #624]
+	WORD $0x3dc09f39 // ldr q25, [x25, #624]
+	WORD $0x3dc09f3a // ldr q26, [x25, #624]
+	WORD $0x3dc09f3b // ldr q27, [x25, #624]
+	WORD $0x4e26cd98 // fmla v24.4s, v12.4s, v6.4s
+	WORD $0x4e2dceb9 // fmla v25.4s, v21.4s, v13.4s
+	WORD $0x4e31ceda // fmla v26.4s, v22.4s, v17.4s
+	WORD $0x4e2acefb // fmla v27.4s, v23.4s, v10.4s
+	WORD $0x3dc0a337 // ldr q23, [x25, #640]
+	WORD $0x3dc0a336 // ldr q22, [x25, #640]
+	WORD $0x3dc0a335 // ldr q21, [x25, #640]
+	WORD $0x3dc0a32c // ldr q12, [x25, #640]
+	WORD $0x4e26cf17 // fmla v23.4s, v24.4s, v6.4s
+	WORD $0x4e2dcf36 // fmla v22.4s, v25.4s, v13.4s
+	WORD $0x4e31cf55 // fmla v21.4s, v26.4s, v17.4s
+	WORD $0x4e2acf6c // fmla v12.4s, v27.4s, v10.4s
+	WORD $0x3dc0a73b // ldr q27, [x25, #656]
+	WORD $0x3dc0a73a // ldr q26, [x25, #656]
+	WORD $0x3dc0a739 // ldr q25, [x25, #656]
+	WORD $0x3dc0a738 // ldr q24, [x25, #656]
+	WORD $0x4e26cefb // fmla v27.4s, v23.4s, v6.4s
+	WORD $0x4e2dceda // fmla v26.4s, v22.4s, v13.4s
+	WORD $0x4e31ceb9 // fmla v25.4s, v21.4s, v17.4s
+	WORD $0x4e2acd98 // fmla v24.4s, v12.4s, v10.4s
+	WORD $0x3dc0ab2c // ldr q12, [x25, #672]
+	WORD $0x3dc0ab35 // ldr q21, [x25, #672]
+	WORD $0x3dc0ab36 // ldr q22, [x25, #672]
+	WORD $0x3dc0ab37 // ldr q23, [x25, #672]
+	WORD $0x4e26cf6c // fmla v12.4s, v27.4s, v6.4s
+	WORD $0x4e2dcf55 // fmla v21.4s, v26.4s, v13.4s
+	WORD $0x4e31cf36 // fmla v22.4s, v25.4s, v17.4s
+	WORD $0x4e2acf17 // fmla v23.4s, v24.4s, v10.4s
+	WORD $0x3dc0af38 // ldr q24, [x25, #688]
+	WORD $0x3dc0af39 // ldr q25, [x25, #688]
+	WORD $0x3dc0af3a // ldr q26, [x25, #688]
+	WORD $0x3dc0af3b // ldr q27, [x25, #688]
+	WORD $0x4e26cd98 // fmla v24.4s, v12.4s, v6.4s
+	WORD $0x4e2dceb9 // fmla v25.4s, v21.4s, v13.4s
+	WORD $0x4e31ceda // fmla v26.4s, v22.4s, v17.4s
+	WORD $0x4e2acefb // fmla v27.4s, v23.4s, v10.4s
+	WORD $0x3dc0b337 // ldr q23, [x25, #704]
+	WORD $0x3dc0b336 // ldr q22, [x25, #704]
+	WORD $0x3dc0b335 // ldr q21, [x25, #704]
+	WORD $0x3dc0b32c // ldr q12, [x25, #704]
+	WORD $0x4e26cf17 // fmla v23.4s, v24.4s, v6.4s
+	WORD $0x4e2dcf36 // fmla v22.4s, v25.4s, v13.4s
+	WORD $0x4e31cf55 // fmla v21.4s, v26.4s, v17.4s
+	WORD $0x4e2acf6c // fmla v12.4s, v27.4s, v10.4s
+	WORD $0x3dc0b73b // ldr q27, [x25, #720]
+	WORD $0x3dc0b73a // ldr q26, [x25, #720]
+	WORD $0x3dc0b739 // ldr q25, [x25, #720]
+	WORD $0x3dc0b738 // ldr q24, [x25, #720]
+	WORD $0x4e26cefb // fmla v27.4s, v23.4s, v6.4s
+	WORD $0x4e2dceda // fmla v26.4s, v22.4s, v13.4s
+	WORD $0x4e31ceb9 // fmla v25.4s, v21.4s, v17.4s
+	WORD $0x4e2acd98 // fmla v24.4s, v12.4s, v10.4s
+	WORD $0x6e3bde4c // fmul v12.4s, v18.4s, v27.4s
+	WORD $0x6e3adcbb // fmul v27.4s, v5.4s, v26.4s
+	WORD $0x6e39dc9a // fmul v26.4s, v4.4s, v25.4s
+	WORD $0x6e38dcf9 // fmul v25.4s, v7.4s, v24.4s
+	WORD $0x3dc04738 // ldr q24, [x25, #272]
+	WORD $0x3dc04727 // ldr q7, [x25, #272]
+	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x4eac1d92 // mov v18.16b, v12.16b
+	WORD $0x4ebb1f6c // mov v12.16b, v27.16b
+	WORD $0x4eba1f5b // mov v27.16b, v26.16b
+	WORD $0x4eb91f3a // mov v26.16b, v25.16b
+	WORD $0x4eb8cdd2 // fmls v18.4s, v14.4s, v24.4s
+	WORD $0x4ea7cdec // fmls v12.4s, v15.4s, v7.4s
+	WORD $0x4ea4cd3b // fmls v27.4s, v9.4s, v4.4s
+	WORD $0x4ea5cd7a // fmls v26.4s, v11.4s, v5.4s
+	WORD $0x4e32d4c5 // fadd v5.4s, v6.4s, v18.4s
+	WORD $0x4e2cd5b2 // fadd v18.4s, v13.4s, v12.4s
+	WORD $0x4e3bd62c // fadd v12.4s, v17.4s, v27.4s
+	WORD $0x4e3ad55b // fadd v27.4s, v10.4s, v26.4s
+	WORD $0x3dc02f3a // ldr q26, [x25, #176]
+	WORD $0x3dc02f2a // ldr q10, [x25, #176]
+	WORD $0x3dc02f31 // ldr q17, [x25, #176]
+	WORD $0x3dc02f2d // ldr q13, [x25, #176]
+	WORD $0x4e3a1e86 // and v6.16b, v20.16b, v26.16b
+	WORD $0x4e2a1e7a // and v26.16b, v19.16b, v10.16b
+	WORD $0x4e311e0a // and v10.16b, v16.16b, v17.16b
+	WORD $0x4e2d1d11 // and v17.16b, v8.16b, v13.16b
+	WORD $0x4e26d4ad // fadd v13.4s, v5.4s, v6.4s
+	WORD $0x4e3ad646 // fadd v6.4s, v18.4s, v26.4s
+	WORD $0x4e2ad59a // fadd v26.4s, v12.4s, v10.4s
+	WORD $0x4e31d76a // fadd v10.4s, v27.4s, v17.4s
+	WORD $0x3dc01b31 // ldr q17, [x25, #96]
+	WORD $0x3dc01b3b // ldr q27, [x25, #96]
+	WORD $0x3dc01b2c // ldr q12, [x25, #96]
+	WORD $0x3dc01b32 // ldr q18, [x25, #96]
+	WORD $0x6ea0e625 // fcmgt v5.4s, v17.4s, v0.4s
+	WORD $0x6ea1e768 // fcmgt v8.4s, v27.4s, v1.4s
+	WORD $0x6ea2e590 // fcmgt v16.4s, v12.4s, v2.4s
+	WORD $0x6ea3e653 // fcmgt v19.4s, v18.4s, v3.4s
+	WORD $0x4ea51cb4 // mov v20.16b, v5.16b
+	WORD $0x4ea81d05 // mov v5.16b, v8.16b
+	WORD $0x4eb01e08 // mov v8.16b, v16.16b
+	WORD $0x4eb31e70 // mov v16.16b, v19.16b
+	WORD $0x6e601e34 // bsl v20.16b, v17.16b, v0.16b
+	WORD $0x6e611f65 // bsl v5.16b, v27.16b, v1.16b
+	WORD $0x6e621d88 // bsl v8.16b, v12.16b, v2.16b
+	WORD $0x6e631e50 // bsl v16.16b, v18.16b, v3.16b
+	WORD $0x4e34d5a3 // fadd v3.4s, v13.4s, v20.4s
+	WORD $0x4e25d4d4 // fadd v20.4s, v6.4s, v5.4s
+	WORD $0x4e28d745 // fadd v5.4s, v26.4s, v8.4s
+	WORD $0x4e30d548 // fadd v8.4s, v10.4s, v16.4s
+	WORD $0xac815003 // stp q3, q20, [x0], #32
+	WORD $0xac812005 // stp q5, q8, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -22387,87 +23059,87 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10421 // ldr q1, [x1], #16
-	WORD $0x3dc05320 // ldr q0, [x25, #320]
-	WORD $0x4ea01c24 // orr v4.16b, v1.16b, v0.16b
-	WORD $0x3dc02320 // ldr q0, [x25, #128]
-	WORD $0x4e20f482 // fmax v2.4s, v4.4s, v0.4s
-	WORD $0x3dc02720 // ldr q0, [x25, #144]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
-	WORD $0x3dc02b20 // ldr q0, [x25, #160]
-	WORD $0x4ea0d483 // fsub v3.4s, v4.4s, v0.4s
-	WORD $0x3dc02f20 // ldr q0, [x25, #176]
-	WORD $0x4ea21c45 // mov v5.16b, v2.16b
-	WORD $0x4ea0cc65 // fmls v5.4s, v3.4s, v0.4s
-	WORD $0x3dc03320 // ldr q0, [x25, #192]
-	WORD $0x4ea51ca2 // mov v2.16b, v5.16b
-	WORD $0x4ea0cc62 // fmls v2.4s, v3.4s, v0.4s
-	WORD $0x3dc03720 // ldr q0, [x25, #208]
-	WORD $0x3dc03b23 // ldr q3, [x25, #224]
-	WORD $0x4e22cc03 // fmla v3.4s, v0.4s, v2.4s
-	WORD $0x3dc03f20 // ldr q0, [x25, #240]
-	WORD $0x4e22cc60 // fmla v0.4s, v3.4s, v2.4s
-	WORD $0x3dc04323 // ldr q3, [x25, #256]
-	WORD $0x4e22cc03 // fmla v3.4s, v0.4s, v2.4s
-	WORD $0x3dc04720 // ldr q0, [x25, #272]
-	WORD $0x4e22cc60 // fmla v0.4s, v3.4s, v2.4s
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x6ea38485 // sub v5.4s, v4.4s, v3.4s
-	WORD $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	WORD $0x4ea21c44 // mov v4.16b, v2.16b
-	WORD $0x4e20cc64 // fmla v4.4s, v3.4s, v0.4s
-	WORD $0x4f3f04a0 // sshr v0.4s, v5.4s, #1
-	WORD $0x3dc00723 // ldr q3, [x25, #16]
-	WORD $0x4e23d482 // fadd v2.4s, v4.4s, v3.4s
-	WORD $0x3dc04b23 // ldr q3, [x25, #288]
-	WORD $0x4ea38404 // add v4.4s, v0.4s, v3.4s
-	WORD $0x4f375483 // shl v3.4s, v4.4s, #23
-	WORD $0x6e23dc44 // fmul v4.4s, v2.4s, v3.4s
-	WORD $0x6ea084a3 // sub v3.4s, v5.4s, v0.4s
-	WORD $0x3dc04b20 // ldr q0, [x25, #288]
-	WORD $0x4ea08465 // add v5.4s, v3.4s, v0.4s
-	WORD $0x4f3754a0 // shl v0.4s, v5.4s, #23
-	WORD $0x6e20dc85 // fmul v5.4s, v4.4s, v0.4s
-	WORD $0x3dc0c720 // ldr q0, [x25, #784]
-	WORD $0x6ea0e4a4 // fcmgt v4.4s, v5.4s, v0.4s
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x4ea0d4a3 // fsub v3.4s, v5.4s, v0.4s
-	WORD $0x3dc04720 // ldr q0, [x25, #272]
-	WORD $0x6e20dc62 // fmul v2.4s, v3.4s, v0.4s
-	WORD $0x4ea41c80 // mov v0.16b, v4.16b
-	WORD $0x6e651c40 // bsl v0.16b, v2.16b, v5.16b
-	WORD $0x6e20dc05 // fmul v5.4s, v0.4s, v0.4s
-	WORD $0x6e20dca2 // fmul v2.4s, v5.4s, v0.4s
-	WORD $0x3dc09b23 // ldr q3, [x25, #608]
-	WORD $0x3dc09f26 // ldr q6, [x25, #624]
-	WORD $0x4e20cc66 // fmla v6.4s, v3.4s, v0.4s
-	WORD $0x3dc0a323 // ldr q3, [x25, #640]
-	WORD $0x4e20ccc3 // fmla v3.4s, v6.4s, v0.4s
-	WORD $0x3dc0a726 // ldr q6, [x25, #656]
-	WORD $0x4e20cc66 // fmla v6.4s, v3.4s, v0.4s
-	WORD $0x3dc0ab23 // ldr q3, [x25, #672]
-	WORD $0x4e20ccc3 // fmla v3.4s, v6.4s, v0.4s
-	WORD $0x3dc0af26 // ldr q6, [x25, #688]
-	WORD $0x4e20cc66 // fmla v6.4s, v3.4s, v0.4s
-	WORD $0x3dc0b323 // ldr q3, [x25, #704]
-	WORD $0x4e20ccc3 // fmla v3.4s, v6.4s, v0.4s
-	WORD $0x3dc0b726 // ldr q6, [x25, #720]
-	WORD $0x4e20cc66 // fmla v6.4s, v3.4s, v0.4s
-	WORD $0x6e26dc43 // fmul v3.4s, v2.4s, v6.4s
-	WORD $0x3dc04726 // ldr q6, [x25, #272]
-	WORD $0x4ea31c62 // mov v2.16b, v3.16b
-	WORD $0x4ea6cca2 // fmls v2.4s, v5.4s, v6.4s
-	WORD $0x4e22d406 // fadd v6.4s, v0.4s, v2.4s
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x4e221c80 // and v0.16b, v4.16b, v2.16b
-	WORD $0x4e20d4c2 // fadd v2.4s, v6.4s, v0.4s
-	WORD $0x3dc01b20 // ldr q0, [x25, #96]
-	WORD $0x6ea1e406 // fcmgt v6.4s, v0.4s, v1.4s
-	WORD $0x4ea61cc4 // mov v4.16b, v6.16b
-	WORD $0x6e611c04 // bsl v4.16b, v0.16b, v1.16b
-	WORD $0x4e24d441 // fadd v1.4s, v2.4s, v4.4s
-	WORD $0x3c810401 // str q1, [x0], #16
+	WORD $0x3cc10428 // ldr q8, [x1], #16
+	WORD $0x3dc05325 // ldr q5, [x25, #320]
+	WORD $0x4ea51d14 // orr v20.16b, v8.16b, v5.16b
+	WORD $0x3dc02325 // ldr q5, [x25, #128]
+	WORD $0x4e25f683 // fmax v3.4s, v20.4s, v5.4s
+	WORD $0x3dc02725 // ldr q5, [x25, #144]
+	WORD $0x3dc02b34 // ldr q20, [x25, #160]
+	WORD $0x4e25cc74 // fmla v20.4s, v3.4s, v5.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x4ea5d690 // fsub v16.4s, v20.4s, v5.4s
+	WORD $0x3dc02f25 // ldr q5, [x25, #176]
+	WORD $0x4ea31c6a // mov v10.16b, v3.16b
+	WORD $0x4ea5ce0a // fmls v10.4s, v16.4s, v5.4s
+	WORD $0x3dc03325 // ldr q5, [x25, #192]
+	WORD $0x4eaa1d43 // mov v3.16b, v10.16b
+	WORD $0x4ea5ce03 // fmls v3.4s, v16.4s, v5.4s
+	WORD $0x3dc03725 // ldr q5, [x25, #208]
+	WORD $0x3dc03b30 // ldr q16, [x25, #224]
+	WORD $0x4e23ccb0 // fmla v16.4s, v5.4s, v3.4s
+	WORD $0x3dc03f25 // ldr q5, [x25, #240]
+	WORD $0x4e23ce05 // fmla v5.4s, v16.4s, v3.4s
+	WORD $0x3dc04330 // ldr q16, [x25, #256]
+	WORD $0x4e23ccb0 // fmla v16.4s, v5.4s, v3.4s
+	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x4e23ce05 // fmla v5.4s, v16.4s, v3.4s
+	WORD $0x3dc02b30 // ldr q16, [x25, #160]
+	WORD $0x6eb0868a // sub v10.4s, v20.4s, v16.4s
+	WORD $0x6e23dc70 // fmul v16.4s, v3.4s, v3.4s
+	WORD $0x4ea31c74 // mov v20.16b, v3.16b
+	WORD $0x4e25ce14 // fmla v20.4s, v16.4s, v5.4s
+	WORD $0x4f3f0545 // sshr v5.4s, v10.4s, #1
+	WORD $0x3dc00730 // ldr q16, [x25, #16]
+	WORD $0x4e30d683 // fadd v3.4s, v20.4s, v16.4s
+	WORD $0x3dc04b30 // ldr q16, [x25, #288]
+	WORD $0x4eb084b4 // add v20.4s, v5.4s, v16.4s
+	WORD $0x4f375690 // shl v16.4s, v20.4s, #23
+	WORD $0x6e30dc74 // fmul v20.4s, v3.4s, v16.4s
+	WORD $0x6ea58550 // sub v16.4s, v10.4s, v5.4s
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x4ea5860a // add v10.4s, v16.4s, v5.4s
+	WORD $0x4f375545 // shl v5.4s, v10.4s, #23
+	WORD $0x6e25de8a // fmul v10.4s, v20.4s, v5.4s
+	WORD $0x3dc0c725 // ldr q5, [x25, #784]
+	WORD $0x6ea5e554 // fcmgt v20.4s, v10.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4ea5d550 // fsub v16.4s, v10.4s, v5.4s
+	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x6e25de03 // fmul v3.4s, v16.4s, v5.4s
+	WORD $0x4eb41e85 // mov v5.16b, v20.16b
+	WORD $0x6e6a1c65 // bsl v5.16b, v3.16b, v10.16b
+	WORD $0x6e25dcaa // fmul v10.4s, v5.4s, v5.4s
+	WORD $0x6e25dd43 // fmul v3.4s, v10.4s, v5.4s
+	WORD $0x3dc09b30 // ldr q16, [x25, #608]
+	WORD $0x3dc09f3a // ldr q26, [x25, #624]
+	WORD $0x4e25ce1a // fmla v26.4s, v16.4s, v5.4s
+	WORD $0x3dc0a330 // ldr q16, [x25, #640]
+	WORD $0x4e25cf50 // fmla v16.4s, v26.4s, v5.4s
+	WORD $0x3dc0a73a // ldr q26, [x25, #656]
+	WORD $0x4e25ce1a // fmla v26.4s, v16.4s, v5.4s
+	WORD $0x3dc0ab30 // ldr q16, [x25, #672]
+	WORD $0x4e25cf50 // fmla v16.4s, v26.4s, v5.4s
+	WORD $0x3dc0af3a // ldr q26, [x25, #688]
+	WORD $0x4e25ce1a // fmla v26.4s, v16.4s, v5.4s
+	WORD $0x3dc0b330 // ldr q16, [x25, #704]
+	WORD $0x4e25cf50 // fmla v16.4s, v26.4s, v5.4s
+	WORD $0x3dc0b73a // ldr q26, [x25, #720]
+	WORD $0x4e25ce1a // fmla v26.4s, v16.4s, v5.4s
+	WORD $0x6e3adc70 // fmul v16.4s, v3.4s, v26.4s
+	WORD $0x3dc0473a // ldr q26, [x25, #272]
+	WORD $0x4eb01e03 // mov v3.16b, v16.16b
+	WORD $0x4ebacd43 // fmls v3.4s, v10.4s, v26.4s
+	WORD $0x4e23d4ba // fadd v26.4s, v5.4s, v3.4s
+	WORD $0x3dc02f23 // ldr q3, [x25, #176]
+	WORD $0x4e231e85 // and v5.16b, v20.16b, v3.16b
+	WORD $0x4e25d743 // fadd v3.4s, v26.4s, v5.4s
+	WORD $0x3dc01b25 // ldr q5, [x25, #96]
+	WORD $0x6ea8e4ba // fcmgt v26.4s, v5.4s, v8.4s
+	WORD $0x4eba1f54 // mov v20.16b, v26.16b
+	WORD $0x6e681cb4 // bsl v20.16b, v5.16b, v8.16b
+	WORD $0x4e34d468 // fadd v8.4s, v3.4s, v20.4s
+	WORD $0x3c810408 // str q8, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -22483,19 +23155,29 @@ TEXT ·softsignNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x4ea0f802 // fabs v2.4s, v0.4s
-	WORD $0x3dc00723 // ldr q3, [x25, #16]
-	WORD $0x4e23d444 // fadd v4.4s, v2.4s, v3.4s
-	WORD $0x6e24fc03 // fdiv v3.4s, v0.4s, v4.4s
-	WORD $0x4ea0f824 // fabs v4.4s, v1.4s
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x4e20d482 // fadd v2.4s, v4.4s, v0.4s
-	WORD $0x6e22fc20 // fdiv v0.4s, v1.4s, v2.4s
-	WORD $0xac810003 // stp q3, q0, [x0], #32
-	SUB $8, R2, R2
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x4ea0f804 // fabs v4.4s, v0.4s
+	WORD $0x4ea0f825 // fabs v5.4s, v1.4s
+	WORD $0x4ea0f846 // fabs v6.4s, v2.4s
+	WORD $0x4ea0f867 // fabs v7.4s, v3.4s
+	WORD $0x3dc00728 // ldr q8, [x25, #16]
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x3dc0072a // ldr q10, [x25, #16]
+	WORD $0x3dc0072b // ldr q11, [x25, #16]
+	WORD $0x4e28d48c // fadd v12.4s, v4.4s, v8.4s
+	WORD $0x4e29d4a8 // fadd v8.4s, v5.4s, v9.4s
+	WORD $0x4e2ad4c9 // fadd v9.4s, v6.4s, v10.4s
+	WORD $0x4e2bd4ea // fadd v10.4s, v7.4s, v11.4s
+	WORD $0x6e2cfc0b // fdiv v11.4s, v0.4s, v12.4s
+	WORD $0x6e28fc2c // fdiv v12.4s, v1.4s, v8.4s
+	WORD $0x6e29fc48 // fdiv v8.4s, v2.4s, v9.4s
+	WORD $0x6e2afc69 // fdiv v9.4s, v3.4s, v10.4s
+	WORD $0xac81300b // stp q11, q12, [x0], #32
+	WORD $0xac812408 // stp q8, q9, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -22503,12 +23185,12 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x4ea0f803 // fabs v3.4s, v0.4s
-	WORD $0x3dc00722 // ldr q2, [x25, #16]
-	WORD $0x4e22d461 // fadd v1.4s, v3.4s, v2.4s
-	WORD $0x6e21fc02 // fdiv v2.4s, v0.4s, v1.4s
-	WORD $0x3c810402 // str q2, [x0], #16
+	WORD $0x3cc10429 // ldr q9, [x1], #16
+	WORD $0x4ea0f928 // fabs v8.4s, v9.4s
+	WORD $0x3dc0072c // ldr q12, [x25, #16]
+	WORD $0x4e2cd50b // fadd v11.4s, v8.4s, v12.4s
+	WORD $0x6e2bfd2c // fdiv v12.4s, v9.4s, v11.4s
+	WORD $0x3c81040c // str q12, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -22524,107 +23206,205 @@ TEXT ·mishNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x3dc02322 // ldr q2, [x25, #128]
-	WORD $0x4e22f403 // fmax v3.4s, v0.4s, v2.4s
-	WORD $0x3dc0cb22 // ldr q2, [x25, #800]
-	WORD $0x4ea2f464 // fmin v4.4s, v3.4s, v2.4s
-	WORD $0x3dc02722 // ldr q2, [x25, #144]
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4ea2d465 // fsub v5.4s, v3.4s, v2.4s
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x4ea41c86 // mov v6.16b, v4.16b
-	WORD $0x4ea2cca6 // fmls v6.4s, v5.4s, v2.4s
-	WORD $0x3dc03322 // ldr q2, [x25, #192]
-	WORD $0x4ea61cc4 // mov v4.16b, v6.16b
-	WORD $0x4ea2cca4 // fmls v4.4s, v5.4s, v2.4s
-	WORD $0x3dc03722 // ldr q2, [x25, #208]
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
-	WORD $0x3dc03f22 // ldr q2, [x25, #240]
-	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
-	WORD $0x3dc04722 // ldr q2, [x25, #272]
-	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc02324 // ldr q4, [x25, #128]
+	WORD $0x3dc02325 // ldr q5, [x25, #128]
+	WORD $0x3dc02326 // ldr q6, [x25, #128]
+	WORD $0x3dc02327 // ldr q7, [x25, #128]
+	WORD $0x4e24f408 // fmax v8.4s, v0.4s, v4.4s
+	WORD $0x4e25f424 // fmax v4.4s, v1.4s, v5.4s
+	WORD $0x4e26f445 // fmax v5.4s, v2.4s, v6.4s
+	WORD $0x4e27f466 // fmax v6.4s, v3.4s, v7.4s
+	WORD $0x3dc0cb27 // ldr q7, [x25, #800]
+	WORD $0x3dc0cb29 // ldr q9, [x25, #800]
+	WORD $0x3dc0cb2a // ldr q10, [x25, #800]
+	WORD $0x3dc0cb2b // ldr q11, [x25, #800]
+	WORD $0x4ea7f50c // fmin v12.4s, v8.4s, v7.4s
+	WORD $0x4ea9f487 // fmin v7.4s, v4.4s, v9.4s
+	WORD $0x4eaaf4a9 // fmin v9.4s, v5.4s, v10.4s
+	WORD $0x4eabf4ca // fmin v10.4s, v6.4s, v11.4s
+	WORD $0x3dc0272b // ldr q11, [x25, #144]
+	WORD $0x3dc02726 // ldr q6, [x25, #144]
+	WORD $0x3dc02725 // ldr q5, [x25, #144]
+	WORD $0x3dc02724 // ldr q4, [x25, #144]
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x3dc02b2d // ldr q13, [x25, #160]
+	WORD $0x3dc02b2e // ldr q14, [x25, #160]
+	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x4e2bcd88 // fmla v8.4s, v12.4s, v11.4s
+	WORD $0x4e26cced // fmla v13.4s, v7.4s, v6.4s
+	WORD $0x4e25cd2e // fmla v14.4s, v9.4s, v5.4s
+	WORD $0x4e24cd4f // fmla v15.4s, v10.4s, v4.4s
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
 	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x6ea58466 // sub v6.4s, v3.4s, v5.4s
-	WORD $0x6e24dc85 // fmul v5.4s, v4.4s, v4.4s
-	WORD $0x4ea41c83 // mov v3.16b, v4.16b
-	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
-	WORD $0x4f3f04c2 // sshr v2.4s, v6.4s, #1
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d464 // fadd v4.4s, v3.4s, v5.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4ea58443 // add v3.4s, v2.4s, v5.4s
-	WORD $0x4f375465 // shl v5.4s, v3.4s, #23
-	WORD $0x6e25dc83 // fmul v3.4s, v4.4s, v5.4s
-	WORD $0x6ea284c5 // sub v5.4s, v6.4s, v2.4s
-	WORD $0x3dc04b22 // ldr q2, [x25, #288]
-	WORD $0x4ea284a6 // add v6.4s, v5.4s, v2.4s
-	WORD $0x4f3754c2 // shl v2.4s, v6.4s, #23
-	WORD $0x6e22dc66 // fmul v6.4s, v3.4s, v2.4s
-	WORD $0x3dc05722 // ldr q2, [x25, #336]
-	WORD $0x4e22d4c3 // fadd v3.4s, v6.4s, v2.4s
-	WORD $0x6e23dcc2 // fmul v2.4s, v6.4s, v3.4s
-	WORD $0x3dc05723 // ldr q3, [x25, #336]
-	WORD $0x4e23d446 // fadd v6.4s, v2.4s, v3.4s
-	WORD $0x6e26fc43 // fdiv v3.4s, v2.4s, v6.4s
-	WORD $0x6e23dc06 // fmul v6.4s, v0.4s, v3.4s
-	WORD $0x3dc02323 // ldr q3, [x25, #128]
-	WORD $0x4e23f420 // fmax v0.4s, v1.4s, v3.4s
-	WORD $0x3dc0cb23 // ldr q3, [x25, #800]
-	WORD $0x4ea3f402 // fmin v2.4s, v0.4s, v3.4s
-	WORD $0x3dc02723 // ldr q3, [x25, #144]
-	WORD $0x3dc02b20 // ldr q0, [x25, #160]
-	WORD $0x4e23cc40 // fmla v0.4s, v2.4s, v3.4s
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x4ea3d405 // fsub v5.4s, v0.4s, v3.4s
-	WORD $0x3dc02f23 // ldr q3, [x25, #176]
-	WORD $0x4ea21c44 // mov v4.16b, v2.16b
-	WORD $0x4ea3cca4 // fmls v4.4s, v5.4s, v3.4s
-	WORD $0x3dc03323 // ldr q3, [x25, #192]
-	WORD $0x4ea41c82 // mov v2.16b, v4.16b
-	WORD $0x4ea3cca2 // fmls v2.4s, v5.4s, v3.4s
-	WORD $0x3dc03723 // ldr q3, [x25, #208]
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x4e22cc65 // fmla v5.4s, v3.4s, v2.4s
-	WORD $0x3dc03f23 // ldr q3, [x25, #240]
-	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x4e22cc65 // fmla v5.4s, v3.4s, v2.4s
-	WORD $0x3dc04723 // ldr q3, [x25, #272]
-	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x6ea58404 // sub v4.4s, v0.4s, v5.4s
-	WORD $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
-	WORD $0x4ea21c40 // mov v0.16b, v2.16b
-	WORD $0x4e23cca0 // fmla v0.4s, v5.4s, v3.4s
-	WORD $0x4f3f0483 // sshr v3.4s, v4.4s, #1
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d402 // fadd v2.4s, v0.4s, v5.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4ea58460 // add v0.4s, v3.4s, v5.4s
-	WORD $0x4f375405 // shl v5.4s, v0.4s, #23
-	WORD $0x6e25dc40 // fmul v0.4s, v2.4s, v5.4s
-	WORD $0x6ea38485 // sub v5.4s, v4.4s, v3.4s
-	WORD $0x3dc04b23 // ldr q3, [x25, #288]
-	WORD $0x4ea384a4 // add v4.4s, v5.4s, v3.4s
-	WORD $0x4f375483 // shl v3.4s, v4.4s, #23
-	WORD $0x6e23dc04 // fmul v4.4s, v0.4s, v3.4s
-	WORD $0x3dc05723 // ldr q3, [x25, #336]
-	WORD $0x4e23d480 // fadd v0.4s, v4.4s, v3.4s
-	WORD $0x6e20dc83 // fmul v3.4s, v4.4s, v0.4s
-	WORD $0x3dc05720 // ldr q0, [x25, #336]
-	WORD $0x4e20d464 // fadd v4.4s, v3.4s, v0.4s
-	WORD $0x6e24fc60 // fdiv v0.4s, v3.4s, v4.4s
-	WORD $0x6e20dc24 // fmul v4.4s, v1.4s, v0.4s
-	WORD $0xac811006 // stp q6, q4, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x4ea4d510 // fsub v16.4s, v8.4s, v4.4s
+	WORD $0x4ea5d5a4 // fsub v4.4s, v13.4s, v5.4s
+	WORD $0x4ea6d5c5 // fsub v5.4s, v14.4s, v6.4s
+	WORD $0x4eabd5e6 // fsub v6.4s, v15.4s, v11.4s
+	WORD $0x3dc02f2b // ldr q11, [x25, #176]
+	WORD $0x3dc02f31 // ldr q17, [x25, #176]
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x4eac1d94 // mov v20.16b, v12.16b
+	WORD $0x4ea71cec // mov v12.16b, v7.16b
+	WORD $0x4ea91d27 // mov v7.16b, v9.16b
+	WORD $0x4eaa1d49 // mov v9.16b, v10.16b
+	WORD $0x4eabce14 // fmls v20.4s, v16.4s, v11.4s
+	WORD $0x4eb1cc8c // fmls v12.4s, v4.4s, v17.4s
+	WORD $0x4eb2cca7 // fmls v7.4s, v5.4s, v18.4s
+	WORD $0x4eb3ccc9 // fmls v9.4s, v6.4s, v19.4s
+	WORD $0x3dc03333 // ldr q19, [x25, #192]
+	WORD $0x3dc03332 // ldr q18, [x25, #192]
+	WORD $0x3dc03331 // ldr q17, [x25, #192]
+	WORD $0x3dc0332b // ldr q11, [x25, #192]
+	WORD $0x4eb41e8a // mov v10.16b, v20.16b
+	WORD $0x4eac1d94 // mov v20.16b, v12.16b
+	WORD $0x4ea71cec // mov v12.16b, v7.16b
+	WORD $0x4ea91d27 // mov v7.16b, v9.16b
+	WORD $0x4eb3ce0a // fmls v10.4s, v16.4s, v19.4s
+	WORD $0x4eb2cc94 // fmls v20.4s, v4.4s, v18.4s
+	WORD $0x4eb1ccac // fmls v12.4s, v5.4s, v17.4s
+	WORD $0x4eabccc7 // fmls v7.4s, v6.4s, v11.4s
+	WORD $0x3dc0372b // ldr q11, [x25, #208]
+	WORD $0x3dc03726 // ldr q6, [x25, #208]
+	WORD $0x3dc03731 // ldr q17, [x25, #208]
+	WORD $0x3dc03725 // ldr q5, [x25, #208]
+	WORD $0x3dc03b32 // ldr q18, [x25, #224]
+	WORD $0x3dc03b24 // ldr q4, [x25, #224]
+	WORD $0x3dc03b33 // ldr q19, [x25, #224]
+	WORD $0x3dc03b30 // ldr q16, [x25, #224]
+	WORD $0x4e2acd72 // fmla v18.4s, v11.4s, v10.4s
+	WORD $0x4e34ccc4 // fmla v4.4s, v6.4s, v20.4s
+	WORD $0x4e2cce33 // fmla v19.4s, v17.4s, v12.4s
+	WORD $0x4e27ccb0 // fmla v16.4s, v5.4s, v7.4s
+	WORD $0x3dc03f25 // ldr q5, [x25, #240]
+	WORD $0x3dc03f31 // ldr q17, [x25, #240]
+	WORD $0x3dc03f26 // ldr q6, [x25, #240]
+	WORD $0x3dc03f2b // ldr q11, [x25, #240]
+	WORD $0x4e2ace45 // fmla v5.4s, v18.4s, v10.4s
+	WORD $0x4e34cc91 // fmla v17.4s, v4.4s, v20.4s
+	WORD $0x4e2cce66 // fmla v6.4s, v19.4s, v12.4s
+	WORD $0x4e27ce0b // fmla v11.4s, v16.4s, v7.4s
+	WORD $0x3dc04330 // ldr q16, [x25, #256]
+	WORD $0x3dc04333 // ldr q19, [x25, #256]
+	WORD $0x3dc04324 // ldr q4, [x25, #256]
+	WORD $0x3dc04332 // ldr q18, [x25, #256]
+	WORD $0x4e2accb0 // fmla v16.4s, v5.4s, v10.4s
+	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
+	WORD $0x4e2cccc4 // fmla v4.4s, v6.4s, v12.4s
+	WORD $0x4e27cd72 // fmla v18.4s, v11.4s, v7.4s
+	WORD $0x3dc0472b // ldr q11, [x25, #272]
+	WORD $0x3dc04726 // ldr q6, [x25, #272]
+	WORD $0x3dc04731 // ldr q17, [x25, #272]
+	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x4e2ace0b // fmla v11.4s, v16.4s, v10.4s
+	WORD $0x4e34ce66 // fmla v6.4s, v19.4s, v20.4s
+	WORD $0x4e2ccc91 // fmla v17.4s, v4.4s, v12.4s
+	WORD $0x4e27ce45 // fmla v5.4s, v18.4s, v7.4s
+	WORD $0x3dc02b32 // ldr q18, [x25, #160]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02b33 // ldr q19, [x25, #160]
+	WORD $0x3dc02b30 // ldr q16, [x25, #160]
+	WORD $0x6eb28509 // sub v9.4s, v8.4s, v18.4s
+	WORD $0x6ea485b2 // sub v18.4s, v13.4s, v4.4s
+	WORD $0x6eb385c4 // sub v4.4s, v14.4s, v19.4s
+	WORD $0x6eb085f3 // sub v19.4s, v15.4s, v16.4s
+	WORD $0x6e2add50 // fmul v16.4s, v10.4s, v10.4s
+	WORD $0x6e34de8f // fmul v15.4s, v20.4s, v20.4s
+	WORD $0x6e2cdd8e // fmul v14.4s, v12.4s, v12.4s
+	WORD $0x6e27dced // fmul v13.4s, v7.4s, v7.4s
+	WORD $0x4eaa1d48 // mov v8.16b, v10.16b
+	WORD $0x4eb41e8a // mov v10.16b, v20.16b
+	WORD $0x4eac1d94 // mov v20.16b, v12.16b
+	WORD $0x4ea71cec // mov v12.16b, v7.16b
+	WORD $0x4e2bce08 // fmla v8.4s, v16.4s, v11.4s
+	WORD $0x4e26cdea // fmla v10.4s, v15.4s, v6.4s
+	WORD $0x4e31cdd4 // fmla v20.4s, v14.4s, v17.4s
+	WORD $0x4e25cdac // fmla v12.4s, v13.4s, v5.4s
+	WORD $0x4f3f0525 // sshr v5.4s, v9.4s, #1
+	WORD $0x4f3f064d // sshr v13.4s, v18.4s, #1
+	WORD $0x4f3f0491 // sshr v17.4s, v4.4s, #1
+	WORD $0x4f3f066e // sshr v14.4s, v19.4s, #1
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x3dc0072f // ldr q15, [x25, #16]
+	WORD $0x3dc0072b // ldr q11, [x25, #16]
+	WORD $0x3dc00730 // ldr q16, [x25, #16]
+	WORD $0x4e26d507 // fadd v7.4s, v8.4s, v6.4s
+	WORD $0x4e2fd546 // fadd v6.4s, v10.4s, v15.4s
+	WORD $0x4e2bd68f // fadd v15.4s, v20.4s, v11.4s
+	WORD $0x4e30d58b // fadd v11.4s, v12.4s, v16.4s
+	WORD $0x3dc04b30 // ldr q16, [x25, #288]
+	WORD $0x3dc04b2c // ldr q12, [x25, #288]
+	WORD $0x3dc04b34 // ldr q20, [x25, #288]
+	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x4eb084a8 // add v8.4s, v5.4s, v16.4s
+	WORD $0x4eac85b0 // add v16.4s, v13.4s, v12.4s
+	WORD $0x4eb4862c // add v12.4s, v17.4s, v20.4s
+	WORD $0x4eaa85d4 // add v20.4s, v14.4s, v10.4s
+	WORD $0x4f37550a // shl v10.4s, v8.4s, #23
+	WORD $0x4f375608 // shl v8.4s, v16.4s, #23
+	WORD $0x4f375590 // shl v16.4s, v12.4s, #23
+	WORD $0x4f37568c // shl v12.4s, v20.4s, #23
+	WORD $0x6e2adcf4 // fmul v20.4s, v7.4s, v10.4s
+	WORD $0x6e28dcca // fmul v10.4s, v6.4s, v8.4s
+	WORD $0x6e30dde8 // fmul v8.4s, v15.4s, v16.4s
+	WORD $0x6e2cdd70 // fmul v16.4s, v11.4s, v12.4s
+	WORD $0x6ea5852c // sub v12.4s, v9.4s, v5.4s
+	WORD $0x6ead8645 // sub v5.4s, v18.4s, v13.4s
+	WORD $0x6eb1848d // sub v13.4s, v4.4s, v17.4s
+	WORD $0x6eae8671 // sub v17.4s, v19.4s, v14.4s
+	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x3dc04b33 // ldr q19, [x25, #288]
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x3dc04b32 // ldr q18, [x25, #288]
+	WORD $0x4eae8589 // add v9.4s, v12.4s, v14.4s
+	WORD $0x4eb384ae // add v14.4s, v5.4s, v19.4s
+	WORD $0x4ea485b3 // add v19.4s, v13.4s, v4.4s
+	WORD $0x4eb28624 // add v4.4s, v17.4s, v18.4s
+	WORD $0x4f375532 // shl v18.4s, v9.4s, #23
+	WORD $0x4f3755c9 // shl v9.4s, v14.4s, #23
+	WORD $0x4f37566e // shl v14.4s, v19.4s, #23
+	WORD $0x4f375493 // shl v19.4s, v4.4s, #23
+	WORD $0x6e32de84 // fmul v4.4s, v20.4s, v18.4s
+	WORD $0x6e29dd52 // fmul v18.4s, v10.4s, v9.4s
+	WORD $0x6e2edd09 // fmul v9.4s, v8.4s, v14.4s
+	WORD $0x6e33de0e // fmul v14.4s, v16.4s, v19.4s
+	WORD $0x3dc05733 // ldr q19, [x25, #336]
+	WORD $0x3dc05730 // ldr q16, [x25, #336]
+	WORD $0x3dc05728 // ldr q8, [x25, #336]
+	WORD $0x3dc0572a // ldr q10, [x25, #336]
+	WORD $0x4e33d494 // fadd v20.4s, v4.4s, v19.4s
+	WORD $0x4e30d653 // fadd v19.4s, v18.4s, v16.4s
+	WORD $0x4e28d530 // fadd v16.4s, v9.4s, v8.4s
+	WORD $0x4e2ad5c8 // fadd v8.4s, v14.4s, v10.4s
+	WORD $0x6e34dc8a // fmul v10.4s, v4.4s, v20.4s
+	WORD $0x6e33de54 // fmul v20.4s, v18.4s, v19.4s
+	WORD $0x6e30dd33 // fmul v19.4s, v9.4s, v16.4s
+	WORD $0x6e28ddd0 // fmul v16.4s, v14.4s, v8.4s
+	WORD $0x3dc05728 // ldr q8, [x25, #336]
+	WORD $0x3dc0572e // ldr q14, [x25, #336]
+	WORD $0x3dc05729 // ldr q9, [x25, #336]
+	WORD $0x3dc05732 // ldr q18, [x25, #336]
+	WORD $0x4e28d544 // fadd v4.4s, v10.4s, v8.4s
+	WORD $0x4e2ed688 // fadd v8.4s, v20.4s, v14.4s
+	WORD $0x4e29d66e // fadd v14.4s, v19.4s, v9.4s
+	WORD $0x4e32d609 // fadd v9.4s, v16.4s, v18.4s
+	WORD $0x6e24fd52 // fdiv v18.4s, v10.4s, v4.4s
+	WORD $0x6e28fe84 // fdiv v4.4s, v20.4s, v8.4s
+	WORD $0x6e2efe68 // fdiv v8.4s, v19.4s, v14.4s
+	WORD $0x6e29fe0e // fdiv v14.4s, v16.4s, v9.4s
+	WORD $0x6e32dc09 // fmul v9.4s, v0.4s, v18.4s
+	WORD $0x6e24dc32 // fmul v18.4s, v1.4s, v4.4s
+	WORD $0x6e28dc44 // fmul v4.4s, v2.4s, v8.4s
+	WORD $0x6e2edc68 // fmul v8.4s, v3.4s, v14.4s
+	WORD $0xac814809 // stp q9, q18, [x0], #32
+	WORD $0xac812004 // stp q4, q8, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -22632,56 +23412,56 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10424 // ldr q4, [x1], #16
-	WORD $0x3dc02326 // ldr q6, [x25, #128]
-	WORD $0x4e26f480 // fmax v0.4s, v4.4s, v6.4s
-	WORD $0x3dc0cb26 // ldr q6, [x25, #800]
-	WORD $0x4ea6f401 // fmin v1.4s, v0.4s, v6.4s
-	WORD $0x3dc02726 // ldr q6, [x25, #144]
-	WORD $0x3dc02b20 // ldr q0, [x25, #160]
-	WORD $0x4e26cc20 // fmla v0.4s, v1.4s, v6.4s
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x4ea6d403 // fsub v3.4s, v0.4s, v6.4s
-	WORD $0x3dc02f26 // ldr q6, [x25, #176]
-	WORD $0x4ea11c25 // mov v5.16b, v1.16b
-	WORD $0x4ea6cc65 // fmls v5.4s, v3.4s, v6.4s
-	WORD $0x3dc03326 // ldr q6, [x25, #192]
-	WORD $0x4ea51ca1 // mov v1.16b, v5.16b
-	WORD $0x4ea6cc61 // fmls v1.4s, v3.4s, v6.4s
-	WORD $0x3dc03726 // ldr q6, [x25, #208]
-	WORD $0x3dc03b23 // ldr q3, [x25, #224]
-	WORD $0x4e21ccc3 // fmla v3.4s, v6.4s, v1.4s
-	WORD $0x3dc03f26 // ldr q6, [x25, #240]
-	WORD $0x4e21cc66 // fmla v6.4s, v3.4s, v1.4s
-	WORD $0x3dc04323 // ldr q3, [x25, #256]
-	WORD $0x4e21ccc3 // fmla v3.4s, v6.4s, v1.4s
-	WORD $0x3dc04726 // ldr q6, [x25, #272]
-	WORD $0x4e21cc66 // fmla v6.4s, v3.4s, v1.4s
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x6ea38405 // sub v5.4s, v0.4s, v3.4s
-	WORD $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
-	WORD $0x4ea11c20 // mov v0.16b, v1.16b
-	WORD $0x4e26cc60 // fmla v0.4s, v3.4s, v6.4s
-	WORD $0x4f3f04a6 // sshr v6.4s, v5.4s, #1
-	WORD $0x3dc00723 // ldr q3, [x25, #16]
-	WORD $0x4e23d401 // fadd v1.4s, v0.4s, v3.4s
-	WORD $0x3dc04b23 // ldr q3, [x25, #288]
-	WORD $0x4ea384c0 // add v0.4s, v6.4s, v3.4s
-	WORD $0x4f375403 // shl v3.4s, v0.4s, #23
-	WORD $0x6e23dc20 // fmul v0.4s, v1.4s, v3.4s
-	WORD $0x6ea684a3 // sub v3.4s, v5.4s, v6.4s
-	WORD $0x3dc04b26 // ldr q6, [x25, #288]
-	WORD $0x4ea68465 // add v5.4s, v3.4s, v6.4s
-	WORD $0x4f3754a6 // shl v6.4s, v5.4s, #23
-	WORD $0x6e26dc05 // fmul v5.4s, v0.4s, v6.4s
-	WORD $0x3dc05726 // ldr q6, [x25, #336]
-	WORD $0x4e26d4a0 // fadd v0.4s, v5.4s, v6.4s
-	WORD $0x6e20dca6 // fmul v6.4s, v5.4s, v0.4s
-	WORD $0x3dc05720 // ldr q0, [x25, #336]
-	WORD $0x4e20d4c5 // fadd v5.4s, v6.4s, v0.4s
-	WORD $0x6e25fcc0 // fdiv v0.4s, v6.4s, v5.4s
-	WORD $0x6e20dc85 // fmul v5.4s, v4.4s, v0.4s
-	WORD $0x3c810405 // str q5, [x0], #16
+	WORD $0x3cc10428 // ldr q8, [x1], #16
+	WORD $0x3dc02324 // ldr q4, [x25, #128]
+	WORD $0x4e24f512 // fmax v18.4s, v8.4s, v4.4s
+	WORD $0x3dc0cb24 // ldr q4, [x25, #800]
+	WORD $0x4ea4f649 // fmin v9.4s, v18.4s, v4.4s
+	WORD $0x3dc02724 // ldr q4, [x25, #144]
+	WORD $0x3dc02b32 // ldr q18, [x25, #160]
+	WORD $0x4e24cd32 // fmla v18.4s, v9.4s, v4.4s
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x4ea4d64e // fsub v14.4s, v18.4s, v4.4s
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x4ea91d23 // mov v3.16b, v9.16b
+	WORD $0x4ea4cdc3 // fmls v3.4s, v14.4s, v4.4s
+	WORD $0x3dc03324 // ldr q4, [x25, #192]
+	WORD $0x4ea31c69 // mov v9.16b, v3.16b
+	WORD $0x4ea4cdc9 // fmls v9.4s, v14.4s, v4.4s
+	WORD $0x3dc03724 // ldr q4, [x25, #208]
+	WORD $0x3dc03b2e // ldr q14, [x25, #224]
+	WORD $0x4e29cc8e // fmla v14.4s, v4.4s, v9.4s
+	WORD $0x3dc03f24 // ldr q4, [x25, #240]
+	WORD $0x4e29cdc4 // fmla v4.4s, v14.4s, v9.4s
+	WORD $0x3dc0432e // ldr q14, [x25, #256]
+	WORD $0x4e29cc8e // fmla v14.4s, v4.4s, v9.4s
+	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x4e29cdc4 // fmla v4.4s, v14.4s, v9.4s
+	WORD $0x3dc02b2e // ldr q14, [x25, #160]
+	WORD $0x6eae8643 // sub v3.4s, v18.4s, v14.4s
+	WORD $0x6e29dd2e // fmul v14.4s, v9.4s, v9.4s
+	WORD $0x4ea91d32 // mov v18.16b, v9.16b
+	WORD $0x4e24cdd2 // fmla v18.4s, v14.4s, v4.4s
+	WORD $0x4f3f0464 // sshr v4.4s, v3.4s, #1
+	WORD $0x3dc0072e // ldr q14, [x25, #16]
+	WORD $0x4e2ed649 // fadd v9.4s, v18.4s, v14.4s
+	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x4eae8492 // add v18.4s, v4.4s, v14.4s
+	WORD $0x4f37564e // shl v14.4s, v18.4s, #23
+	WORD $0x6e2edd32 // fmul v18.4s, v9.4s, v14.4s
+	WORD $0x6ea4846e // sub v14.4s, v3.4s, v4.4s
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x4ea485c3 // add v3.4s, v14.4s, v4.4s
+	WORD $0x4f375464 // shl v4.4s, v3.4s, #23
+	WORD $0x6e24de43 // fmul v3.4s, v18.4s, v4.4s
+	WORD $0x3dc05724 // ldr q4, [x25, #336]
+	WORD $0x4e24d472 // fadd v18.4s, v3.4s, v4.4s
+	WORD $0x6e32dc64 // fmul v4.4s, v3.4s, v18.4s
+	WORD $0x3dc05732 // ldr q18, [x25, #336]
+	WORD $0x4e32d483 // fadd v3.4s, v4.4s, v18.4s
+	WORD $0x6e23fc92 // fdiv v18.4s, v4.4s, v3.4s
+	WORD $0x6e32dd03 // fmul v3.4s, v8.4s, v18.4s
+	WORD $0x3c810403 // str q3, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -22697,167 +23477,325 @@ TEXT ·geluNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x3dc0cf22 // ldr q2, [x25, #816]
-	WORD $0x4e22f403 // fmax v3.4s, v0.4s, v2.4s
-	WORD $0x3dc0d322 // ldr q2, [x25, #832]
-	WORD $0x4ea2f464 // fmin v4.4s, v3.4s, v2.4s
-	WORD $0x4ea0f882 // fabs v2.4s, v4.4s
-	WORD $0x3dc08f23 // ldr q3, [x25, #560]
-	WORD $0x6e23dc45 // fmul v5.4s, v2.4s, v3.4s
-	WORD $0x3dc0d723 // ldr q3, [x25, #848]
-	WORD $0x3dc0db22 // ldr q2, [x25, #864]
-	WORD $0x4e25cc62 // fmla v2.4s, v3.4s, v5.4s
-	WORD $0x3dc0df23 // ldr q3, [x25, #880]
-	WORD $0x4e25cc43 // fmla v3.4s, v2.4s, v5.4s
-	WORD $0x3dc0e322 // ldr q2, [x25, #896]
-	WORD $0x4e25cc62 // fmla v2.4s, v3.4s, v5.4s
-	WORD $0x3dc0e723 // ldr q3, [x25, #912]
-	WORD $0x4e25cc43 // fmla v3.4s, v2.4s, v5.4s
-	WORD $0x3dc0eb22 // ldr q2, [x25, #928]
-	WORD $0x4e25cc62 // fmla v2.4s, v3.4s, v5.4s
-	WORD $0x3dc0ef23 // ldr q3, [x25, #944]
-	WORD $0x4e25cc43 // fmla v3.4s, v2.4s, v5.4s
-	WORD $0x3dc0f322 // ldr q2, [x25, #960]
-	WORD $0x4e25cc62 // fmla v2.4s, v3.4s, v5.4s
-	WORD $0x3dc0f723 // ldr q3, [x25, #976]
-	WORD $0x4e25cc43 // fmla v3.4s, v2.4s, v5.4s
-	WORD $0x3dc0fb22 // ldr q2, [x25, #992]
-	WORD $0x4e25cc62 // fmla v2.4s, v3.4s, v5.4s
-	WORD $0x3dc0ff23 // ldr q3, [x25, #1008]
-	WORD $0x4e25cc43 // fmla v3.4s, v2.4s, v5.4s
-	WORD $0x3dc10322 // ldr q2, [x25, #1024]
-	WORD $0x4e25cc62 // fmla v2.4s, v3.4s, v5.4s
-	WORD $0x6e22dca3 // fmul v3.4s, v5.4s, v2.4s
-	WORD $0x3dc04722 // ldr q2, [x25, #272]
-	WORD $0x6e22dc85 // fmul v5.4s, v4.4s, v2.4s
-	WORD $0x6ea0f862 // fneg v2.4s, v3.4s
-	WORD $0x3dc02323 // ldr q3, [x25, #128]
-	WORD $0x4e23f444 // fmax v4.4s, v2.4s, v3.4s
-	WORD $0x3dc02723 // ldr q3, [x25, #144]
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4e23cc82 // fmla v2.4s, v4.4s, v3.4s
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x4ea3d446 // fsub v6.4s, v2.4s, v3.4s
-	WORD $0x3dc02f23 // ldr q3, [x25, #176]
-	WORD $0x4ea41c87 // mov v7.16b, v4.16b
-	WORD $0x4ea3ccc7 // fmls v7.4s, v6.4s, v3.4s
-	WORD $0x3dc03323 // ldr q3, [x25, #192]
-	WORD $0x4ea71ce4 // mov v4.16b, v7.16b
-	WORD $0x4ea3ccc4 // fmls v4.4s, v6.4s, v3.4s
-	WORD $0x3dc03723 // ldr q3, [x25, #208]
-	WORD $0x3dc03b26 // ldr q6, [x25, #224]
-	WORD $0x4e24cc66 // fmla v6.4s, v3.4s, v4.4s
-	WORD $0x3dc03f23 // ldr q3, [x25, #240]
-	WORD $0x4e24ccc3 // fmla v3.4s, v6.4s, v4.4s
-	WORD $0x3dc04326 // ldr q6, [x25, #256]
-	WORD $0x4e24cc66 // fmla v6.4s, v3.4s, v4.4s
-	WORD $0x3dc04723 // ldr q3, [x25, #272]
-	WORD $0x4e24ccc3 // fmla v3.4s, v6.4s, v4.4s
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x6ea68447 // sub v7.4s, v2.4s, v6.4s
-	WORD $0x6e24dc86 // fmul v6.4s, v4.4s, v4.4s
-	WORD $0x4ea41c82 // mov v2.16b, v4.16b
-	WORD $0x4e23ccc2 // fmla v2.4s, v6.4s, v3.4s
-	WORD $0x4f3f04e3 // sshr v3.4s, v7.4s, #1
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x4e26d444 // fadd v4.4s, v2.4s, v6.4s
-	WORD $0x3dc04b26 // ldr q6, [x25, #288]
-	WORD $0x4ea68462 // add v2.4s, v3.4s, v6.4s
-	WORD $0x4f375446 // shl v6.4s, v2.4s, #23
-	WORD $0x6e26dc82 // fmul v2.4s, v4.4s, v6.4s
-	WORD $0x6ea384e6 // sub v6.4s, v7.4s, v3.4s
-	WORD $0x3dc04b23 // ldr q3, [x25, #288]
-	WORD $0x4ea384c7 // add v7.4s, v6.4s, v3.4s
-	WORD $0x4f3754e3 // shl v3.4s, v7.4s, #23
-	WORD $0x6e23dc47 // fmul v7.4s, v2.4s, v3.4s
-	WORD $0x6e27dca3 // fmul v3.4s, v5.4s, v7.4s
-	WORD $0x4ea0a807 // cmlt v7.4s, v0.4s, #0
-	WORD $0x4ea3d405 // fsub v5.4s, v0.4s, v3.4s
-	WORD $0x4ea71ce0 // mov v0.16b, v7.16b
-	WORD $0x6e651c60 // bsl v0.16b, v3.16b, v5.16b
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc0cf24 // ldr q4, [x25, #816]
 	WORD $0x3dc0cf25 // ldr q5, [x25, #816]
-	WORD $0x4e25f423 // fmax v3.4s, v1.4s, v5.4s
-	WORD $0x3dc0d325 // ldr q5, [x25, #832]
-	WORD $0x4ea5f467 // fmin v7.4s, v3.4s, v5.4s
-	WORD $0x4ea0f8e5 // fabs v5.4s, v7.4s
-	WORD $0x3dc08f23 // ldr q3, [x25, #560]
-	WORD $0x6e23dca2 // fmul v2.4s, v5.4s, v3.4s
-	WORD $0x3dc0d723 // ldr q3, [x25, #848]
-	WORD $0x3dc0db25 // ldr q5, [x25, #864]
-	WORD $0x4e22cc65 // fmla v5.4s, v3.4s, v2.4s
-	WORD $0x3dc0df23 // ldr q3, [x25, #880]
-	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
-	WORD $0x3dc0e325 // ldr q5, [x25, #896]
-	WORD $0x4e22cc65 // fmla v5.4s, v3.4s, v2.4s
-	WORD $0x3dc0e723 // ldr q3, [x25, #912]
-	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
-	WORD $0x3dc0eb25 // ldr q5, [x25, #928]
-	WORD $0x4e22cc65 // fmla v5.4s, v3.4s, v2.4s
-	WORD $0x3dc0ef23 // ldr q3, [x25, #944]
-	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
-	WORD $0x3dc0f325 // ldr q5, [x25, #960]
-	WORD $0x4e22cc65 // fmla v5.4s, v3.4s, v2.4s
-	WORD $0x3dc0f723 // ldr q3, [x25, #976]
-	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
-	WORD $0x3dc0fb25 // ldr q5, [x25, #992]
-	WORD $0x4e22cc65 // fmla v5.4s, v3.4s, v2.4s
-	WORD $0x3dc0ff23 // ldr q3, [x25, #1008]
-	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
-	WORD $0x3dc10325 // ldr q5, [x25, #1024]
-	WORD $0x4e22cc65 // fmla v5.4s, v3.4s, v2.4s
-	WORD $0x6e25dc43 // fmul v3.4s, v2.4s, v5.4s
-	WORD $0x3dc04725 // ldr q5, [x25, #272]
-	WORD $0x6e25dce2 // fmul v2.4s, v7.4s, v5.4s
-	WORD $0x6ea0f865 // fneg v5.4s, v3.4s
-	WORD $0x3dc02323 // ldr q3, [x25, #128]
-	WORD $0x4e23f4a7 // fmax v7.4s, v5.4s, v3.4s
-	WORD $0x3dc02723 // ldr q3, [x25, #144]
+	WORD $0x3dc0cf26 // ldr q6, [x25, #816]
+	WORD $0x3dc0cf27 // ldr q7, [x25, #816]
+	WORD $0x4e24f408 // fmax v8.4s, v0.4s, v4.4s
+	WORD $0x4e25f424 // fmax v4.4s, v1.4s, v5.4s
+	WORD $0x4e26f445 // fmax v5.4s, v2.4s, v6.4s
+	WORD $0x4e27f466 // fmax v6.4s, v3.4s, v7.4s
+	WORD $0x3dc0d327 // ldr q7, [x25, #832]
+	WORD $0x3dc0d329 // ldr q9, [x25, #832]
+	WORD $0x3dc0d32a // ldr q10, [x25, #832]
+	WORD $0x3dc0d32b // ldr q11, [x25, #832]
+	WORD $0x4ea7f50c // fmin v12.4s, v8.4s, v7.4s
+	WORD $0x4ea9f487 // fmin v7.4s, v4.4s, v9.4s
+	WORD $0x4eaaf4a9 // fmin v9.4s, v5.4s, v10.4s
+	WORD $0x4eabf4ca // fmin v10.4s, v6.4s, v11.4s
+	WORD $0x4ea0f98b // fabs v11.4s, v12.4s
+	WORD $0x4ea0f8e6 // fabs v6.4s, v7.4s
+	WORD $0x4ea0f925 // fabs v5.4s, v9.4s
+	WORD $0x4ea0f944 // fabs v4.4s, v10.4s
+	WORD $0x3dc08f28 // ldr q8, [x25, #560]
+	WORD $0x3dc08f2d // ldr q13, [x25, #560]
+	WORD $0x3dc08f2e // ldr q14, [x25, #560]
+	WORD $0x3dc08f2f // ldr q15, [x25, #560]
+	WORD $0x6e28dd70 // fmul v16.4s, v11.4s, v8.4s
+	WORD $0x6e2ddcc8 // fmul v8.4s, v6.4s, v13.4s
+	WORD $0x6e2edcad // fmul v13.4s, v5.4s, v14.4s
+	WORD $0x6e2fdc8e // fmul v14.4s, v4.4s, v15.4s
+	WORD $0x3dc0d72f // ldr q15, [x25, #848]
+	WORD $0x3dc0d724 // ldr q4, [x25, #848]
+	WORD $0x3dc0d725 // ldr q5, [x25, #848]
+	WORD $0x3dc0d726 // ldr q6, [x25, #848]
+	WORD $0x3dc0db2b // ldr q11, [x25, #864]
+	WORD $0x3dc0db31 // ldr q17, [x25, #864]
+	WORD $0x3dc0db32 // ldr q18, [x25, #864]
+	WORD $0x3dc0db33 // ldr q19, [x25, #864]
+	WORD $0x4e30cdeb // fmla v11.4s, v15.4s, v16.4s
+	WORD $0x4e28cc91 // fmla v17.4s, v4.4s, v8.4s
+	WORD $0x4e2dccb2 // fmla v18.4s, v5.4s, v13.4s
+	WORD $0x4e2eccd3 // fmla v19.4s, v6.4s, v14.4s
+	WORD $0x3dc0df26 // ldr q6, [x25, #880]
+	WORD $0x3dc0df25 // ldr q5, [x25, #880]
+	WORD $0x3dc0df24 // ldr q4, [x25, #880]
+	WORD $0x3dc0df2f // ldr q15, [x25, #880]
+	WORD $0x4e30cd66 // fmla v6.4s, v11.4s, v16.4s
+	WORD $0x4e28ce25 // fmla v5.4s, v17.4s, v8.4s
+	WORD $0x4e2dce44 // fmla v4.4s, v18.4s, v13.4s
+	WORD $0x4e2ece6f // fmla v15.4s, v19.4s, v14.4s
+	WORD $0x3dc0e333 // ldr q19, [x25, #896]
+	WORD $0x3dc0e332 // ldr q18, [x25, #896]
+	WORD $0x3dc0e331 // ldr q17, [x25, #896]
+	WORD $0x3dc0e32b // ldr q11, [x25, #896]
+	WORD $0x4e30ccd3 // fmla v19.4s, v6.4s, v16.4s
+	WORD $0x4e28ccb2 // fmla v18.4s, v5.4s, v8.4s
+	WORD $0x4e2dcc91 // fmla v17.4s, v4.4s, v13.4s
+	WORD $0x4e2ecdeb // fmla v11.4s, v15.4s, v14.4s
+	WORD $0x3dc0e72f // ldr q15, [x25, #912]
+	WORD $0x3dc0e724 // ldr q4, [x25, #912]
+	WORD $0x3dc0e725 // ldr q5, [x25, #912]
+	WORD $0x3dc0e726 // ldr q6, [x25, #912]
+	WORD $0x4e30ce6f // fmla v15.4s, v19.4s, v16.4s
+	WORD $0x4e28ce44 // fmla v4.4s, v18.4s, v8.4s
+	WORD $0x4e2dce25 // fmla v5.4s, v17.4s, v13.4s
+	WORD $0x4e2ecd66 // fmla v6.4s, v11.4s, v14.4s
+	WORD $0x3dc0eb2b // ldr q11, [x25, #928]
+	WORD $0x3dc0eb31 // ldr q17, [x25, #928]
+	WORD $0x3dc0eb32 // ldr q18, [x25, #928]
+	WORD $0x3dc0eb33 // ldr q19, [x25, #928]
+	WORD $0x4e30cdeb // fmla v11.4s, v15.4s, v16.4s
+	WORD $0x4e28cc91 // fmla v17.4s, v4.4s, v8.4s
+	WORD $0x4e2dccb2 // fmla v18.4s, v5.4s, v13.4s
+	WORD $0x4e2eccd3 // fmla v19.4s, v6.4s, v14.4s
+	WORD $0x3dc0ef26 // ldr q6, [x25, #944]
+	WORD $0x3dc0ef25 // ldr q5, [x25, #944]
+	WORD $0x3dc0ef24 // ldr q4, [x25, #944]
+	WORD $0x3dc0ef2f // ldr q15, [x25, #944]
+	WORD $0x4e30cd66 // fmla v6.4s, v11.4s, v16.4s
+	WORD $0x4e28ce25 // fmla v5.4s, v17.4s, v8.4s
+	WORD $0x4e2dce44 // fmla v4.4s, v18.4s, v13.4s
+	WORD $0x4e2ece6f // fmla v15.4s, v19.4s, v14.4s
+	WORD $0x3dc0f333 // ldr q19, [x25, #960]
+	WORD $0x3dc0f332 // ldr q18, [x25, #960]
+	WORD $0x3dc0f331 // ldr q17, [x25, #960]
+	WORD $0x3dc0f32b // ldr q11, [x25, #960]
+	WORD $0x4e30ccd3 // fmla v19.4s, v6.4s, v16.4s
+	WORD $0x4e28ccb2 // fmla v18.4s, v5.4s, v8.4s
+	WORD $0x4e2dcc91 // fmla v17.4s, v4.4s, v13.4s
+	WORD $0x4e2ecdeb // fmla v11.4s, v15.4s, v14.4s
+	WORD $0x3dc0f72f // ldr q15, [x25, #976]
+	WORD $0x3dc0f724 // ldr q4, [x25, #976]
+	WORD $0x3dc0f725 // ldr q5, [x25, #976]
+	WORD $0x3dc0f726 // ldr q6, [x25, #976]
+	WORD $0x4e30ce6f // fmla v15.4s, v19.4s, v16.4s
+	WORD $0x4e28ce44 // fmla v4.4s, v18.4s, v8.4s
+	WORD $0x4e2dce25 // fmla v5.4s, v17.4s, v13.4s
+	WORD $0x4e2ecd66 // fmla v6.4s, v11.4s, v14.4s
+	WORD $0x3dc0fb2b // ldr q11, [x25, #992]
+	WORD $0x3dc0fb31 // ldr q17, [x25, #992]
+	WORD $0x3dc0fb32 // ldr q18, [x25, #992]
+	WORD $0x3dc0fb33 // ldr q19, [x25, #992]
+	WORD $0x4e30cdeb // fmla v11.4s, v15.4s, v16.4s
+	WORD $0x4e28cc91 // fmla v17.4s, v4.4s, v8.4s
+	WORD $0x4e2dccb2 // fmla v18.4s, v5.4s, v13.4s
+	WORD $0x4e2eccd3 // fmla v19.4s, v6.4s, v14.4s
+	WORD $0x3dc0ff26 // ldr q6, [x25, #1008]
+	WORD $0x3dc0ff25 // ldr q5, [x25, #1008]
+	WORD $0x3dc0ff24 // ldr q4, [x25, #1008]
+	WORD $0x3dc0ff2f // ldr q15, [x25, #1008]
+	WORD $0x4e30cd66 // fmla v6.4s, v11.4s, v16.4s
+	WORD $0x4e28ce25 // fmla v5.4s, v17.4s, v8.4s
+	WORD $0x4e2dce44 // fmla v4.4s, v18.4s, v13.4s
+	WORD $0x4e2ece6f // fmla v15.4s, v19.4s, v14.4s
+	WORD $0x3dc10333 // ldr q19, [x25, #1024]
+	WORD $0x3dc10332 // ldr q18, [x25, #1024]
+	WORD $0x3dc10331 // ldr q17, [x25, #1024]
+	WORD $0x3dc1032b // ldr q11, [x25, #1024]
+	WORD $0x4e30ccd3 // fmla v19.4s, v6.4s, v16.4s
+	WORD $0x4e28ccb2 // fmla v18.4s, v5.4s, v8.4s
+	WORD $0x4e2dcc91 // fmla v17.4s, v4.4s, v13.4s
+	WORD $0x4e2ecdeb // fmla v11.4s, v15.4s, v14.4s
+	WORD $0x6e33de0f // fmul v15.4s, v16.4s, v19.4s
+	WORD $0x6e32dd13 // fmul v19.4s, v8.4s, v18.4s
+	WORD $0x6e31ddb2 // fmul v18.4s, v13.4s, v17.4s
+	WORD $0x6e2bddd1 // fmul v17.4s, v14.4s, v11.4s
+	WORD $0x3dc0472b // ldr q11, [x25, #272]
+	WORD $0x3dc0472e // ldr q14, [x25, #272]
+	WORD $0x3dc0472d // ldr q13, [x25, #272]
+	WORD $0x3dc04728 // ldr q8, [x25, #272]
+	WORD $0x6e2bdd90 // fmul v16.4s, v12.4s, v11.4s
+	WORD $0x6e2edceb // fmul v11.4s, v7.4s, v14.4s
+	WORD $0x6e2ddd2e // fmul v14.4s, v9.4s, v13.4s
+	WORD $0x6e28dd4d // fmul v13.4s, v10.4s, v8.4s
+	WORD $0x6ea0f9e8 // fneg v8.4s, v15.4s
+	WORD $0x6ea0fa6f // fneg v15.4s, v19.4s
+	WORD $0x6ea0fa53 // fneg v19.4s, v18.4s
+	WORD $0x6ea0fa32 // fneg v18.4s, v17.4s
+	WORD $0x3dc02331 // ldr q17, [x25, #128]
+	WORD $0x3dc0232a // ldr q10, [x25, #128]
+	WORD $0x3dc02329 // ldr q9, [x25, #128]
+	WORD $0x3dc02327 // ldr q7, [x25, #128]
+	WORD $0x4e31f50c // fmax v12.4s, v8.4s, v17.4s
+	WORD $0x4e2af5f1 // fmax v17.4s, v15.4s, v10.4s
+	WORD $0x4e29f66a // fmax v10.4s, v19.4s, v9.4s
+	WORD $0x4e27f649 // fmax v9.4s, v18.4s, v7.4s
+	WORD $0x3dc02727 // ldr q7, [x25, #144]
+	WORD $0x3dc02732 // ldr q18, [x25, #144]
+	WORD $0x3dc02733 // ldr q19, [x25, #144]
+	WORD $0x3dc0272f // ldr q15, [x25, #144]
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
 	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x4e23cce5 // fmla v5.4s, v7.4s, v3.4s
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x4ea3d4a6 // fsub v6.4s, v5.4s, v3.4s
-	WORD $0x3dc02f23 // ldr q3, [x25, #176]
-	WORD $0x4ea71ce4 // mov v4.16b, v7.16b
-	WORD $0x4ea3ccc4 // fmls v4.4s, v6.4s, v3.4s
-	WORD $0x3dc03323 // ldr q3, [x25, #192]
-	WORD $0x4ea41c87 // mov v7.16b, v4.16b
-	WORD $0x4ea3ccc7 // fmls v7.4s, v6.4s, v3.4s
-	WORD $0x3dc03723 // ldr q3, [x25, #208]
-	WORD $0x3dc03b26 // ldr q6, [x25, #224]
-	WORD $0x4e27cc66 // fmla v6.4s, v3.4s, v7.4s
-	WORD $0x3dc03f23 // ldr q3, [x25, #240]
-	WORD $0x4e27ccc3 // fmla v3.4s, v6.4s, v7.4s
-	WORD $0x3dc04326 // ldr q6, [x25, #256]
-	WORD $0x4e27cc66 // fmla v6.4s, v3.4s, v7.4s
-	WORD $0x3dc04723 // ldr q3, [x25, #272]
-	WORD $0x4e27ccc3 // fmla v3.4s, v6.4s, v7.4s
 	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x6ea684a4 // sub v4.4s, v5.4s, v6.4s
-	WORD $0x6e27dce6 // fmul v6.4s, v7.4s, v7.4s
-	WORD $0x4ea71ce5 // mov v5.16b, v7.16b
-	WORD $0x4e23ccc5 // fmla v5.4s, v6.4s, v3.4s
-	WORD $0x4f3f0483 // sshr v3.4s, v4.4s, #1
+	WORD $0x4e27cd88 // fmla v8.4s, v12.4s, v7.4s
+	WORD $0x4e32ce24 // fmla v4.4s, v17.4s, v18.4s
+	WORD $0x4e33cd45 // fmla v5.4s, v10.4s, v19.4s
+	WORD $0x4e2fcd26 // fmla v6.4s, v9.4s, v15.4s
+	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x3dc02b33 // ldr q19, [x25, #160]
+	WORD $0x3dc02b32 // ldr q18, [x25, #160]
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x4eafd514 // fsub v20.4s, v8.4s, v15.4s
+	WORD $0x4eb3d48f // fsub v15.4s, v4.4s, v19.4s
+	WORD $0x4eb2d4b3 // fsub v19.4s, v5.4s, v18.4s
+	WORD $0x4ea7d4d2 // fsub v18.4s, v6.4s, v7.4s
+	WORD $0x3dc02f27 // ldr q7, [x25, #176]
+	WORD $0x3dc02f35 // ldr q21, [x25, #176]
+	WORD $0x3dc02f36 // ldr q22, [x25, #176]
+	WORD $0x3dc02f37 // ldr q23, [x25, #176]
+	WORD $0x4eac1d98 // mov v24.16b, v12.16b
+	WORD $0x4eb11e2c // mov v12.16b, v17.16b
+	WORD $0x4eaa1d51 // mov v17.16b, v10.16b
+	WORD $0x4ea91d2a // mov v10.16b, v9.16b
+	WORD $0x4ea7ce98 // fmls v24.4s, v20.4s, v7.4s
+	WORD $0x4eb5cdec // fmls v12.4s, v15.4s, v21.4s
+	WORD $0x4eb6ce71 // fmls v17.4s, v19.4s, v22.4s
+	WORD $0x4eb7ce4a // fmls v10.4s, v18.4s, v23.4s
+	WORD $0x3dc03337 // ldr q23, [x25, #192]
+	WORD $0x3dc03336 // ldr q22, [x25, #192]
+	WORD $0x3dc03335 // ldr q21, [x25, #192]
+	WORD $0x3dc03327 // ldr q7, [x25, #192]
+	WORD $0x4eb81f09 // mov v9.16b, v24.16b
+	WORD $0x4eac1d98 // mov v24.16b, v12.16b
+	WORD $0x4eb11e2c // mov v12.16b, v17.16b
+	WORD $0x4eaa1d51 // mov v17.16b, v10.16b
+	WORD $0x4eb7ce89 // fmls v9.4s, v20.4s, v23.4s
+	WORD $0x4eb6cdf8 // fmls v24.4s, v15.4s, v22.4s
+	WORD $0x4eb5ce6c // fmls v12.4s, v19.4s, v21.4s
+	WORD $0x4ea7ce51 // fmls v17.4s, v18.4s, v7.4s
+	WORD $0x3dc03727 // ldr q7, [x25, #208]
+	WORD $0x3dc03732 // ldr q18, [x25, #208]
+	WORD $0x3dc03735 // ldr q21, [x25, #208]
+	WORD $0x3dc03733 // ldr q19, [x25, #208]
+	WORD $0x3dc03b36 // ldr q22, [x25, #224]
+	WORD $0x3dc03b2f // ldr q15, [x25, #224]
+	WORD $0x3dc03b37 // ldr q23, [x25, #224]
+	WORD $0x3dc03b34 // ldr q20, [x25, #224]
+	WORD $0x4e29ccf6 // fmla v22.4s, v7.4s, v9.4s
+	WORD $0x4e38ce4f // fmla v15.4s, v18.4s, v24.4s
+	WORD $0x4e2cceb7 // fmla v23.4s, v21.4s, v12.4s
+	WORD $0x4e31ce74 // fmla v20.4s, v19.4s, v17.4s
+	WORD $0x3dc03f33 // ldr q19, [x25, #240]
+	WORD $0x3dc03f35 // ldr q21, [x25, #240]
+	WORD $0x3dc03f32 // ldr q18, [x25, #240]
+	WORD $0x3dc03f27 // ldr q7, [x25, #240]
+	WORD $0x4e29ced3 // fmla v19.4s, v22.4s, v9.4s
+	WORD $0x4e38cdf5 // fmla v21.4s, v15.4s, v24.4s
+	WORD $0x4e2ccef2 // fmla v18.4s, v23.4s, v12.4s
+	WORD $0x4e31ce87 // fmla v7.4s, v20.4s, v17.4s
+	WORD $0x3dc04334 // ldr q20, [x25, #256]
+	WORD $0x3dc04337 // ldr q23, [x25, #256]
+	WORD $0x3dc0432f // ldr q15, [x25, #256]
+	WORD $0x3dc04336 // ldr q22, [x25, #256]
+	WORD $0x4e29ce74 // fmla v20.4s, v19.4s, v9.4s
+	WORD $0x4e38ceb7 // fmla v23.4s, v21.4s, v24.4s
+	WORD $0x4e2cce4f // fmla v15.4s, v18.4s, v12.4s
+	WORD $0x4e31ccf6 // fmla v22.4s, v7.4s, v17.4s
+	WORD $0x3dc04727 // ldr q7, [x25, #272]
+	WORD $0x3dc04732 // ldr q18, [x25, #272]
+	WORD $0x3dc04735 // ldr q21, [x25, #272]
+	WORD $0x3dc04733 // ldr q19, [x25, #272]
+	WORD $0x4e29ce87 // fmla v7.4s, v20.4s, v9.4s
+	WORD $0x4e38cef2 // fmla v18.4s, v23.4s, v24.4s
+	WORD $0x4e2ccdf5 // fmla v21.4s, v15.4s, v12.4s
+	WORD $0x4e31ced3 // fmla v19.4s, v22.4s, v17.4s
+	WORD $0x3dc02b36 // ldr q22, [x25, #160]
+	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x3dc02b37 // ldr q23, [x25, #160]
+	WORD $0x3dc02b34 // ldr q20, [x25, #160]
+	WORD $0x6eb6850a // sub v10.4s, v8.4s, v22.4s
+	WORD $0x6eaf8496 // sub v22.4s, v4.4s, v15.4s
+	WORD $0x6eb784af // sub v15.4s, v5.4s, v23.4s
+	WORD $0x6eb484d7 // sub v23.4s, v6.4s, v20.4s
+	WORD $0x6e29dd34 // fmul v20.4s, v9.4s, v9.4s
+	WORD $0x6e38df06 // fmul v6.4s, v24.4s, v24.4s
+	WORD $0x6e2cdd85 // fmul v5.4s, v12.4s, v12.4s
+	WORD $0x6e31de24 // fmul v4.4s, v17.4s, v17.4s
+	WORD $0x4ea91d28 // mov v8.16b, v9.16b
+	WORD $0x4eb81f09 // mov v9.16b, v24.16b
+	WORD $0x4eac1d98 // mov v24.16b, v12.16b
+	WORD $0x4eb11e2c // mov v12.16b, v17.16b
+	WORD $0x4e27ce88 // fmla v8.4s, v20.4s, v7.4s
+	WORD $0x4e32ccc9 // fmla v9.4s, v6.4s, v18.4s
+	WORD $0x4e35ccb8 // fmla v24.4s, v5.4s, v21.4s
+	WORD $0x4e33cc8c // fmla v12.4s, v4.4s, v19.4s
+	WORD $0x4f3f0553 // sshr v19.4s, v10.4s, #1
+	WORD $0x4f3f06c4 // sshr v4.4s, v22.4s, #1
+	WORD $0x4f3f05f5 // sshr v21.4s, v15.4s, #1
+	WORD $0x4f3f06e5 // sshr v5.4s, v23.4s, #1
+	WORD $0x3dc00732 // ldr q18, [x25, #16]
 	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x4e26d4a7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x3dc04b26 // ldr q6, [x25, #288]
-	WORD $0x4ea68465 // add v5.4s, v3.4s, v6.4s
-	WORD $0x4f3754a6 // shl v6.4s, v5.4s, #23
-	WORD $0x6e26dce5 // fmul v5.4s, v7.4s, v6.4s
-	WORD $0x6ea38486 // sub v6.4s, v4.4s, v3.4s
-	WORD $0x3dc04b23 // ldr q3, [x25, #288]
-	WORD $0x4ea384c4 // add v4.4s, v6.4s, v3.4s
-	WORD $0x4f375483 // shl v3.4s, v4.4s, #23
-	WORD $0x6e23dca4 // fmul v4.4s, v5.4s, v3.4s
-	WORD $0x6e24dc43 // fmul v3.4s, v2.4s, v4.4s
-	WORD $0x4ea0a824 // cmlt v4.4s, v1.4s, #0
-	WORD $0x4ea3d422 // fsub v2.4s, v1.4s, v3.4s
-	WORD $0x4ea41c81 // mov v1.16b, v4.16b
-	WORD $0x6e621c61 // bsl v1.16b, v3.16b, v2.16b
-	WORD $0xac810400 // stp q0, q1, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x3dc00727 // ldr q7, [x25, #16]
+	WORD $0x3dc00734 // ldr q20, [x25, #16]
+	WORD $0x4e32d511 // fadd v17.4s, v8.4s, v18.4s
+	WORD $0x4e26d532 // fadd v18.4s, v9.4s, v6.4s
+	WORD $0x4e27d706 // fadd v6.4s, v24.4s, v7.4s
+	WORD $0x4e34d587 // fadd v7.4s, v12.4s, v20.4s
+	WORD $0x3dc04b34 // ldr q20, [x25, #288]
+	WORD $0x3dc04b2c // ldr q12, [x25, #288]
+	WORD $0x3dc04b38 // ldr q24, [x25, #288]
+	WORD $0x3dc04b29 // ldr q9, [x25, #288]
+	WORD $0x4eb48668 // add v8.4s, v19.4s, v20.4s
+	WORD $0x4eac8494 // add v20.4s, v4.4s, v12.4s
+	WORD $0x4eb886ac // add v12.4s, v21.4s, v24.4s
+	WORD $0x4ea984b8 // add v24.4s, v5.4s, v9.4s
+	WORD $0x4f375509 // shl v9.4s, v8.4s, #23
+	WORD $0x4f375688 // shl v8.4s, v20.4s, #23
+	WORD $0x4f375594 // shl v20.4s, v12.4s, #23
+	WORD $0x4f37570c // shl v12.4s, v24.4s, #23
+	WORD $0x6e29de38 // fmul v24.4s, v17.4s, v9.4s
+	WORD $0x6e28de49 // fmul v9.4s, v18.4s, v8.4s
+	WORD $0x6e34dcc8 // fmul v8.4s, v6.4s, v20.4s
+	WORD $0x6e2cdcf4 // fmul v20.4s, v7.4s, v12.4s
+	WORD $0x6eb3854c // sub v12.4s, v10.4s, v19.4s
+	WORD $0x6ea486d3 // sub v19.4s, v22.4s, v4.4s
+	WORD $0x6eb585e4 // sub v4.4s, v15.4s, v21.4s
+	WORD $0x6ea586f5 // sub v21.4s, v23.4s, v5.4s
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x3dc04b37 // ldr q23, [x25, #288]
+	WORD $0x3dc04b2f // ldr q15, [x25, #288]
+	WORD $0x3dc04b36 // ldr q22, [x25, #288]
+	WORD $0x4ea5858a // add v10.4s, v12.4s, v5.4s
+	WORD $0x4eb78665 // add v5.4s, v19.4s, v23.4s
+	WORD $0x4eaf8497 // add v23.4s, v4.4s, v15.4s
+	WORD $0x4eb686af // add v15.4s, v21.4s, v22.4s
+	WORD $0x4f375556 // shl v22.4s, v10.4s, #23
+	WORD $0x4f3754aa // shl v10.4s, v5.4s, #23
+	WORD $0x4f3756e5 // shl v5.4s, v23.4s, #23
+	WORD $0x4f3755f7 // shl v23.4s, v15.4s, #23
+	WORD $0x6e36df0f // fmul v15.4s, v24.4s, v22.4s
+	WORD $0x6e2add36 // fmul v22.4s, v9.4s, v10.4s
+	WORD $0x6e25dd0a // fmul v10.4s, v8.4s, v5.4s
+	WORD $0x6e37de85 // fmul v5.4s, v20.4s, v23.4s
+	WORD $0x6e2fde17 // fmul v23.4s, v16.4s, v15.4s
+	WORD $0x6e36dd6f // fmul v15.4s, v11.4s, v22.4s
+	WORD $0x6e2addd6 // fmul v22.4s, v14.4s, v10.4s
+	WORD $0x6e25ddaa // fmul v10.4s, v13.4s, v5.4s
+	WORD $0x4ea0a805 // cmlt v5.4s, v0.4s, #0
+	WORD $0x4ea0a82d // cmlt v13.4s, v1.4s, #0
+	WORD $0x4ea0a84e // cmlt v14.4s, v2.4s, #0
+	WORD $0x4ea0a86b // cmlt v11.4s, v3.4s, #0
+	WORD $0x4eb7d410 // fsub v16.4s, v0.4s, v23.4s
+	WORD $0x4eafd420 // fsub v0.4s, v1.4s, v15.4s
+	WORD $0x4eb6d441 // fsub v1.4s, v2.4s, v22.4s
+	WORD $0x4eaad462 // fsub v2.4s, v3.4s, v10.4s
+	WORD $0x4ea51ca3 // mov v3.16b, v5.16b
+	WORD $0x4ead1da5 // mov v5.16b, v13.16b
+	WORD $0x4eae1dcd // mov v13.16b, v14.16b
+	WORD $0x4eab1d6e // mov v14.16b, v11.16b
+	WORD $0x6e701ee3 // bsl v3.16b, v23.16b, v16.16b
+	WORD $0x6e601de5 // bsl v5.16b, v15.16b, v0.16b
+	WORD $0x6e611ecd // bsl v13.16b, v22.16b, v1.16b
+	WORD $0x6e621d4e // bsl v14.16b, v10.16b, v2.16b
+	WORD $0xac811403 // stp q3, q5, [x0], #32
+	WORD $0xac81380d // stp q13, q14, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -22865,86 +23803,86 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10421 // ldr q1, [x1], #16
-	WORD $0x3dc0cf20 // ldr q0, [x25, #816]
-	WORD $0x4e20f422 // fmax v2.4s, v1.4s, v0.4s
-	WORD $0x3dc0d320 // ldr q0, [x25, #832]
-	WORD $0x4ea0f443 // fmin v3.4s, v2.4s, v0.4s
-	WORD $0x4ea0f860 // fabs v0.4s, v3.4s
-	WORD $0x3dc08f22 // ldr q2, [x25, #560]
-	WORD $0x6e22dc04 // fmul v4.4s, v0.4s, v2.4s
-	WORD $0x3dc0d722 // ldr q2, [x25, #848]
-	WORD $0x3dc0db20 // ldr q0, [x25, #864]
-	WORD $0x4e24cc40 // fmla v0.4s, v2.4s, v4.4s
-	WORD $0x3dc0df22 // ldr q2, [x25, #880]
-	WORD $0x4e24cc02 // fmla v2.4s, v0.4s, v4.4s
-	WORD $0x3dc0e320 // ldr q0, [x25, #896]
-	WORD $0x4e24cc40 // fmla v0.4s, v2.4s, v4.4s
-	WORD $0x3dc0e722 // ldr q2, [x25, #912]
-	WORD $0x4e24cc02 // fmla v2.4s, v0.4s, v4.4s
-	WORD $0x3dc0eb20 // ldr q0, [x25, #928]
-	WORD $0x4e24cc40 // fmla v0.4s, v2.4s, v4.4s
-	WORD $0x3dc0ef22 // ldr q2, [x25, #944]
-	WORD $0x4e24cc02 // fmla v2.4s, v0.4s, v4.4s
-	WORD $0x3dc0f320 // ldr q0, [x25, #960]
-	WORD $0x4e24cc40 // fmla v0.4s, v2.4s, v4.4s
-	WORD $0x3dc0f722 // ldr q2, [x25, #976]
-	WORD $0x4e24cc02 // fmla v2.4s, v0.4s, v4.4s
-	WORD $0x3dc0fb20 // ldr q0, [x25, #992]
-	WORD $0x4e24cc40 // fmla v0.4s, v2.4s, v4.4s
-	WORD $0x3dc0ff22 // ldr q2, [x25, #1008]
-	WORD $0x4e24cc02 // fmla v2.4s, v0.4s, v4.4s
-	WORD $0x3dc10320 // ldr q0, [x25, #1024]
-	WORD $0x4e24cc40 // fmla v0.4s, v2.4s, v4.4s
-	WORD $0x6e20dc82 // fmul v2.4s, v4.4s, v0.4s
-	WORD $0x3dc04720 // ldr q0, [x25, #272]
-	WORD $0x6e20dc64 // fmul v4.4s, v3.4s, v0.4s
-	WORD $0x6ea0f840 // fneg v0.4s, v2.4s
-	WORD $0x3dc02322 // ldr q2, [x25, #128]
-	WORD $0x4e22f403 // fmax v3.4s, v0.4s, v2.4s
-	WORD $0x3dc02722 // ldr q2, [x25, #144]
-	WORD $0x3dc02b20 // ldr q0, [x25, #160]
-	WORD $0x4e22cc60 // fmla v0.4s, v3.4s, v2.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4ea2d405 // fsub v5.4s, v0.4s, v2.4s
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x4ea31c66 // mov v6.16b, v3.16b
-	WORD $0x4ea2cca6 // fmls v6.4s, v5.4s, v2.4s
-	WORD $0x3dc03322 // ldr q2, [x25, #192]
-	WORD $0x4ea61cc3 // mov v3.16b, v6.16b
-	WORD $0x4ea2cca3 // fmls v3.4s, v5.4s, v2.4s
-	WORD $0x3dc03722 // ldr q2, [x25, #208]
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x4e23cc45 // fmla v5.4s, v2.4s, v3.4s
-	WORD $0x3dc03f22 // ldr q2, [x25, #240]
-	WORD $0x4e23cca2 // fmla v2.4s, v5.4s, v3.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x4e23cc45 // fmla v5.4s, v2.4s, v3.4s
-	WORD $0x3dc04722 // ldr q2, [x25, #272]
-	WORD $0x4e23cca2 // fmla v2.4s, v5.4s, v3.4s
+	WORD $0x3cc1042e // ldr q14, [x1], #16
+	WORD $0x3dc0cf2d // ldr q13, [x25, #816]
+	WORD $0x4e2df5c5 // fmax v5.4s, v14.4s, v13.4s
+	WORD $0x3dc0d32d // ldr q13, [x25, #832]
+	WORD $0x4eadf4a3 // fmin v3.4s, v5.4s, v13.4s
+	WORD $0x4ea0f86d // fabs v13.4s, v3.4s
+	WORD $0x3dc08f25 // ldr q5, [x25, #560]
+	WORD $0x6e25dda2 // fmul v2.4s, v13.4s, v5.4s
+	WORD $0x3dc0d725 // ldr q5, [x25, #848]
+	WORD $0x3dc0db2d // ldr q13, [x25, #864]
+	WORD $0x4e22ccad // fmla v13.4s, v5.4s, v2.4s
+	WORD $0x3dc0df25 // ldr q5, [x25, #880]
+	WORD $0x4e22cda5 // fmla v5.4s, v13.4s, v2.4s
+	WORD $0x3dc0e32d // ldr q13, [x25, #896]
+	WORD $0x4e22ccad // fmla v13.4s, v5.4s, v2.4s
+	WORD $0x3dc0e725 // ldr q5, [x25, #912]
+	WORD $0x4e22cda5 // fmla v5.4s, v13.4s, v2.4s
+	WORD $0x3dc0eb2d // ldr q13, [x25, #928]
+	WORD $0x4e22ccad // fmla v13.4s, v5.4s, v2.4s
+	WORD $0x3dc0ef25 // ldr q5, [x25, #944]
+	WORD $0x4e22cda5 // fmla v5.4s, v13.4s, v2.4s
+	WORD $0x3dc0f32d // ldr q13, [x25, #960]
+	WORD $0x4e22ccad // fmla v13.4s, v5.4s, v2.4s
+	WORD $0x3dc0f725 // ldr q5, [x25, #976]
+	WORD $0x4e22cda5 // fmla v5.4s, v13.4s, v2.4s
+	WORD $0x3dc0fb2d // ldr q13, [x25, #992]
+	WORD $0x4e22ccad // fmla v13.4s, v5.4s, v2.4s
+	WORD $0x3dc0ff25 // ldr q5, [x25, #1008]
+	WORD $0x4e22cda5 // fmla v5.4s, v13.4s, v2.4s
+	WORD $0x3dc1032d // ldr q13, [x25, #1024]
+	WORD $0x4e22ccad // fmla v13.4s, v5.4s, v2.4s
+	WORD $0x6e2ddc45 // fmul v5.4s, v2.4s, v13.4s
+	WORD $0x3dc0472d // ldr q13, [x25, #272]
+	WORD $0x6e2ddc62 // fmul v2.4s, v3.4s, v13.4s
+	WORD $0x6ea0f8ad // fneg v13.4s, v5.4s
+	WORD $0x3dc02325 // ldr q5, [x25, #128]
+	WORD $0x4e25f5a3 // fmax v3.4s, v13.4s, v5.4s
+	WORD $0x3dc02725 // ldr q5, [x25, #144]
+	WORD $0x3dc02b2d // ldr q13, [x25, #160]
+	WORD $0x4e25cc6d // fmla v13.4s, v3.4s, v5.4s
 	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x6ea58406 // sub v6.4s, v0.4s, v5.4s
-	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
-	WORD $0x4ea31c60 // mov v0.16b, v3.16b
-	WORD $0x4e22cca0 // fmla v0.4s, v5.4s, v2.4s
-	WORD $0x4f3f04c2 // sshr v2.4s, v6.4s, #1
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d403 // fadd v3.4s, v0.4s, v5.4s
+	WORD $0x4ea5d5aa // fsub v10.4s, v13.4s, v5.4s
+	WORD $0x3dc02f25 // ldr q5, [x25, #176]
+	WORD $0x4ea31c61 // mov v1.16b, v3.16b
+	WORD $0x4ea5cd41 // fmls v1.4s, v10.4s, v5.4s
+	WORD $0x3dc03325 // ldr q5, [x25, #192]
+	WORD $0x4ea11c23 // mov v3.16b, v1.16b
+	WORD $0x4ea5cd43 // fmls v3.4s, v10.4s, v5.4s
+	WORD $0x3dc03725 // ldr q5, [x25, #208]
+	WORD $0x3dc03b2a // ldr q10, [x25, #224]
+	WORD $0x4e23ccaa // fmla v10.4s, v5.4s, v3.4s
+	WORD $0x3dc03f25 // ldr q5, [x25, #240]
+	WORD $0x4e23cd45 // fmla v5.4s, v10.4s, v3.4s
+	WORD $0x3dc0432a // ldr q10, [x25, #256]
+	WORD $0x4e23ccaa // fmla v10.4s, v5.4s, v3.4s
+	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x4e23cd45 // fmla v5.4s, v10.4s, v3.4s
+	WORD $0x3dc02b2a // ldr q10, [x25, #160]
+	WORD $0x6eaa85a1 // sub v1.4s, v13.4s, v10.4s
+	WORD $0x6e23dc6a // fmul v10.4s, v3.4s, v3.4s
+	WORD $0x4ea31c6d // mov v13.16b, v3.16b
+	WORD $0x4e25cd4d // fmla v13.4s, v10.4s, v5.4s
+	WORD $0x4f3f0425 // sshr v5.4s, v1.4s, #1
+	WORD $0x3dc0072a // ldr q10, [x25, #16]
+	WORD $0x4e2ad5a3 // fadd v3.4s, v13.4s, v10.4s
+	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x4eaa84ad // add v13.4s, v5.4s, v10.4s
+	WORD $0x4f3755aa // shl v10.4s, v13.4s, #23
+	WORD $0x6e2adc6d // fmul v13.4s, v3.4s, v10.4s
+	WORD $0x6ea5842a // sub v10.4s, v1.4s, v5.4s
 	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4ea58440 // add v0.4s, v2.4s, v5.4s
-	WORD $0x4f375405 // shl v5.4s, v0.4s, #23
-	WORD $0x6e25dc60 // fmul v0.4s, v3.4s, v5.4s
-	WORD $0x6ea284c5 // sub v5.4s, v6.4s, v2.4s
-	WORD $0x3dc04b22 // ldr q2, [x25, #288]
-	WORD $0x4ea284a6 // add v6.4s, v5.4s, v2.4s
-	WORD $0x4f3754c2 // shl v2.4s, v6.4s, #23
-	WORD $0x6e22dc06 // fmul v6.4s, v0.4s, v2.4s
-	WORD $0x6e26dc82 // fmul v2.4s, v4.4s, v6.4s
-	WORD $0x4ea0a826 // cmlt v6.4s, v1.4s, #0
-	WORD $0x4ea2d424 // fsub v4.4s, v1.4s, v2.4s
-	WORD $0x4ea61cc1 // mov v1.16b, v6.16b
-	WORD $0x6e641c41 // bsl v1.16b, v2.16b, v4.16b
-	WORD $0x3c810401 // str q1, [x0], #16
+	WORD $0x4ea58541 // add v1.4s, v10.4s, v5.4s
+	WORD $0x4f375425 // shl v5.4s, v1.4s, #23
+	WORD $0x6e25dda1 // fmul v1.4s, v13.4s, v5.4s
+	WORD $0x6e21dc45 // fmul v5.4s, v2.4s, v1.4s
+	WORD $0x4ea0a9c1 // cmlt v1.4s, v14.4s, #0
+	WORD $0x4ea5d5c2 // fsub v2.4s, v14.4s, v5.4s
+	WORD $0x4ea11c2e // mov v14.16b, v1.16b
+	WORD $0x6e621cae // bsl v14.16b, v5.16b, v2.16b
+	WORD $0x3c81040e // str q14, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -22960,123 +23898,237 @@ TEXT ·geluTanhNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x3dc10722 // ldr q2, [x25, #1040]
-	WORD $0x4e22f403 // fmax v3.4s, v0.4s, v2.4s
-	WORD $0x6e23dc62 // fmul v2.4s, v3.4s, v3.4s
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc10724 // ldr q4, [x25, #1040]
+	WORD $0x3dc10725 // ldr q5, [x25, #1040]
+	WORD $0x3dc10726 // ldr q6, [x25, #1040]
+	WORD $0x3dc10727 // ldr q7, [x25, #1040]
+	WORD $0x4e24f408 // fmax v8.4s, v0.4s, v4.4s
+	WORD $0x4e25f424 // fmax v4.4s, v1.4s, v5.4s
+	WORD $0x4e26f445 // fmax v5.4s, v2.4s, v6.4s
+	WORD $0x4e27f466 // fmax v6.4s, v3.4s, v7.4s
+	WORD $0x6e28dd07 // fmul v7.4s, v8.4s, v8.4s
+	WORD $0x6e24dc83 // fmul v3.4s, v4.4s, v4.4s
+	WORD $0x6e25dca2 // fmul v2.4s, v5.4s, v5.4s
+	WORD $0x6e26dcc1 // fmul v1.4s, v6.4s, v6.4s
 	WORD $0x3dc10b20 // ldr q0, [x25, #1056]
-	WORD $0x3dc10f24 // ldr q4, [x25, #1072]
-	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
-	WORD $0x6e24dc60 // fmul v0.4s, v3.4s, v4.4s
-	WORD $0x3dc05324 // ldr q4, [x25, #320]
-	WORD $0x4ea41c02 // orr v2.16b, v0.16b, v4.16b
-	WORD $0x3dc02324 // ldr q4, [x25, #128]
-	WORD $0x4e24f445 // fmax v5.4s, v2.4s, v4.4s
-	WORD $0x3dc02724 // ldr q4, [x25, #144]
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x4ea4d446 // fsub v6.4s, v2.4s, v4.4s
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x4ea51ca7 // mov v7.16b, v5.16b
-	WORD $0x4ea4ccc7 // fmls v7.4s, v6.4s, v4.4s
-	WORD $0x3dc03324 // ldr q4, [x25, #192]
-	WORD $0x4ea71ce5 // mov v5.16b, v7.16b
-	WORD $0x4ea4ccc5 // fmls v5.4s, v6.4s, v4.4s
-	WORD $0x3dc03724 // ldr q4, [x25, #208]
-	WORD $0x3dc03b26 // ldr q6, [x25, #224]
-	WORD $0x4e25cc86 // fmla v6.4s, v4.4s, v5.4s
-	WORD $0x3dc03f24 // ldr q4, [x25, #240]
-	WORD $0x4e25ccc4 // fmla v4.4s, v6.4s, v5.4s
-	WORD $0x3dc04326 // ldr q6, [x25, #256]
-	WORD $0x4e25cc86 // fmla v6.4s, v4.4s, v5.4s
-	WORD $0x3dc04724 // ldr q4, [x25, #272]
-	WORD $0x4e25ccc4 // fmla v4.4s, v6.4s, v5.4s
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x6ea68447 // sub v7.4s, v2.4s, v6.4s
-	WORD $0x6e25dca6 // fmul v6.4s, v5.4s, v5.4s
-	WORD $0x4ea51ca2 // mov v2.16b, v5.16b
-	WORD $0x4e24ccc2 // fmla v2.4s, v6.4s, v4.4s
-	WORD $0x4f3f04e4 // sshr v4.4s, v7.4s, #1
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x4e26d445 // fadd v5.4s, v2.4s, v6.4s
-	WORD $0x3dc04b26 // ldr q6, [x25, #288]
-	WORD $0x4ea68482 // add v2.4s, v4.4s, v6.4s
-	WORD $0x4f375446 // shl v6.4s, v2.4s, #23
-	WORD $0x6e26dca2 // fmul v2.4s, v5.4s, v6.4s
-	WORD $0x6ea484e6 // sub v6.4s, v7.4s, v4.4s
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x4ea484c7 // add v7.4s, v6.4s, v4.4s
-	WORD $0x4f3754e4 // shl v4.4s, v7.4s, #23
-	WORD $0x6e24dc47 // fmul v7.4s, v2.4s, v4.4s
-	WORD $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x4ea41c82 // mov v2.16b, v4.16b
-	WORD $0x6e601ce2 // bsl v2.16b, v7.16b, v0.16b
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x4e20d4e4 // fadd v4.4s, v7.4s, v0.4s
-	WORD $0x6e24fc40 // fdiv v0.4s, v2.4s, v4.4s
-	WORD $0x6e20dc64 // fmul v4.4s, v3.4s, v0.4s
-	WORD $0x3dc10720 // ldr q0, [x25, #1040]
-	WORD $0x4e20f423 // fmax v3.4s, v1.4s, v0.4s
-	WORD $0x6e23dc60 // fmul v0.4s, v3.4s, v3.4s
-	WORD $0x3dc10b21 // ldr q1, [x25, #1056]
-	WORD $0x3dc10f22 // ldr q2, [x25, #1072]
-	WORD $0x4e21cc02 // fmla v2.4s, v0.4s, v1.4s
-	WORD $0x6e22dc61 // fmul v1.4s, v3.4s, v2.4s
+	WORD $0x3dc10b29 // ldr q9, [x25, #1056]
+	WORD $0x3dc10b2a // ldr q10, [x25, #1056]
+	WORD $0x3dc10b2b // ldr q11, [x25, #1056]
+	WORD $0x3dc10f2c // ldr q12, [x25, #1072]
+	WORD $0x3dc10f2d // ldr q13, [x25, #1072]
+	WORD $0x3dc10f2e // ldr q14, [x25, #1072]
+	WORD $0x3dc10f2f // ldr q15, [x25, #1072]
+	WORD $0x4e20ccec // fmla v12.4s, v7.4s, v0.4s
+	WORD $0x4e29cc6d // fmla v13.4s, v3.4s, v9.4s
+	WORD $0x4e2acc4e // fmla v14.4s, v2.4s, v10.4s
+	WORD $0x4e2bcc2f // fmla v15.4s, v1.4s, v11.4s
+	WORD $0x6e2cdd0b // fmul v11.4s, v8.4s, v12.4s
+	WORD $0x6e2ddc8c // fmul v12.4s, v4.4s, v13.4s
+	WORD $0x6e2edcad // fmul v13.4s, v5.4s, v14.4s
+	WORD $0x6e2fdcce // fmul v14.4s, v6.4s, v15.4s
+	WORD $0x3dc0532f // ldr q15, [x25, #320]
+	WORD $0x3dc05321 // ldr q1, [x25, #320]
+	WORD $0x3dc0532a // ldr q10, [x25, #320]
 	WORD $0x3dc05322 // ldr q2, [x25, #320]
-	WORD $0x4ea21c20 // orr v0.16b, v1.16b, v2.16b
+	WORD $0x4eaf1d69 // orr v9.16b, v11.16b, v15.16b
+	WORD $0x4ea11d8f // orr v15.16b, v12.16b, v1.16b
+	WORD $0x4eaa1da1 // orr v1.16b, v13.16b, v10.16b
+	WORD $0x4ea21dca // orr v10.16b, v14.16b, v2.16b
 	WORD $0x3dc02322 // ldr q2, [x25, #128]
-	WORD $0x4e22f407 // fmax v7.4s, v0.4s, v2.4s
-	WORD $0x3dc02722 // ldr q2, [x25, #144]
-	WORD $0x3dc02b20 // ldr q0, [x25, #160]
-	WORD $0x4e22cce0 // fmla v0.4s, v7.4s, v2.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4ea2d406 // fsub v6.4s, v0.4s, v2.4s
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x4ea71ce5 // mov v5.16b, v7.16b
-	WORD $0x4ea2ccc5 // fmls v5.4s, v6.4s, v2.4s
-	WORD $0x3dc03322 // ldr q2, [x25, #192]
-	WORD $0x4ea51ca7 // mov v7.16b, v5.16b
-	WORD $0x4ea2ccc7 // fmls v7.4s, v6.4s, v2.4s
-	WORD $0x3dc03722 // ldr q2, [x25, #208]
-	WORD $0x3dc03b26 // ldr q6, [x25, #224]
-	WORD $0x4e27cc46 // fmla v6.4s, v2.4s, v7.4s
-	WORD $0x3dc03f22 // ldr q2, [x25, #240]
-	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
-	WORD $0x3dc04326 // ldr q6, [x25, #256]
-	WORD $0x4e27cc46 // fmla v6.4s, v2.4s, v7.4s
-	WORD $0x3dc04722 // ldr q2, [x25, #272]
-	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x6ea68405 // sub v5.4s, v0.4s, v6.4s
-	WORD $0x6e27dce6 // fmul v6.4s, v7.4s, v7.4s
-	WORD $0x4ea71ce0 // mov v0.16b, v7.16b
-	WORD $0x4e22ccc0 // fmla v0.4s, v6.4s, v2.4s
-	WORD $0x4f3f04a2 // sshr v2.4s, v5.4s, #1
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x4e26d407 // fadd v7.4s, v0.4s, v6.4s
-	WORD $0x3dc04b26 // ldr q6, [x25, #288]
-	WORD $0x4ea68440 // add v0.4s, v2.4s, v6.4s
-	WORD $0x4f375406 // shl v6.4s, v0.4s, #23
-	WORD $0x6e26dce0 // fmul v0.4s, v7.4s, v6.4s
-	WORD $0x6ea284a6 // sub v6.4s, v5.4s, v2.4s
-	WORD $0x3dc04b22 // ldr q2, [x25, #288]
-	WORD $0x4ea284c5 // add v5.4s, v6.4s, v2.4s
-	WORD $0x4f3754a2 // shl v2.4s, v5.4s, #23
-	WORD $0x6e22dc05 // fmul v5.4s, v0.4s, v2.4s
-	WORD $0x4ea0a822 // cmlt v2.4s, v1.4s, #0
-	WORD $0x3dc00721 // ldr q1, [x25, #16]
-	WORD $0x4ea21c40 // mov v0.16b, v2.16b
-	WORD $0x6e611ca0 // bsl v0.16b, v5.16b, v1.16b
-	WORD $0x3dc00721 // ldr q1, [x25, #16]
-	WORD $0x4e21d4a2 // fadd v2.4s, v5.4s, v1.4s
-	WORD $0x6e22fc01 // fdiv v1.4s, v0.4s, v2.4s
-	WORD $0x6e21dc62 // fmul v2.4s, v3.4s, v1.4s
-	WORD $0xac810804 // stp q4, q2, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x3dc02323 // ldr q3, [x25, #128]
+	WORD $0x3dc02320 // ldr q0, [x25, #128]
+	WORD $0x3dc02327 // ldr q7, [x25, #128]
+	WORD $0x4e22f530 // fmax v16.4s, v9.4s, v2.4s
+	WORD $0x4e23f5e2 // fmax v2.4s, v15.4s, v3.4s
+	WORD $0x4e20f423 // fmax v3.4s, v1.4s, v0.4s
+	WORD $0x4e27f540 // fmax v0.4s, v10.4s, v7.4s
+	WORD $0x3dc02727 // ldr q7, [x25, #144]
+	WORD $0x3dc0272a // ldr q10, [x25, #144]
+	WORD $0x3dc02721 // ldr q1, [x25, #144]
+	WORD $0x3dc0272f // ldr q15, [x25, #144]
+	WORD $0x3dc02b29 // ldr q9, [x25, #160]
+	WORD $0x3dc02b31 // ldr q17, [x25, #160]
+	WORD $0x3dc02b32 // ldr q18, [x25, #160]
+	WORD $0x3dc02b33 // ldr q19, [x25, #160]
+	WORD $0x4e27ce09 // fmla v9.4s, v16.4s, v7.4s
+	WORD $0x4e2acc51 // fmla v17.4s, v2.4s, v10.4s
+	WORD $0x4e21cc72 // fmla v18.4s, v3.4s, v1.4s
+	WORD $0x4e2fcc13 // fmla v19.4s, v0.4s, v15.4s
+	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x3dc02b21 // ldr q1, [x25, #160]
+	WORD $0x3dc02b2a // ldr q10, [x25, #160]
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x4eafd534 // fsub v20.4s, v9.4s, v15.4s
+	WORD $0x4ea1d62f // fsub v15.4s, v17.4s, v1.4s
+	WORD $0x4eaad641 // fsub v1.4s, v18.4s, v10.4s
+	WORD $0x4ea7d66a // fsub v10.4s, v19.4s, v7.4s
+	WORD $0x3dc02f27 // ldr q7, [x25, #176]
+	WORD $0x3dc02f35 // ldr q21, [x25, #176]
+	WORD $0x3dc02f36 // ldr q22, [x25, #176]
+	WORD $0x3dc02f37 // ldr q23, [x25, #176]
+	WORD $0x4eb01e18 // mov v24.16b, v16.16b
+	WORD $0x4ea21c50 // mov v16.16b, v2.16b
+	WORD $0x4ea31c62 // mov v2.16b, v3.16b
+	WORD $0x4ea01c03 // mov v3.16b, v0.16b
+	WORD $0x4ea7ce98 // fmls v24.4s, v20.4s, v7.4s
+	WORD $0x4eb5cdf0 // fmls v16.4s, v15.4s, v21.4s
+	WORD $0x4eb6cc22 // fmls v2.4s, v1.4s, v22.4s
+	WORD $0x4eb7cd43 // fmls v3.4s, v10.4s, v23.4s
+	WORD $0x3dc03337 // ldr q23, [x25, #192]
+	WORD $0x3dc03336 // ldr q22, [x25, #192]
+	WORD $0x3dc03335 // ldr q21, [x25, #192]
+	WORD $0x3dc03327 // ldr q7, [x25, #192]
+	WORD $0x4eb81f00 // mov v0.16b, v24.16b
+	WORD $0x4eb01e18 // mov v24.16b, v16.16b
+	WORD $0x4ea21c50 // mov v16.16b, v2.16b
+	WORD $0x4ea31c62 // mov v2.16b, v3.16b
+	WORD $0x4eb7ce80 // fmls v0.4s, v20.4s, v23.4s
+	WORD $0x4eb6cdf8 // fmls v24.4s, v15.4s, v22.4s
+	WORD $0x4eb5cc30 // fmls v16.4s, v1.4s, v21.4s
+	WORD $0x4ea7cd42 // fmls v2.4s, v10.4s, v7.4s
+	WORD $0x3dc03727 // ldr q7, [x25, #208]
+	WORD $0x3dc0372a // ldr q10, [x25, #208]
+	WORD $0x3dc03735 // ldr q21, [x25, #208]
+	WORD $0x3dc03721 // ldr q1, [x25, #208]
+	WORD $0x3dc03b36 // ldr q22, [x25, #224]
+	WORD $0x3dc03b2f // ldr q15, [x25, #224]
+	WORD $0x3dc03b37 // ldr q23, [x25, #224]
+	WORD $0x3dc03b34 // ldr q20, [x25, #224]
+	WORD $0x4e20ccf6 // fmla v22.4s, v7.4s, v0.4s
+	WORD $0x4e38cd4f // fmla v15.4s, v10.4s, v24.4s
+	WORD $0x4e30ceb7 // fmla v23.4s, v21.4s, v16.4s
+	WORD $0x4e22cc34 // fmla v20.4s, v1.4s, v2.4s
+	WORD $0x3dc03f21 // ldr q1, [x25, #240]
+	WORD $0x3dc03f35 // ldr q21, [x25, #240]
+	WORD $0x3dc03f2a // ldr q10, [x25, #240]
+	WORD $0x3dc03f27 // ldr q7, [x25, #240]
+	WORD $0x4e20cec1 // fmla v1.4s, v22.4s, v0.4s
+	WORD $0x4e38cdf5 // fmla v21.4s, v15.4s, v24.4s
+	WORD $0x4e30ceea // fmla v10.4s, v23.4s, v16.4s
+	WORD $0x4e22ce87 // fmla v7.4s, v20.4s, v2.4s
+	WORD $0x3dc04334 // ldr q20, [x25, #256]
+	WORD $0x3dc04337 // ldr q23, [x25, #256]
+	WORD $0x3dc0432f // ldr q15, [x25, #256]
+	WORD $0x3dc04336 // ldr q22, [x25, #256]
+	WORD $0x4e20cc34 // fmla v20.4s, v1.4s, v0.4s
+	WORD $0x4e38ceb7 // fmla v23.4s, v21.4s, v24.4s
+	WORD $0x4e30cd4f // fmla v15.4s, v10.4s, v16.4s
+	WORD $0x4e22ccf6 // fmla v22.4s, v7.4s, v2.4s
+	WORD $0x3dc04727 // ldr q7, [x25, #272]
+	WORD $0x3dc0472a // ldr q10, [x25, #272]
+	WORD $0x3dc04735 // ldr q21, [x25, #272]
+	WORD $0x3dc04721 // ldr q1, [x25, #272]
+	WORD $0x4e20ce87 // fmla v7.4s, v20.4s, v0.4s
+	WORD $0x4e38ceea // fmla v10.4s, v23.4s, v24.4s
+	WORD $0x4e30cdf5 // fmla v21.4s, v15.4s, v16.4s
+	WORD $0x4e22cec1 // fmla v1.4s, v22.4s, v2.4s
+	WORD $0x3dc02b36 // ldr q22, [x25, #160]
+	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x3dc02b37 // ldr q23, [x25, #160]
+	WORD $0x3dc02b34 // ldr q20, [x25, #160]
+	WORD $0x6eb68523 // sub v3.4s, v9.4s, v22.4s
+	WORD $0x6eaf8636 // sub v22.4s, v17.4s, v15.4s
+	WORD $0x6eb7864f // sub v15.4s, v18.4s, v23.4s
+	WORD $0x6eb48677 // sub v23.4s, v19.4s, v20.4s
+	WORD $0x6e20dc14 // fmul v20.4s, v0.4s, v0.4s
+	WORD $0x6e38df13 // fmul v19.4s, v24.4s, v24.4s
+	WORD $0x6e30de12 // fmul v18.4s, v16.4s, v16.4s
+	WORD $0x6e22dc51 // fmul v17.4s, v2.4s, v2.4s
+	WORD $0x4ea01c09 // mov v9.16b, v0.16b
+	WORD $0x4eb81f00 // mov v0.16b, v24.16b
+	WORD $0x4eb01e18 // mov v24.16b, v16.16b
+	WORD $0x4ea21c50 // mov v16.16b, v2.16b
+	WORD $0x4e27ce89 // fmla v9.4s, v20.4s, v7.4s
+	WORD $0x4e2ace60 // fmla v0.4s, v19.4s, v10.4s
+	WORD $0x4e35ce58 // fmla v24.4s, v18.4s, v21.4s
+	WORD $0x4e21ce30 // fmla v16.4s, v17.4s, v1.4s
+	WORD $0x4f3f0461 // sshr v1.4s, v3.4s, #1
+	WORD $0x4f3f06d1 // sshr v17.4s, v22.4s, #1
+	WORD $0x4f3f05f5 // sshr v21.4s, v15.4s, #1
+	WORD $0x4f3f06f2 // sshr v18.4s, v23.4s, #1
+	WORD $0x3dc0072a // ldr q10, [x25, #16]
+	WORD $0x3dc00733 // ldr q19, [x25, #16]
+	WORD $0x3dc00727 // ldr q7, [x25, #16]
+	WORD $0x3dc00734 // ldr q20, [x25, #16]
+	WORD $0x4e2ad522 // fadd v2.4s, v9.4s, v10.4s
+	WORD $0x4e33d40a // fadd v10.4s, v0.4s, v19.4s
+	WORD $0x4e27d713 // fadd v19.4s, v24.4s, v7.4s
+	WORD $0x4e34d607 // fadd v7.4s, v16.4s, v20.4s
+	WORD $0x3dc04b34 // ldr q20, [x25, #288]
+	WORD $0x3dc04b30 // ldr q16, [x25, #288]
+	WORD $0x3dc04b38 // ldr q24, [x25, #288]
+	WORD $0x3dc04b20 // ldr q0, [x25, #288]
+	WORD $0x4eb48429 // add v9.4s, v1.4s, v20.4s
+	WORD $0x4eb08634 // add v20.4s, v17.4s, v16.4s
+	WORD $0x4eb886b0 // add v16.4s, v21.4s, v24.4s
+	WORD $0x4ea08658 // add v24.4s, v18.4s, v0.4s
+	WORD $0x4f375520 // shl v0.4s, v9.4s, #23
+	WORD $0x4f375689 // shl v9.4s, v20.4s, #23
+	WORD $0x4f375614 // shl v20.4s, v16.4s, #23
+	WORD $0x4f375710 // shl v16.4s, v24.4s, #23
+	WORD $0x6e20dc58 // fmul v24.4s, v2.4s, v0.4s
+	WORD $0x6e29dd40 // fmul v0.4s, v10.4s, v9.4s
+	WORD $0x6e34de69 // fmul v9.4s, v19.4s, v20.4s
+	WORD $0x6e30dcf4 // fmul v20.4s, v7.4s, v16.4s
+	WORD $0x6ea18470 // sub v16.4s, v3.4s, v1.4s
+	WORD $0x6eb186c1 // sub v1.4s, v22.4s, v17.4s
+	WORD $0x6eb585f1 // sub v17.4s, v15.4s, v21.4s
+	WORD $0x6eb286f5 // sub v21.4s, v23.4s, v18.4s
+	WORD $0x3dc04b32 // ldr q18, [x25, #288]
+	WORD $0x3dc04b37 // ldr q23, [x25, #288]
+	WORD $0x3dc04b2f // ldr q15, [x25, #288]
+	WORD $0x3dc04b36 // ldr q22, [x25, #288]
+	WORD $0x4eb28603 // add v3.4s, v16.4s, v18.4s
+	WORD $0x4eb78432 // add v18.4s, v1.4s, v23.4s
+	WORD $0x4eaf8637 // add v23.4s, v17.4s, v15.4s
+	WORD $0x4eb686af // add v15.4s, v21.4s, v22.4s
+	WORD $0x4f375476 // shl v22.4s, v3.4s, #23
+	WORD $0x4f375643 // shl v3.4s, v18.4s, #23
+	WORD $0x4f3756f2 // shl v18.4s, v23.4s, #23
+	WORD $0x4f3755f7 // shl v23.4s, v15.4s, #23
+	WORD $0x6e36df0f // fmul v15.4s, v24.4s, v22.4s
+	WORD $0x6e23dc16 // fmul v22.4s, v0.4s, v3.4s
+	WORD $0x6e32dd23 // fmul v3.4s, v9.4s, v18.4s
+	WORD $0x6e37de92 // fmul v18.4s, v20.4s, v23.4s
+	WORD $0x4ea0a977 // cmlt v23.4s, v11.4s, #0
+	WORD $0x4ea0a98b // cmlt v11.4s, v12.4s, #0
+	WORD $0x4ea0a9ac // cmlt v12.4s, v13.4s, #0
+	WORD $0x4ea0a9cd // cmlt v13.4s, v14.4s, #0
+	WORD $0x3dc0072e // ldr q14, [x25, #16]
+	WORD $0x3dc00734 // ldr q20, [x25, #16]
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x4eb71ef8 // mov v24.16b, v23.16b
+	WORD $0x4eab1d77 // mov v23.16b, v11.16b
+	WORD $0x4eac1d8b // mov v11.16b, v12.16b
+	WORD $0x4ead1dac // mov v12.16b, v13.16b
+	WORD $0x6e6e1df8 // bsl v24.16b, v15.16b, v14.16b
+	WORD $0x6e741ed7 // bsl v23.16b, v22.16b, v20.16b
+	WORD $0x6e691c6b // bsl v11.16b, v3.16b, v9.16b
+	WORD $0x6e601e4c // bsl v12.16b, v18.16b, v0.16b
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x3dc00734 // ldr q20, [x25, #16]
+	WORD $0x3dc0072e // ldr q14, [x25, #16]
+	WORD $0x4e20d5ed // fadd v13.4s, v15.4s, v0.4s
+	WORD $0x4e29d6c0 // fadd v0.4s, v22.4s, v9.4s
+	WORD $0x4e34d469 // fadd v9.4s, v3.4s, v20.4s
+	WORD $0x4e2ed654 // fadd v20.4s, v18.4s, v14.4s
+	WORD $0x6e2dff0e // fdiv v14.4s, v24.4s, v13.4s
+	WORD $0x6e20feed // fdiv v13.4s, v23.4s, v0.4s
+	WORD $0x6e29fd60 // fdiv v0.4s, v11.4s, v9.4s
+	WORD $0x6e34fd89 // fdiv v9.4s, v12.4s, v20.4s
+	WORD $0x6e2edd14 // fmul v20.4s, v8.4s, v14.4s
+	WORD $0x6e2ddc8e // fmul v14.4s, v4.4s, v13.4s
+	WORD $0x6e20dcad // fmul v13.4s, v5.4s, v0.4s
+	WORD $0x6e29dcc0 // fmul v0.4s, v6.4s, v9.4s
+	WORD $0xac813814 // stp q20, q14, [x0], #32
+	WORD $0xac81000d // stp q13, q0, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -23084,64 +24136,64 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10422 // ldr q2, [x1], #16
-	WORD $0x3dc10724 // ldr q4, [x25, #1040]
-	WORD $0x4e24f441 // fmax v1.4s, v2.4s, v4.4s
-	WORD $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
-	WORD $0x3dc10b22 // ldr q2, [x25, #1056]
-	WORD $0x3dc10f23 // ldr q3, [x25, #1072]
-	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
-	WORD $0x6e23dc22 // fmul v2.4s, v1.4s, v3.4s
-	WORD $0x3dc05323 // ldr q3, [x25, #320]
-	WORD $0x4ea31c44 // orr v4.16b, v2.16b, v3.16b
-	WORD $0x3dc02323 // ldr q3, [x25, #128]
-	WORD $0x4e23f480 // fmax v0.4s, v4.4s, v3.4s
-	WORD $0x3dc02723 // ldr q3, [x25, #144]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x4e23cc04 // fmla v4.4s, v0.4s, v3.4s
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x4ea3d485 // fsub v5.4s, v4.4s, v3.4s
-	WORD $0x3dc02f23 // ldr q3, [x25, #176]
-	WORD $0x4ea01c06 // mov v6.16b, v0.16b
-	WORD $0x4ea3cca6 // fmls v6.4s, v5.4s, v3.4s
-	WORD $0x3dc03323 // ldr q3, [x25, #192]
-	WORD $0x4ea61cc0 // mov v0.16b, v6.16b
-	WORD $0x4ea3cca0 // fmls v0.4s, v5.4s, v3.4s
-	WORD $0x3dc03723 // ldr q3, [x25, #208]
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x4e20cc65 // fmla v5.4s, v3.4s, v0.4s
-	WORD $0x3dc03f23 // ldr q3, [x25, #240]
-	WORD $0x4e20cca3 // fmla v3.4s, v5.4s, v0.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x4e20cc65 // fmla v5.4s, v3.4s, v0.4s
-	WORD $0x3dc04723 // ldr q3, [x25, #272]
-	WORD $0x4e20cca3 // fmla v3.4s, v5.4s, v0.4s
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x6ea58486 // sub v6.4s, v4.4s, v5.4s
-	WORD $0x6e20dc05 // fmul v5.4s, v0.4s, v0.4s
-	WORD $0x4ea01c04 // mov v4.16b, v0.16b
-	WORD $0x4e23cca4 // fmla v4.4s, v5.4s, v3.4s
-	WORD $0x4f3f04c3 // sshr v3.4s, v6.4s, #1
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d480 // fadd v0.4s, v4.4s, v5.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4ea58464 // add v4.4s, v3.4s, v5.4s
-	WORD $0x4f375485 // shl v5.4s, v4.4s, #23
-	WORD $0x6e25dc04 // fmul v4.4s, v0.4s, v5.4s
-	WORD $0x6ea384c5 // sub v5.4s, v6.4s, v3.4s
-	WORD $0x3dc04b23 // ldr q3, [x25, #288]
-	WORD $0x4ea384a6 // add v6.4s, v5.4s, v3.4s
-	WORD $0x4f3754c3 // shl v3.4s, v6.4s, #23
-	WORD $0x6e23dc86 // fmul v6.4s, v4.4s, v3.4s
-	WORD $0x4ea0a843 // cmlt v3.4s, v2.4s, #0
-	WORD $0x3dc00722 // ldr q2, [x25, #16]
-	WORD $0x4ea31c64 // mov v4.16b, v3.16b
-	WORD $0x6e621cc4 // bsl v4.16b, v6.16b, v2.16b
-	WORD $0x3dc00722 // ldr q2, [x25, #16]
-	WORD $0x4e22d4c3 // fadd v3.4s, v6.4s, v2.4s
-	WORD $0x6e23fc82 // fdiv v2.4s, v4.4s, v3.4s
-	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x3c810403 // str q3, [x0], #16
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x3dc1072d // ldr q13, [x25, #1040]
+	WORD $0x4e2df40e // fmax v14.4s, v0.4s, v13.4s
+	WORD $0x6e2eddcd // fmul v13.4s, v14.4s, v14.4s
+	WORD $0x3dc10b20 // ldr q0, [x25, #1056]
+	WORD $0x3dc10f34 // ldr q20, [x25, #1072]
+	WORD $0x4e20cdb4 // fmla v20.4s, v13.4s, v0.4s
+	WORD $0x6e34ddc0 // fmul v0.4s, v14.4s, v20.4s
+	WORD $0x3dc05334 // ldr q20, [x25, #320]
+	WORD $0x4eb41c0d // orr v13.16b, v0.16b, v20.16b
+	WORD $0x3dc02334 // ldr q20, [x25, #128]
+	WORD $0x4e34f5a9 // fmax v9.4s, v13.4s, v20.4s
+	WORD $0x3dc02734 // ldr q20, [x25, #144]
+	WORD $0x3dc02b2d // ldr q13, [x25, #160]
+	WORD $0x4e34cd2d // fmla v13.4s, v9.4s, v20.4s
+	WORD $0x3dc02b34 // ldr q20, [x25, #160]
+	WORD $0x4eb4d5a6 // fsub v6.4s, v13.4s, v20.4s
+	WORD $0x3dc02f34 // ldr q20, [x25, #176]
+	WORD $0x4ea91d25 // mov v5.16b, v9.16b
+	WORD $0x4eb4ccc5 // fmls v5.4s, v6.4s, v20.4s
+	WORD $0x3dc03334 // ldr q20, [x25, #192]
+	WORD $0x4ea51ca9 // mov v9.16b, v5.16b
+	WORD $0x4eb4ccc9 // fmls v9.4s, v6.4s, v20.4s
+	WORD $0x3dc03734 // ldr q20, [x25, #208]
+	WORD $0x3dc03b26 // ldr q6, [x25, #224]
+	WORD $0x4e29ce86 // fmla v6.4s, v20.4s, v9.4s
+	WORD $0x3dc03f34 // ldr q20, [x25, #240]
+	WORD $0x4e29ccd4 // fmla v20.4s, v6.4s, v9.4s
+	WORD $0x3dc04326 // ldr q6, [x25, #256]
+	WORD $0x4e29ce86 // fmla v6.4s, v20.4s, v9.4s
+	WORD $0x3dc04734 // ldr q20, [x25, #272]
+	WORD $0x4e29ccd4 // fmla v20.4s, v6.4s, v9.4s
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x6ea685a5 // sub v5.4s, v13.4s, v6.4s
+	WORD $0x6e29dd26 // fmul v6.4s, v9.4s, v9.4s
+	WORD $0x4ea91d2d // mov v13.16b, v9.16b
+	WORD $0x4e34cccd // fmla v13.4s, v6.4s, v20.4s
+	WORD $0x4f3f04b4 // sshr v20.4s, v5.4s, #1
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x4e26d5a9 // fadd v9.4s, v13.4s, v6.4s
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+	WORD $0x4ea6868d // add v13.4s, v20.4s, v6.4s
+	WORD $0x4f3755a6 // shl v6.4s, v13.4s, #23
+	WORD $0x6e26dd2d // fmul v13.4s, v9.4s, v6.4s
+	WORD $0x6eb484a6 // sub v6.4s, v5.4s, v20.4s
+	WORD $0x3dc04b34 // ldr q20, [x25, #288]
+	WORD $0x4eb484c5 // add v5.4s, v6.4s, v20.4s
+	WORD $0x4f3754b4 // shl v20.4s, v5.4s, #23
+	WORD $0x6e34dda5 // fmul v5.4s, v13.4s, v20.4s
+	WORD $0x4ea0a814 // cmlt v20.4s, v0.4s, #0
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x4eb41e8d // mov v13.16b, v20.16b
+	WORD $0x6e601cad // bsl v13.16b, v5.16b, v0.16b
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x4e20d4b4 // fadd v20.4s, v5.4s, v0.4s
+	WORD $0x6e34fda0 // fdiv v0.4s, v13.4s, v20.4s
+	WORD $0x6e20ddd4 // fmul v20.4s, v14.4s, v0.4s
+	WORD $0x3c810414 // str q20, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -23158,111 +24210,213 @@ TEXT ·swishNEON(SB), NOSPLIT, $0-32
 	WORD $0x4ddfc87f // ld1r {v31.4s}, [x3], #4
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
-	WORD $0x3dc05323 // ldr q3, [x25, #320]
-	WORD $0x4ea31c44 // orr v4.16b, v2.16b, v3.16b
-	WORD $0x3dc02323 // ldr q3, [x25, #128]
-	WORD $0x4e23f485 // fmax v5.4s, v4.4s, v3.4s
-	WORD $0x3dc02723 // ldr q3, [x25, #144]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x4e23cca4 // fmla v4.4s, v5.4s, v3.4s
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x4ea3d486 // fsub v6.4s, v4.4s, v3.4s
-	WORD $0x3dc02f23 // ldr q3, [x25, #176]
-	WORD $0x4ea51ca7 // mov v7.16b, v5.16b
-	WORD $0x4ea3ccc7 // fmls v7.4s, v6.4s, v3.4s
-	WORD $0x3dc03323 // ldr q3, [x25, #192]
-	WORD $0x4ea71ce5 // mov v5.16b, v7.16b
-	WORD $0x4ea3ccc5 // fmls v5.4s, v6.4s, v3.4s
-	WORD $0x3dc03723 // ldr q3, [x25, #208]
-	WORD $0x3dc03b26 // ldr q6, [x25, #224]
-	WORD $0x4e25cc66 // fmla v6.4s, v3.4s, v5.4s
-	WORD $0x3dc03f23 // ldr q3, [x25, #240]
-	WORD $0x4e25ccc3 // fmla v3.4s, v6.4s, v5.4s
-	WORD $0x3dc04326 // ldr q6, [x25, #256]
-	WORD $0x4e25cc66 // fmla v6.4s, v3.4s, v5.4s
-	WORD $0x3dc04723 // ldr q3, [x25, #272]
-	WORD $0x4e25ccc3 // fmla v3.4s, v6.4s, v5.4s
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x6ea68487 // sub v7.4s, v4.4s, v6.4s
-	WORD $0x6e25dca6 // fmul v6.4s, v5.4s, v5.4s
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x6e3fdc04 // fmul v4.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc25 // fmul v5.4s, v1.4s, v31.4s
+	WORD $0x6e3fdc46 // fmul v6.4s, v2.4s, v31.4s
+	WORD $0x6e3fdc67 // fmul v7.4s, v3.4s, v31.4s
+	WORD $0x3dc05328 // ldr q8, [x25, #320]
+	WORD $0x3dc05329 // ldr q9, [x25, #320]
+	WORD $0x3dc0532a // ldr q10, [x25, #320]
+	WORD $0x3dc0532b // ldr q11, [x25, #320]
+	WORD $0x4ea81c8c // orr v12.16b, v4.16b, v8.16b
+	WORD $0x4ea91ca8 // orr v8.16b, v5.16b, v9.16b
+	WORD $0x4eaa1cc9 // orr v9.16b, v6.16b, v10.16b
+	WORD $0x4eab1cea // orr v10.16b, v7.16b, v11.16b
+	WORD $0x3dc0232b // ldr q11, [x25, #128]
+	WORD $0x3dc0232d // ldr q13, [x25, #128]
+	WORD $0x3dc0232e // ldr q14, [x25, #128]
+	WORD $0x3dc0232f // ldr q15, [x25, #128]
+	WORD $0x4e2bf590 // fmax v16.4s, v12.4s, v11.4s
+	WORD $0x4e2df50b // fmax v11.4s, v8.4s, v13.4s
+	WORD $0x4e2ef52d // fmax v13.4s, v9.4s, v14.4s
+	WORD $0x4e2ff54e // fmax v14.4s, v10.4s, v15.4s
+	WORD $0x3dc0272f // ldr q15, [x25, #144]
+	WORD $0x3dc0272a // ldr q10, [x25, #144]
+	WORD $0x3dc02729 // ldr q9, [x25, #144]
+	WORD $0x3dc02728 // ldr q8, [x25, #144]
+	WORD $0x3dc02b2c // ldr q12, [x25, #160]
+	WORD $0x3dc02b31 // ldr q17, [x25, #160]
+	WORD $0x3dc02b32 // ldr q18, [x25, #160]
+	WORD $0x3dc02b33 // ldr q19, [x25, #160]
+	WORD $0x4e2fce0c // fmla v12.4s, v16.4s, v15.4s
+	WORD $0x4e2acd71 // fmla v17.4s, v11.4s, v10.4s
+	WORD $0x4e29cdb2 // fmla v18.4s, v13.4s, v9.4s
+	WORD $0x4e28cdd3 // fmla v19.4s, v14.4s, v8.4s
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x3dc02b29 // ldr q9, [x25, #160]
+	WORD $0x3dc02b2a // ldr q10, [x25, #160]
+	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x4ea8d594 // fsub v20.4s, v12.4s, v8.4s
+	WORD $0x4ea9d628 // fsub v8.4s, v17.4s, v9.4s
+	WORD $0x4eaad649 // fsub v9.4s, v18.4s, v10.4s
+	WORD $0x4eafd66a // fsub v10.4s, v19.4s, v15.4s
+	WORD $0x3dc02f2f // ldr q15, [x25, #176]
+	WORD $0x3dc02f35 // ldr q21, [x25, #176]
+	WORD $0x3dc02f36 // ldr q22, [x25, #176]
+	WORD $0x3dc02f37 // ldr q23, [x25, #176]
+	WORD $0x4eb01e18 // mov v24.16b, v16.16b
+	WORD $0x4eab1d70 // mov v16.16b, v11.16b
+	WORD $0x4ead1dab // mov v11.16b, v13.16b
+	WORD $0x4eae1dcd // mov v13.16b, v14.16b
+	WORD $0x4eafce98 // fmls v24.4s, v20.4s, v15.4s
+	WORD $0x4eb5cd10 // fmls v16.4s, v8.4s, v21.4s
+	WORD $0x4eb6cd2b // fmls v11.4s, v9.4s, v22.4s
+	WORD $0x4eb7cd4d // fmls v13.4s, v10.4s, v23.4s
+	WORD $0x3dc03337 // ldr q23, [x25, #192]
+	WORD $0x3dc03336 // ldr q22, [x25, #192]
+	WORD $0x3dc03335 // ldr q21, [x25, #192]
+	WORD $0x3dc0332f // ldr q15, [x25, #192]
+	WORD $0x4eb81f0e // mov v14.16b, v24.16b
+	WORD $0x4eb01e18 // mov v24.16b, v16.16b
+	WORD $0x4eab1d70 // mov v16.16b, v11.16b
+	WORD $0x4ead1dab // mov v11.16b, v13.16b
+	WORD $0x4eb7ce8e // fmls v14.4s, v20.4s, v23.4s
+	WORD $0x4eb6cd18 // fmls v24.4s, v8.4s, v22.4s
+	WORD $0x4eb5cd30 // fmls v16.4s, v9.4s, v21.4s
+	WORD $0x4eafcd4b // fmls v11.4s, v10.4s, v15.4s
+	WORD $0x3dc0372f // ldr q15, [x25, #208]
+	WORD $0x3dc0372a // ldr q10, [x25, #208]
+	WORD $0x3dc03735 // ldr q21, [x25, #208]
+	WORD $0x3dc03729 // ldr q9, [x25, #208]
+	WORD $0x3dc03b36 // ldr q22, [x25, #224]
+	WORD $0x3dc03b28 // ldr q8, [x25, #224]
+	WORD $0x3dc03b37 // ldr q23, [x25, #224]
+	WORD $0x3dc03b34 // ldr q20, [x25, #224]
+	WORD $0x4e2ecdf6 // fmla v22.4s, v15.4s, v14.4s
+	WORD $0x4e38cd48 // fmla v8.4s, v10.4s, v24.4s
+	WORD $0x4e30ceb7 // fmla v23.4s, v21.4s, v16.4s
+	WORD $0x4e2bcd34 // fmla v20.4s, v9.4s, v11.4s
+	WORD $0x3dc03f29 // ldr q9, [x25, #240]
+	WORD $0x3dc03f35 // ldr q21, [x25, #240]
+	WORD $0x3dc03f2a // ldr q10, [x25, #240]
+	WORD $0x3dc03f2f // ldr q15, [x25, #240]
+	WORD $0x4e2ecec9 // fmla v9.4s, v22.4s, v14.4s
+	WORD $0x4e38cd15 // fmla v21.4s, v8.4s, v24.4s
+	WORD $0x4e30ceea // fmla v10.4s, v23.4s, v16.4s
+	WORD $0x4e2bce8f // fmla v15.4s, v20.4s, v11.4s
+	WORD $0x3dc04334 // ldr q20, [x25, #256]
+	WORD $0x3dc04337 // ldr q23, [x25, #256]
+	WORD $0x3dc04328 // ldr q8, [x25, #256]
+	WORD $0x3dc04336 // ldr q22, [x25, #256]
+	WORD $0x4e2ecd34 // fmla v20.4s, v9.4s, v14.4s
+	WORD $0x4e38ceb7 // fmla v23.4s, v21.4s, v24.4s
+	WORD $0x4e30cd48 // fmla v8.4s, v10.4s, v16.4s
+	WORD $0x4e2bcdf6 // fmla v22.4s, v15.4s, v11.4s
+	WORD $0x3dc0472f // ldr q15, [x25, #272]
+	WORD $0x3dc0472a // ldr q10, [x25, #272]
+	WORD $0x3dc04735 // ldr q21, [x25, #272]
+	WORD $0x3dc04729 // ldr q9, [x25, #272]
+	WORD $0x4e2ece8f // fmla v15.4s, v20.4s, v14.4s
+	WORD $0x4e38ceea // fmla v10.4s, v23.4s, v24.4s
+	WORD $0x4e30cd15 // fmla v21.4s, v8.4s, v16.4s
+	WORD $0x4e2bcec9 // fmla v9.4s, v22.4s, v11.4s
+	WORD $0x3dc02b36 // ldr q22, [x25, #160]
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x3dc02b37 // ldr q23, [x25, #160]
+	WORD $0x3dc02b34 // ldr q20, [x25, #160]
+	WORD $0x6eb6858d // sub v13.4s, v12.4s, v22.4s
+	WORD $0x6ea88636 // sub v22.4s, v17.4s, v8.4s
+	WORD $0x6eb78648 // sub v8.4s, v18.4s, v23.4s
+	WORD $0x6eb48677 // sub v23.4s, v19.4s, v20.4s
+	WORD $0x6e2eddd4 // fmul v20.4s, v14.4s, v14.4s
+	WORD $0x6e38df13 // fmul v19.4s, v24.4s, v24.4s
+	WORD $0x6e30de12 // fmul v18.4s, v16.4s, v16.4s
+	WORD $0x6e2bdd71 // fmul v17.4s, v11.4s, v11.4s
+	WORD $0x4eae1dcc // mov v12.16b, v14.16b
+	WORD $0x4eb81f0e // mov v14.16b, v24.16b
+	WORD $0x4eb01e18 // mov v24.16b, v16.16b
+	WORD $0x4eab1d70 // mov v16.16b, v11.16b
+	WORD $0x4e2fce8c // fmla v12.4s, v20.4s, v15.4s
+	WORD $0x4e2ace6e // fmla v14.4s, v19.4s, v10.4s
+	WORD $0x4e35ce58 // fmla v24.4s, v18.4s, v21.4s
+	WORD $0x4e29ce30 // fmla v16.4s, v17.4s, v9.4s
+	WORD $0x4f3f05a9 // sshr v9.4s, v13.4s, #1
+	WORD $0x4f3f06d1 // sshr v17.4s, v22.4s, #1
+	WORD $0x4f3f0515 // sshr v21.4s, v8.4s, #1
+	WORD $0x4f3f06f2 // sshr v18.4s, v23.4s, #1
+	WORD $0x3dc0072a // ldr q10, [x25, #16]
+	WORD $0x3dc00733 // ldr q19, [x25, #16]
+	WORD $0x3dc0072f // ldr q15, [x25, #16]
+	WORD $0x3dc00734 // ldr q20, [x25, #16]
+	WORD $0x4e2ad58b // fadd v11.4s, v12.4s, v10.4s
+	WORD $0x4e33d5ca // fadd v10.4s, v14.4s, v19.4s
+	WORD $0x4e2fd713 // fadd v19.4s, v24.4s, v15.4s
+	WORD $0x4e34d60f // fadd v15.4s, v16.4s, v20.4s
+	WORD $0x3dc04b34 // ldr q20, [x25, #288]
+	WORD $0x3dc04b30 // ldr q16, [x25, #288]
+	WORD $0x3dc04b38 // ldr q24, [x25, #288]
+	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x4eb4852c // add v12.4s, v9.4s, v20.4s
+	WORD $0x4eb08634 // add v20.4s, v17.4s, v16.4s
+	WORD $0x4eb886b0 // add v16.4s, v21.4s, v24.4s
+	WORD $0x4eae8658 // add v24.4s, v18.4s, v14.4s
+	WORD $0x4f37558e // shl v14.4s, v12.4s, #23
+	WORD $0x4f37568c // shl v12.4s, v20.4s, #23
+	WORD $0x4f375614 // shl v20.4s, v16.4s, #23
+	WORD $0x4f375710 // shl v16.4s, v24.4s, #23
+	WORD $0x6e2edd78 // fmul v24.4s, v11.4s, v14.4s
+	WORD $0x6e2cdd4e // fmul v14.4s, v10.4s, v12.4s
+	WORD $0x6e34de6c // fmul v12.4s, v19.4s, v20.4s
+	WORD $0x6e30ddf4 // fmul v20.4s, v15.4s, v16.4s
+	WORD $0x6ea985b0 // sub v16.4s, v13.4s, v9.4s
+	WORD $0x6eb186c9 // sub v9.4s, v22.4s, v17.4s
+	WORD $0x6eb58511 // sub v17.4s, v8.4s, v21.4s
+	WORD $0x6eb286f5 // sub v21.4s, v23.4s, v18.4s
+	WORD $0x3dc04b32 // ldr q18, [x25, #288]
+	WORD $0x3dc04b37 // ldr q23, [x25, #288]
+	WORD $0x3dc04b28 // ldr q8, [x25, #288]
+	WORD $0x3dc04b36 // ldr q22, [x25, #288]
+	WORD $0x4eb2860d // add v13.4s, v16.4s, v18.4s
+	WORD $0x4eb78532 // add v18.4s, v9.4s, v23.4s
+	WORD $0x4ea88637 // add v23.4s, v17.4s, v8.4s
+	WORD $0x4eb686a8 // add v8.4s, v21.4s, v22.4s
+	WORD $0x4f3755b6 // shl v22.4s, v13.4s, #23
+	WORD $0x4f37564d // shl v13.4s, v18.4s, #23
+	WORD $0x4f3756f2 // shl v18.4s, v23.4s, #23
+	WORD $0x4f375517 // shl v23.4s, v8.4s, #23
+	WORD $0x6e36df08 // fmul v8.4s, v24.4s, v22.4s
+	WORD $0x6e2dddd6 // fmul v22.4s, v14.4s, v13.4s
+	WORD $0x6e32dd8d // fmul v13.4s, v12.4s, v18.4s
+	WORD $0x6e37de92 // fmul v18.4s, v20.4s, v23.4s
+	WORD $0x4ea0a897 // cmlt v23.4s, v4.4s, #0
+	WORD $0x4ea0a8a4 // cmlt v4.4s, v5.4s, #0
+	WORD $0x4ea0a8c5 // cmlt v5.4s, v6.4s, #0
+	WORD $0x4ea0a8e6 // cmlt v6.4s, v7.4s, #0
+	WORD $0x3dc00727 // ldr q7, [x25, #16]
+	WORD $0x3dc00734 // ldr q20, [x25, #16]
+	WORD $0x3dc0072c // ldr q12, [x25, #16]
+	WORD $0x3dc0072e // ldr q14, [x25, #16]
+	WORD $0x4eb71ef8 // mov v24.16b, v23.16b
+	WORD $0x4ea41c97 // mov v23.16b, v4.16b
 	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
-	WORD $0x4e23ccc4 // fmla v4.4s, v6.4s, v3.4s
-	WORD $0x4f3f04e3 // sshr v3.4s, v7.4s, #1
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x4e26d485 // fadd v5.4s, v4.4s, v6.4s
-	WORD $0x3dc04b26 // ldr q6, [x25, #288]
-	WORD $0x4ea68464 // add v4.4s, v3.4s, v6.4s
-	WORD $0x4f375486 // shl v6.4s, v4.4s, #23
-	WORD $0x6e26dca4 // fmul v4.4s, v5.4s, v6.4s
-	WORD $0x6ea384e6 // sub v6.4s, v7.4s, v3.4s
-	WORD $0x3dc04b23 // ldr q3, [x25, #288]
-	WORD $0x4ea384c7 // add v7.4s, v6.4s, v3.4s
-	WORD $0x4f3754e3 // shl v3.4s, v7.4s, #23
-	WORD $0x6e23dc87 // fmul v7.4s, v4.4s, v3.4s
-	WORD $0x4ea0a843 // cmlt v3.4s, v2.4s, #0
-	WORD $0x3dc00722 // ldr q2, [x25, #16]
-	WORD $0x4ea31c64 // mov v4.16b, v3.16b
-	WORD $0x6e621ce4 // bsl v4.16b, v7.16b, v2.16b
-	WORD $0x3dc00722 // ldr q2, [x25, #16]
-	WORD $0x4e22d4e3 // fadd v3.4s, v7.4s, v2.4s
-	WORD $0x6e23fc82 // fdiv v2.4s, v4.4s, v3.4s
-	WORD $0x6e22dc03 // fmul v3.4s, v0.4s, v2.4s
-	WORD $0x6e3fdc22 // fmul v2.4s, v1.4s, v31.4s
-	WORD $0x3dc05320 // ldr q0, [x25, #320]
-	WORD $0x4ea01c44 // orr v4.16b, v2.16b, v0.16b
-	WORD $0x3dc02320 // ldr q0, [x25, #128]
-	WORD $0x4e20f487 // fmax v7.4s, v4.4s, v0.4s
-	WORD $0x3dc02720 // ldr q0, [x25, #144]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x4e20cce4 // fmla v4.4s, v7.4s, v0.4s
-	WORD $0x3dc02b20 // ldr q0, [x25, #160]
-	WORD $0x4ea0d486 // fsub v6.4s, v4.4s, v0.4s
-	WORD $0x3dc02f20 // ldr q0, [x25, #176]
-	WORD $0x4ea71ce5 // mov v5.16b, v7.16b
-	WORD $0x4ea0ccc5 // fmls v5.4s, v6.4s, v0.4s
-	WORD $0x3dc03320 // ldr q0, [x25, #192]
-	WORD $0x4ea51ca7 // mov v7.16b, v5.16b
-	WORD $0x4ea0ccc7 // fmls v7.4s, v6.4s, v0.4s
-	WORD $0x3dc03720 // ldr q0, [x25, #208]
-	WORD $0x3dc03b26 // ldr q6, [x25, #224]
-	WORD $0x4e27cc06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x3dc03f20 // ldr q0, [x25, #240]
-	WORD $0x4e27ccc0 // fmla v0.4s, v6.4s, v7.4s
-	WORD $0x3dc04326 // ldr q6, [x25, #256]
-	WORD $0x4e27cc06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x3dc04720 // ldr q0, [x25, #272]
-	WORD $0x4e27ccc0 // fmla v0.4s, v6.4s, v7.4s
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x6ea68485 // sub v5.4s, v4.4s, v6.4s
-	WORD $0x6e27dce6 // fmul v6.4s, v7.4s, v7.4s
-	WORD $0x4ea71ce4 // mov v4.16b, v7.16b
-	WORD $0x4e20ccc4 // fmla v4.4s, v6.4s, v0.4s
-	WORD $0x4f3f04a0 // sshr v0.4s, v5.4s, #1
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x4e26d487 // fadd v7.4s, v4.4s, v6.4s
-	WORD $0x3dc04b26 // ldr q6, [x25, #288]
-	WORD $0x4ea68404 // add v4.4s, v0.4s, v6.4s
-	WORD $0x4f375486 // shl v6.4s, v4.4s, #23
-	WORD $0x6e26dce4 // fmul v4.4s, v7.4s, v6.4s
-	WORD $0x6ea084a6 // sub v6.4s, v5.4s, v0.4s
-	WORD $0x3dc04b20 // ldr q0, [x25, #288]
-	WORD $0x4ea084c5 // add v5.4s, v6.4s, v0.4s
-	WORD $0x4f3754a0 // shl v0.4s, v5.4s, #23
-	WORD $0x6e20dc85 // fmul v5.4s, v4.4s, v0.4s
-	WORD $0x4ea0a840 // cmlt v0.4s, v2.4s, #0
-	WORD $0x3dc00722 // ldr q2, [x25, #16]
-	WORD $0x4ea01c04 // mov v4.16b, v0.16b
-	WORD $0x6e621ca4 // bsl v4.16b, v5.16b, v2.16b
-	WORD $0x3dc00722 // ldr q2, [x25, #16]
-	WORD $0x4e22d4a0 // fadd v0.4s, v5.4s, v2.4s
-	WORD $0x6e20fc82 // fdiv v2.4s, v4.4s, v0.4s
-	WORD $0x6e22dc20 // fmul v0.4s, v1.4s, v2.4s
-	WORD $0xac810003 // stp q3, q0, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
+	WORD $0x6e671d18 // bsl v24.16b, v8.16b, v7.16b
+	WORD $0x6e741ed7 // bsl v23.16b, v22.16b, v20.16b
+	WORD $0x6e6c1da4 // bsl v4.16b, v13.16b, v12.16b
+	WORD $0x6e6e1e45 // bsl v5.16b, v18.16b, v14.16b
+	WORD $0x3dc0072e // ldr q14, [x25, #16]
+	WORD $0x3dc0072c // ldr q12, [x25, #16]
+	WORD $0x3dc00734 // ldr q20, [x25, #16]
+	WORD $0x3dc00727 // ldr q7, [x25, #16]
+	WORD $0x4e2ed506 // fadd v6.4s, v8.4s, v14.4s
+	WORD $0x4e2cd6ce // fadd v14.4s, v22.4s, v12.4s
+	WORD $0x4e34d5ac // fadd v12.4s, v13.4s, v20.4s
+	WORD $0x4e27d654 // fadd v20.4s, v18.4s, v7.4s
+	WORD $0x6e26ff07 // fdiv v7.4s, v24.4s, v6.4s
+	WORD $0x6e2efee6 // fdiv v6.4s, v23.4s, v14.4s
+	WORD $0x6e2cfc8e // fdiv v14.4s, v4.4s, v12.4s
+	WORD $0x6e34fcac // fdiv v12.4s, v5.4s, v20.4s
+	WORD $0x6e27dc14 // fmul v20.4s, v0.4s, v7.4s
+	WORD $0x6e26dc27 // fmul v7.4s, v1.4s, v6.4s
+	WORD $0x6e2edc46 // fmul v6.4s, v2.4s, v14.4s
+	WORD $0x6e2cdc6e // fmul v14.4s, v3.4s, v12.4s
+	WORD $0xac811c14 // stp q20, q7, [x0], #32
+	WORD $0xac813806 // stp q6, q14, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -23270,58 +24424,58 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x6e3fdc03 // fmul v3.4s, v0.4s, v31.4s
-	WORD $0x3dc05322 // ldr q2, [x25, #320]
-	WORD $0x4ea21c61 // orr v1.16b, v3.16b, v2.16b
-	WORD $0x3dc02322 // ldr q2, [x25, #128]
-	WORD $0x4e22f424 // fmax v4.4s, v1.4s, v2.4s
-	WORD $0x3dc02722 // ldr q2, [x25, #144]
-	WORD $0x3dc02b21 // ldr q1, [x25, #160]
-	WORD $0x4e22cc81 // fmla v1.4s, v4.4s, v2.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4ea2d425 // fsub v5.4s, v1.4s, v2.4s
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x4ea41c86 // mov v6.16b, v4.16b
-	WORD $0x4ea2cca6 // fmls v6.4s, v5.4s, v2.4s
-	WORD $0x3dc03322 // ldr q2, [x25, #192]
-	WORD $0x4ea61cc4 // mov v4.16b, v6.16b
-	WORD $0x4ea2cca4 // fmls v4.4s, v5.4s, v2.4s
-	WORD $0x3dc03722 // ldr q2, [x25, #208]
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
-	WORD $0x3dc03f22 // ldr q2, [x25, #240]
-	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
-	WORD $0x3dc04722 // ldr q2, [x25, #272]
-	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x6ea58426 // sub v6.4s, v1.4s, v5.4s
-	WORD $0x6e24dc85 // fmul v5.4s, v4.4s, v4.4s
-	WORD $0x4ea41c81 // mov v1.16b, v4.16b
-	WORD $0x4e22cca1 // fmla v1.4s, v5.4s, v2.4s
-	WORD $0x4f3f04c2 // sshr v2.4s, v6.4s, #1
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d424 // fadd v4.4s, v1.4s, v5.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4ea58441 // add v1.4s, v2.4s, v5.4s
-	WORD $0x4f375425 // shl v5.4s, v1.4s, #23
-	WORD $0x6e25dc81 // fmul v1.4s, v4.4s, v5.4s
-	WORD $0x6ea284c5 // sub v5.4s, v6.4s, v2.4s
-	WORD $0x3dc04b22 // ldr q2, [x25, #288]
-	WORD $0x4ea284a6 // add v6.4s, v5.4s, v2.4s
-	WORD $0x4f3754c2 // shl v2.4s, v6.4s, #23
-	WORD $0x6e22dc26 // fmul v6.4s, v1.4s, v2.4s
-	WORD $0x4ea0a862 // cmlt v2.4s, v3.4s, #0
+	WORD $0x3cc1042e // ldr q14, [x1], #16
+	WORD $0x6e3fddc6 // fmul v6.4s, v14.4s, v31.4s
+	WORD $0x3dc05327 // ldr q7, [x25, #320]
+	WORD $0x4ea71cd4 // orr v20.16b, v6.16b, v7.16b
+	WORD $0x3dc02327 // ldr q7, [x25, #128]
+	WORD $0x4e27f68c // fmax v12.4s, v20.4s, v7.4s
+	WORD $0x3dc02727 // ldr q7, [x25, #144]
+	WORD $0x3dc02b34 // ldr q20, [x25, #160]
+	WORD $0x4e27cd94 // fmla v20.4s, v12.4s, v7.4s
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x4ea7d683 // fsub v3.4s, v20.4s, v7.4s
+	WORD $0x3dc02f27 // ldr q7, [x25, #176]
+	WORD $0x4eac1d82 // mov v2.16b, v12.16b
+	WORD $0x4ea7cc62 // fmls v2.4s, v3.4s, v7.4s
+	WORD $0x3dc03327 // ldr q7, [x25, #192]
+	WORD $0x4ea21c4c // mov v12.16b, v2.16b
+	WORD $0x4ea7cc6c // fmls v12.4s, v3.4s, v7.4s
+	WORD $0x3dc03727 // ldr q7, [x25, #208]
+	WORD $0x3dc03b23 // ldr q3, [x25, #224]
+	WORD $0x4e2ccce3 // fmla v3.4s, v7.4s, v12.4s
+	WORD $0x3dc03f27 // ldr q7, [x25, #240]
+	WORD $0x4e2ccc67 // fmla v7.4s, v3.4s, v12.4s
+	WORD $0x3dc04323 // ldr q3, [x25, #256]
+	WORD $0x4e2ccce3 // fmla v3.4s, v7.4s, v12.4s
+	WORD $0x3dc04727 // ldr q7, [x25, #272]
+	WORD $0x4e2ccc67 // fmla v7.4s, v3.4s, v12.4s
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x6ea38682 // sub v2.4s, v20.4s, v3.4s
+	WORD $0x6e2cdd83 // fmul v3.4s, v12.4s, v12.4s
+	WORD $0x4eac1d94 // mov v20.16b, v12.16b
+	WORD $0x4e27cc74 // fmla v20.4s, v3.4s, v7.4s
+	WORD $0x4f3f0447 // sshr v7.4s, v2.4s, #1
 	WORD $0x3dc00723 // ldr q3, [x25, #16]
-	WORD $0x4ea21c41 // mov v1.16b, v2.16b
-	WORD $0x6e631cc1 // bsl v1.16b, v6.16b, v3.16b
-	WORD $0x3dc00723 // ldr q3, [x25, #16]
-	WORD $0x4e23d4c2 // fadd v2.4s, v6.4s, v3.4s
-	WORD $0x6e22fc23 // fdiv v3.4s, v1.4s, v2.4s
-	WORD $0x6e23dc02 // fmul v2.4s, v0.4s, v3.4s
-	WORD $0x3c810402 // str q2, [x0], #16
+	WORD $0x4e23d68c // fadd v12.4s, v20.4s, v3.4s
+	WORD $0x3dc04b23 // ldr q3, [x25, #288]
+	WORD $0x4ea384f4 // add v20.4s, v7.4s, v3.4s
+	WORD $0x4f375683 // shl v3.4s, v20.4s, #23
+	WORD $0x6e23dd94 // fmul v20.4s, v12.4s, v3.4s
+	WORD $0x6ea78443 // sub v3.4s, v2.4s, v7.4s
+	WORD $0x3dc04b27 // ldr q7, [x25, #288]
+	WORD $0x4ea78462 // add v2.4s, v3.4s, v7.4s
+	WORD $0x4f375447 // shl v7.4s, v2.4s, #23
+	WORD $0x6e27de82 // fmul v2.4s, v20.4s, v7.4s
+	WORD $0x4ea0a8c7 // cmlt v7.4s, v6.4s, #0
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x4ea71cf4 // mov v20.16b, v7.16b
+	WORD $0x6e661c54 // bsl v20.16b, v2.16b, v6.16b
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x4e26d447 // fadd v7.4s, v2.4s, v6.4s
+	WORD $0x6e27fe86 // fdiv v6.4s, v20.4s, v7.4s
+	WORD $0x6e26ddc7 // fmul v7.4s, v14.4s, v6.4s
+	WORD $0x3c810407 // str q7, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -23340,99 +24494,189 @@ TEXT ·eluNEON(SB), NOSPLIT, $0-32
 	WORD $0x4ddfc87d // ld1r {v29.4s}, [x3], #4
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x3dc01b22 // ldr q2, [x25, #96]
-	WORD $0x6ea2e403 // fcmgt v3.4s, v0.4s, v2.4s
-	WORD $0x4ea31c64 // mov v4.16b, v3.16b
-	WORD $0x6e601c44 // bsl v4.16b, v2.16b, v0.16b
-	WORD $0x6e3edc82 // fmul v2.4s, v4.4s, v30.4s
-	WORD $0x3dc05b24 // ldr q4, [x25, #352]
-	WORD $0x4e24f443 // fmax v3.4s, v2.4s, v4.4s
-	WORD $0x3dc02724 // ldr q4, [x25, #144]
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4e24cc62 // fmla v2.4s, v3.4s, v4.4s
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x4ea4d445 // fsub v5.4s, v2.4s, v4.4s
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x4ea31c66 // mov v6.16b, v3.16b
-	WORD $0x4ea4cca6 // fmls v6.4s, v5.4s, v4.4s
-	WORD $0x3dc03324 // ldr q4, [x25, #192]
-	WORD $0x4ea61cc3 // mov v3.16b, v6.16b
-	WORD $0x4ea4cca3 // fmls v3.4s, v5.4s, v4.4s
-	WORD $0x3dc03724 // ldr q4, [x25, #208]
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x4e23cc85 // fmla v5.4s, v4.4s, v3.4s
-	WORD $0x3dc03f24 // ldr q4, [x25, #240]
-	WORD $0x4e23cca4 // fmla v4.4s, v5.4s, v3.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x4e23cc85 // fmla v5.4s, v4.4s, v3.4s
-	WORD $0x3dc04724 // ldr q4, [x25, #272]
-	WORD $0x4e23cca4 // fmla v4.4s, v5.4s, v3.4s
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x6ea58446 // sub v6.4s, v2.4s, v5.4s
-	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
-	WORD $0x4ea31c62 // mov v2.16b, v3.16b
-	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x4ea484c5 // add v5.4s, v6.4s, v4.4s
-	WORD $0x4f3754a4 // shl v4.4s, v5.4s, #23
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4ea5d486 // fsub v6.4s, v4.4s, v5.4s
-	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
-	WORD $0x4e22cc85 // fmla v5.4s, v4.4s, v2.4s
-	WORD $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
-	WORD $0x6e3fdca4 // fmul v4.4s, v5.4s, v31.4s
-	WORD $0x6e3ddc05 // fmul v5.4s, v0.4s, v29.4s
-	WORD $0x4ea21c40 // mov v0.16b, v2.16b
-	WORD $0x6e651c80 // bsl v0.16b, v4.16b, v5.16b
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc01b24 // ldr q4, [x25, #96]
 	WORD $0x3dc01b25 // ldr q5, [x25, #96]
-	WORD $0x6ea5e424 // fcmgt v4.4s, v1.4s, v5.4s
-	WORD $0x4ea41c82 // mov v2.16b, v4.16b
-	WORD $0x6e611ca2 // bsl v2.16b, v5.16b, v1.16b
-	WORD $0x6e3edc45 // fmul v5.4s, v2.4s, v30.4s
-	WORD $0x3dc05b22 // ldr q2, [x25, #352]
-	WORD $0x4e22f4a4 // fmax v4.4s, v5.4s, v2.4s
-	WORD $0x3dc02722 // ldr q2, [x25, #144]
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x4e22cc85 // fmla v5.4s, v4.4s, v2.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4ea2d4a6 // fsub v6.4s, v5.4s, v2.4s
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x4ea41c83 // mov v3.16b, v4.16b
-	WORD $0x4ea2ccc3 // fmls v3.4s, v6.4s, v2.4s
-	WORD $0x3dc03322 // ldr q2, [x25, #192]
-	WORD $0x4ea31c64 // mov v4.16b, v3.16b
-	WORD $0x4ea2ccc4 // fmls v4.4s, v6.4s, v2.4s
-	WORD $0x3dc03722 // ldr q2, [x25, #208]
-	WORD $0x3dc03b26 // ldr q6, [x25, #224]
-	WORD $0x4e24cc46 // fmla v6.4s, v2.4s, v4.4s
-	WORD $0x3dc03f22 // ldr q2, [x25, #240]
-	WORD $0x4e24ccc2 // fmla v2.4s, v6.4s, v4.4s
-	WORD $0x3dc04326 // ldr q6, [x25, #256]
-	WORD $0x4e24cc46 // fmla v6.4s, v2.4s, v4.4s
-	WORD $0x3dc04722 // ldr q2, [x25, #272]
-	WORD $0x4e24ccc2 // fmla v2.4s, v6.4s, v4.4s
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x6ea684a3 // sub v3.4s, v5.4s, v6.4s
-	WORD $0x6e24dc86 // fmul v6.4s, v4.4s, v4.4s
-	WORD $0x4ea41c85 // mov v5.16b, v4.16b
-	WORD $0x4e22ccc5 // fmla v5.4s, v6.4s, v2.4s
-	WORD $0x3dc04b22 // ldr q2, [x25, #288]
-	WORD $0x4ea28466 // add v6.4s, v3.4s, v2.4s
-	WORD $0x4f3754c2 // shl v2.4s, v6.4s, #23
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x4ea6d443 // fsub v3.4s, v2.4s, v6.4s
-	WORD $0x4ea31c66 // mov v6.16b, v3.16b
-	WORD $0x4e25cc46 // fmla v6.4s, v2.4s, v5.4s
-	WORD $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
-	WORD $0x6e3fdcc2 // fmul v2.4s, v6.4s, v31.4s
-	WORD $0x6e3ddc26 // fmul v6.4s, v1.4s, v29.4s
-	WORD $0x4ea51ca1 // mov v1.16b, v5.16b
-	WORD $0x6e661c41 // bsl v1.16b, v2.16b, v6.16b
-	WORD $0xac810400 // stp q0, q1, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x3dc01b26 // ldr q6, [x25, #96]
+	WORD $0x3dc01b27 // ldr q7, [x25, #96]
+	WORD $0x6ea4e408 // fcmgt v8.4s, v0.4s, v4.4s
+	WORD $0x6ea5e429 // fcmgt v9.4s, v1.4s, v5.4s
+	WORD $0x6ea6e44a // fcmgt v10.4s, v2.4s, v6.4s
+	WORD $0x6ea7e46b // fcmgt v11.4s, v3.4s, v7.4s
+	WORD $0x4ea81d0c // mov v12.16b, v8.16b
+	WORD $0x4ea91d28 // mov v8.16b, v9.16b
+	WORD $0x4eaa1d49 // mov v9.16b, v10.16b
+	WORD $0x4eab1d6a // mov v10.16b, v11.16b
+	WORD $0x6e601c8c // bsl v12.16b, v4.16b, v0.16b
+	WORD $0x6e611ca8 // bsl v8.16b, v5.16b, v1.16b
+	WORD $0x6e621cc9 // bsl v9.16b, v6.16b, v2.16b
+	WORD $0x6e631cea // bsl v10.16b, v7.16b, v3.16b
+	WORD $0x6e3edd87 // fmul v7.4s, v12.4s, v30.4s
+	WORD $0x6e3edd0c // fmul v12.4s, v8.4s, v30.4s
+	WORD $0x6e3edd28 // fmul v8.4s, v9.4s, v30.4s
+	WORD $0x6e3edd49 // fmul v9.4s, v10.4s, v30.4s
+	WORD $0x3dc05b2a // ldr q10, [x25, #352]
+	WORD $0x3dc05b26 // ldr q6, [x25, #352]
+	WORD $0x3dc05b25 // ldr q5, [x25, #352]
+	WORD $0x3dc05b24 // ldr q4, [x25, #352]
+	WORD $0x4e2af4eb // fmax v11.4s, v7.4s, v10.4s
+	WORD $0x4e26f58a // fmax v10.4s, v12.4s, v6.4s
+	WORD $0x4e25f506 // fmax v6.4s, v8.4s, v5.4s
+	WORD $0x4e24f525 // fmax v5.4s, v9.4s, v4.4s
+	WORD $0x3dc02724 // ldr q4, [x25, #144]
+	WORD $0x3dc02729 // ldr q9, [x25, #144]
+	WORD $0x3dc02728 // ldr q8, [x25, #144]
+	WORD $0x3dc0272c // ldr q12, [x25, #144]
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x3dc02b2d // ldr q13, [x25, #160]
+	WORD $0x3dc02b2e // ldr q14, [x25, #160]
+	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x4e24cd67 // fmla v7.4s, v11.4s, v4.4s
+	WORD $0x4e29cd4d // fmla v13.4s, v10.4s, v9.4s
+	WORD $0x4e28ccce // fmla v14.4s, v6.4s, v8.4s
+	WORD $0x4e2cccaf // fmla v15.4s, v5.4s, v12.4s
+	WORD $0x3dc02b2c // ldr q12, [x25, #160]
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x3dc02b29 // ldr q9, [x25, #160]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x4eacd4f0 // fsub v16.4s, v7.4s, v12.4s
+	WORD $0x4ea8d5ac // fsub v12.4s, v13.4s, v8.4s
+	WORD $0x4ea9d5c8 // fsub v8.4s, v14.4s, v9.4s
+	WORD $0x4ea4d5e9 // fsub v9.4s, v15.4s, v4.4s
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x3dc02f31 // ldr q17, [x25, #176]
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x4eab1d74 // mov v20.16b, v11.16b
+	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
+	WORD $0x4ea61cca // mov v10.16b, v6.16b
+	WORD $0x4ea51ca6 // mov v6.16b, v5.16b
+	WORD $0x4ea4ce14 // fmls v20.4s, v16.4s, v4.4s
+	WORD $0x4eb1cd8b // fmls v11.4s, v12.4s, v17.4s
+	WORD $0x4eb2cd0a // fmls v10.4s, v8.4s, v18.4s
+	WORD $0x4eb3cd26 // fmls v6.4s, v9.4s, v19.4s
+	WORD $0x3dc03333 // ldr q19, [x25, #192]
+	WORD $0x3dc03332 // ldr q18, [x25, #192]
+	WORD $0x3dc03331 // ldr q17, [x25, #192]
+	WORD $0x3dc03324 // ldr q4, [x25, #192]
+	WORD $0x4eb41e85 // mov v5.16b, v20.16b
+	WORD $0x4eab1d74 // mov v20.16b, v11.16b
+	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
+	WORD $0x4ea61cca // mov v10.16b, v6.16b
+	WORD $0x4eb3ce05 // fmls v5.4s, v16.4s, v19.4s
+	WORD $0x4eb2cd94 // fmls v20.4s, v12.4s, v18.4s
+	WORD $0x4eb1cd0b // fmls v11.4s, v8.4s, v17.4s
+	WORD $0x4ea4cd2a // fmls v10.4s, v9.4s, v4.4s
+	WORD $0x3dc03724 // ldr q4, [x25, #208]
+	WORD $0x3dc03729 // ldr q9, [x25, #208]
+	WORD $0x3dc03731 // ldr q17, [x25, #208]
+	WORD $0x3dc03728 // ldr q8, [x25, #208]
+	WORD $0x3dc03b32 // ldr q18, [x25, #224]
+	WORD $0x3dc03b2c // ldr q12, [x25, #224]
+	WORD $0x3dc03b33 // ldr q19, [x25, #224]
+	WORD $0x3dc03b30 // ldr q16, [x25, #224]
+	WORD $0x4e25cc92 // fmla v18.4s, v4.4s, v5.4s
+	WORD $0x4e34cd2c // fmla v12.4s, v9.4s, v20.4s
+	WORD $0x4e2bce33 // fmla v19.4s, v17.4s, v11.4s
+	WORD $0x4e2acd10 // fmla v16.4s, v8.4s, v10.4s
+	WORD $0x3dc03f28 // ldr q8, [x25, #240]
+	WORD $0x3dc03f31 // ldr q17, [x25, #240]
+	WORD $0x3dc03f29 // ldr q9, [x25, #240]
+	WORD $0x3dc03f24 // ldr q4, [x25, #240]
+	WORD $0x4e25ce48 // fmla v8.4s, v18.4s, v5.4s
+	WORD $0x4e34cd91 // fmla v17.4s, v12.4s, v20.4s
+	WORD $0x4e2bce69 // fmla v9.4s, v19.4s, v11.4s
+	WORD $0x4e2ace04 // fmla v4.4s, v16.4s, v10.4s
+	WORD $0x3dc04330 // ldr q16, [x25, #256]
+	WORD $0x3dc04333 // ldr q19, [x25, #256]
+	WORD $0x3dc0432c // ldr q12, [x25, #256]
+	WORD $0x3dc04332 // ldr q18, [x25, #256]
+	WORD $0x4e25cd10 // fmla v16.4s, v8.4s, v5.4s
+	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
+	WORD $0x4e2bcd2c // fmla v12.4s, v9.4s, v11.4s
+	WORD $0x4e2acc92 // fmla v18.4s, v4.4s, v10.4s
+	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x3dc04729 // ldr q9, [x25, #272]
+	WORD $0x3dc04731 // ldr q17, [x25, #272]
+	WORD $0x3dc04728 // ldr q8, [x25, #272]
+	WORD $0x4e25ce04 // fmla v4.4s, v16.4s, v5.4s
+	WORD $0x4e34ce69 // fmla v9.4s, v19.4s, v20.4s
+	WORD $0x4e2bcd91 // fmla v17.4s, v12.4s, v11.4s
+	WORD $0x4e2ace48 // fmla v8.4s, v18.4s, v10.4s
+	WORD $0x3dc02b32 // ldr q18, [x25, #160]
+	WORD $0x3dc02b2c // ldr q12, [x25, #160]
+	WORD $0x3dc02b33 // ldr q19, [x25, #160]
+	WORD $0x3dc02b30 // ldr q16, [x25, #160]
+	WORD $0x6eb284e6 // sub v6.4s, v7.4s, v18.4s
+	WORD $0x6eac85b2 // sub v18.4s, v13.4s, v12.4s
+	WORD $0x6eb385cc // sub v12.4s, v14.4s, v19.4s
+	WORD $0x6eb085f3 // sub v19.4s, v15.4s, v16.4s
+	WORD $0x6e25dcb0 // fmul v16.4s, v5.4s, v5.4s
+	WORD $0x6e34de8f // fmul v15.4s, v20.4s, v20.4s
+	WORD $0x6e2bdd6e // fmul v14.4s, v11.4s, v11.4s
+	WORD $0x6e2add4d // fmul v13.4s, v10.4s, v10.4s
+	WORD $0x4ea51ca7 // mov v7.16b, v5.16b
+	WORD $0x4eb41e85 // mov v5.16b, v20.16b
+	WORD $0x4eab1d74 // mov v20.16b, v11.16b
+	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
+	WORD $0x4e24ce07 // fmla v7.4s, v16.4s, v4.4s
+	WORD $0x4e29cde5 // fmla v5.4s, v15.4s, v9.4s
+	WORD $0x4e31cdd4 // fmla v20.4s, v14.4s, v17.4s
+	WORD $0x4e28cdab // fmla v11.4s, v13.4s, v8.4s
+	WORD $0x3dc04b28 // ldr q8, [x25, #288]
+	WORD $0x3dc04b2d // ldr q13, [x25, #288]
+	WORD $0x3dc04b31 // ldr q17, [x25, #288]
+	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x4ea884c9 // add v9.4s, v6.4s, v8.4s
+	WORD $0x4ead8648 // add v8.4s, v18.4s, v13.4s
+	WORD $0x4eb1858d // add v13.4s, v12.4s, v17.4s
+	WORD $0x4eae8671 // add v17.4s, v19.4s, v14.4s
+	WORD $0x4f37552e // shl v14.4s, v9.4s, #23
+	WORD $0x4f375509 // shl v9.4s, v8.4s, #23
+	WORD $0x4f3755a8 // shl v8.4s, v13.4s, #23
+	WORD $0x4f37562d // shl v13.4s, v17.4s, #23
+	WORD $0x3dc00731 // ldr q17, [x25, #16]
+	WORD $0x3dc00733 // ldr q19, [x25, #16]
+	WORD $0x3dc0072c // ldr q12, [x25, #16]
+	WORD $0x3dc00732 // ldr q18, [x25, #16]
+	WORD $0x4eb1d5c6 // fsub v6.4s, v14.4s, v17.4s
+	WORD $0x4eb3d531 // fsub v17.4s, v9.4s, v19.4s
+	WORD $0x4eacd513 // fsub v19.4s, v8.4s, v12.4s
+	WORD $0x4eb2d5ac // fsub v12.4s, v13.4s, v18.4s
+	WORD $0x4ea61cd2 // mov v18.16b, v6.16b
+	WORD $0x4eb11e26 // mov v6.16b, v17.16b
+	WORD $0x4eb31e71 // mov v17.16b, v19.16b
+	WORD $0x4eac1d93 // mov v19.16b, v12.16b
+	WORD $0x4e27cdd2 // fmla v18.4s, v14.4s, v7.4s
+	WORD $0x4e25cd26 // fmla v6.4s, v9.4s, v5.4s
+	WORD $0x4e34cd11 // fmla v17.4s, v8.4s, v20.4s
+	WORD $0x4e2bcdb3 // fmla v19.4s, v13.4s, v11.4s
+	WORD $0x4ea0a80b // cmlt v11.4s, v0.4s, #0
+	WORD $0x4ea0a82d // cmlt v13.4s, v1.4s, #0
+	WORD $0x4ea0a854 // cmlt v20.4s, v2.4s, #0
+	WORD $0x4ea0a868 // cmlt v8.4s, v3.4s, #0
+	WORD $0x6e3fde45 // fmul v5.4s, v18.4s, v31.4s
+	WORD $0x6e3fdcd2 // fmul v18.4s, v6.4s, v31.4s
+	WORD $0x6e3fde26 // fmul v6.4s, v17.4s, v31.4s
+	WORD $0x6e3fde71 // fmul v17.4s, v19.4s, v31.4s
+	WORD $0x6e3ddc13 // fmul v19.4s, v0.4s, v29.4s
+	WORD $0x6e3ddc20 // fmul v0.4s, v1.4s, v29.4s
+	WORD $0x6e3ddc41 // fmul v1.4s, v2.4s, v29.4s
+	WORD $0x6e3ddc62 // fmul v2.4s, v3.4s, v29.4s
+	WORD $0x4eab1d63 // mov v3.16b, v11.16b
+	WORD $0x4ead1dab // mov v11.16b, v13.16b
+	WORD $0x4eb41e8d // mov v13.16b, v20.16b
+	WORD $0x4ea81d14 // mov v20.16b, v8.16b
+	WORD $0x6e731ca3 // bsl v3.16b, v5.16b, v19.16b
+	WORD $0x6e601e4b // bsl v11.16b, v18.16b, v0.16b
+	WORD $0x6e611ccd // bsl v13.16b, v6.16b, v1.16b
+	WORD $0x6e621e34 // bsl v20.16b, v17.16b, v2.16b
+	WORD $0xac812c03 // stp q3, q11, [x0], #32
+	WORD $0xac81500d // stp q13, q20, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -23440,52 +24684,52 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10421 // ldr q1, [x1], #16
-	WORD $0x3dc01b20 // ldr q0, [x25, #96]
-	WORD $0x6ea0e426 // fcmgt v6.4s, v1.4s, v0.4s
-	WORD $0x4ea61cc2 // mov v2.16b, v6.16b
-	WORD $0x6e611c02 // bsl v2.16b, v0.16b, v1.16b
-	WORD $0x6e3edc40 // fmul v0.4s, v2.4s, v30.4s
-	WORD $0x3dc05b22 // ldr q2, [x25, #352]
-	WORD $0x4e22f406 // fmax v6.4s, v0.4s, v2.4s
-	WORD $0x3dc02722 // ldr q2, [x25, #144]
-	WORD $0x3dc02b20 // ldr q0, [x25, #160]
-	WORD $0x4e22ccc0 // fmla v0.4s, v6.4s, v2.4s
+	WORD $0x3cc10434 // ldr q20, [x1], #16
+	WORD $0x3dc01b2d // ldr q13, [x25, #96]
+	WORD $0x6eade68b // fcmgt v11.4s, v20.4s, v13.4s
+	WORD $0x4eab1d63 // mov v3.16b, v11.16b
+	WORD $0x6e741da3 // bsl v3.16b, v13.16b, v20.16b
+	WORD $0x6e3edc6d // fmul v13.4s, v3.4s, v30.4s
+	WORD $0x3dc05b23 // ldr q3, [x25, #352]
+	WORD $0x4e23f5ab // fmax v11.4s, v13.4s, v3.4s
+	WORD $0x3dc02723 // ldr q3, [x25, #144]
+	WORD $0x3dc02b2d // ldr q13, [x25, #160]
+	WORD $0x4e23cd6d // fmla v13.4s, v11.4s, v3.4s
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x4ea3d5a2 // fsub v2.4s, v13.4s, v3.4s
+	WORD $0x3dc02f23 // ldr q3, [x25, #176]
+	WORD $0x4eab1d71 // mov v17.16b, v11.16b
+	WORD $0x4ea3cc51 // fmls v17.4s, v2.4s, v3.4s
+	WORD $0x3dc03323 // ldr q3, [x25, #192]
+	WORD $0x4eb11e2b // mov v11.16b, v17.16b
+	WORD $0x4ea3cc4b // fmls v11.4s, v2.4s, v3.4s
+	WORD $0x3dc03723 // ldr q3, [x25, #208]
+	WORD $0x3dc03b22 // ldr q2, [x25, #224]
+	WORD $0x4e2bcc62 // fmla v2.4s, v3.4s, v11.4s
+	WORD $0x3dc03f23 // ldr q3, [x25, #240]
+	WORD $0x4e2bcc43 // fmla v3.4s, v2.4s, v11.4s
+	WORD $0x3dc04322 // ldr q2, [x25, #256]
+	WORD $0x4e2bcc62 // fmla v2.4s, v3.4s, v11.4s
+	WORD $0x3dc04723 // ldr q3, [x25, #272]
+	WORD $0x4e2bcc43 // fmla v3.4s, v2.4s, v11.4s
 	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4ea2d405 // fsub v5.4s, v0.4s, v2.4s
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x4ea61cc3 // mov v3.16b, v6.16b
-	WORD $0x4ea2cca3 // fmls v3.4s, v5.4s, v2.4s
-	WORD $0x3dc03322 // ldr q2, [x25, #192]
-	WORD $0x4ea31c66 // mov v6.16b, v3.16b
-	WORD $0x4ea2cca6 // fmls v6.4s, v5.4s, v2.4s
-	WORD $0x3dc03722 // ldr q2, [x25, #208]
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x4e26cc45 // fmla v5.4s, v2.4s, v6.4s
-	WORD $0x3dc03f22 // ldr q2, [x25, #240]
-	WORD $0x4e26cca2 // fmla v2.4s, v5.4s, v6.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x4e26cc45 // fmla v5.4s, v2.4s, v6.4s
-	WORD $0x3dc04722 // ldr q2, [x25, #272]
-	WORD $0x4e26cca2 // fmla v2.4s, v5.4s, v6.4s
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x6ea58403 // sub v3.4s, v0.4s, v5.4s
-	WORD $0x6e26dcc5 // fmul v5.4s, v6.4s, v6.4s
-	WORD $0x4ea61cc0 // mov v0.16b, v6.16b
-	WORD $0x4e22cca0 // fmla v0.4s, v5.4s, v2.4s
-	WORD $0x3dc04b22 // ldr q2, [x25, #288]
-	WORD $0x4ea28465 // add v5.4s, v3.4s, v2.4s
-	WORD $0x4f3754a2 // shl v2.4s, v5.4s, #23
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4ea5d443 // fsub v3.4s, v2.4s, v5.4s
-	WORD $0x4ea31c65 // mov v5.16b, v3.16b
-	WORD $0x4e20cc45 // fmla v5.4s, v2.4s, v0.4s
-	WORD $0x4ea0a820 // cmlt v0.4s, v1.4s, #0
-	WORD $0x6e3fdca2 // fmul v2.4s, v5.4s, v31.4s
-	WORD $0x6e3ddc25 // fmul v5.4s, v1.4s, v29.4s
-	WORD $0x4ea01c01 // mov v1.16b, v0.16b
-	WORD $0x6e651c41 // bsl v1.16b, v2.16b, v5.16b
-	WORD $0x3c810401 // str q1, [x0], #16
+	WORD $0x6ea285b1 // sub v17.4s, v13.4s, v2.4s
+	WORD $0x6e2bdd62 // fmul v2.4s, v11.4s, v11.4s
+	WORD $0x4eab1d6d // mov v13.16b, v11.16b
+	WORD $0x4e23cc4d // fmla v13.4s, v2.4s, v3.4s
+	WORD $0x3dc04b23 // ldr q3, [x25, #288]
+	WORD $0x4ea38622 // add v2.4s, v17.4s, v3.4s
+	WORD $0x4f375443 // shl v3.4s, v2.4s, #23
+	WORD $0x3dc00722 // ldr q2, [x25, #16]
+	WORD $0x4ea2d471 // fsub v17.4s, v3.4s, v2.4s
+	WORD $0x4eb11e22 // mov v2.16b, v17.16b
+	WORD $0x4e2dcc62 // fmla v2.4s, v3.4s, v13.4s
+	WORD $0x4ea0aa8d // cmlt v13.4s, v20.4s, #0
+	WORD $0x6e3fdc43 // fmul v3.4s, v2.4s, v31.4s
+	WORD $0x6e3dde82 // fmul v2.4s, v20.4s, v29.4s
+	WORD $0x4ead1db4 // mov v20.16b, v13.16b
+	WORD $0x6e621c74 // bsl v20.16b, v3.16b, v2.16b
+	WORD $0x3c810414 // str q20, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -23502,19 +24746,29 @@ TEXT ·leakyReluNEON(SB), NOSPLIT, $0-32
 	WORD $0x4ddfc87f // ld1r {v31.4s}, [x3], #4
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
-	WORD $0x6e3fdc03 // fmul v3.4s, v0.4s, v31.4s
-	WORD $0x4ea21c44 // mov v4.16b, v2.16b
-	WORD $0x6e601c64 // bsl v4.16b, v3.16b, v0.16b
-	WORD $0x4ea0a820 // cmlt v0.4s, v1.4s, #0
-	WORD $0x6e3fdc23 // fmul v3.4s, v1.4s, v31.4s
-	WORD $0x4ea01c02 // mov v2.16b, v0.16b
-	WORD $0x6e611c62 // bsl v2.16b, v3.16b, v1.16b
-	WORD $0xac810804 // stp q4, q2, [x0], #32
-	SUB $8, R2, R2
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
+	WORD $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
+	WORD $0x4ea0a846 // cmlt v6.4s, v2.4s, #0
+	WORD $0x4ea0a867 // cmlt v7.4s, v3.4s, #0
+	WORD $0x6e3fdc08 // fmul v8.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc29 // fmul v9.4s, v1.4s, v31.4s
+	WORD $0x6e3fdc4a // fmul v10.4s, v2.4s, v31.4s
+	WORD $0x6e3fdc6b // fmul v11.4s, v3.4s, v31.4s
+	WORD $0x4ea41c8c // mov v12.16b, v4.16b
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
+	WORD $0x4ea71ce6 // mov v6.16b, v7.16b
+	WORD $0x6e601d0c // bsl v12.16b, v8.16b, v0.16b
+	WORD $0x6e611d24 // bsl v4.16b, v9.16b, v1.16b
+	WORD $0x6e621d45 // bsl v5.16b, v10.16b, v2.16b
+	WORD $0x6e631d66 // bsl v6.16b, v11.16b, v3.16b
+	WORD $0xac81100c // stp q12, q4, [x0], #32
+	WORD $0xac811805 // stp q5, q6, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -23522,12 +24776,12 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10422 // ldr q2, [x1], #16
-	WORD $0x4ea0a844 // cmlt v4.4s, v2.4s, #0
-	WORD $0x6e3fdc41 // fmul v1.4s, v2.4s, v31.4s
-	WORD $0x4ea41c83 // mov v3.16b, v4.16b
-	WORD $0x6e621c23 // bsl v3.16b, v1.16b, v2.16b
-	WORD $0x3c810403 // str q3, [x0], #16
+	WORD $0x3cc10426 // ldr q6, [x1], #16
+	WORD $0x4ea0a8c5 // cmlt v5.4s, v6.4s, #0
+	WORD $0x6e3fdcc4 // fmul v4.4s, v6.4s, v31.4s
+	WORD $0x4ea51cac // mov v12.16b, v5.16b
+	WORD $0x6e661c8c // bsl v12.16b, v4.16b, v6.16b
+	WORD $0x3c81040c // str q12, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -23544,15 +24798,21 @@ TEXT ·thresholdedReluNEON(SB), NOSPLIT, $0-32
 	WORD $0x4ddfc87f // ld1r {v31.4s}, [x3], #4
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x6ebfe402 // fcmgt v2.4s, v0.4s, v31.4s
-	WORD $0x4e221c03 // and v3.16b, v0.16b, v2.16b
-	WORD $0x6ebfe422 // fcmgt v2.4s, v1.4s, v31.4s
-	WORD $0x4e221c20 // and v0.16b, v1.16b, v2.16b
-	WORD $0xac810003 // stp q3, q0, [x0], #32
-	SUB $8, R2, R2
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x6ebfe404 // fcmgt v4.4s, v0.4s, v31.4s
+	WORD $0x6ebfe425 // fcmgt v5.4s, v1.4s, v31.4s
+	WORD $0x6ebfe446 // fcmgt v6.4s, v2.4s, v31.4s
+	WORD $0x6ebfe467 // fcmgt v7.4s, v3.4s, v31.4s
+	WORD $0x4e241c08 // and v8.16b, v0.16b, v4.16b
+	WORD $0x4e251c24 // and v4.16b, v1.16b, v5.16b
+	WORD $0x4e261c45 // and v5.16b, v2.16b, v6.16b
+	WORD $0x4e271c66 // and v6.16b, v3.16b, v7.16b
+	WORD $0xac811008 // stp q8, q4, [x0], #32
+	WORD $0xac811805 // stp q5, q6, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -23560,10 +24820,10 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x6ebfe403 // fcmgt v3.4s, v0.4s, v31.4s
-	WORD $0x4e231c02 // and v2.16b, v0.16b, v3.16b
-	WORD $0x3c810402 // str q2, [x0], #16
+	WORD $0x3cc10426 // ldr q6, [x1], #16
+	WORD $0x6ebfe4c5 // fcmgt v5.4s, v6.4s, v31.4s
+	WORD $0x4e251cc4 // and v4.16b, v6.16b, v5.16b
+	WORD $0x3c810404 // str q4, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -23581,31 +24841,53 @@ TEXT ·hardSigmoidNEON(SB), NOSPLIT, $0-32
 	WORD $0x4ddfc87e // ld1r {v30.4s}, [x3], #4
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
-	WORD $0x4e3ed440 // fadd v0.4s, v2.4s, v30.4s
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x6e3fdc04 // fmul v4.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc20 // fmul v0.4s, v1.4s, v31.4s
+	WORD $0x6e3fdc41 // fmul v1.4s, v2.4s, v31.4s
+	WORD $0x6e3fdc62 // fmul v2.4s, v3.4s, v31.4s
+	WORD $0x4e3ed483 // fadd v3.4s, v4.4s, v30.4s
+	WORD $0x4e3ed404 // fadd v4.4s, v0.4s, v30.4s
+	WORD $0x4e3ed420 // fadd v0.4s, v1.4s, v30.4s
+	WORD $0x4e3ed441 // fadd v1.4s, v2.4s, v30.4s
 	WORD $0x3dc01b22 // ldr q2, [x25, #96]
-	WORD $0x6ea0e443 // fcmgt v3.4s, v2.4s, v0.4s
-	WORD $0x4ea31c64 // mov v4.16b, v3.16b
-	WORD $0x6e601c44 // bsl v4.16b, v2.16b, v0.16b
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x6ea0e482 // fcmgt v2.4s, v4.4s, v0.4s
-	WORD $0x4ea21c43 // mov v3.16b, v2.16b
-	WORD $0x6e641c03 // bsl v3.16b, v0.16b, v4.16b
-	WORD $0x6e3fdc24 // fmul v4.4s, v1.4s, v31.4s
-	WORD $0x4e3ed481 // fadd v1.4s, v4.4s, v30.4s
-	WORD $0x3dc01b24 // ldr q4, [x25, #96]
-	WORD $0x6ea1e480 // fcmgt v0.4s, v4.4s, v1.4s
-	WORD $0x4ea01c02 // mov v2.16b, v0.16b
-	WORD $0x6e611c82 // bsl v2.16b, v4.16b, v1.16b
+	WORD $0x3dc01b25 // ldr q5, [x25, #96]
+	WORD $0x3dc01b26 // ldr q6, [x25, #96]
+	WORD $0x3dc01b27 // ldr q7, [x25, #96]
+	WORD $0x6ea3e448 // fcmgt v8.4s, v2.4s, v3.4s
+	WORD $0x6ea4e4a9 // fcmgt v9.4s, v5.4s, v4.4s
+	WORD $0x6ea0e4ca // fcmgt v10.4s, v6.4s, v0.4s
+	WORD $0x6ea1e4eb // fcmgt v11.4s, v7.4s, v1.4s
+	WORD $0x4ea81d0c // mov v12.16b, v8.16b
+	WORD $0x4ea91d28 // mov v8.16b, v9.16b
+	WORD $0x4eaa1d49 // mov v9.16b, v10.16b
+	WORD $0x4eab1d6a // mov v10.16b, v11.16b
+	WORD $0x6e631c4c // bsl v12.16b, v2.16b, v3.16b
+	WORD $0x6e641ca8 // bsl v8.16b, v5.16b, v4.16b
+	WORD $0x6e601cc9 // bsl v9.16b, v6.16b, v0.16b
+	WORD $0x6e611cea // bsl v10.16b, v7.16b, v1.16b
 	WORD $0x3dc00721 // ldr q1, [x25, #16]
-	WORD $0x6ea1e444 // fcmgt v4.4s, v2.4s, v1.4s
-	WORD $0x4ea41c80 // mov v0.16b, v4.16b
-	WORD $0x6e621c20 // bsl v0.16b, v1.16b, v2.16b
-	WORD $0xac810003 // stp q3, q0, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x3dc00727 // ldr q7, [x25, #16]
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x6ea1e584 // fcmgt v4.4s, v12.4s, v1.4s
+	WORD $0x6ea7e505 // fcmgt v5.4s, v8.4s, v7.4s
+	WORD $0x6ea0e523 // fcmgt v3.4s, v9.4s, v0.4s
+	WORD $0x6ea6e542 // fcmgt v2.4s, v10.4s, v6.4s
+	WORD $0x4ea41c8b // mov v11.16b, v4.16b
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x4ea31c65 // mov v5.16b, v3.16b
+	WORD $0x4ea21c43 // mov v3.16b, v2.16b
+	WORD $0x6e6c1c2b // bsl v11.16b, v1.16b, v12.16b
+	WORD $0x6e681ce4 // bsl v4.16b, v7.16b, v8.16b
+	WORD $0x6e691c05 // bsl v5.16b, v0.16b, v9.16b
+	WORD $0x6e6a1cc3 // bsl v3.16b, v6.16b, v10.16b
+	WORD $0xac81100b // stp q11, q4, [x0], #32
+	WORD $0xac810c05 // stp q5, q3, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -23613,18 +24895,18 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x6e3fdc03 // fmul v3.4s, v0.4s, v31.4s
-	WORD $0x4e3ed460 // fadd v0.4s, v3.4s, v30.4s
-	WORD $0x3dc01b23 // ldr q3, [x25, #96]
-	WORD $0x6ea0e462 // fcmgt v2.4s, v3.4s, v0.4s
-	WORD $0x4ea21c41 // mov v1.16b, v2.16b
-	WORD $0x6e601c61 // bsl v1.16b, v3.16b, v0.16b
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x6ea0e423 // fcmgt v3.4s, v1.4s, v0.4s
-	WORD $0x4ea31c62 // mov v2.16b, v3.16b
-	WORD $0x6e611c02 // bsl v2.16b, v0.16b, v1.16b
-	WORD $0x3c810402 // str q2, [x0], #16
+	WORD $0x3cc10423 // ldr q3, [x1], #16
+	WORD $0x6e3fdc65 // fmul v5.4s, v3.4s, v31.4s
+	WORD $0x4e3ed4a3 // fadd v3.4s, v5.4s, v30.4s
+	WORD $0x3dc01b25 // ldr q5, [x25, #96]
+	WORD $0x6ea3e4a4 // fcmgt v4.4s, v5.4s, v3.4s
+	WORD $0x4ea41c8b // mov v11.16b, v4.16b
+	WORD $0x6e631cab // bsl v11.16b, v5.16b, v3.16b
+	WORD $0x3dc00723 // ldr q3, [x25, #16]
+	WORD $0x6ea3e565 // fcmgt v5.4s, v11.4s, v3.4s
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x6e6b1c64 // bsl v4.16b, v3.16b, v11.16b
+	WORD $0x3c810404 // str q4, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -23642,33 +24924,57 @@ TEXT ·hardSwishNEON(SB), NOSPLIT, $0-32
 	WORD $0x4ddfc87e // ld1r {v30.4s}, [x3], #4
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
-	WORD $0x4e3ed443 // fadd v3.4s, v2.4s, v30.4s
-	WORD $0x3dc01b22 // ldr q2, [x25, #96]
-	WORD $0x6ea3e444 // fcmgt v4.4s, v2.4s, v3.4s
-	WORD $0x4ea41c85 // mov v5.16b, v4.16b
-	WORD $0x6e631c45 // bsl v5.16b, v2.16b, v3.16b
-	WORD $0x3dc00723 // ldr q3, [x25, #16]
-	WORD $0x6ea3e4a2 // fcmgt v2.4s, v5.4s, v3.4s
-	WORD $0x4ea21c44 // mov v4.16b, v2.16b
-	WORD $0x6e651c64 // bsl v4.16b, v3.16b, v5.16b
-	WORD $0x6e24dc05 // fmul v5.4s, v0.4s, v4.4s
-	WORD $0x6e3fdc24 // fmul v4.4s, v1.4s, v31.4s
-	WORD $0x4e3ed480 // fadd v0.4s, v4.4s, v30.4s
-	WORD $0x3dc01b24 // ldr q4, [x25, #96]
-	WORD $0x6ea0e483 // fcmgt v3.4s, v4.4s, v0.4s
-	WORD $0x4ea31c62 // mov v2.16b, v3.16b
-	WORD $0x6e601c82 // bsl v2.16b, v4.16b, v0.16b
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x6ea0e444 // fcmgt v4.4s, v2.4s, v0.4s
-	WORD $0x4ea41c83 // mov v3.16b, v4.16b
-	WORD $0x6e621c03 // bsl v3.16b, v0.16b, v2.16b
-	WORD $0x6e23dc22 // fmul v2.4s, v1.4s, v3.4s
-	WORD $0xac810805 // stp q5, q2, [x0], #32
-	SUB $8, R2, R2
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x6e3fdc04 // fmul v4.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc25 // fmul v5.4s, v1.4s, v31.4s
+	WORD $0x6e3fdc46 // fmul v6.4s, v2.4s, v31.4s
+	WORD $0x6e3fdc67 // fmul v7.4s, v3.4s, v31.4s
+	WORD $0x4e3ed488 // fadd v8.4s, v4.4s, v30.4s
+	WORD $0x4e3ed4a4 // fadd v4.4s, v5.4s, v30.4s
+	WORD $0x4e3ed4c5 // fadd v5.4s, v6.4s, v30.4s
+	WORD $0x4e3ed4e6 // fadd v6.4s, v7.4s, v30.4s
+	WORD $0x3dc01b27 // ldr q7, [x25, #96]
+	WORD $0x3dc01b29 // ldr q9, [x25, #96]
+	WORD $0x3dc01b2a // ldr q10, [x25, #96]
+	WORD $0x3dc01b2b // ldr q11, [x25, #96]
+	WORD $0x6ea8e4ec // fcmgt v12.4s, v7.4s, v8.4s
+	WORD $0x6ea4e52d // fcmgt v13.4s, v9.4s, v4.4s
+	WORD $0x6ea5e54e // fcmgt v14.4s, v10.4s, v5.4s
+	WORD $0x6ea6e56f // fcmgt v15.4s, v11.4s, v6.4s
+	WORD $0x4eac1d90 // mov v16.16b, v12.16b
+	WORD $0x4ead1dac // mov v12.16b, v13.16b
+	WORD $0x4eae1dcd // mov v13.16b, v14.16b
+	WORD $0x4eaf1dee // mov v14.16b, v15.16b
+	WORD $0x6e681cf0 // bsl v16.16b, v7.16b, v8.16b
+	WORD $0x6e641d2c // bsl v12.16b, v9.16b, v4.16b
+	WORD $0x6e651d4d // bsl v13.16b, v10.16b, v5.16b
+	WORD $0x6e661d6e // bsl v14.16b, v11.16b, v6.16b
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x3dc0072b // ldr q11, [x25, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x3dc0072a // ldr q10, [x25, #16]
+	WORD $0x6ea6e604 // fcmgt v4.4s, v16.4s, v6.4s
+	WORD $0x6eabe589 // fcmgt v9.4s, v12.4s, v11.4s
+	WORD $0x6ea5e5a8 // fcmgt v8.4s, v13.4s, v5.4s
+	WORD $0x6eaae5c7 // fcmgt v7.4s, v14.4s, v10.4s
+	WORD $0x4ea41c8f // mov v15.16b, v4.16b
+	WORD $0x4ea91d24 // mov v4.16b, v9.16b
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea71ce8 // mov v8.16b, v7.16b
+	WORD $0x6e701ccf // bsl v15.16b, v6.16b, v16.16b
+	WORD $0x6e6c1d64 // bsl v4.16b, v11.16b, v12.16b
+	WORD $0x6e6d1ca9 // bsl v9.16b, v5.16b, v13.16b
+	WORD $0x6e6e1d48 // bsl v8.16b, v10.16b, v14.16b
+	WORD $0x6e2fdc0e // fmul v14.4s, v0.4s, v15.4s
+	WORD $0x6e24dc2f // fmul v15.4s, v1.4s, v4.4s
+	WORD $0x6e29dc44 // fmul v4.4s, v2.4s, v9.4s
+	WORD $0x6e28dc69 // fmul v9.4s, v3.4s, v8.4s
+	WORD $0xac813c0e // stp q14, q15, [x0], #32
+	WORD $0xac812404 // stp q4, q9, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -23676,19 +24982,19 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10422 // ldr q2, [x1], #16
-	WORD $0x6e3fdc45 // fmul v5.4s, v2.4s, v31.4s
-	WORD $0x4e3ed4a3 // fadd v3.4s, v5.4s, v30.4s
-	WORD $0x3dc01b25 // ldr q5, [x25, #96]
-	WORD $0x6ea3e4a1 // fcmgt v1.4s, v5.4s, v3.4s
-	WORD $0x4ea11c20 // mov v0.16b, v1.16b
-	WORD $0x6e631ca0 // bsl v0.16b, v5.16b, v3.16b
-	WORD $0x3dc00723 // ldr q3, [x25, #16]
-	WORD $0x6ea3e405 // fcmgt v5.4s, v0.4s, v3.4s
-	WORD $0x4ea51ca1 // mov v1.16b, v5.16b
-	WORD $0x6e601c61 // bsl v1.16b, v3.16b, v0.16b
-	WORD $0x6e21dc40 // fmul v0.4s, v2.4s, v1.4s
-	WORD $0x3c810400 // str q0, [x0], #16
+	WORD $0x3cc10429 // ldr q9, [x1], #16
+	WORD $0x6e3fdd24 // fmul v4.4s, v9.4s, v31.4s
+	WORD $0x4e3ed48f // fadd v15.4s, v4.4s, v30.4s
+	WORD $0x3dc01b24 // ldr q4, [x25, #96]
+	WORD $0x6eafe48e // fcmgt v14.4s, v4.4s, v15.4s
+	WORD $0x4eae1dc8 // mov v8.16b, v14.16b
+	WORD $0x6e6f1c88 // bsl v8.16b, v4.16b, v15.16b
+	WORD $0x3dc0072f // ldr q15, [x25, #16]
+	WORD $0x6eafe504 // fcmgt v4.4s, v8.4s, v15.4s
+	WORD $0x4ea41c8e // mov v14.16b, v4.16b
+	WORD $0x6e681dee // bsl v14.16b, v15.16b, v8.16b
+	WORD $0x6e2edd28 // fmul v8.4s, v9.4s, v14.4s
+	WORD $0x3c810408 // str q8, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -23706,23 +25012,37 @@ TEXT ·clipNEON(SB), NOSPLIT, $0-32
 	WORD $0x4ddfc87e // ld1r {v30.4s}, [x3], #4
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x6ea0e7e2 // fcmgt v2.4s, v31.4s, v0.4s
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x6ea0e7e4 // fcmgt v4.4s, v31.4s, v0.4s
+	WORD $0x6ea1e7e5 // fcmgt v5.4s, v31.4s, v1.4s
+	WORD $0x6ea2e7e6 // fcmgt v6.4s, v31.4s, v2.4s
+	WORD $0x6ea3e7e7 // fcmgt v7.4s, v31.4s, v3.4s
+	WORD $0x4ea41c88 // mov v8.16b, v4.16b
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
+	WORD $0x4ea71ce6 // mov v6.16b, v7.16b
+	WORD $0x6e601fe8 // bsl v8.16b, v31.16b, v0.16b
+	WORD $0x6e611fe4 // bsl v4.16b, v31.16b, v1.16b
+	WORD $0x6e621fe5 // bsl v5.16b, v31.16b, v2.16b
+	WORD $0x6e631fe6 // bsl v6.16b, v31.16b, v3.16b
+	WORD $0x6ebee503 // fcmgt v3.4s, v8.4s, v30.4s
+	WORD $0x6ebee482 // fcmgt v2.4s, v4.4s, v30.4s
+	WORD $0x6ebee4a1 // fcmgt v1.4s, v5.4s, v30.4s
+	WORD $0x6ebee4c0 // fcmgt v0.4s, v6.4s, v30.4s
+	WORD $0x4ea31c67 // mov v7.16b, v3.16b
 	WORD $0x4ea21c43 // mov v3.16b, v2.16b
-	WORD $0x6e601fe3 // bsl v3.16b, v31.16b, v0.16b
-	WORD $0x6ebee460 // fcmgt v0.4s, v3.4s, v30.4s
-	WORD $0x4ea01c02 // mov v2.16b, v0.16b
-	WORD $0x6e631fc2 // bsl v2.16b, v30.16b, v3.16b
-	WORD $0x6ea1e7e3 // fcmgt v3.4s, v31.4s, v1.4s
-	WORD $0x4ea31c60 // mov v0.16b, v3.16b
-	WORD $0x6e611fe0 // bsl v0.16b, v31.16b, v1.16b
-	WORD $0x6ebee401 // fcmgt v1.4s, v0.4s, v30.4s
-	WORD $0x4ea11c23 // mov v3.16b, v1.16b
-	WORD $0x6e601fc3 // bsl v3.16b, v30.16b, v0.16b
-	WORD $0xac810c02 // stp q2, q3, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x4ea11c22 // mov v2.16b, v1.16b
+	WORD $0x4ea01c01 // mov v1.16b, v0.16b
+	WORD $0x6e681fc7 // bsl v7.16b, v30.16b, v8.16b
+	WORD $0x6e641fc3 // bsl v3.16b, v30.16b, v4.16b
+	WORD $0x6e651fc2 // bsl v2.16b, v30.16b, v5.16b
+	WORD $0x6e661fc1 // bsl v1.16b, v30.16b, v6.16b
+	WORD $0xac810c07 // stp q7, q3, [x0], #32
+	WORD $0xac810402 // stp q2, q1, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -23730,13 +25050,13 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10423 // ldr q3, [x1], #16
-	WORD $0x6ea3e7e2 // fcmgt v2.4s, v31.4s, v3.4s
-	WORD $0x4ea21c40 // mov v0.16b, v2.16b
-	WORD $0x6e631fe0 // bsl v0.16b, v31.16b, v3.16b
-	WORD $0x6ebee403 // fcmgt v3.4s, v0.4s, v30.4s
-	WORD $0x4ea31c62 // mov v2.16b, v3.16b
-	WORD $0x6e601fc2 // bsl v2.16b, v30.16b, v0.16b
+	WORD $0x3cc10421 // ldr q1, [x1], #16
+	WORD $0x6ea1e7e2 // fcmgt v2.4s, v31.4s, v1.4s
+	WORD $0x4ea21c43 // mov v3.16b, v2.16b
+	WORD $0x6e611fe3 // bsl v3.16b, v31.16b, v1.16b
+	WORD $0x6ebee461 // fcmgt v1.4s, v3.4s, v30.4s
+	WORD $0x4ea11c22 // mov v2.16b, v1.16b
+	WORD $0x6e631fc2 // bsl v2.16b, v30.16b, v3.16b
 	WORD $0x3c810402 // str q2, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
@@ -23757,19 +25077,29 @@ TEXT ·normalizeNEON(SB), NOSPLIT, $0-32
 	WORD $0x4ddfc87c // ld1r {v28.4s}, [x3], #4
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x4ebfd402 // fsub v2.4s, v0.4s, v31.4s
-	WORD $0x4ebed440 // fsub v0.4s, v2.4s, v30.4s
-	WORD $0x4ebc1f82 // mov v2.16b, v28.16b
-	WORD $0x4e3dcc02 // fmla v2.4s, v0.4s, v29.4s
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x4ebfd404 // fsub v4.4s, v0.4s, v31.4s
 	WORD $0x4ebfd420 // fsub v0.4s, v1.4s, v31.4s
-	WORD $0x4ebed401 // fsub v1.4s, v0.4s, v30.4s
-	WORD $0x4ebc1f80 // mov v0.16b, v28.16b
-	WORD $0x4e3dcc20 // fmla v0.4s, v1.4s, v29.4s
-	WORD $0xac810002 // stp q2, q0, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x4ebfd441 // fsub v1.4s, v2.4s, v31.4s
+	WORD $0x4ebfd462 // fsub v2.4s, v3.4s, v31.4s
+	WORD $0x4ebed483 // fsub v3.4s, v4.4s, v30.4s
+	WORD $0x4ebed404 // fsub v4.4s, v0.4s, v30.4s
+	WORD $0x4ebed420 // fsub v0.4s, v1.4s, v30.4s
+	WORD $0x4ebed441 // fsub v1.4s, v2.4s, v30.4s
+	WORD $0x4ebc1f82 // mov v2.16b, v28.16b
+	WORD $0x4ebc1f85 // mov v5.16b, v28.16b
+	WORD $0x4ebc1f86 // mov v6.16b, v28.16b
+	WORD $0x4ebc1f87 // mov v7.16b, v28.16b
+	WORD $0x4e3dcc62 // fmla v2.4s, v3.4s, v29.4s
+	WORD $0x4e3dcc85 // fmla v5.4s, v4.4s, v29.4s
+	WORD $0x4e3dcc06 // fmla v6.4s, v0.4s, v29.4s
+	WORD $0x4e3dcc27 // fmla v7.4s, v1.4s, v29.4s
+	WORD $0xac811402 // stp q2, q5, [x0], #32
+	WORD $0xac811c06 // stp q6, q7, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -23777,12 +25107,12 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x4ebfd402 // fsub v2.4s, v0.4s, v31.4s
-	WORD $0x4ebed440 // fsub v0.4s, v2.4s, v30.4s
-	WORD $0x4ebc1f82 // mov v2.16b, v28.16b
-	WORD $0x4e3dcc02 // fmla v2.4s, v0.4s, v29.4s
-	WORD $0x3c810402 // str q2, [x0], #16
+	WORD $0x3cc10427 // ldr q7, [x1], #16
+	WORD $0x4ebfd4e6 // fsub v6.4s, v7.4s, v31.4s
+	WORD $0x4ebed4c7 // fsub v7.4s, v6.4s, v30.4s
+	WORD $0x4ebc1f86 // mov v6.16b, v28.16b
+	WORD $0x4e3dcce6 // fmla v6.4s, v7.4s, v29.4s
+	WORD $0x3c810406 // str q6, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -23798,13 +25128,17 @@ TEXT ·absNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x4ea0f802 // fabs v2.4s, v0.4s
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x4ea0f804 // fabs v4.4s, v0.4s
 	WORD $0x4ea0f820 // fabs v0.4s, v1.4s
-	WORD $0xac810002 // stp q2, q0, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x4ea0f841 // fabs v1.4s, v2.4s
+	WORD $0x4ea0f862 // fabs v2.4s, v3.4s
+	WORD $0xac810004 // stp q4, q0, [x0], #32
+	WORD $0xac810801 // stp q1, q2, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -23812,9 +25146,9 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x4ea0f802 // fabs v2.4s, v0.4s
-	WORD $0x3c810402 // str q2, [x0], #16
+	WORD $0x3cc10422 // ldr q2, [x1], #16
+	WORD $0x4ea0f841 // fabs v1.4s, v2.4s
+	WORD $0x3c810401 // str q1, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -23830,13 +25164,17 @@ TEXT ·negNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x6ea0f802 // fneg v2.4s, v0.4s
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x6ea0f804 // fneg v4.4s, v0.4s
 	WORD $0x6ea0f820 // fneg v0.4s, v1.4s
-	WORD $0xac810002 // stp q2, q0, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x6ea0f841 // fneg v1.4s, v2.4s
+	WORD $0x6ea0f862 // fneg v2.4s, v3.4s
+	WORD $0xac810004 // stp q4, q0, [x0], #32
+	WORD $0xac810801 // stp q1, q2, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -23844,9 +25182,9 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x6ea0f802 // fneg v2.4s, v0.4s
-	WORD $0x3c810402 // str q2, [x0], #16
+	WORD $0x3cc10422 // ldr q2, [x1], #16
+	WORD $0x6ea0f841 // fneg v1.4s, v2.4s
+	WORD $0x3c810401 // str q1, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -23862,27 +25200,45 @@ TEXT ·signNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x3dc05322 // ldr q2, [x25, #320]
-	WORD $0x4e221c03 // and v3.16b, v0.16b, v2.16b
-	WORD $0x3dc00722 // ldr q2, [x25, #16]
-	WORD $0x4ea21c64 // orr v4.16b, v3.16b, v2.16b
-	WORD $0x4ea0f802 // fabs v2.4s, v0.4s
-	WORD $0x4ea0c843 // fcmgt v3.4s, v2.4s, #0.0
-	WORD $0x4ea31c62 // mov v2.16b, v3.16b
-	WORD $0x6e601c82 // bsl v2.16b, v4.16b, v0.16b
-	WORD $0x3dc05320 // ldr q0, [x25, #320]
-	WORD $0x4e201c24 // and v4.16b, v1.16b, v0.16b
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x4ea01c83 // orr v3.16b, v4.16b, v0.16b
-	WORD $0x4ea0f820 // fabs v0.4s, v1.4s
-	WORD $0x4ea0c804 // fcmgt v4.4s, v0.4s, #0.0
-	WORD $0x4ea41c80 // mov v0.16b, v4.16b
-	WORD $0x6e611c60 // bsl v0.16b, v3.16b, v1.16b
-	WORD $0xac810002 // stp q2, q0, [x0], #32
-	SUB $8, R2, R2
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc05324 // ldr q4, [x25, #320]
+	WORD $0x3dc05325 // ldr q5, [x25, #320]
+	WORD $0x3dc05326 // ldr q6, [x25, #320]
+	WORD $0x3dc05327 // ldr q7, [x25, #320]
+	WORD $0x4e241c08 // and v8.16b, v0.16b, v4.16b
+	WORD $0x4e251c24 // and v4.16b, v1.16b, v5.16b
+	WORD $0x4e261c45 // and v5.16b, v2.16b, v6.16b
+	WORD $0x4e271c66 // and v6.16b, v3.16b, v7.16b
+	WORD $0x3dc00727 // ldr q7, [x25, #16]
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x3dc0072a // ldr q10, [x25, #16]
+	WORD $0x3dc0072b // ldr q11, [x25, #16]
+	WORD $0x4ea71d0c // orr v12.16b, v8.16b, v7.16b
+	WORD $0x4ea91c87 // orr v7.16b, v4.16b, v9.16b
+	WORD $0x4eaa1ca9 // orr v9.16b, v5.16b, v10.16b
+	WORD $0x4eab1cca // orr v10.16b, v6.16b, v11.16b
+	WORD $0x4ea0f80b // fabs v11.4s, v0.4s
+	WORD $0x4ea0f826 // fabs v6.4s, v1.4s
+	WORD $0x4ea0f845 // fabs v5.4s, v2.4s
+	WORD $0x4ea0f864 // fabs v4.4s, v3.4s
+	WORD $0x4ea0c968 // fcmgt v8.4s, v11.4s, #0.0
+	WORD $0x4ea0c8cb // fcmgt v11.4s, v6.4s, #0.0
+	WORD $0x4ea0c8a6 // fcmgt v6.4s, v5.4s, #0.0
+	WORD $0x4ea0c885 // fcmgt v5.4s, v4.4s, #0.0
+	WORD $0x4ea81d04 // mov v4.16b, v8.16b
+	WORD $0x4eab1d68 // mov v8.16b, v11.16b
+	WORD $0x4ea61ccb // mov v11.16b, v6.16b
+	WORD $0x4ea51ca6 // mov v6.16b, v5.16b
+	WORD $0x6e601d84 // bsl v4.16b, v12.16b, v0.16b
+	WORD $0x6e611ce8 // bsl v8.16b, v7.16b, v1.16b
+	WORD $0x6e621d2b // bsl v11.16b, v9.16b, v2.16b
+	WORD $0x6e631d46 // bsl v6.16b, v10.16b, v3.16b
+	WORD $0xac812004 // stp q4, q8, [x0], #32
+	WORD $0xac81180b // stp q11, q6, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -23890,16 +25246,16 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x3dc05322 // ldr q2, [x25, #320]
-	WORD $0x4e221c01 // and v1.16b, v0.16b, v2.16b
-	WORD $0x3dc00722 // ldr q2, [x25, #16]
-	WORD $0x4ea21c23 // orr v3.16b, v1.16b, v2.16b
-	WORD $0x4ea0f802 // fabs v2.4s, v0.4s
-	WORD $0x4ea0c841 // fcmgt v1.4s, v2.4s, #0.0
-	WORD $0x4ea11c22 // mov v2.16b, v1.16b
-	WORD $0x6e601c62 // bsl v2.16b, v3.16b, v0.16b
-	WORD $0x3c810402 // str q2, [x0], #16
+	WORD $0x3cc10426 // ldr q6, [x1], #16
+	WORD $0x3dc0532b // ldr q11, [x25, #320]
+	WORD $0x4e2b1cc8 // and v8.16b, v6.16b, v11.16b
+	WORD $0x3dc0072b // ldr q11, [x25, #16]
+	WORD $0x4eab1d04 // orr v4.16b, v8.16b, v11.16b
+	WORD $0x4ea0f8cb // fabs v11.4s, v6.4s
+	WORD $0x4ea0c968 // fcmgt v8.4s, v11.4s, #0.0
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	WORD $0x6e661c8b // bsl v11.16b, v4.16b, v6.16b
+	WORD $0x3c81040b // str q11, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -23915,15 +25271,21 @@ TEXT ·reciprocalNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x3dc00722 // ldr q2, [x25, #16]
-	WORD $0x6e20fc43 // fdiv v3.4s, v2.4s, v0.4s
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x6e21fc02 // fdiv v2.4s, v0.4s, v1.4s
-	WORD $0xac810803 // stp q3, q2, [x0], #32
-	SUB $8, R2, R2
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc00724 // ldr q4, [x25, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x3dc00727 // ldr q7, [x25, #16]
+	WORD $0x6e20fc88 // fdiv v8.4s, v4.4s, v0.4s
+	WORD $0x6e21fca0 // fdiv v0.4s, v5.4s, v1.4s
+	WORD $0x6e22fcc1 // fdiv v1.4s, v6.4s, v2.4s
+	WORD $0x6e23fce2 // fdiv v2.4s, v7.4s, v3.4s
+	WORD $0xac810008 // stp q8, q0, [x0], #32
+	WORD $0xac810801 // stp q1, q2, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -23932,9 +25294,9 @@ vectors3:
 	CMP $4, R2
 	BLT done4
 	WORD $0x3cc10422 // ldr q2, [x1], #16
-	WORD $0x3dc00723 // ldr q3, [x25, #16]
-	WORD $0x6e22fc61 // fdiv v1.4s, v3.4s, v2.4s
-	WORD $0x3c810401 // str q1, [x0], #16
+	WORD $0x3dc00721 // ldr q1, [x25, #16]
+	WORD $0x6e22fc20 // fdiv v0.4s, v1.4s, v2.4s
+	WORD $0x3c810400 // str q0, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -23950,13 +25312,17 @@ TEXT ·sqrtNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x6ea1f802 // fsqrt v2.4s, v0.4s
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x6ea1f804 // fsqrt v4.4s, v0.4s
 	WORD $0x6ea1f820 // fsqrt v0.4s, v1.4s
-	WORD $0xac810002 // stp q2, q0, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x6ea1f841 // fsqrt v1.4s, v2.4s
+	WORD $0x6ea1f862 // fsqrt v2.4s, v3.4s
+	WORD $0xac810004 // stp q4, q0, [x0], #32
+	WORD $0xac810801 // stp q1, q2, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -23964,9 +25330,9 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x6ea1f802 // fsqrt v2.4s, v0.4s
-	WORD $0x3c810402 // str q2, [x0], #16
+	WORD $0x3cc10422 // ldr q2, [x1], #16
+	WORD $0x6ea1f841 // fsqrt v1.4s, v2.4s
+	WORD $0x3c810401 // str q1, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -23982,13 +25348,17 @@ TEXT ·floorNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x4e219802 // frintm v2.4s, v0.4s
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x4e219804 // frintm v4.4s, v0.4s
 	WORD $0x4e219820 // frintm v0.4s, v1.4s
-	WORD $0xac810002 // stp q2, q0, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x4e219841 // frintm v1.4s, v2.4s
+	WORD $0x4e219862 // frintm v2.4s, v3.4s
+	WORD $0xac810004 // stp q4, q0, [x0], #32
+	WORD $0xac810801 // stp q1, q2, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -23996,9 +25366,9 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x4e219802 // frintm v2.4s, v0.4s
-	WORD $0x3c810402 // str q2, [x0], #16
+	WORD $0x3cc10422 // ldr q2, [x1], #16
+	WORD $0x4e219841 // frintm v1.4s, v2.4s
+	WORD $0x3c810401 // str q1, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -24014,13 +25384,17 @@ TEXT ·ceilNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x4ea18802 // frintp v2.4s, v0.4s
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x4ea18804 // frintp v4.4s, v0.4s
 	WORD $0x4ea18820 // frintp v0.4s, v1.4s
-	WORD $0xac810002 // stp q2, q0, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x4ea18841 // frintp v1.4s, v2.4s
+	WORD $0x4ea18862 // frintp v2.4s, v3.4s
+	WORD $0xac810004 // stp q4, q0, [x0], #32
+	WORD $0xac810801 // stp q1, q2, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -24028,9 +25402,9 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x4ea18802 // frintp v2.4s, v0.4s
-	WORD $0x3c810402 // str q2, [x0], #16
+	WORD $0x3cc10422 // ldr q2, [x1], #16
+	WORD $0x4ea18841 // frintp v1.4s, v2.4s
+	WORD $0x3c810401 // str q1, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -24046,95 +25420,181 @@ TEXT ·sinNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x3dc11322 // ldr q2, [x25, #1088]
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x4e22cc03 // fmla v3.4s, v0.4s, v2.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4ea2d464 // fsub v4.4s, v3.4s, v2.4s
-	WORD $0x3dc11722 // ldr q2, [x25, #1104]
-	WORD $0x4ea01c05 // mov v5.16b, v0.16b
-	WORD $0x4ea2cc85 // fmls v5.4s, v4.4s, v2.4s
-	WORD $0x3dc11b22 // ldr q2, [x25, #1120]
-	WORD $0x4ea51ca0 // mov v0.16b, v5.16b
-	WORD $0x4ea2cc80 // fmls v0.4s, v4.4s, v2.4s
-	WORD $0x3dc11f22 // ldr q2, [x25, #1136]
-	WORD $0x4ea01c05 // mov v5.16b, v0.16b
-	WORD $0x4ea2cc85 // fmls v5.4s, v4.4s, v2.4s
-	WORD $0x6e25dca2 // fmul v2.4s, v5.4s, v5.4s
-	WORD $0x3dc12324 // ldr q4, [x25, #1152]
-	WORD $0x3dc12720 // ldr q0, [x25, #1168]
-	WORD $0x4e22cc80 // fmla v0.4s, v4.4s, v2.4s
-	WORD $0x3dc12b24 // ldr q4, [x25, #1184]
-	WORD $0x4e22cc04 // fmla v4.4s, v0.4s, v2.4s
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x4e22cc80 // fmla v0.4s, v4.4s, v2.4s
-	WORD $0x6e20dca4 // fmul v4.4s, v5.4s, v0.4s
-	WORD $0x3dc04720 // ldr q0, [x25, #272]
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4ea0cc45 // fmls v5.4s, v2.4s, v0.4s
-	WORD $0x6e22dc40 // fmul v0.4s, v2.4s, v2.4s
-	WORD $0x3dc12f26 // ldr q6, [x25, #1200]
-	WORD $0x3dc13327 // ldr q7, [x25, #1216]
-	WORD $0x4e22ccc7 // fmla v7.4s, v6.4s, v2.4s
-	WORD $0x3dc13726 // ldr q6, [x25, #1232]
-	WORD $0x4e22cce6 // fmla v6.4s, v7.4s, v2.4s
-	WORD $0x4ea51ca2 // mov v2.16b, v5.16b
-	WORD $0x4e26cc02 // fmla v2.4s, v0.4s, v6.4s
-	WORD $0x4f3f5466 // shl v6.4s, v3.4s, #31
-	WORD $0x4ea0a8c0 // cmlt v0.4s, v6.4s, #0
-	WORD $0x4ea01c06 // mov v6.16b, v0.16b
-	WORD $0x6e641c46 // bsl v6.16b, v2.16b, v4.16b
-	WORD $0x4f3e5464 // shl v4.4s, v3.4s, #30
-	WORD $0x3dc05323 // ldr q3, [x25, #320]
-	WORD $0x4e231c82 // and v2.16b, v4.16b, v3.16b
-	WORD $0x6e221cc3 // eor v3.16b, v6.16b, v2.16b
-	WORD $0x3dc11322 // ldr q2, [x25, #1088]
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc11324 // ldr q4, [x25, #1088]
+	WORD $0x3dc11325 // ldr q5, [x25, #1088]
+	WORD $0x3dc11326 // ldr q6, [x25, #1088]
+	WORD $0x3dc11327 // ldr q7, [x25, #1088]
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x3dc02b29 // ldr q9, [x25, #160]
+	WORD $0x3dc02b2a // ldr q10, [x25, #160]
+	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x4e24cc08 // fmla v8.4s, v0.4s, v4.4s
+	WORD $0x4e25cc29 // fmla v9.4s, v1.4s, v5.4s
+	WORD $0x4e26cc4a // fmla v10.4s, v2.4s, v6.4s
+	WORD $0x4e27cc6b // fmla v11.4s, v3.4s, v7.4s
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
 	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x4e22cc26 // fmla v6.4s, v1.4s, v2.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4ea2d4c4 // fsub v4.4s, v6.4s, v2.4s
-	WORD $0x3dc11722 // ldr q2, [x25, #1104]
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x4ea7d50c // fsub v12.4s, v8.4s, v7.4s
+	WORD $0x4ea6d527 // fsub v7.4s, v9.4s, v6.4s
+	WORD $0x4ea5d546 // fsub v6.4s, v10.4s, v5.4s
+	WORD $0x4ea4d565 // fsub v5.4s, v11.4s, v4.4s
+	WORD $0x3dc11724 // ldr q4, [x25, #1104]
+	WORD $0x3dc1172d // ldr q13, [x25, #1104]
+	WORD $0x3dc1172e // ldr q14, [x25, #1104]
+	WORD $0x3dc1172f // ldr q15, [x25, #1104]
+	WORD $0x4ea01c10 // mov v16.16b, v0.16b
 	WORD $0x4ea11c20 // mov v0.16b, v1.16b
-	WORD $0x4ea2cc80 // fmls v0.4s, v4.4s, v2.4s
-	WORD $0x3dc11b22 // ldr q2, [x25, #1120]
-	WORD $0x4ea01c01 // mov v1.16b, v0.16b
-	WORD $0x4ea2cc81 // fmls v1.4s, v4.4s, v2.4s
-	WORD $0x3dc11f22 // ldr q2, [x25, #1136]
+	WORD $0x4ea21c41 // mov v1.16b, v2.16b
+	WORD $0x4ea31c62 // mov v2.16b, v3.16b
+	WORD $0x4ea4cd90 // fmls v16.4s, v12.4s, v4.4s
+	WORD $0x4eadcce0 // fmls v0.4s, v7.4s, v13.4s
+	WORD $0x4eaeccc1 // fmls v1.4s, v6.4s, v14.4s
+	WORD $0x4eafcca2 // fmls v2.4s, v5.4s, v15.4s
+	WORD $0x3dc11b2f // ldr q15, [x25, #1120]
+	WORD $0x3dc11b2e // ldr q14, [x25, #1120]
+	WORD $0x3dc11b2d // ldr q13, [x25, #1120]
+	WORD $0x3dc11b24 // ldr q4, [x25, #1120]
+	WORD $0x4eb01e03 // mov v3.16b, v16.16b
+	WORD $0x4ea01c10 // mov v16.16b, v0.16b
 	WORD $0x4ea11c20 // mov v0.16b, v1.16b
-	WORD $0x4ea2cc80 // fmls v0.4s, v4.4s, v2.4s
-	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x4ea21c41 // mov v1.16b, v2.16b
+	WORD $0x4eafcd83 // fmls v3.4s, v12.4s, v15.4s
+	WORD $0x4eaeccf0 // fmls v16.4s, v7.4s, v14.4s
+	WORD $0x4eadccc0 // fmls v0.4s, v6.4s, v13.4s
+	WORD $0x4ea4cca1 // fmls v1.4s, v5.4s, v4.4s
+	WORD $0x3dc11f24 // ldr q4, [x25, #1136]
+	WORD $0x3dc11f2d // ldr q13, [x25, #1136]
+	WORD $0x3dc11f2e // ldr q14, [x25, #1136]
+	WORD $0x3dc11f2f // ldr q15, [x25, #1136]
+	WORD $0x4ea31c62 // mov v2.16b, v3.16b
+	WORD $0x4eb01e03 // mov v3.16b, v16.16b
+	WORD $0x4ea01c10 // mov v16.16b, v0.16b
+	WORD $0x4ea11c20 // mov v0.16b, v1.16b
+	WORD $0x4ea4cd82 // fmls v2.4s, v12.4s, v4.4s
+	WORD $0x4eadcce3 // fmls v3.4s, v7.4s, v13.4s
+	WORD $0x4eaeccd0 // fmls v16.4s, v6.4s, v14.4s
+	WORD $0x4eafcca0 // fmls v0.4s, v5.4s, v15.4s
+	WORD $0x6e22dc4f // fmul v15.4s, v2.4s, v2.4s
+	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
+	WORD $0x6e30de0e // fmul v14.4s, v16.4s, v16.4s
+	WORD $0x6e20dc06 // fmul v6.4s, v0.4s, v0.4s
+	WORD $0x3dc1232d // ldr q13, [x25, #1152]
+	WORD $0x3dc12327 // ldr q7, [x25, #1152]
 	WORD $0x3dc12324 // ldr q4, [x25, #1152]
+	WORD $0x3dc1232c // ldr q12, [x25, #1152]
 	WORD $0x3dc12721 // ldr q1, [x25, #1168]
-	WORD $0x4e22cc81 // fmla v1.4s, v4.4s, v2.4s
+	WORD $0x3dc12731 // ldr q17, [x25, #1168]
+	WORD $0x3dc12732 // ldr q18, [x25, #1168]
+	WORD $0x3dc12733 // ldr q19, [x25, #1168]
+	WORD $0x4e2fcda1 // fmla v1.4s, v13.4s, v15.4s
+	WORD $0x4e25ccf1 // fmla v17.4s, v7.4s, v5.4s
+	WORD $0x4e2ecc92 // fmla v18.4s, v4.4s, v14.4s
+	WORD $0x4e26cd93 // fmla v19.4s, v12.4s, v6.4s
+	WORD $0x3dc12b2c // ldr q12, [x25, #1184]
 	WORD $0x3dc12b24 // ldr q4, [x25, #1184]
-	WORD $0x4e22cc24 // fmla v4.4s, v1.4s, v2.4s
+	WORD $0x3dc12b27 // ldr q7, [x25, #1184]
+	WORD $0x3dc12b2d // ldr q13, [x25, #1184]
+	WORD $0x4e2fcc2c // fmla v12.4s, v1.4s, v15.4s
+	WORD $0x4e25ce24 // fmla v4.4s, v17.4s, v5.4s
+	WORD $0x4e2ece47 // fmla v7.4s, v18.4s, v14.4s
+	WORD $0x4e26ce6d // fmla v13.4s, v19.4s, v6.4s
+	WORD $0x3dc00733 // ldr q19, [x25, #16]
+	WORD $0x3dc00732 // ldr q18, [x25, #16]
+	WORD $0x3dc00731 // ldr q17, [x25, #16]
 	WORD $0x3dc00721 // ldr q1, [x25, #16]
-	WORD $0x4e22cc81 // fmla v1.4s, v4.4s, v2.4s
-	WORD $0x6e21dc04 // fmul v4.4s, v0.4s, v1.4s
+	WORD $0x4e2fcd93 // fmla v19.4s, v12.4s, v15.4s
+	WORD $0x4e25cc92 // fmla v18.4s, v4.4s, v5.4s
+	WORD $0x4e2eccf1 // fmla v17.4s, v7.4s, v14.4s
+	WORD $0x4e26cda1 // fmla v1.4s, v13.4s, v6.4s
+	WORD $0x6e33dc4d // fmul v13.4s, v2.4s, v19.4s
+	WORD $0x6e32dc73 // fmul v19.4s, v3.4s, v18.4s
+	WORD $0x6e31de12 // fmul v18.4s, v16.4s, v17.4s
+	WORD $0x6e21dc11 // fmul v17.4s, v0.4s, v1.4s
 	WORD $0x3dc04721 // ldr q1, [x25, #272]
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x4ea1cc40 // fmls v0.4s, v2.4s, v1.4s
-	WORD $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
-	WORD $0x3dc12f25 // ldr q5, [x25, #1200]
-	WORD $0x3dc13327 // ldr q7, [x25, #1216]
-	WORD $0x4e22cca7 // fmla v7.4s, v5.4s, v2.4s
-	WORD $0x3dc13725 // ldr q5, [x25, #1232]
-	WORD $0x4e22cce5 // fmla v5.4s, v7.4s, v2.4s
-	WORD $0x4ea01c02 // mov v2.16b, v0.16b
-	WORD $0x4e25cc22 // fmla v2.4s, v1.4s, v5.4s
-	WORD $0x4f3f54c5 // shl v5.4s, v6.4s, #31
-	WORD $0x4ea0a8a1 // cmlt v1.4s, v5.4s, #0
-	WORD $0x4ea11c25 // mov v5.16b, v1.16b
-	WORD $0x6e641c45 // bsl v5.16b, v2.16b, v4.16b
-	WORD $0x4f3e54c4 // shl v4.4s, v6.4s, #30
-	WORD $0x3dc05326 // ldr q6, [x25, #320]
-	WORD $0x4e261c82 // and v2.16b, v4.16b, v6.16b
-	WORD $0x6e221ca6 // eor v6.16b, v5.16b, v2.16b
-	WORD $0xac811803 // stp q3, q6, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x3dc04720 // ldr q0, [x25, #272]
+	WORD $0x3dc04730 // ldr q16, [x25, #272]
+	WORD $0x3dc04723 // ldr q3, [x25, #272]
+	WORD $0x3dc00722 // ldr q2, [x25, #16]
+	WORD $0x3dc00727 // ldr q7, [x25, #16]
+	WORD $0x3dc00724 // ldr q4, [x25, #16]
+	WORD $0x3dc0072c // ldr q12, [x25, #16]
+	WORD $0x4ea1cde2 // fmls v2.4s, v15.4s, v1.4s
+	WORD $0x4ea0cca7 // fmls v7.4s, v5.4s, v0.4s
+	WORD $0x4eb0cdc4 // fmls v4.4s, v14.4s, v16.4s
+	WORD $0x4ea3cccc // fmls v12.4s, v6.4s, v3.4s
+	WORD $0x6e2fdde3 // fmul v3.4s, v15.4s, v15.4s
+	WORD $0x6e25dcb0 // fmul v16.4s, v5.4s, v5.4s
+	WORD $0x6e2eddc0 // fmul v0.4s, v14.4s, v14.4s
+	WORD $0x6e26dcc1 // fmul v1.4s, v6.4s, v6.4s
+	WORD $0x3dc12f34 // ldr q20, [x25, #1200]
+	WORD $0x3dc12f35 // ldr q21, [x25, #1200]
+	WORD $0x3dc12f36 // ldr q22, [x25, #1200]
+	WORD $0x3dc12f37 // ldr q23, [x25, #1200]
+	WORD $0x3dc13338 // ldr q24, [x25, #1216]
+	WORD $0x3dc13339 // ldr q25, [x25, #1216]
+	WORD $0x3dc1333a // ldr q26, [x25, #1216]
+	WORD $0x3dc1333b // ldr q27, [x25, #1216]
+	WORD $0x4e2fce98 // fmla v24.4s, v20.4s, v15.4s
+	WORD $0x4e25ceb9 // fmla v25.4s, v21.4s, v5.4s
+	WORD $0x4e2eceda // fmla v26.4s, v22.4s, v14.4s
+	WORD $0x4e26cefb // fmla v27.4s, v23.4s, v6.4s
+	WORD $0x3dc13737 // ldr q23, [x25, #1232]
+	WORD $0x3dc13736 // ldr q22, [x25, #1232]
+	WORD $0x3dc13735 // ldr q21, [x25, #1232]
+	WORD $0x3dc13734 // ldr q20, [x25, #1232]
+	WORD $0x4e2fcf17 // fmla v23.4s, v24.4s, v15.4s
+	WORD $0x4e25cf36 // fmla v22.4s, v25.4s, v5.4s
+	WORD $0x4e2ecf55 // fmla v21.4s, v26.4s, v14.4s
+	WORD $0x4e26cf74 // fmla v20.4s, v27.4s, v6.4s
+	WORD $0x4ea21c46 // mov v6.16b, v2.16b
+	WORD $0x4ea71ce2 // mov v2.16b, v7.16b
+	WORD $0x4ea41c87 // mov v7.16b, v4.16b
+	WORD $0x4eac1d84 // mov v4.16b, v12.16b
+	WORD $0x4e37cc66 // fmla v6.4s, v3.4s, v23.4s
+	WORD $0x4e36ce02 // fmla v2.4s, v16.4s, v22.4s
+	WORD $0x4e35cc07 // fmla v7.4s, v0.4s, v21.4s
+	WORD $0x4e34cc24 // fmla v4.4s, v1.4s, v20.4s
+	WORD $0x4f3f5514 // shl v20.4s, v8.4s, #31
+	WORD $0x4f3f5521 // shl v1.4s, v9.4s, #31
+	WORD $0x4f3f5555 // shl v21.4s, v10.4s, #31
+	WORD $0x4f3f5560 // shl v0.4s, v11.4s, #31
+	WORD $0x4ea0aa96 // cmlt v22.4s, v20.4s, #0
+	WORD $0x4ea0a834 // cmlt v20.4s, v1.4s, #0
+	WORD $0x4ea0aaa1 // cmlt v1.4s, v21.4s, #0
+	WORD $0x4ea0a815 // cmlt v21.4s, v0.4s, #0
+	WORD $0x4eb61ec0 // mov v0.16b, v22.16b
+	WORD $0x4eb41e96 // mov v22.16b, v20.16b
+	WORD $0x4ea11c34 // mov v20.16b, v1.16b
+	WORD $0x4eb51ea1 // mov v1.16b, v21.16b
+	WORD $0x6e6d1cc0 // bsl v0.16b, v6.16b, v13.16b
+	WORD $0x6e731c56 // bsl v22.16b, v2.16b, v19.16b
+	WORD $0x6e721cf4 // bsl v20.16b, v7.16b, v18.16b
+	WORD $0x6e711c81 // bsl v1.16b, v4.16b, v17.16b
+	WORD $0x4f3e5511 // shl v17.4s, v8.4s, #30
+	WORD $0x4f3e5528 // shl v8.4s, v9.4s, #30
+	WORD $0x4f3e5549 // shl v9.4s, v10.4s, #30
+	WORD $0x4f3e556a // shl v10.4s, v11.4s, #30
+	WORD $0x3dc0532b // ldr q11, [x25, #320]
+	WORD $0x3dc05324 // ldr q4, [x25, #320]
+	WORD $0x3dc05332 // ldr q18, [x25, #320]
+	WORD $0x3dc05327 // ldr q7, [x25, #320]
+	WORD $0x4e2b1e33 // and v19.16b, v17.16b, v11.16b
+	WORD $0x4e241d0b // and v11.16b, v8.16b, v4.16b
+	WORD $0x4e321d24 // and v4.16b, v9.16b, v18.16b
+	WORD $0x4e271d52 // and v18.16b, v10.16b, v7.16b
+	WORD $0x6e331c07 // eor v7.16b, v0.16b, v19.16b
+	WORD $0x6e2b1ed3 // eor v19.16b, v22.16b, v11.16b
+	WORD $0x6e241e8b // eor v11.16b, v20.16b, v4.16b
+	WORD $0x6e321c24 // eor v4.16b, v1.16b, v18.16b
+	WORD $0xac814c07 // stp q7, q19, [x0], #32
+	WORD $0xac81100b // stp q11, q4, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -24142,50 +25602,50 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10426 // ldr q6, [x1], #16
-	WORD $0x3dc11323 // ldr q3, [x25, #1088]
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4e23ccc2 // fmla v2.4s, v6.4s, v3.4s
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x4ea3d445 // fsub v5.4s, v2.4s, v3.4s
-	WORD $0x3dc11723 // ldr q3, [x25, #1104]
-	WORD $0x4ea61cc4 // mov v4.16b, v6.16b
-	WORD $0x4ea3cca4 // fmls v4.4s, v5.4s, v3.4s
-	WORD $0x3dc11b23 // ldr q3, [x25, #1120]
-	WORD $0x4ea41c86 // mov v6.16b, v4.16b
-	WORD $0x4ea3cca6 // fmls v6.4s, v5.4s, v3.4s
-	WORD $0x3dc11f23 // ldr q3, [x25, #1136]
-	WORD $0x4ea61cc4 // mov v4.16b, v6.16b
-	WORD $0x4ea3cca4 // fmls v4.4s, v5.4s, v3.4s
-	WORD $0x6e24dc83 // fmul v3.4s, v4.4s, v4.4s
-	WORD $0x3dc12325 // ldr q5, [x25, #1152]
-	WORD $0x3dc12726 // ldr q6, [x25, #1168]
-	WORD $0x4e23cca6 // fmla v6.4s, v5.4s, v3.4s
-	WORD $0x3dc12b25 // ldr q5, [x25, #1184]
-	WORD $0x4e23ccc5 // fmla v5.4s, v6.4s, v3.4s
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x4e23cca6 // fmla v6.4s, v5.4s, v3.4s
-	WORD $0x6e26dc85 // fmul v5.4s, v4.4s, v6.4s
-	WORD $0x3dc04726 // ldr q6, [x25, #272]
+	WORD $0x3cc10424 // ldr q4, [x1], #16
+	WORD $0x3dc1132b // ldr q11, [x25, #1088]
+	WORD $0x3dc02b33 // ldr q19, [x25, #160]
+	WORD $0x4e2bcc93 // fmla v19.4s, v4.4s, v11.4s
+	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x4eabd667 // fsub v7.4s, v19.4s, v11.4s
+	WORD $0x3dc1172b // ldr q11, [x25, #1104]
+	WORD $0x4ea41c92 // mov v18.16b, v4.16b
+	WORD $0x4eabccf2 // fmls v18.4s, v7.4s, v11.4s
+	WORD $0x3dc11b2b // ldr q11, [x25, #1120]
+	WORD $0x4eb21e44 // mov v4.16b, v18.16b
+	WORD $0x4eabcce4 // fmls v4.4s, v7.4s, v11.4s
+	WORD $0x3dc11f2b // ldr q11, [x25, #1136]
+	WORD $0x4ea41c92 // mov v18.16b, v4.16b
+	WORD $0x4eabccf2 // fmls v18.4s, v7.4s, v11.4s
+	WORD $0x6e32de4b // fmul v11.4s, v18.4s, v18.4s
+	WORD $0x3dc12327 // ldr q7, [x25, #1152]
+	WORD $0x3dc12724 // ldr q4, [x25, #1168]
+	WORD $0x4e2bcce4 // fmla v4.4s, v7.4s, v11.4s
+	WORD $0x3dc12b27 // ldr q7, [x25, #1184]
+	WORD $0x4e2bcc87 // fmla v7.4s, v4.4s, v11.4s
 	WORD $0x3dc00724 // ldr q4, [x25, #16]
-	WORD $0x4ea6cc64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	WORD $0x4e2bcce4 // fmla v4.4s, v7.4s, v11.4s
+	WORD $0x6e24de47 // fmul v7.4s, v18.4s, v4.4s
+	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x3dc00732 // ldr q18, [x25, #16]
+	WORD $0x4ea4cd72 // fmls v18.4s, v11.4s, v4.4s
+	WORD $0x6e2bdd64 // fmul v4.4s, v11.4s, v11.4s
 	WORD $0x3dc12f21 // ldr q1, [x25, #1200]
-	WORD $0x3dc13320 // ldr q0, [x25, #1216]
-	WORD $0x4e23cc20 // fmla v0.4s, v1.4s, v3.4s
+	WORD $0x3dc13334 // ldr q20, [x25, #1216]
+	WORD $0x4e2bcc34 // fmla v20.4s, v1.4s, v11.4s
 	WORD $0x3dc13721 // ldr q1, [x25, #1232]
-	WORD $0x4e23cc01 // fmla v1.4s, v0.4s, v3.4s
-	WORD $0x4ea41c83 // mov v3.16b, v4.16b
-	WORD $0x4e21ccc3 // fmla v3.4s, v6.4s, v1.4s
-	WORD $0x4f3f5441 // shl v1.4s, v2.4s, #31
-	WORD $0x4ea0a826 // cmlt v6.4s, v1.4s, #0
-	WORD $0x4ea61cc1 // mov v1.16b, v6.16b
-	WORD $0x6e651c61 // bsl v1.16b, v3.16b, v5.16b
-	WORD $0x4f3e5445 // shl v5.4s, v2.4s, #30
-	WORD $0x3dc05322 // ldr q2, [x25, #320]
-	WORD $0x4e221ca3 // and v3.16b, v5.16b, v2.16b
-	WORD $0x6e231c22 // eor v2.16b, v1.16b, v3.16b
-	WORD $0x3c810402 // str q2, [x0], #16
+	WORD $0x4e2bce81 // fmla v1.4s, v20.4s, v11.4s
+	WORD $0x4eb21e4b // mov v11.16b, v18.16b
+	WORD $0x4e21cc8b // fmla v11.4s, v4.4s, v1.4s
+	WORD $0x4f3f5661 // shl v1.4s, v19.4s, #31
+	WORD $0x4ea0a824 // cmlt v4.4s, v1.4s, #0
+	WORD $0x4ea41c81 // mov v1.16b, v4.16b
+	WORD $0x6e671d61 // bsl v1.16b, v11.16b, v7.16b
+	WORD $0x4f3e5667 // shl v7.4s, v19.4s, #30
+	WORD $0x3dc05333 // ldr q19, [x25, #320]
+	WORD $0x4e331ceb // and v11.16b, v7.16b, v19.16b
+	WORD $0x6e2b1c33 // eor v19.16b, v1.16b, v11.16b
+	WORD $0x3c810413 // str q19, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -24201,99 +25661,189 @@ TEXT ·cosNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x3dc11322 // ldr q2, [x25, #1088]
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x4e22cc03 // fmla v3.4s, v0.4s, v2.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4ea2d464 // fsub v4.4s, v3.4s, v2.4s
-	WORD $0x3dc11722 // ldr q2, [x25, #1104]
-	WORD $0x4ea01c05 // mov v5.16b, v0.16b
-	WORD $0x4ea2cc85 // fmls v5.4s, v4.4s, v2.4s
-	WORD $0x3dc11b22 // ldr q2, [x25, #1120]
-	WORD $0x4ea51ca0 // mov v0.16b, v5.16b
-	WORD $0x4ea2cc80 // fmls v0.4s, v4.4s, v2.4s
-	WORD $0x3dc11f22 // ldr q2, [x25, #1136]
-	WORD $0x4ea01c05 // mov v5.16b, v0.16b
-	WORD $0x4ea2cc85 // fmls v5.4s, v4.4s, v2.4s
-	WORD $0x6e25dca2 // fmul v2.4s, v5.4s, v5.4s
-	WORD $0x3dc12324 // ldr q4, [x25, #1152]
-	WORD $0x3dc12720 // ldr q0, [x25, #1168]
-	WORD $0x4e22cc80 // fmla v0.4s, v4.4s, v2.4s
-	WORD $0x3dc12b24 // ldr q4, [x25, #1184]
-	WORD $0x4e22cc04 // fmla v4.4s, v0.4s, v2.4s
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x4e22cc80 // fmla v0.4s, v4.4s, v2.4s
-	WORD $0x6e20dca4 // fmul v4.4s, v5.4s, v0.4s
-	WORD $0x3dc04720 // ldr q0, [x25, #272]
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4ea0cc45 // fmls v5.4s, v2.4s, v0.4s
-	WORD $0x6e22dc40 // fmul v0.4s, v2.4s, v2.4s
-	WORD $0x3dc12f26 // ldr q6, [x25, #1200]
-	WORD $0x3dc13327 // ldr q7, [x25, #1216]
-	WORD $0x4e22ccc7 // fmla v7.4s, v6.4s, v2.4s
-	WORD $0x3dc13726 // ldr q6, [x25, #1232]
-	WORD $0x4e22cce6 // fmla v6.4s, v7.4s, v2.4s
-	WORD $0x4ea51ca2 // mov v2.16b, v5.16b
-	WORD $0x4e26cc02 // fmla v2.4s, v0.4s, v6.4s
-	WORD $0x3dc13b26 // ldr q6, [x25, #1248]
-	WORD $0x4ea68460 // add v0.4s, v3.4s, v6.4s
-	WORD $0x4f3f5406 // shl v6.4s, v0.4s, #31
-	WORD $0x4ea0a8c3 // cmlt v3.4s, v6.4s, #0
-	WORD $0x4ea31c66 // mov v6.16b, v3.16b
-	WORD $0x6e641c46 // bsl v6.16b, v2.16b, v4.16b
-	WORD $0x4f3e5404 // shl v4.4s, v0.4s, #30
-	WORD $0x3dc05320 // ldr q0, [x25, #320]
-	WORD $0x4e201c82 // and v2.16b, v4.16b, v0.16b
-	WORD $0x6e221cc0 // eor v0.16b, v6.16b, v2.16b
-	WORD $0x3dc11322 // ldr q2, [x25, #1088]
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc11324 // ldr q4, [x25, #1088]
+	WORD $0x3dc11325 // ldr q5, [x25, #1088]
+	WORD $0x3dc11326 // ldr q6, [x25, #1088]
+	WORD $0x3dc11327 // ldr q7, [x25, #1088]
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x3dc02b29 // ldr q9, [x25, #160]
+	WORD $0x3dc02b2a // ldr q10, [x25, #160]
+	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x4e24cc08 // fmla v8.4s, v0.4s, v4.4s
+	WORD $0x4e25cc29 // fmla v9.4s, v1.4s, v5.4s
+	WORD $0x4e26cc4a // fmla v10.4s, v2.4s, v6.4s
+	WORD $0x4e27cc6b // fmla v11.4s, v3.4s, v7.4s
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
 	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x4e22cc26 // fmla v6.4s, v1.4s, v2.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4ea2d4c4 // fsub v4.4s, v6.4s, v2.4s
-	WORD $0x3dc11722 // ldr q2, [x25, #1104]
-	WORD $0x4ea11c23 // mov v3.16b, v1.16b
-	WORD $0x4ea2cc83 // fmls v3.4s, v4.4s, v2.4s
-	WORD $0x3dc11b22 // ldr q2, [x25, #1120]
-	WORD $0x4ea31c61 // mov v1.16b, v3.16b
-	WORD $0x4ea2cc81 // fmls v1.4s, v4.4s, v2.4s
-	WORD $0x3dc11f22 // ldr q2, [x25, #1136]
-	WORD $0x4ea11c23 // mov v3.16b, v1.16b
-	WORD $0x4ea2cc83 // fmls v3.4s, v4.4s, v2.4s
-	WORD $0x6e23dc62 // fmul v2.4s, v3.4s, v3.4s
-	WORD $0x3dc12324 // ldr q4, [x25, #1152]
-	WORD $0x3dc12721 // ldr q1, [x25, #1168]
-	WORD $0x4e22cc81 // fmla v1.4s, v4.4s, v2.4s
-	WORD $0x3dc12b24 // ldr q4, [x25, #1184]
-	WORD $0x4e22cc24 // fmla v4.4s, v1.4s, v2.4s
-	WORD $0x3dc00721 // ldr q1, [x25, #16]
-	WORD $0x4e22cc81 // fmla v1.4s, v4.4s, v2.4s
-	WORD $0x6e21dc64 // fmul v4.4s, v3.4s, v1.4s
-	WORD $0x3dc04721 // ldr q1, [x25, #272]
-	WORD $0x3dc00723 // ldr q3, [x25, #16]
-	WORD $0x4ea1cc43 // fmls v3.4s, v2.4s, v1.4s
-	WORD $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
-	WORD $0x3dc12f25 // ldr q5, [x25, #1200]
-	WORD $0x3dc13327 // ldr q7, [x25, #1216]
-	WORD $0x4e22cca7 // fmla v7.4s, v5.4s, v2.4s
-	WORD $0x3dc13725 // ldr q5, [x25, #1232]
-	WORD $0x4e22cce5 // fmla v5.4s, v7.4s, v2.4s
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x4ea7d50c // fsub v12.4s, v8.4s, v7.4s
+	WORD $0x4ea6d527 // fsub v7.4s, v9.4s, v6.4s
+	WORD $0x4ea5d546 // fsub v6.4s, v10.4s, v5.4s
+	WORD $0x4ea4d565 // fsub v5.4s, v11.4s, v4.4s
+	WORD $0x3dc11724 // ldr q4, [x25, #1104]
+	WORD $0x3dc1172d // ldr q13, [x25, #1104]
+	WORD $0x3dc1172e // ldr q14, [x25, #1104]
+	WORD $0x3dc1172f // ldr q15, [x25, #1104]
+	WORD $0x4ea01c10 // mov v16.16b, v0.16b
+	WORD $0x4ea11c20 // mov v0.16b, v1.16b
+	WORD $0x4ea21c41 // mov v1.16b, v2.16b
 	WORD $0x4ea31c62 // mov v2.16b, v3.16b
-	WORD $0x4e25cc22 // fmla v2.4s, v1.4s, v5.4s
-	WORD $0x3dc13b25 // ldr q5, [x25, #1248]
-	WORD $0x4ea584c1 // add v1.4s, v6.4s, v5.4s
-	WORD $0x4f3f5425 // shl v5.4s, v1.4s, #31
-	WORD $0x4ea0a8a6 // cmlt v6.4s, v5.4s, #0
-	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
-	WORD $0x6e641c45 // bsl v5.16b, v2.16b, v4.16b
-	WORD $0x4f3e5424 // shl v4.4s, v1.4s, #30
-	WORD $0x3dc05321 // ldr q1, [x25, #320]
-	WORD $0x4e211c82 // and v2.16b, v4.16b, v1.16b
-	WORD $0x6e221ca1 // eor v1.16b, v5.16b, v2.16b
-	WORD $0xac810400 // stp q0, q1, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x4ea4cd90 // fmls v16.4s, v12.4s, v4.4s
+	WORD $0x4eadcce0 // fmls v0.4s, v7.4s, v13.4s
+	WORD $0x4eaeccc1 // fmls v1.4s, v6.4s, v14.4s
+	WORD $0x4eafcca2 // fmls v2.4s, v5.4s, v15.4s
+	WORD $0x3dc11b2f // ldr q15, [x25, #1120]
+	WORD $0x3dc11b2e // ldr q14, [x25, #1120]
+	WORD $0x3dc11b2d // ldr q13, [x25, #1120]
+	WORD $0x3dc11b24 // ldr q4, [x25, #1120]
+	WORD $0x4eb01e03 // mov v3.16b, v16.16b
+	WORD $0x4ea01c10 // mov v16.16b, v0.16b
+	WORD $0x4ea11c20 // mov v0.16b, v1.16b
+	WORD $0x4ea21c41 // mov v1.16b, v2.16b
+	WORD $0x4eafcd83 // fmls v3.4s, v12.4s, v15.4s
+	WORD $0x4eaeccf0 // fmls v16.4s, v7.4s, v14.4s
+	WORD $0x4eadccc0 // fmls v0.4s, v6.4s, v13.4s
+	WORD $0x4ea4cca1 // fmls v1.4s, v5.4s, v4.4s
+	WORD $0x3dc11f24 // ldr q4, [x25, #1136]
+	WORD $0x3dc11f2d // ldr q13, [x25, #1136]
+	WORD $0x3dc11f2e // ldr q14, [x25, #1136]
+	WORD $0x3dc11f2f // ldr q15, [x25, #1136]
+	WORD $0x4ea31c62 // mov v2.16b, v3.16b
+	WORD $0x4eb01e03 // mov v3.16b, v16.16b
+	WORD $0x4ea01c10 // mov v16.16b, v0.16b
+	WORD $0x4ea11c20 // mov v0.16b, v1.16b
+	WORD $0x4ea4cd82 // fmls v2.4s, v12.4s, v4.4s
+	WORD $0x4eadcce3 // fmls v3.4s, v7.4s, v13.4s
+	WORD $0x4eaeccd0 // fmls v16.4s, v6.4s, v14.4s
+	WORD $0x4eafcca0 // fmls v0.4s, v5.4s, v15.4s
+	WORD $0x6e22dc4f // fmul v15.4s, v2.4s, v2.4s
+	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
+	WORD $0x6e30de0e // fmul v14.4s, v16.4s, v16.4s
+	WORD $0x6e20dc06 // fmul v6.4s, v0.4s, v0.4s
+	WORD $0x3dc1232d // ldr q13, [x25, #1152]
+	WORD $0x3dc12327 // ldr q7, [x25, #1152]
+	WORD $0x3dc12324 // ldr q4, [x25, #1152]
+	WORD $0x3dc1232c // ldr q12, [x25, #1152]
+	WORD $0x3dc12721 // ldr q1, [x25, #1168]
+	WORD $0x3dc12731 // ldr q17, [x25, #1168]
+	WORD $0x3dc12732 // ldr q18, [x25, #1168]
+	WORD $0x3dc12733 // ldr q19, [x25, #1168]
+	WORD $0x4e2fcda1 // fmla v1.4s, v13.4s, v15.4s
+	WORD $0x4e25ccf1 // fmla v17.4s, v7.4s, v5.4s
+	WORD $0x4e2ecc92 // fmla v18.4s, v4.4s, v14.4s
+	WORD $0x4e26cd93 // fmla v19.4s, v12.4s, v6.4s
+	WORD $0x3dc12b2c // ldr q12, [x25, #1184]
+	WORD $0x3dc12b24 // ldr q4, [x25, #1184]
+	WORD $0x3dc12b27 // ldr q7, [x25, #1184]
+	WORD $0x3dc12b2d // ldr q13, [x25, #1184]
+	WORD $0x4e2fcc2c // fmla v12.4s, v1.4s, v15.4s
+	WORD $0x4e25ce24 // fmla v4.4s, v17.4s, v5.4s
+	WORD $0x4e2ece47 // fmla v7.4s, v18.4s, v14.4s
+	WORD $0x4e26ce6d // fmla v13.4s, v19.4s, v6.4s
+	WORD $0x3dc00733 // ldr q19, [x25, #16]
+	WORD $0x3dc00732 // ldr q18, [x25, #16]
+	WORD $0x3dc00731 // ldr q17, [x25, #16]
+	WORD $0x3dc00721 // ldr q1, [x25, #16]
+	WORD $0x4e2fcd93 // fmla v19.4s, v12.4s, v15.4s
+	WORD $0x4e25cc92 // fmla v18.4s, v4.4s, v5.4s
+	WORD $0x4e2eccf1 // fmla v17.4s, v7.4s, v14.4s
+	WORD $0x4e26cda1 // fmla v1.4s, v13.4s, v6.4s
+	WORD $0x6e33dc4d // fmul v13.4s, v2.4s, v19.4s
+	WORD $0x6e32dc73 // fmul v19.4s, v3.4s, v18.4s
+	WORD $0x6e31de12 // fmul v18.4s, v16.4s, v17.4s
+	WORD $0x6e21dc11 // fmul v17.4s, v0.4s, v1.4s
+	WORD $0x3dc04721 // ldr q1, [x25, #272]
+	WORD $0x3dc04720 // ldr q0, [x25, #272]
+	WORD $0x3dc04730 // ldr q16, [x25, #272]
+	WORD $0x3dc04723 // ldr q3, [x25, #272]
+	WORD $0x3dc00722 // ldr q2, [x25, #16]
+	WORD $0x3dc00727 // ldr q7, [x25, #16]
+	WORD $0x3dc00724 // ldr q4, [x25, #16]
+	WORD $0x3dc0072c // ldr q12, [x25, #16]
+	WORD $0x4ea1cde2 // fmls v2.4s, v15.4s, v1.4s
+	WORD $0x4ea0cca7 // fmls v7.4s, v5.4s, v0.4s
+	WORD $0x4eb0cdc4 // fmls v4.4s, v14.4s, v16.4s
+	WORD $0x4ea3cccc // fmls v12.4s, v6.4s, v3.4s
+	WORD $0x6e2fdde3 // fmul v3.4s, v15.4s, v15.4s
+	WORD $0x6e25dcb0 // fmul v16.4s, v5.4s, v5.4s
+	WORD $0x6e2eddc0 // fmul v0.4s, v14.4s, v14.4s
+	WORD $0x6e26dcc1 // fmul v1.4s, v6.4s, v6.4s
+	WORD $0x3dc12f34 // ldr q20, [x25, #1200]
+	WORD $0x3dc12f35 // ldr q21, [x25, #1200]
+	WORD $0x3dc12f36 // ldr q22, [x25, #1200]
+	WORD $0x3dc12f37 // ldr q23, [x25, #1200]
+	WORD $0x3dc13338 // ldr q24, [x25, #1216]
+	WORD $0x3dc13339 // ldr q25, [x25, #1216]
+	WORD $0x3dc1333a // ldr q26, [x25, #1216]
+	WORD $0x3dc1333b // ldr q27, [x25, #1216]
+	WORD $0x4e2fce98 // fmla v24.4s, v20.4s, v15.4s
+	WORD $0x4e25ceb9 // fmla v25.4s, v21.4s, v5.4s
+	WORD $0x4e2eceda // fmla v26.4s, v22.4s, v14.4s
+	WORD $0x4e26cefb // fmla v27.4s, v23.4s, v6.4s
+	WORD $0x3dc13737 // ldr q23, [x25, #1232]
+	WORD $0x3dc13736 // ldr q22, [x25, #1232]
+	WORD $0x3dc13735 // ldr q21, [x25, #1232]
+	WORD $0x3dc13734 // ldr q20, [x25, #1232]
+	WORD $0x4e2fcf17 // fmla v23.4s, v24.4s, v15.4s
+	WORD $0x4e25cf36 // fmla v22.4s, v25.4s, v5.4s
+	WORD $0x4e2ecf55 // fmla v21.4s, v26.4s, v14.4s
+	WORD $0x4e26cf74 // fmla v20.4s, v27.4s, v6.4s
+	WORD $0x4ea21c46 // mov v6.16b, v2.16b
+	WORD $0x4ea71ce2 // mov v2.16b, v7.16b
+	WORD $0x4ea41c87 // mov v7.16b, v4.16b
+	WORD $0x4eac1d84 // mov v4.16b, v12.16b
+	WORD $0x4e37cc66 // fmla v6.4s, v3.4s, v23.4s
+	WORD $0x4e36ce02 // fmla v2.4s, v16.4s, v22.4s
+	WORD $0x4e35cc07 // fmla v7.4s, v0.4s, v21.4s
+	WORD $0x4e34cc24 // fmla v4.4s, v1.4s, v20.4s
+	WORD $0x3dc13b34 // ldr q20, [x25, #1248]
+	WORD $0x3dc13b21 // ldr q1, [x25, #1248]
+	WORD $0x3dc13b35 // ldr q21, [x25, #1248]
+	WORD $0x3dc13b20 // ldr q0, [x25, #1248]
+	WORD $0x4eb48516 // add v22.4s, v8.4s, v20.4s
+	WORD $0x4ea18534 // add v20.4s, v9.4s, v1.4s
+	WORD $0x4eb58541 // add v1.4s, v10.4s, v21.4s
+	WORD $0x4ea08575 // add v21.4s, v11.4s, v0.4s
+	WORD $0x4f3f56c0 // shl v0.4s, v22.4s, #31
+	WORD $0x4f3f568b // shl v11.4s, v20.4s, #31
+	WORD $0x4f3f542a // shl v10.4s, v1.4s, #31
+	WORD $0x4f3f56a9 // shl v9.4s, v21.4s, #31
+	WORD $0x4ea0a808 // cmlt v8.4s, v0.4s, #0
+	WORD $0x4ea0a960 // cmlt v0.4s, v11.4s, #0
+	WORD $0x4ea0a94b // cmlt v11.4s, v10.4s, #0
+	WORD $0x4ea0a92a // cmlt v10.4s, v9.4s, #0
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4ea01c08 // mov v8.16b, v0.16b
+	WORD $0x4eab1d60 // mov v0.16b, v11.16b
+	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
+	WORD $0x6e6d1cc9 // bsl v9.16b, v6.16b, v13.16b
+	WORD $0x6e731c48 // bsl v8.16b, v2.16b, v19.16b
+	WORD $0x6e721ce0 // bsl v0.16b, v7.16b, v18.16b
+	WORD $0x6e711c8b // bsl v11.16b, v4.16b, v17.16b
+	WORD $0x4f3e56d1 // shl v17.4s, v22.4s, #30
+	WORD $0x4f3e5696 // shl v22.4s, v20.4s, #30
+	WORD $0x4f3e5434 // shl v20.4s, v1.4s, #30
+	WORD $0x4f3e56a1 // shl v1.4s, v21.4s, #30
+	WORD $0x3dc05335 // ldr q21, [x25, #320]
+	WORD $0x3dc05324 // ldr q4, [x25, #320]
+	WORD $0x3dc05332 // ldr q18, [x25, #320]
+	WORD $0x3dc05327 // ldr q7, [x25, #320]
+	WORD $0x4e351e33 // and v19.16b, v17.16b, v21.16b
+	WORD $0x4e241ed5 // and v21.16b, v22.16b, v4.16b
+	WORD $0x4e321e84 // and v4.16b, v20.16b, v18.16b
+	WORD $0x4e271c32 // and v18.16b, v1.16b, v7.16b
+	WORD $0x6e331d27 // eor v7.16b, v9.16b, v19.16b
+	WORD $0x6e351d13 // eor v19.16b, v8.16b, v21.16b
+	WORD $0x6e241c15 // eor v21.16b, v0.16b, v4.16b
+	WORD $0x6e321d64 // eor v4.16b, v11.16b, v18.16b
+	WORD $0xac814c07 // stp q7, q19, [x0], #32
+	WORD $0xac811015 // stp q21, q4, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -24301,52 +25851,52 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10421 // ldr q1, [x1], #16
-	WORD $0x3dc11320 // ldr q0, [x25, #1088]
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4e20cc22 // fmla v2.4s, v1.4s, v0.4s
-	WORD $0x3dc02b20 // ldr q0, [x25, #160]
-	WORD $0x4ea0d445 // fsub v5.4s, v2.4s, v0.4s
-	WORD $0x3dc11720 // ldr q0, [x25, #1104]
-	WORD $0x4ea11c24 // mov v4.16b, v1.16b
-	WORD $0x4ea0cca4 // fmls v4.4s, v5.4s, v0.4s
-	WORD $0x3dc11b20 // ldr q0, [x25, #1120]
-	WORD $0x4ea41c81 // mov v1.16b, v4.16b
-	WORD $0x4ea0cca1 // fmls v1.4s, v5.4s, v0.4s
-	WORD $0x3dc11f20 // ldr q0, [x25, #1136]
-	WORD $0x4ea11c24 // mov v4.16b, v1.16b
-	WORD $0x4ea0cca4 // fmls v4.4s, v5.4s, v0.4s
-	WORD $0x6e24dc80 // fmul v0.4s, v4.4s, v4.4s
-	WORD $0x3dc12325 // ldr q5, [x25, #1152]
-	WORD $0x3dc12721 // ldr q1, [x25, #1168]
-	WORD $0x4e20cca1 // fmla v1.4s, v5.4s, v0.4s
-	WORD $0x3dc12b25 // ldr q5, [x25, #1184]
-	WORD $0x4e20cc25 // fmla v5.4s, v1.4s, v0.4s
-	WORD $0x3dc00721 // ldr q1, [x25, #16]
-	WORD $0x4e20cca1 // fmla v1.4s, v5.4s, v0.4s
-	WORD $0x6e21dc85 // fmul v5.4s, v4.4s, v1.4s
-	WORD $0x3dc04721 // ldr q1, [x25, #272]
+	WORD $0x3cc10424 // ldr q4, [x1], #16
+	WORD $0x3dc11335 // ldr q21, [x25, #1088]
+	WORD $0x3dc02b33 // ldr q19, [x25, #160]
+	WORD $0x4e35cc93 // fmla v19.4s, v4.4s, v21.4s
+	WORD $0x3dc02b35 // ldr q21, [x25, #160]
+	WORD $0x4eb5d667 // fsub v7.4s, v19.4s, v21.4s
+	WORD $0x3dc11735 // ldr q21, [x25, #1104]
+	WORD $0x4ea41c92 // mov v18.16b, v4.16b
+	WORD $0x4eb5ccf2 // fmls v18.4s, v7.4s, v21.4s
+	WORD $0x3dc11b35 // ldr q21, [x25, #1120]
+	WORD $0x4eb21e44 // mov v4.16b, v18.16b
+	WORD $0x4eb5cce4 // fmls v4.4s, v7.4s, v21.4s
+	WORD $0x3dc11f35 // ldr q21, [x25, #1136]
+	WORD $0x4ea41c92 // mov v18.16b, v4.16b
+	WORD $0x4eb5ccf2 // fmls v18.4s, v7.4s, v21.4s
+	WORD $0x6e32de55 // fmul v21.4s, v18.4s, v18.4s
+	WORD $0x3dc12327 // ldr q7, [x25, #1152]
+	WORD $0x3dc12724 // ldr q4, [x25, #1168]
+	WORD $0x4e35cce4 // fmla v4.4s, v7.4s, v21.4s
+	WORD $0x3dc12b27 // ldr q7, [x25, #1184]
+	WORD $0x4e35cc87 // fmla v7.4s, v4.4s, v21.4s
 	WORD $0x3dc00724 // ldr q4, [x25, #16]
-	WORD $0x4ea1cc04 // fmls v4.4s, v0.4s, v1.4s
-	WORD $0x6e20dc01 // fmul v1.4s, v0.4s, v0.4s
-	WORD $0x3dc12f26 // ldr q6, [x25, #1200]
-	WORD $0x3dc13323 // ldr q3, [x25, #1216]
-	WORD $0x4e20ccc3 // fmla v3.4s, v6.4s, v0.4s
-	WORD $0x3dc13726 // ldr q6, [x25, #1232]
-	WORD $0x4e20cc66 // fmla v6.4s, v3.4s, v0.4s
-	WORD $0x4ea41c80 // mov v0.16b, v4.16b
-	WORD $0x4e26cc20 // fmla v0.4s, v1.4s, v6.4s
-	WORD $0x3dc13b26 // ldr q6, [x25, #1248]
-	WORD $0x4ea68441 // add v1.4s, v2.4s, v6.4s
-	WORD $0x4f3f5426 // shl v6.4s, v1.4s, #31
-	WORD $0x4ea0a8c2 // cmlt v2.4s, v6.4s, #0
-	WORD $0x4ea21c46 // mov v6.16b, v2.16b
-	WORD $0x6e651c06 // bsl v6.16b, v0.16b, v5.16b
-	WORD $0x4f3e5425 // shl v5.4s, v1.4s, #30
-	WORD $0x3dc05321 // ldr q1, [x25, #320]
-	WORD $0x4e211ca0 // and v0.16b, v5.16b, v1.16b
-	WORD $0x6e201cc1 // eor v1.16b, v6.16b, v0.16b
-	WORD $0x3c810401 // str q1, [x0], #16
+	WORD $0x4e35cce4 // fmla v4.4s, v7.4s, v21.4s
+	WORD $0x6e24de47 // fmul v7.4s, v18.4s, v4.4s
+	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x3dc00732 // ldr q18, [x25, #16]
+	WORD $0x4ea4ceb2 // fmls v18.4s, v21.4s, v4.4s
+	WORD $0x6e35dea4 // fmul v4.4s, v21.4s, v21.4s
+	WORD $0x3dc12f2b // ldr q11, [x25, #1200]
+	WORD $0x3dc13320 // ldr q0, [x25, #1216]
+	WORD $0x4e35cd60 // fmla v0.4s, v11.4s, v21.4s
+	WORD $0x3dc1372b // ldr q11, [x25, #1232]
+	WORD $0x4e35cc0b // fmla v11.4s, v0.4s, v21.4s
+	WORD $0x4eb21e55 // mov v21.16b, v18.16b
+	WORD $0x4e2bcc95 // fmla v21.4s, v4.4s, v11.4s
+	WORD $0x3dc13b2b // ldr q11, [x25, #1248]
+	WORD $0x4eab8664 // add v4.4s, v19.4s, v11.4s
+	WORD $0x4f3f548b // shl v11.4s, v4.4s, #31
+	WORD $0x4ea0a973 // cmlt v19.4s, v11.4s, #0
+	WORD $0x4eb31e6b // mov v11.16b, v19.16b
+	WORD $0x6e671eab // bsl v11.16b, v21.16b, v7.16b
+	WORD $0x4f3e5487 // shl v7.4s, v4.4s, #30
+	WORD $0x3dc05324 // ldr q4, [x25, #320]
+	WORD $0x4e241cf5 // and v21.16b, v7.16b, v4.16b
+	WORD $0x6e351d64 // eor v4.16b, v11.16b, v21.16b
+	WORD $0x3c810404 // str q4, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -24362,13 +25912,17 @@ TEXT ·roundNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 
 vectors1:
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x4e218802 // frintn v2.4s, v0.4s
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x4e218804 // frintn v4.4s, v0.4s
 	WORD $0x4e218820 // frintn v0.4s, v1.4s
-	WORD $0xac810002 // stp q2, q0, [x0], #32
-	SUB $8, R2, R2
+	WORD $0x4e218841 // frintn v1.4s, v2.4s
+	WORD $0x4e218862 // frintn v2.4s, v3.4s
+	WORD $0xac810004 // stp q4, q0, [x0], #32
+	WORD $0xac810801 // stp q1, q2, [x0], #32
+	SUB $16, R2, R2
 	B vectors1
 
 done2:
@@ -24376,9 +25930,9 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x4e218802 // frintn v2.4s, v0.4s
-	WORD $0x3c810402 // str q2, [x0], #16
+	WORD $0x3cc10422 // ldr q2, [x1], #16
+	WORD $0x4e218841 // frintn v1.4s, v2.4s
+	WORD $0x3c810401 // str q1, [x0], #16
 	SUB $4, R2, R2
 	B vectors3
 
@@ -25235,184 +26789,184 @@ loop3:
 	WORD $0x6ea48426 // sub v6.4s, v1.4s, v4.4s
 	WORD $0x4e21d8a4 // scvtf v4.4s, v5.4s
 	WORD $0x0e6178c5 // fcvtl v5.2d, v6.2s
-	WORD $0x0e617881 // fcvtl v1.2d, v4.2s
-	WORD $0x0e617843 // fcvtl v3.2d, v2.2s
-	WORD $0x3dc14327 // ldr q7, [x25, #1280]
-	WORD $0x4ee7d4a8 // fsub v8.2d, v5.2d, v7.2d
-	WORD $0x3dc14727 // ldr q7, [x25, #1296]
-	WORD $0x4e67d505 // fadd v5.2d, v8.2d, v7.2d
-	WORD $0x6e65fd07 // fdiv v7.2d, v8.2d, v5.2d
-	WORD $0x6e67dce5 // fmul v5.2d, v7.2d, v7.2d
-	WORD $0x3dc14b28 // ldr q8, [x25, #1312]
-	WORD $0x3dc14f29 // ldr q9, [x25, #1328]
-	WORD $0x6e68dcaa // fmul v10.2d, v5.2d, v8.2d
-	WORD $0x4e69d548 // fadd v8.2d, v10.2d, v9.2d
-	WORD $0x3dc15329 // ldr q9, [x25, #1344]
-	WORD $0x6e65dd0a // fmul v10.2d, v8.2d, v5.2d
-	WORD $0x4e69d548 // fadd v8.2d, v10.2d, v9.2d
-	WORD $0x3dc15729 // ldr q9, [x25, #1360]
-	WORD $0x6e65dd0a // fmul v10.2d, v8.2d, v5.2d
-	WORD $0x4e69d548 // fadd v8.2d, v10.2d, v9.2d
-	WORD $0x3dc15b29 // ldr q9, [x25, #1376]
-	WORD $0x6e65dd0a // fmul v10.2d, v8.2d, v5.2d
-	WORD $0x4e69d548 // fadd v8.2d, v10.2d, v9.2d
-	WORD $0x3dc15f29 // ldr q9, [x25, #1392]
-	WORD $0x6e65dd0a // fmul v10.2d, v8.2d, v5.2d
-	WORD $0x4e69d548 // fadd v8.2d, v10.2d, v9.2d
-	WORD $0x6e65dd09 // fmul v9.2d, v8.2d, v5.2d
-	WORD $0x4e67d4e5 // fadd v5.2d, v7.2d, v7.2d
-	WORD $0x6e67dd28 // fmul v8.2d, v9.2d, v7.2d
-	WORD $0x4e65d507 // fadd v7.2d, v8.2d, v5.2d
-	WORD $0x3dc16325 // ldr q5, [x25, #1408]
-	WORD $0x6e65dc28 // fmul v8.2d, v1.2d, v5.2d
-	WORD $0x4e67d505 // fadd v5.2d, v8.2d, v7.2d
-	WORD $0x6e65dc67 // fmul v7.2d, v3.2d, v5.2d
-	WORD $0x3dc16725 // ldr q5, [x25, #1424]
-	WORD $0x4e65f4e3 // fmax v3.2d, v7.2d, v5.2d
-	WORD $0x3dc16b25 // ldr q5, [x25, #1440]
-	WORD $0x4ee5f467 // fmin v7.2d, v3.2d, v5.2d
-	WORD $0x3dc16f25 // ldr q5, [x25, #1456]
-	WORD $0x3dc17323 // ldr q3, [x25, #1472]
-	WORD $0x6e65dce8 // fmul v8.2d, v7.2d, v5.2d
-	WORD $0x4e63d505 // fadd v5.2d, v8.2d, v3.2d
-	WORD $0x3dc17323 // ldr q3, [x25, #1472]
-	WORD $0x4ee3d4a8 // fsub v8.2d, v5.2d, v3.2d
-	WORD $0x3dc17723 // ldr q3, [x25, #1488]
-	WORD $0x6e63dd01 // fmul v1.2d, v8.2d, v3.2d
-	WORD $0x4ee1d4e3 // fsub v3.2d, v7.2d, v1.2d
-	WORD $0x3dc17b21 // ldr q1, [x25, #1504]
-	WORD $0x6e61dd07 // fmul v7.2d, v8.2d, v1.2d
-	WORD $0x4ee7d461 // fsub v1.2d, v3.2d, v7.2d
-	WORD $0x6e61dc28 // fmul v8.2d, v1.2d, v1.2d
-	WORD $0x6e68dd09 // fmul v9.2d, v8.2d, v8.2d
-	WORD $0x3dc17f2a // ldr q10, [x25, #1520]
-	WORD $0x3dc1832b // ldr q11, [x25, #1536]
-	WORD $0x6e6adc2c // fmul v12.2d, v1.2d, v10.2d
-	WORD $0x4e6bd58a // fadd v10.2d, v12.2d, v11.2d
-	WORD $0x3dc1872b // ldr q11, [x25, #1552]
-	WORD $0x3dc18b2c // ldr q12, [x25, #1568]
-	WORD $0x6e6bdc2d // fmul v13.2d, v1.2d, v11.2d
-	WORD $0x4e6cd5ab // fadd v11.2d, v13.2d, v12.2d
-	WORD $0x3dc18f2c // ldr q12, [x25, #1584]
-	WORD $0x3dc1932d // ldr q13, [x25, #1600]
-	WORD $0x6e6cdc2e // fmul v14.2d, v1.2d, v12.2d
-	WORD $0x4e6dd5cc // fadd v12.2d, v14.2d, v13.2d
-	WORD $0x6e6bdd0d // fmul v13.2d, v8.2d, v11.2d
-	WORD $0x4e6cd5ab // fadd v11.2d, v13.2d, v12.2d
-	WORD $0x6e6add2c // fmul v12.2d, v9.2d, v10.2d
-	WORD $0x4e6bd58a // fadd v10.2d, v12.2d, v11.2d
-	WORD $0x3dc1972b // ldr q11, [x25, #1616]
-	WORD $0x3dc19b2c // ldr q12, [x25, #1632]
-	WORD $0x6e6bdc2d // fmul v13.2d, v1.2d, v11.2d
-	WORD $0x4e6cd5ab // fadd v11.2d, v13.2d, v12.2d
-	WORD $0x3dc19f2c // ldr q12, [x25, #1648]
-	WORD $0x3dc1a32d // ldr q13, [x25, #1664]
-	WORD $0x6e6cdc2e // fmul v14.2d, v1.2d, v12.2d
-	WORD $0x4e6dd5cc // fadd v12.2d, v14.2d, v13.2d
-	WORD $0x6e6bdd0d // fmul v13.2d, v8.2d, v11.2d
-	WORD $0x4e6cd5ab // fadd v11.2d, v13.2d, v12.2d
-	WORD $0x6e6add2c // fmul v12.2d, v9.2d, v10.2d
-	WORD $0x4e6bd58a // fadd v10.2d, v12.2d, v11.2d
-	WORD $0x6e6add0b // fmul v11.2d, v8.2d, v10.2d
-	WORD $0x4ee7d56a // fsub v10.2d, v11.2d, v7.2d
-	WORD $0x4e6ad467 // fadd v7.2d, v3.2d, v10.2d
-	WORD $0x3dc1432a // ldr q10, [x25, #1280]
-	WORD $0x4e6ad4e3 // fadd v3.2d, v7.2d, v10.2d
-	WORD $0x4f7454aa // shl v10.2d, v5.2d, #52
-	WORD $0x3dc14325 // ldr q5, [x25, #1280]
-	WORD $0x4ee58547 // add v7.2d, v10.2d, v5.2d
-	WORD $0x6e67dc65 // fmul v5.2d, v3.2d, v7.2d
-	WORD $0x4e6178c7 // fcvtl2 v7.2d, v6.4s
-	WORD $0x4e617886 // fcvtl2 v6.2d, v4.4s
-	WORD $0x4e617844 // fcvtl2 v4.2d, v2.4s
+	WORD $0x4e6178c1 // fcvtl2 v1.2d, v6.4s
+	WORD $0x0e617886 // fcvtl v6.2d, v4.2s
+	WORD $0x4e617883 // fcvtl2 v3.2d, v4.4s
+	WORD $0x0e617844 // fcvtl v4.2d, v2.2s
+	WORD $0x4e617847 // fcvtl2 v7.2d, v2.4s
 	WORD $0x3dc14322 // ldr q2, [x25, #1280]
-	WORD $0x4ee2d4e3 // fsub v3.2d, v7.2d, v2.2d
-	WORD $0x3dc14722 // ldr q2, [x25, #1296]
-	WORD $0x4e62d467 // fadd v7.2d, v3.2d, v2.2d
-	WORD $0x6e67fc62 // fdiv v2.2d, v3.2d, v7.2d
-	WORD $0x6e62dc47 // fmul v7.2d, v2.2d, v2.2d
-	WORD $0x3dc14b23 // ldr q3, [x25, #1312]
-	WORD $0x3dc14f2a // ldr q10, [x25, #1328]
-	WORD $0x6e63dceb // fmul v11.2d, v7.2d, v3.2d
-	WORD $0x4e6ad563 // fadd v3.2d, v11.2d, v10.2d
-	WORD $0x3dc1532a // ldr q10, [x25, #1344]
-	WORD $0x6e67dc6b // fmul v11.2d, v3.2d, v7.2d
-	WORD $0x4e6ad563 // fadd v3.2d, v11.2d, v10.2d
+	WORD $0x3dc14328 // ldr q8, [x25, #1280]
+	WORD $0x4ee2d4a9 // fsub v9.2d, v5.2d, v2.2d
+	WORD $0x4ee8d422 // fsub v2.2d, v1.2d, v8.2d
+	WORD $0x3dc14728 // ldr q8, [x25, #1296]
+	WORD $0x3dc14721 // ldr q1, [x25, #1296]
+	WORD $0x4e68d525 // fadd v5.2d, v9.2d, v8.2d
+	WORD $0x4e61d448 // fadd v8.2d, v2.2d, v1.2d
+	WORD $0x6e65fd21 // fdiv v1.2d, v9.2d, v5.2d
+	WORD $0x6e68fc45 // fdiv v5.2d, v2.2d, v8.2d
+	WORD $0x6e61dc28 // fmul v8.2d, v1.2d, v1.2d
+	WORD $0x6e65dca2 // fmul v2.2d, v5.2d, v5.2d
+	WORD $0x3dc14b29 // ldr q9, [x25, #1312]
+	WORD $0x3dc14b2a // ldr q10, [x25, #1312]
+	WORD $0x3dc14f2b // ldr q11, [x25, #1328]
+	WORD $0x3dc14f2c // ldr q12, [x25, #1328]
+	WORD $0x6e69dd0d // fmul v13.2d, v8.2d, v9.2d
+	WORD $0x6e6adc49 // fmul v9.2d, v2.2d, v10.2d
+	WORD $0x4e6bd5aa // fadd v10.2d, v13.2d, v11.2d
+	WORD $0x4e6cd52b // fadd v11.2d, v9.2d, v12.2d
+	WORD $0x3dc1532c // ldr q12, [x25, #1344]
+	WORD $0x3dc15329 // ldr q9, [x25, #1344]
+	WORD $0x6e68dd4d // fmul v13.2d, v10.2d, v8.2d
+	WORD $0x6e62dd6a // fmul v10.2d, v11.2d, v2.2d
+	WORD $0x4e6cd5ab // fadd v11.2d, v13.2d, v12.2d
+	WORD $0x4e69d54c // fadd v12.2d, v10.2d, v9.2d
+	WORD $0x3dc15729 // ldr q9, [x25, #1360]
 	WORD $0x3dc1572a // ldr q10, [x25, #1360]
-	WORD $0x6e67dc6b // fmul v11.2d, v3.2d, v7.2d
-	WORD $0x4e6ad563 // fadd v3.2d, v11.2d, v10.2d
+	WORD $0x6e68dd6d // fmul v13.2d, v11.2d, v8.2d
+	WORD $0x6e62dd8b // fmul v11.2d, v12.2d, v2.2d
+	WORD $0x4e69d5ac // fadd v12.2d, v13.2d, v9.2d
+	WORD $0x4e6ad569 // fadd v9.2d, v11.2d, v10.2d
 	WORD $0x3dc15b2a // ldr q10, [x25, #1376]
-	WORD $0x6e67dc6b // fmul v11.2d, v3.2d, v7.2d
-	WORD $0x4e6ad563 // fadd v3.2d, v11.2d, v10.2d
-	WORD $0x3dc15f2a // ldr q10, [x25, #1392]
-	WORD $0x6e67dc6b // fmul v11.2d, v3.2d, v7.2d
-	WORD $0x4e6ad563 // fadd v3.2d, v11.2d, v10.2d
-	WORD $0x6e67dc6a // fmul v10.2d, v3.2d, v7.2d
-	WORD $0x4e62d447 // fadd v7.2d, v2.2d, v2.2d
-	WORD $0x6e62dd43 // fmul v3.2d, v10.2d, v2.2d
-	WORD $0x4e67d462 // fadd v2.2d, v3.2d, v7.2d
-	WORD $0x3dc16327 // ldr q7, [x25, #1408]
-	WORD $0x6e67dcc3 // fmul v3.2d, v6.2d, v7.2d
-	WORD $0x4e62d467 // fadd v7.2d, v3.2d, v2.2d
-	WORD $0x6e67dc82 // fmul v2.2d, v4.2d, v7.2d
+	WORD $0x3dc15b2b // ldr q11, [x25, #1376]
+	WORD $0x6e68dd8d // fmul v13.2d, v12.2d, v8.2d
+	WORD $0x6e62dd2c // fmul v12.2d, v9.2d, v2.2d
+	WORD $0x4e6ad5a9 // fadd v9.2d, v13.2d, v10.2d
+	WORD $0x4e6bd58a // fadd v10.2d, v12.2d, v11.2d
+	WORD $0x3dc15f2b // ldr q11, [x25, #1392]
+	WORD $0x3dc15f2c // ldr q12, [x25, #1392]
+	WORD $0x6e68dd2d // fmul v13.2d, v9.2d, v8.2d
+	WORD $0x6e62dd49 // fmul v9.2d, v10.2d, v2.2d
+	WORD $0x4e6bd5aa // fadd v10.2d, v13.2d, v11.2d
+	WORD $0x4e6cd52b // fadd v11.2d, v9.2d, v12.2d
+	WORD $0x6e68dd4c // fmul v12.2d, v10.2d, v8.2d
+	WORD $0x6e62dd68 // fmul v8.2d, v11.2d, v2.2d
+	WORD $0x4e61d422 // fadd v2.2d, v1.2d, v1.2d
+	WORD $0x4e65d4ab // fadd v11.2d, v5.2d, v5.2d
+	WORD $0x6e61dd8a // fmul v10.2d, v12.2d, v1.2d
+	WORD $0x6e65dd01 // fmul v1.2d, v8.2d, v5.2d
+	WORD $0x4e62d545 // fadd v5.2d, v10.2d, v2.2d
+	WORD $0x4e6bd422 // fadd v2.2d, v1.2d, v11.2d
+	WORD $0x3dc1632b // ldr q11, [x25, #1408]
+	WORD $0x3dc16321 // ldr q1, [x25, #1408]
+	WORD $0x6e6bdcca // fmul v10.2d, v6.2d, v11.2d
+	WORD $0x6e61dc6b // fmul v11.2d, v3.2d, v1.2d
+	WORD $0x4e65d541 // fadd v1.2d, v10.2d, v5.2d
+	WORD $0x4e62d565 // fadd v5.2d, v11.2d, v2.2d
+	WORD $0x6e61dc82 // fmul v2.2d, v4.2d, v1.2d
+	WORD $0x6e65dce1 // fmul v1.2d, v7.2d, v5.2d
+	WORD $0x3dc16725 // ldr q5, [x25, #1424]
 	WORD $0x3dc16727 // ldr q7, [x25, #1424]
-	WORD $0x4e67f444 // fmax v4.2d, v2.2d, v7.2d
+	WORD $0x4e65f444 // fmax v4.2d, v2.2d, v5.2d
+	WORD $0x4e67f425 // fmax v5.2d, v1.2d, v7.2d
 	WORD $0x3dc16b27 // ldr q7, [x25, #1440]
+	WORD $0x3dc16b21 // ldr q1, [x25, #1440]
 	WORD $0x4ee7f482 // fmin v2.2d, v4.2d, v7.2d
-	WORD $0x3dc16f27 // ldr q7, [x25, #1456]
+	WORD $0x4ee1f4a7 // fmin v7.2d, v5.2d, v1.2d
+	WORD $0x3dc16f21 // ldr q1, [x25, #1456]
+	WORD $0x3dc16f25 // ldr q5, [x25, #1456]
 	WORD $0x3dc17324 // ldr q4, [x25, #1472]
-	WORD $0x6e67dc43 // fmul v3.2d, v2.2d, v7.2d
-	WORD $0x4e64d467 // fadd v7.2d, v3.2d, v4.2d
-	WORD $0x3dc17324 // ldr q4, [x25, #1472]
-	WORD $0x4ee4d4e3 // fsub v3.2d, v7.2d, v4.2d
-	WORD $0x3dc17724 // ldr q4, [x25, #1488]
-	WORD $0x6e64dc66 // fmul v6.2d, v3.2d, v4.2d
-	WORD $0x4ee6d444 // fsub v4.2d, v2.2d, v6.2d
-	WORD $0x3dc17b26 // ldr q6, [x25, #1504]
-	WORD $0x6e66dc62 // fmul v2.2d, v3.2d, v6.2d
-	WORD $0x4ee2d486 // fsub v6.2d, v4.2d, v2.2d
-	WORD $0x6e66dcc3 // fmul v3.2d, v6.2d, v6.2d
-	WORD $0x6e63dc6a // fmul v10.2d, v3.2d, v3.2d
-	WORD $0x3dc17f2b // ldr q11, [x25, #1520]
-	WORD $0x3dc18328 // ldr q8, [x25, #1536]
-	WORD $0x6e6bdccc // fmul v12.2d, v6.2d, v11.2d
-	WORD $0x4e68d58b // fadd v11.2d, v12.2d, v8.2d
-	WORD $0x3dc18728 // ldr q8, [x25, #1552]
-	WORD $0x3dc18b2c // ldr q12, [x25, #1568]
-	WORD $0x6e68dcc9 // fmul v9.2d, v6.2d, v8.2d
-	WORD $0x4e6cd528 // fadd v8.2d, v9.2d, v12.2d
-	WORD $0x3dc18f2c // ldr q12, [x25, #1584]
-	WORD $0x3dc19329 // ldr q9, [x25, #1600]
-	WORD $0x6e6cdccd // fmul v13.2d, v6.2d, v12.2d
-	WORD $0x4e69d5ac // fadd v12.2d, v13.2d, v9.2d
-	WORD $0x6e68dc69 // fmul v9.2d, v3.2d, v8.2d
-	WORD $0x4e6cd528 // fadd v8.2d, v9.2d, v12.2d
-	WORD $0x6e6bdd4c // fmul v12.2d, v10.2d, v11.2d
-	WORD $0x4e68d58b // fadd v11.2d, v12.2d, v8.2d
-	WORD $0x3dc19728 // ldr q8, [x25, #1616]
-	WORD $0x3dc19b2c // ldr q12, [x25, #1632]
-	WORD $0x6e68dcc9 // fmul v9.2d, v6.2d, v8.2d
-	WORD $0x4e6cd528 // fadd v8.2d, v9.2d, v12.2d
-	WORD $0x3dc19f2c // ldr q12, [x25, #1648]
-	WORD $0x3dc1a329 // ldr q9, [x25, #1664]
-	WORD $0x6e6cdccd // fmul v13.2d, v6.2d, v12.2d
-	WORD $0x4e69d5ac // fadd v12.2d, v13.2d, v9.2d
-	WORD $0x6e68dc69 // fmul v9.2d, v3.2d, v8.2d
-	WORD $0x4e6cd528 // fadd v8.2d, v9.2d, v12.2d
-	WORD $0x6e6bdd4c // fmul v12.2d, v10.2d, v11.2d
-	WORD $0x4e68d58b // fadd v11.2d, v12.2d, v8.2d
-	WORD $0x6e6bdc68 // fmul v8.2d, v3.2d, v11.2d
-	WORD $0x4ee2d50b // fsub v11.2d, v8.2d, v2.2d
-	WORD $0x4e6bd482 // fadd v2.2d, v4.2d, v11.2d
-	WORD $0x3dc1432b // ldr q11, [x25, #1280]
-	WORD $0x4e6bd444 // fadd v4.2d, v2.2d, v11.2d
-	WORD $0x4f7454eb // shl v11.2d, v7.2d, #52
-	WORD $0x3dc14327 // ldr q7, [x25, #1280]
-	WORD $0x4ee78562 // add v2.2d, v11.2d, v7.2d
-	WORD $0x6e62dc87 // fmul v7.2d, v4.2d, v2.2d
-	WORD $0x0e6168a2 // fcvtn v2.2s, v5.2d
-	WORD $0x4e6168e2 // fcvtn2 v2.4s, v7.2d
-	WORD $0x3c810402 // str q2, [x0], #16
+	WORD $0x3dc1732b // ldr q11, [x25, #1472]
+	WORD $0x6e61dc4a // fmul v10.2d, v2.2d, v1.2d
+	WORD $0x6e65dce1 // fmul v1.2d, v7.2d, v5.2d
+	WORD $0x4e64d545 // fadd v5.2d, v10.2d, v4.2d
+	WORD $0x4e6bd424 // fadd v4.2d, v1.2d, v11.2d
+	WORD $0x3dc1732b // ldr q11, [x25, #1472]
+	WORD $0x3dc17321 // ldr q1, [x25, #1472]
+	WORD $0x4eebd4aa // fsub v10.2d, v5.2d, v11.2d
+	WORD $0x4ee1d48b // fsub v11.2d, v4.2d, v1.2d
+	WORD $0x3dc17721 // ldr q1, [x25, #1488]
+	WORD $0x3dc17723 // ldr q3, [x25, #1488]
+	WORD $0x6e61dd46 // fmul v6.2d, v10.2d, v1.2d
+	WORD $0x6e63dd61 // fmul v1.2d, v11.2d, v3.2d
+	WORD $0x4ee6d443 // fsub v3.2d, v2.2d, v6.2d
+	WORD $0x4ee1d4e6 // fsub v6.2d, v7.2d, v1.2d
+	WORD $0x3dc17b21 // ldr q1, [x25, #1504]
+	WORD $0x3dc17b27 // ldr q7, [x25, #1504]
+	WORD $0x6e61dd42 // fmul v2.2d, v10.2d, v1.2d
+	WORD $0x6e67dd61 // fmul v1.2d, v11.2d, v7.2d
+	WORD $0x4ee2d467 // fsub v7.2d, v3.2d, v2.2d
+	WORD $0x4ee1d4cb // fsub v11.2d, v6.2d, v1.2d
+	WORD $0x6e67dcea // fmul v10.2d, v7.2d, v7.2d
+	WORD $0x6e6bdd68 // fmul v8.2d, v11.2d, v11.2d
+	WORD $0x6e6add4c // fmul v12.2d, v10.2d, v10.2d
+	WORD $0x6e68dd09 // fmul v9.2d, v8.2d, v8.2d
+	WORD $0x3dc17f2d // ldr q13, [x25, #1520]
+	WORD $0x3dc17f2e // ldr q14, [x25, #1520]
+	WORD $0x3dc1832f // ldr q15, [x25, #1536]
+	WORD $0x3dc18330 // ldr q16, [x25, #1536]
+	WORD $0x6e6ddcf1 // fmul v17.2d, v7.2d, v13.2d
+	WORD $0x6e6edd6d // fmul v13.2d, v11.2d, v14.2d
+	WORD $0x4e6fd62e // fadd v14.2d, v17.2d, v15.2d
+	WORD $0x4e70d5af // fadd v15.2d, v13.2d, v16.2d
+	WORD $0x3dc18730 // ldr q16, [x25, #1552]
+	WORD $0x3dc1872d // ldr q13, [x25, #1552]
+	WORD $0x3dc18b31 // ldr q17, [x25, #1568]
+	WORD $0x3dc18b32 // ldr q18, [x25, #1568]
+	WORD $0x6e70dcf3 // fmul v19.2d, v7.2d, v16.2d
+	WORD $0x6e6ddd70 // fmul v16.2d, v11.2d, v13.2d
+	WORD $0x4e71d66d // fadd v13.2d, v19.2d, v17.2d
+	WORD $0x4e72d611 // fadd v17.2d, v16.2d, v18.2d
+	WORD $0x3dc18f32 // ldr q18, [x25, #1584]
+	WORD $0x3dc18f30 // ldr q16, [x25, #1584]
+	WORD $0x3dc19333 // ldr q19, [x25, #1600]
+	WORD $0x3dc19334 // ldr q20, [x25, #1600]
+	WORD $0x6e72dcf5 // fmul v21.2d, v7.2d, v18.2d
+	WORD $0x6e70dd72 // fmul v18.2d, v11.2d, v16.2d
+	WORD $0x4e73d6b0 // fadd v16.2d, v21.2d, v19.2d
+	WORD $0x4e74d653 // fadd v19.2d, v18.2d, v20.2d
+	WORD $0x6e6ddd54 // fmul v20.2d, v10.2d, v13.2d
+	WORD $0x6e71dd0d // fmul v13.2d, v8.2d, v17.2d
+	WORD $0x4e70d691 // fadd v17.2d, v20.2d, v16.2d
+	WORD $0x4e73d5b0 // fadd v16.2d, v13.2d, v19.2d
+	WORD $0x6e6edd93 // fmul v19.2d, v12.2d, v14.2d
+	WORD $0x6e6fdd2e // fmul v14.2d, v9.2d, v15.2d
+	WORD $0x4e71d66f // fadd v15.2d, v19.2d, v17.2d
+	WORD $0x4e70d5d1 // fadd v17.2d, v14.2d, v16.2d
+	WORD $0x3dc19730 // ldr q16, [x25, #1616]
+	WORD $0x3dc1972e // ldr q14, [x25, #1616]
+	WORD $0x3dc19b33 // ldr q19, [x25, #1632]
+	WORD $0x3dc19b2d // ldr q13, [x25, #1632]
+	WORD $0x6e70dcf4 // fmul v20.2d, v7.2d, v16.2d
+	WORD $0x6e6edd70 // fmul v16.2d, v11.2d, v14.2d
+	WORD $0x4e73d68e // fadd v14.2d, v20.2d, v19.2d
+	WORD $0x4e6dd613 // fadd v19.2d, v16.2d, v13.2d
+	WORD $0x3dc19f2d // ldr q13, [x25, #1648]
+	WORD $0x3dc19f30 // ldr q16, [x25, #1648]
+	WORD $0x3dc1a334 // ldr q20, [x25, #1664]
+	WORD $0x3dc1a332 // ldr q18, [x25, #1664]
+	WORD $0x6e6ddcf5 // fmul v21.2d, v7.2d, v13.2d
+	WORD $0x6e70dd6d // fmul v13.2d, v11.2d, v16.2d
+	WORD $0x4e74d6b0 // fadd v16.2d, v21.2d, v20.2d
+	WORD $0x4e72d5b4 // fadd v20.2d, v13.2d, v18.2d
+	WORD $0x6e6edd52 // fmul v18.2d, v10.2d, v14.2d
+	WORD $0x6e73dd0e // fmul v14.2d, v8.2d, v19.2d
+	WORD $0x4e70d653 // fadd v19.2d, v18.2d, v16.2d
+	WORD $0x4e74d5d0 // fadd v16.2d, v14.2d, v20.2d
+	WORD $0x6e6fdd94 // fmul v20.2d, v12.2d, v15.2d
+	WORD $0x6e71dd2f // fmul v15.2d, v9.2d, v17.2d
+	WORD $0x4e73d691 // fadd v17.2d, v20.2d, v19.2d
+	WORD $0x4e70d5f3 // fadd v19.2d, v15.2d, v16.2d
+	WORD $0x6e71dd50 // fmul v16.2d, v10.2d, v17.2d
+	WORD $0x6e73dd11 // fmul v17.2d, v8.2d, v19.2d
+	WORD $0x4ee2d613 // fsub v19.2d, v16.2d, v2.2d
+	WORD $0x4ee1d622 // fsub v2.2d, v17.2d, v1.2d
+	WORD $0x4e73d461 // fadd v1.2d, v3.2d, v19.2d
+	WORD $0x4e62d4d3 // fadd v19.2d, v6.2d, v2.2d
+	WORD $0x3dc14322 // ldr q2, [x25, #1280]
+	WORD $0x3dc14326 // ldr q6, [x25, #1280]
+	WORD $0x4e62d423 // fadd v3.2d, v1.2d, v2.2d
+	WORD $0x4e66d662 // fadd v2.2d, v19.2d, v6.2d
+	WORD $0x4f7454a6 // shl v6.2d, v5.2d, #52
+	WORD $0x4f745485 // shl v5.2d, v4.2d, #52
+	WORD $0x3dc14324 // ldr q4, [x25, #1280]
+	WORD $0x3dc14333 // ldr q19, [x25, #1280]
+	WORD $0x4ee484c1 // add v1.2d, v6.2d, v4.2d
+	WORD $0x4ef384a4 // add v4.2d, v5.2d, v19.2d
+	WORD $0x6e61dc73 // fmul v19.2d, v3.2d, v1.2d
+	WORD $0x6e64dc41 // fmul v1.2d, v2.2d, v4.2d
+	WORD $0x0e616a64 // fcvtn v4.2s, v19.2d
+	WORD $0x4e616824 // fcvtn2 v4.4s, v1.2d
+	WORD $0x3c810404 // str q4, [x0], #16
 	ADD R6<<4, R4, R4
 	ADD R7<<4, R5, R5
 	ADD $4, R2, R2
@@ -25844,171 +27398,171 @@ loop1:
 	WORD $0xacc11424 // ldp q4, q5, [x1], #32
 	WORD $0xacc11c26 // ldp q6, q7, [x1], #32
 	WORD $0x4ebfd488 // fsub v8.4s, v4.4s, v31.4s
-	WORD $0x3dc02324 // ldr q4, [x25, #128]
-	WORD $0x4e24f509 // fmax v9.4s, v8.4s, v4.4s
-	WORD $0x3dc02724 // ldr q4, [x25, #144]
-	WORD $0x3dc02b28 // ldr q8, [x25, #160]
-	WORD $0x4e24cd28 // fmla v8.4s, v9.4s, v4.4s
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x4ea4d50a // fsub v10.4s, v8.4s, v4.4s
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x4ea91d2b // mov v11.16b, v9.16b
-	WORD $0x4ea4cd4b // fmls v11.4s, v10.4s, v4.4s
-	WORD $0x3dc03324 // ldr q4, [x25, #192]
-	WORD $0x4eab1d69 // mov v9.16b, v11.16b
-	WORD $0x4ea4cd49 // fmls v9.4s, v10.4s, v4.4s
-	WORD $0x3dc03724 // ldr q4, [x25, #208]
-	WORD $0x3dc03b2a // ldr q10, [x25, #224]
-	WORD $0x4e29cc8a // fmla v10.4s, v4.4s, v9.4s
-	WORD $0x3dc03f24 // ldr q4, [x25, #240]
-	WORD $0x4e29cd44 // fmla v4.4s, v10.4s, v9.4s
-	WORD $0x3dc0432a // ldr q10, [x25, #256]
-	WORD $0x4e29cc8a // fmla v10.4s, v4.4s, v9.4s
-	WORD $0x3dc04724 // ldr q4, [x25, #272]
-	WORD $0x4e29cd44 // fmla v4.4s, v10.4s, v9.4s
-	WORD $0x3dc02b2a // ldr q10, [x25, #160]
-	WORD $0x6eaa850b // sub v11.4s, v8.4s, v10.4s
-	WORD $0x6e29dd2a // fmul v10.4s, v9.4s, v9.4s
-	WORD $0x4ea91d28 // mov v8.16b, v9.16b
-	WORD $0x4e24cd48 // fmla v8.4s, v10.4s, v4.4s
-	WORD $0x4f3f0564 // sshr v4.4s, v11.4s, #1
-	WORD $0x3dc0072a // ldr q10, [x25, #16]
-	WORD $0x4e2ad509 // fadd v9.4s, v8.4s, v10.4s
-	WORD $0x3dc04b2a // ldr q10, [x25, #288]
-	WORD $0x4eaa8488 // add v8.4s, v4.4s, v10.4s
-	WORD $0x4f37550a // shl v10.4s, v8.4s, #23
-	WORD $0x6e2add28 // fmul v8.4s, v9.4s, v10.4s
-	WORD $0x6ea4856a // sub v10.4s, v11.4s, v4.4s
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x4ea4854b // add v11.4s, v10.4s, v4.4s
-	WORD $0x4f375564 // shl v4.4s, v11.4s, #23
-	WORD $0x6e24dd0b // fmul v11.4s, v8.4s, v4.4s
-	WORD $0x4e2bd400 // fadd v0.4s, v0.4s, v11.4s
 	WORD $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
-	WORD $0x3dc02325 // ldr q5, [x25, #128]
-	WORD $0x4e25f488 // fmax v8.4s, v4.4s, v5.4s
-	WORD $0x3dc02725 // ldr q5, [x25, #144]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x4e25cd04 // fmla v4.4s, v8.4s, v5.4s
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x4ea5d48a // fsub v10.4s, v4.4s, v5.4s
-	WORD $0x3dc02f25 // ldr q5, [x25, #176]
-	WORD $0x4ea81d09 // mov v9.16b, v8.16b
-	WORD $0x4ea5cd49 // fmls v9.4s, v10.4s, v5.4s
-	WORD $0x3dc03325 // ldr q5, [x25, #192]
-	WORD $0x4ea91d28 // mov v8.16b, v9.16b
-	WORD $0x4ea5cd48 // fmls v8.4s, v10.4s, v5.4s
-	WORD $0x3dc03725 // ldr q5, [x25, #208]
-	WORD $0x3dc03b2a // ldr q10, [x25, #224]
-	WORD $0x4e28ccaa // fmla v10.4s, v5.4s, v8.4s
-	WORD $0x3dc03f25 // ldr q5, [x25, #240]
-	WORD $0x4e28cd45 // fmla v5.4s, v10.4s, v8.4s
-	WORD $0x3dc0432a // ldr q10, [x25, #256]
-	WORD $0x4e28ccaa // fmla v10.4s, v5.4s, v8.4s
-	WORD $0x3dc04725 // ldr q5, [x25, #272]
-	WORD $0x4e28cd45 // fmla v5.4s, v10.4s, v8.4s
-	WORD $0x3dc02b2a // ldr q10, [x25, #160]
-	WORD $0x6eaa8489 // sub v9.4s, v4.4s, v10.4s
-	WORD $0x6e28dd0a // fmul v10.4s, v8.4s, v8.4s
-	WORD $0x4ea81d04 // mov v4.16b, v8.16b
-	WORD $0x4e25cd44 // fmla v4.4s, v10.4s, v5.4s
-	WORD $0x4f3f0525 // sshr v5.4s, v9.4s, #1
-	WORD $0x3dc0072a // ldr q10, [x25, #16]
-	WORD $0x4e2ad488 // fadd v8.4s, v4.4s, v10.4s
-	WORD $0x3dc04b2a // ldr q10, [x25, #288]
-	WORD $0x4eaa84a4 // add v4.4s, v5.4s, v10.4s
-	WORD $0x4f37548a // shl v10.4s, v4.4s, #23
-	WORD $0x6e2add04 // fmul v4.4s, v8.4s, v10.4s
-	WORD $0x6ea5852a // sub v10.4s, v9.4s, v5.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4ea58549 // add v9.4s, v10.4s, v5.4s
-	WORD $0x4f375525 // shl v5.4s, v9.4s, #23
-	WORD $0x6e25dc89 // fmul v9.4s, v4.4s, v5.4s
-	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
 	WORD $0x4ebfd4c5 // fsub v5.4s, v6.4s, v31.4s
-	WORD $0x3dc02326 // ldr q6, [x25, #128]
-	WORD $0x4e26f4a4 // fmax v4.4s, v5.4s, v6.4s
-	WORD $0x3dc02726 // ldr q6, [x25, #144]
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x4e26cc85 // fmla v5.4s, v4.4s, v6.4s
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x4ea6d4aa // fsub v10.4s, v5.4s, v6.4s
-	WORD $0x3dc02f26 // ldr q6, [x25, #176]
-	WORD $0x4ea41c88 // mov v8.16b, v4.16b
-	WORD $0x4ea6cd48 // fmls v8.4s, v10.4s, v6.4s
-	WORD $0x3dc03326 // ldr q6, [x25, #192]
-	WORD $0x4ea81d04 // mov v4.16b, v8.16b
-	WORD $0x4ea6cd44 // fmls v4.4s, v10.4s, v6.4s
-	WORD $0x3dc03726 // ldr q6, [x25, #208]
-	WORD $0x3dc03b2a // ldr q10, [x25, #224]
-	WORD $0x4e24ccca // fmla v10.4s, v6.4s, v4.4s
-	WORD $0x3dc03f26 // ldr q6, [x25, #240]
-	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
-	WORD $0x3dc0432a // ldr q10, [x25, #256]
-	WORD $0x4e24ccca // fmla v10.4s, v6.4s, v4.4s
-	WORD $0x3dc04726 // ldr q6, [x25, #272]
-	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
-	WORD $0x3dc02b2a // ldr q10, [x25, #160]
-	WORD $0x6eaa84a8 // sub v8.4s, v5.4s, v10.4s
-	WORD $0x6e24dc8a // fmul v10.4s, v4.4s, v4.4s
-	WORD $0x4ea41c85 // mov v5.16b, v4.16b
-	WORD $0x4e26cd45 // fmla v5.4s, v10.4s, v6.4s
-	WORD $0x4f3f0506 // sshr v6.4s, v8.4s, #1
-	WORD $0x3dc0072a // ldr q10, [x25, #16]
-	WORD $0x4e2ad4a4 // fadd v4.4s, v5.4s, v10.4s
-	WORD $0x3dc04b2a // ldr q10, [x25, #288]
-	WORD $0x4eaa84c5 // add v5.4s, v6.4s, v10.4s
-	WORD $0x4f3754aa // shl v10.4s, v5.4s, #23
-	WORD $0x6e2adc85 // fmul v5.4s, v4.4s, v10.4s
-	WORD $0x6ea6850a // sub v10.4s, v8.4s, v6.4s
-	WORD $0x3dc04b26 // ldr q6, [x25, #288]
-	WORD $0x4ea68548 // add v8.4s, v10.4s, v6.4s
-	WORD $0x4f375506 // shl v6.4s, v8.4s, #23
-	WORD $0x6e26dca8 // fmul v8.4s, v5.4s, v6.4s
-	WORD $0x4e28d442 // fadd v2.4s, v2.4s, v8.4s
 	WORD $0x4ebfd4e6 // fsub v6.4s, v7.4s, v31.4s
 	WORD $0x3dc02327 // ldr q7, [x25, #128]
-	WORD $0x4e27f4c5 // fmax v5.4s, v6.4s, v7.4s
-	WORD $0x3dc02727 // ldr q7, [x25, #144]
+	WORD $0x3dc02329 // ldr q9, [x25, #128]
+	WORD $0x3dc0232a // ldr q10, [x25, #128]
+	WORD $0x3dc0232b // ldr q11, [x25, #128]
+	WORD $0x4e27f50c // fmax v12.4s, v8.4s, v7.4s
+	WORD $0x4e29f487 // fmax v7.4s, v4.4s, v9.4s
+	WORD $0x4e2af4a9 // fmax v9.4s, v5.4s, v10.4s
+	WORD $0x4e2bf4ca // fmax v10.4s, v6.4s, v11.4s
+	WORD $0x3dc0272b // ldr q11, [x25, #144]
+	WORD $0x3dc02726 // ldr q6, [x25, #144]
+	WORD $0x3dc02725 // ldr q5, [x25, #144]
+	WORD $0x3dc02724 // ldr q4, [x25, #144]
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x3dc02b2d // ldr q13, [x25, #160]
+	WORD $0x3dc02b2e // ldr q14, [x25, #160]
+	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x4e2bcd88 // fmla v8.4s, v12.4s, v11.4s
+	WORD $0x4e26cced // fmla v13.4s, v7.4s, v6.4s
+	WORD $0x4e25cd2e // fmla v14.4s, v9.4s, v5.4s
+	WORD $0x4e24cd4f // fmla v15.4s, v10.4s, v4.4s
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
 	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x4e27cca6 // fmla v6.4s, v5.4s, v7.4s
-	WORD $0x3dc02b27 // ldr q7, [x25, #160]
-	WORD $0x4ea7d4ca // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x3dc02f27 // ldr q7, [x25, #176]
-	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
-	WORD $0x4ea7cd44 // fmls v4.4s, v10.4s, v7.4s
-	WORD $0x3dc03327 // ldr q7, [x25, #192]
-	WORD $0x4ea41c85 // mov v5.16b, v4.16b
-	WORD $0x4ea7cd45 // fmls v5.4s, v10.4s, v7.4s
-	WORD $0x3dc03727 // ldr q7, [x25, #208]
-	WORD $0x3dc03b2a // ldr q10, [x25, #224]
-	WORD $0x4e25ccea // fmla v10.4s, v7.4s, v5.4s
-	WORD $0x3dc03f27 // ldr q7, [x25, #240]
-	WORD $0x4e25cd47 // fmla v7.4s, v10.4s, v5.4s
-	WORD $0x3dc0432a // ldr q10, [x25, #256]
-	WORD $0x4e25ccea // fmla v10.4s, v7.4s, v5.4s
-	WORD $0x3dc04727 // ldr q7, [x25, #272]
-	WORD $0x4e25cd47 // fmla v7.4s, v10.4s, v5.4s
-	WORD $0x3dc02b2a // ldr q10, [x25, #160]
-	WORD $0x6eaa84c4 // sub v4.4s, v6.4s, v10.4s
-	WORD $0x6e25dcaa // fmul v10.4s, v5.4s, v5.4s
-	WORD $0x4ea51ca6 // mov v6.16b, v5.16b
-	WORD $0x4e27cd46 // fmla v6.4s, v10.4s, v7.4s
-	WORD $0x4f3f0487 // sshr v7.4s, v4.4s, #1
-	WORD $0x3dc0072a // ldr q10, [x25, #16]
-	WORD $0x4e2ad4c5 // fadd v5.4s, v6.4s, v10.4s
+	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x4ea4d510 // fsub v16.4s, v8.4s, v4.4s
+	WORD $0x4ea5d5a4 // fsub v4.4s, v13.4s, v5.4s
+	WORD $0x4ea6d5c5 // fsub v5.4s, v14.4s, v6.4s
+	WORD $0x4eabd5e6 // fsub v6.4s, v15.4s, v11.4s
+	WORD $0x3dc02f2b // ldr q11, [x25, #176]
+	WORD $0x3dc02f31 // ldr q17, [x25, #176]
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x4eac1d94 // mov v20.16b, v12.16b
+	WORD $0x4ea71cec // mov v12.16b, v7.16b
+	WORD $0x4ea91d27 // mov v7.16b, v9.16b
+	WORD $0x4eaa1d49 // mov v9.16b, v10.16b
+	WORD $0x4eabce14 // fmls v20.4s, v16.4s, v11.4s
+	WORD $0x4eb1cc8c // fmls v12.4s, v4.4s, v17.4s
+	WORD $0x4eb2cca7 // fmls v7.4s, v5.4s, v18.4s
+	WORD $0x4eb3ccc9 // fmls v9.4s, v6.4s, v19.4s
+	WORD $0x3dc03333 // ldr q19, [x25, #192]
+	WORD $0x3dc03332 // ldr q18, [x25, #192]
+	WORD $0x3dc03331 // ldr q17, [x25, #192]
+	WORD $0x3dc0332b // ldr q11, [x25, #192]
+	WORD $0x4eb41e8a // mov v10.16b, v20.16b
+	WORD $0x4eac1d94 // mov v20.16b, v12.16b
+	WORD $0x4ea71cec // mov v12.16b, v7.16b
+	WORD $0x4ea91d27 // mov v7.16b, v9.16b
+	WORD $0x4eb3ce0a // fmls v10.4s, v16.4s, v19.4s
+	WORD $0x4eb2cc94 // fmls v20.4s, v4.4s, v18.4s
+	WORD $0x4eb1ccac // fmls v12.4s, v5.4s, v17.4s
+	WORD $0x4eabccc7 // fmls v7.4s, v6.4s, v11.4s
+	WORD $0x3dc0372b // ldr q11, [x25, #208]
+	WORD $0x3dc03726 // ldr q6, [x25, #208]
+	WORD $0x3dc03731 // ldr q17, [x25, #208]
+	WORD $0x3dc03725 // ldr q5, [x25, #208]
+	WORD $0x3dc03b32 // ldr q18, [x25, #224]
+	WORD $0x3dc03b24 // ldr q4, [x25, #224]
+	WORD $0x3dc03b33 // ldr q19, [x25, #224]
+	WORD $0x3dc03b30 // ldr q16, [x25, #224]
+	WORD $0x4e2acd72 // fmla v18.4s, v11.4s, v10.4s
+	WORD $0x4e34ccc4 // fmla v4.4s, v6.4s, v20.4s
+	WORD $0x4e2cce33 // fmla v19.4s, v17.4s, v12.4s
+	WORD $0x4e27ccb0 // fmla v16.4s, v5.4s, v7.4s
+	WORD $0x3dc03f25 // ldr q5, [x25, #240]
+	WORD $0x3dc03f31 // ldr q17, [x25, #240]
+	WORD $0x3dc03f26 // ldr q6, [x25, #240]
+	WORD $0x3dc03f2b // ldr q11, [x25, #240]
+	WORD $0x4e2ace45 // fmla v5.4s, v18.4s, v10.4s
+	WORD $0x4e34cc91 // fmla v17.4s, v4.4s, v20.4s
+	WORD $0x4e2cce66 // fmla v6.4s, v19.4s, v12.4s
+	WORD $0x4e27ce0b // fmla v11.4s, v16.4s, v7.4s
+	WORD $0x3dc04330 // ldr q16, [x25, #256]
+	WORD $0x3dc04333 // ldr q19, [x25, #256]
+	WORD $0x3dc04324 // ldr q4, [x25, #256]
+	WORD $0x3dc04332 // ldr q18, [x25, #256]
+	WORD $0x4e2accb0 // fmla v16.4s, v5.4s, v10.4s
+	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
+	WORD $0x4e2cccc4 // fmla v4.4s, v6.4s, v12.4s
+	WORD $0x4e27cd72 // fmla v18.4s, v11.4s, v7.4s
+	WORD $0x3dc0472b // ldr q11, [x25, #272]
+	WORD $0x3dc04726 // ldr q6, [x25, #272]
+	WORD $0x3dc04731 // ldr q17, [x25, #272]
+	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x4e2ace0b // fmla v11.4s, v16.4s, v10.4s
+	WORD $0x4e34ce66 // fmla v6.4s, v19.4s, v20.4s
+	WORD $0x4e2ccc91 // fmla v17.4s, v4.4s, v12.4s
+	WORD $0x4e27ce45 // fmla v5.4s, v18.4s, v7.4s
+	WORD $0x3dc02b32 // ldr q18, [x25, #160]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02b33 // ldr q19, [x25, #160]
+	WORD $0x3dc02b30 // ldr q16, [x25, #160]
+	WORD $0x6eb28509 // sub v9.4s, v8.4s, v18.4s
+	WORD $0x6ea485b2 // sub v18.4s, v13.4s, v4.4s
+	WORD $0x6eb385c4 // sub v4.4s, v14.4s, v19.4s
+	WORD $0x6eb085f3 // sub v19.4s, v15.4s, v16.4s
+	WORD $0x6e2add50 // fmul v16.4s, v10.4s, v10.4s
+	WORD $0x6e34de8f // fmul v15.4s, v20.4s, v20.4s
+	WORD $0x6e2cdd8e // fmul v14.4s, v12.4s, v12.4s
+	WORD $0x6e27dced // fmul v13.4s, v7.4s, v7.4s
+	WORD $0x4eaa1d48 // mov v8.16b, v10.16b
+	WORD $0x4eb41e8a // mov v10.16b, v20.16b
+	WORD $0x4eac1d94 // mov v20.16b, v12.16b
+	WORD $0x4ea71cec // mov v12.16b, v7.16b
+	WORD $0x4e2bce08 // fmla v8.4s, v16.4s, v11.4s
+	WORD $0x4e26cdea // fmla v10.4s, v15.4s, v6.4s
+	WORD $0x4e31cdd4 // fmla v20.4s, v14.4s, v17.4s
+	WORD $0x4e25cdac // fmla v12.4s, v13.4s, v5.4s
+	WORD $0x4f3f0525 // sshr v5.4s, v9.4s, #1
+	WORD $0x4f3f064d // sshr v13.4s, v18.4s, #1
+	WORD $0x4f3f0491 // sshr v17.4s, v4.4s, #1
+	WORD $0x4f3f066e // sshr v14.4s, v19.4s, #1
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x3dc0072f // ldr q15, [x25, #16]
+	WORD $0x3dc0072b // ldr q11, [x25, #16]
+	WORD $0x3dc00730 // ldr q16, [x25, #16]
+	WORD $0x4e26d507 // fadd v7.4s, v8.4s, v6.4s
+	WORD $0x4e2fd546 // fadd v6.4s, v10.4s, v15.4s
+	WORD $0x4e2bd68f // fadd v15.4s, v20.4s, v11.4s
+	WORD $0x4e30d58b // fadd v11.4s, v12.4s, v16.4s
+	WORD $0x3dc04b30 // ldr q16, [x25, #288]
+	WORD $0x3dc04b2c // ldr q12, [x25, #288]
+	WORD $0x3dc04b34 // ldr q20, [x25, #288]
 	WORD $0x3dc04b2a // ldr q10, [x25, #288]
-	WORD $0x4eaa84e6 // add v6.4s, v7.4s, v10.4s
-	WORD $0x4f3754ca // shl v10.4s, v6.4s, #23
-	WORD $0x6e2adca6 // fmul v6.4s, v5.4s, v10.4s
-	WORD $0x6ea7848a // sub v10.4s, v4.4s, v7.4s
-	WORD $0x3dc04b27 // ldr q7, [x25, #288]
-	WORD $0x4ea78544 // add v4.4s, v10.4s, v7.4s
-	WORD $0x4f375487 // shl v7.4s, v4.4s, #23
-	WORD $0x6e27dcc4 // fmul v4.4s, v6.4s, v7.4s
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD $0xac81240b // stp q11, q9, [x0], #32
-	WORD $0xac811008 // stp q8, q4, [x0], #32
+	WORD $0x4eb084a8 // add v8.4s, v5.4s, v16.4s
+	WORD $0x4eac85b0 // add v16.4s, v13.4s, v12.4s
+	WORD $0x4eb4862c // add v12.4s, v17.4s, v20.4s
+	WORD $0x4eaa85d4 // add v20.4s, v14.4s, v10.4s
+	WORD $0x4f37550a // shl v10.4s, v8.4s, #23
+	WORD $0x4f375608 // shl v8.4s, v16.4s, #23
+	WORD $0x4f375590 // shl v16.4s, v12.4s, #23
+	WORD $0x4f37568c // shl v12.4s, v20.4s, #23
+	WORD $0x6e2adcf4 // fmul v20.4s, v7.4s, v10.4s
+	WORD $0x6e28dcca // fmul v10.4s, v6.4s, v8.4s
+	WORD $0x6e30dde8 // fmul v8.4s, v15.4s, v16.4s
+	WORD $0x6e2cdd70 // fmul v16.4s, v11.4s, v12.4s
+	WORD $0x6ea5852c // sub v12.4s, v9.4s, v5.4s
+	WORD $0x6ead8645 // sub v5.4s, v18.4s, v13.4s
+	WORD $0x6eb1848d // sub v13.4s, v4.4s, v17.4s
+	WORD $0x6eae8671 // sub v17.4s, v19.4s, v14.4s
+	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x3dc04b33 // ldr q19, [x25, #288]
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x3dc04b32 // ldr q18, [x25, #288]
+	WORD $0x4eae8589 // add v9.4s, v12.4s, v14.4s
+	WORD $0x4eb384ae // add v14.4s, v5.4s, v19.4s
+	WORD $0x4ea485b3 // add v19.4s, v13.4s, v4.4s
+	WORD $0x4eb28624 // add v4.4s, v17.4s, v18.4s
+	WORD $0x4f375532 // shl v18.4s, v9.4s, #23
+	WORD $0x4f3755c9 // shl v9.4s, v14.4s, #23
+	WORD $0x4f37566e // shl v14.4s, v19.4s, #23
+	WORD $0x4f375493 // shl v19.4s, v4.4s, #23
+	WORD $0x6e32de84 // fmul v4.4s, v20.4s, v18.4s
+	WORD $0x6e29dd52 // fmul v18.4s, v10.4s, v9.4s
+	WORD $0x6e2edd09 // fmul v9.4s, v8.4s, v14.4s
+	WORD $0x6e33de0e // fmul v14.4s, v16.4s, v19.4s
+	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	WORD $0x4e32d421 // fadd v1.4s, v1.4s, v18.4s
+	WORD $0x4e29d442 // fadd v2.4s, v2.4s, v9.4s
+	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0xac814804 // stp q4, q18, [x0], #32
+	WORD $0xac813809 // stp q9, q14, [x0], #32
 	SUBS $16, R2, R2
 	BNE loop1
 	WORD $0xad000460 // stp q0, q1, [x3, #0]
@@ -26030,169 +27584,169 @@ loop1:
 	WORD $0xacc11424 // ldp q4, q5, [x1], #32
 	WORD $0xacc11c26 // ldp q6, q7, [x1], #32
 	WORD $0x4ebfd488 // fsub v8.4s, v4.4s, v31.4s
-	WORD $0x3dc02324 // ldr q4, [x25, #128]
-	WORD $0x4e24f509 // fmax v9.4s, v8.4s, v4.4s
+	WORD $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
+	WORD $0x4ebfd4c5 // fsub v5.4s, v6.4s, v31.4s
+	WORD $0x4ebfd4e6 // fsub v6.4s, v7.4s, v31.4s
+	WORD $0x3dc02327 // ldr q7, [x25, #128]
+	WORD $0x3dc02329 // ldr q9, [x25, #128]
+	WORD $0x3dc0232a // ldr q10, [x25, #128]
+	WORD $0x3dc0232b // ldr q11, [x25, #128]
+	WORD $0x4e27f50c // fmax v12.4s, v8.4s, v7.4s
+	WORD $0x4e29f487 // fmax v7.4s, v4.4s, v9.4s
+	WORD $0x4e2af4a9 // fmax v9.4s, v5.4s, v10.4s
+	WORD $0x4e2bf4ca // fmax v10.4s, v6.4s, v11.4s
+	WORD $0x3dc0272b // ldr q11, [x25, #144]
+	WORD $0x3dc02726 // ldr q6, [x25, #144]
+	WORD $0x3dc02725 // ldr q5, [x25, #144]
 	WORD $0x3dc02724 // ldr q4, [x25, #144]
 	WORD $0x3dc02b28 // ldr q8, [x25, #160]
-	WORD $0x4e24cd28 // fmla v8.4s, v9.4s, v4.4s
+	WORD $0x3dc02b2d // ldr q13, [x25, #160]
+	WORD $0x3dc02b2e // ldr q14, [x25, #160]
+	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x4e2bcd88 // fmla v8.4s, v12.4s, v11.4s
+	WORD $0x4e26cced // fmla v13.4s, v7.4s, v6.4s
+	WORD $0x4e25cd2e // fmla v14.4s, v9.4s, v5.4s
+	WORD $0x4e24cd4f // fmla v15.4s, v10.4s, v4.4s
 	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x4ea4d50a // fsub v10.4s, v8.4s, v4.4s
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x4ea91d2b // mov v11.16b, v9.16b
-	WORD $0x4ea4cd4b // fmls v11.4s, v10.4s, v4.4s
-	WORD $0x3dc03324 // ldr q4, [x25, #192]
-	WORD $0x4eab1d69 // mov v9.16b, v11.16b
-	WORD $0x4ea4cd49 // fmls v9.4s, v10.4s, v4.4s
-	WORD $0x3dc03724 // ldr q4, [x25, #208]
-	WORD $0x3dc03b2a // ldr q10, [x25, #224]
-	WORD $0x4e29cc8a // fmla v10.4s, v4.4s, v9.4s
-	WORD $0x3dc03f24 // ldr q4, [x25, #240]
-	WORD $0x4e29cd44 // fmla v4.4s, v10.4s, v9.4s
-	WORD $0x3dc0432a // ldr q10, [x25, #256]
-	WORD $0x4e29cc8a // fmla v10.4s, v4.4s, v9.4s
-	WORD $0x3dc04724 // ldr q4, [x25, #272]
-	WORD $0x4e29cd44 // fmla v4.4s, v10.4s, v9.4s
-	WORD $0x3dc02b2a // ldr q10, [x25, #160]
-	WORD $0x6eaa850b // sub v11.4s, v8.4s, v10.4s
-	WORD $0x6e29dd2a // fmul v10.4s, v9.4s, v9.4s
-	WORD $0x4ea91d28 // mov v8.16b, v9.16b
-	WORD $0x4e24cd48 // fmla v8.4s, v10.4s, v4.4s
-	WORD $0x4f3f0564 // sshr v4.4s, v11.4s, #1
-	WORD $0x3dc0072a // ldr q10, [x25, #16]
-	WORD $0x4e2ad509 // fadd v9.4s, v8.4s, v10.4s
-	WORD $0x3dc04b2a // ldr q10, [x25, #288]
-	WORD $0x4eaa8488 // add v8.4s, v4.4s, v10.4s
-	WORD $0x4f37550a // shl v10.4s, v8.4s, #23
-	WORD $0x6e2add28 // fmul v8.4s, v9.4s, v10.4s
-	WORD $0x6ea4856a // sub v10.4s, v11.4s, v4.4s
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x4ea4854b // add v11.4s, v10.4s, v4.4s
-	WORD $0x4f375564 // shl v4.4s, v11.4s, #23
-	WORD $0x6e24dd0b // fmul v11.4s, v8.4s, v4.4s
-	WORD $0x4e2bd400 // fadd v0.4s, v0.4s, v11.4s
-	WORD $0x4ebfd4ab // fsub v11.4s, v5.4s, v31.4s
-	WORD $0x3dc02325 // ldr q5, [x25, #128]
-	WORD $0x4e25f564 // fmax v4.4s, v11.4s, v5.4s
-	WORD $0x3dc02725 // ldr q5, [x25, #144]
-	WORD $0x3dc02b2b // ldr q11, [x25, #160]
-	WORD $0x4e25cc8b // fmla v11.4s, v4.4s, v5.4s
 	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x4ea5d568 // fsub v8.4s, v11.4s, v5.4s
-	WORD $0x3dc02f25 // ldr q5, [x25, #176]
-	WORD $0x4ea41c8a // mov v10.16b, v4.16b
-	WORD $0x4ea5cd0a // fmls v10.4s, v8.4s, v5.4s
-	WORD $0x3dc03325 // ldr q5, [x25, #192]
-	WORD $0x4eaa1d44 // mov v4.16b, v10.16b
-	WORD $0x4ea5cd04 // fmls v4.4s, v8.4s, v5.4s
-	WORD $0x3dc03725 // ldr q5, [x25, #208]
-	WORD $0x3dc03b28 // ldr q8, [x25, #224]
-	WORD $0x4e24cca8 // fmla v8.4s, v5.4s, v4.4s
-	WORD $0x3dc03f25 // ldr q5, [x25, #240]
-	WORD $0x4e24cd05 // fmla v5.4s, v8.4s, v4.4s
-	WORD $0x3dc04328 // ldr q8, [x25, #256]
-	WORD $0x4e24cca8 // fmla v8.4s, v5.4s, v4.4s
-	WORD $0x3dc04725 // ldr q5, [x25, #272]
-	WORD $0x4e24cd05 // fmla v5.4s, v8.4s, v4.4s
-	WORD $0x3dc02b28 // ldr q8, [x25, #160]
-	WORD $0x6ea8856a // sub v10.4s, v11.4s, v8.4s
-	WORD $0x6e24dc88 // fmul v8.4s, v4.4s, v4.4s
-	WORD $0x4ea41c8b // mov v11.16b, v4.16b
-	WORD $0x4e25cd0b // fmla v11.4s, v8.4s, v5.4s
-	WORD $0x4f3f0545 // sshr v5.4s, v10.4s, #1
-	WORD $0x3dc00728 // ldr q8, [x25, #16]
-	WORD $0x4e28d564 // fadd v4.4s, v11.4s, v8.4s
-	WORD $0x3dc04b28 // ldr q8, [x25, #288]
-	WORD $0x4ea884ab // add v11.4s, v5.4s, v8.4s
-	WORD $0x4f375568 // shl v8.4s, v11.4s, #23
-	WORD $0x6e28dc8b // fmul v11.4s, v4.4s, v8.4s
-	WORD $0x6ea58548 // sub v8.4s, v10.4s, v5.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4ea5850a // add v10.4s, v8.4s, v5.4s
-	WORD $0x4f375545 // shl v5.4s, v10.4s, #23
-	WORD $0x6e25dd6a // fmul v10.4s, v11.4s, v5.4s
-	WORD $0x4e2ad421 // fadd v1.4s, v1.4s, v10.4s
-	WORD $0x4ebfd4ca // fsub v10.4s, v6.4s, v31.4s
-	WORD $0x3dc02326 // ldr q6, [x25, #128]
-	WORD $0x4e26f545 // fmax v5.4s, v10.4s, v6.4s
-	WORD $0x3dc02726 // ldr q6, [x25, #144]
-	WORD $0x3dc02b2a // ldr q10, [x25, #160]
-	WORD $0x4e26ccaa // fmla v10.4s, v5.4s, v6.4s
 	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x4ea6d54b // fsub v11.4s, v10.4s, v6.4s
-	WORD $0x3dc02f26 // ldr q6, [x25, #176]
-	WORD $0x4ea51ca8 // mov v8.16b, v5.16b
-	WORD $0x4ea6cd68 // fmls v8.4s, v11.4s, v6.4s
-	WORD $0x3dc03326 // ldr q6, [x25, #192]
-	WORD $0x4ea81d05 // mov v5.16b, v8.16b
-	WORD $0x4ea6cd65 // fmls v5.4s, v11.4s, v6.4s
-	WORD $0x3dc03726 // ldr q6, [x25, #208]
-	WORD $0x3dc03b2b // ldr q11, [x25, #224]
-	WORD $0x4e25cccb // fmla v11.4s, v6.4s, v5.4s
-	WORD $0x3dc03f26 // ldr q6, [x25, #240]
-	WORD $0x4e25cd66 // fmla v6.4s, v11.4s, v5.4s
-	WORD $0x3dc0432b // ldr q11, [x25, #256]
-	WORD $0x4e25cccb // fmla v11.4s, v6.4s, v5.4s
-	WORD $0x3dc04726 // ldr q6, [x25, #272]
-	WORD $0x4e25cd66 // fmla v6.4s, v11.4s, v5.4s
 	WORD $0x3dc02b2b // ldr q11, [x25, #160]
-	WORD $0x6eab8548 // sub v8.4s, v10.4s, v11.4s
-	WORD $0x6e25dcab // fmul v11.4s, v5.4s, v5.4s
-	WORD $0x4ea51caa // mov v10.16b, v5.16b
-	WORD $0x4e26cd6a // fmla v10.4s, v11.4s, v6.4s
-	WORD $0x4f3f0506 // sshr v6.4s, v8.4s, #1
+	WORD $0x4ea4d510 // fsub v16.4s, v8.4s, v4.4s
+	WORD $0x4ea5d5a4 // fsub v4.4s, v13.4s, v5.4s
+	WORD $0x4ea6d5c5 // fsub v5.4s, v14.4s, v6.4s
+	WORD $0x4eabd5e6 // fsub v6.4s, v15.4s, v11.4s
+	WORD $0x3dc02f2b // ldr q11, [x25, #176]
+	WORD $0x3dc02f31 // ldr q17, [x25, #176]
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x4eac1d94 // mov v20.16b, v12.16b
+	WORD $0x4ea71cec // mov v12.16b, v7.16b
+	WORD $0x4ea91d27 // mov v7.16b, v9.16b
+	WORD $0x4eaa1d49 // mov v9.16b, v10.16b
+	WORD $0x4eabce14 // fmls v20.4s, v16.4s, v11.4s
+	WORD $0x4eb1cc8c // fmls v12.4s, v4.4s, v17.4s
+	WORD $0x4eb2cca7 // fmls v7.4s, v5.4s, v18.4s
+	WORD $0x4eb3ccc9 // fmls v9.4s, v6.4s, v19.4s
+	WORD $0x3dc03333 // ldr q19, [x25, #192]
+	WORD $0x3dc03332 // ldr q18, [x25, #192]
+	WORD $0x3dc03331 // ldr q17, [x25, #192]
+	WORD $0x3dc0332b // ldr q11, [x25, #192]
+	WORD $0x4eb41e8a // mov v10.16b, v20.16b
+	WORD $0x4eac1d94 // mov v20.16b, v12.16b
+	WORD $0x4ea71cec // mov v12.16b, v7.16b
+	WORD $0x4ea91d27 // mov v7.16b, v9.16b
+	WORD $0x4eb3ce0a // fmls v10.4s, v16.4s, v19.4s
+	WORD $0x4eb2cc94 // fmls v20.4s, v4.4s, v18.4s
+	WORD $0x4eb1ccac // fmls v12.4s, v5.4s, v17.4s
+	WORD $0x4eabccc7 // fmls v7.4s, v6.4s, v11.4s
+	WORD $0x3dc0372b // ldr q11, [x25, #208]
+	WORD $0x3dc03726 // ldr q6, [x25, #208]
+	WORD $0x3dc03731 // ldr q17, [x25, #208]
+	WORD $0x3dc03725 // ldr q5, [x25, #208]
+	WORD $0x3dc03b32 // ldr q18, [x25, #224]
+	WORD $0x3dc03b24 // ldr q4, [x25, #224]
+	WORD $0x3dc03b33 // ldr q19, [x25, #224]
+	WORD $0x3dc03b30 // ldr q16, [x25, #224]
+	WORD $0x4e2acd72 // fmla v18.4s, v11.4s, v10.4s
+	WORD $0x4e34ccc4 // fmla v4.4s, v6.4s, v20.4s
+	WORD $0x4e2cce33 // fmla v19.4s, v17.4s, v12.4s
+	WORD $0x4e27ccb0 // fmla v16.4s, v5.4s, v7.4s
+	WORD $0x3dc03f25 // ldr q5, [x25, #240]
+	WORD $0x3dc03f31 // ldr q17, [x25, #240]
+	WORD $0x3dc03f26 // ldr q6, [x25, #240]
+	WORD $0x3dc03f2b // ldr q11, [x25, #240]
+	WORD $0x4e2ace45 // fmla v5.4s, v18.4s, v10.4s
+	WORD $0x4e34cc91 // fmla v17.4s, v4.4s, v20.4s
+	WORD $0x4e2cce66 // fmla v6.4s, v19.4s, v12.4s
+	WORD $0x4e27ce0b // fmla v11.4s, v16.4s, v7.4s
+	WORD $0x3dc04330 // ldr q16, [x25, #256]
+	WORD $0x3dc04333 // ldr q19, [x25, #256]
+	WORD $0x3dc04324 // ldr q4, [x25, #256]
+	WORD $0x3dc04332 // ldr q18, [x25, #256]
+	WORD $0x4e2accb0 // fmla v16.4s, v5.4s, v10.4s
+	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
+	WORD $0x4e2cccc4 // fmla v4.4s, v6.4s, v12.4s
+	WORD $0x4e27cd72 // fmla v18.4s, v11.4s, v7.4s
+	WORD $0x3dc0472b // ldr q11, [x25, #272]
+	WORD $0x3dc04726 // ldr q6, [x25, #272]
+	WORD $0x3dc04731 // ldr q17, [x25, #272]
+	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x4e2ace0b // fmla v11.4s, v16.4s, v10.4s
+	WORD $0x4e34ce66 // fmla v6.4s, v19.4s, v20.4s
+	WORD $0x4e2ccc91 // fmla v17.4s, v4.4s, v12.4s
+	WORD $0x4e27ce45 // fmla v5.4s, v18.4s, v7.4s
+	WORD $0x3dc02b32 // ldr q18, [x25, #160]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02b33 // ldr q19, [x25, #160]
+	WORD $0x3dc02b30 // ldr q16, [x25, #160]
+	WORD $0x6eb28509 // sub v9.4s, v8.4s, v18.4s
+	WORD $0x6ea485b2 // sub v18.4s, v13.4s, v4.4s
+	WORD $0x6eb385c4 // sub v4.4s, v14.4s, v19.4s
+	WORD $0x6eb085f3 // sub v19.4s, v15.4s, v16.4s
+	WORD $0x6e2add50 // fmul v16.4s, v10.4s, v10.4s
+	WORD $0x6e34de8f // fmul v15.4s, v20.4s, v20.4s
+	WORD $0x6e2cdd8e // fmul v14.4s, v12.4s, v12.4s
+	WORD $0x6e27dced // fmul v13.4s, v7.4s, v7.4s
+	WORD $0x4eaa1d48 // mov v8.16b, v10.16b
+	WORD $0x4eb41e8a // mov v10.16b, v20.16b
+	WORD $0x4eac1d94 // mov v20.16b, v12.16b
+	WORD $0x4ea71cec // mov v12.16b, v7.16b
+	WORD $0x4e2bce08 // fmla v8.4s, v16.4s, v11.4s
+	WORD $0x4e26cdea // fmla v10.4s, v15.4s, v6.4s
+	WORD $0x4e31cdd4 // fmla v20.4s, v14.4s, v17.4s
+	WORD $0x4e25cdac // fmla v12.4s, v13.4s, v5.4s
+	WORD $0x4f3f0525 // sshr v5.4s, v9.4s, #1
+	WORD $0x4f3f064d // sshr v13.4s, v18.4s, #1
+	WORD $0x4f3f0491 // sshr v17.4s, v4.4s, #1
+	WORD $0x4f3f066e // sshr v14.4s, v19.4s, #1
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
+	WORD $0x3dc0072f // ldr q15, [x25, #16]
 	WORD $0x3dc0072b // ldr q11, [x25, #16]
-	WORD $0x4e2bd545 // fadd v5.4s, v10.4s, v11.4s
-	WORD $0x3dc04b2b // ldr q11, [x25, #288]
-	WORD $0x4eab84ca // add v10.4s, v6.4s, v11.4s
-	WORD $0x4f37554b // shl v11.4s, v10.4s, #23
-	WORD $0x6e2bdcaa // fmul v10.4s, v5.4s, v11.4s
-	WORD $0x6ea6850b // sub v11.4s, v8.4s, v6.4s
-	WORD $0x3dc04b26 // ldr q6, [x25, #288]
-	WORD $0x4ea68568 // add v8.4s, v11.4s, v6.4s
-	WORD $0x4f375506 // shl v6.4s, v8.4s, #23
-	WORD $0x6e26dd48 // fmul v8.4s, v10.4s, v6.4s
-	WORD $0x4e28d442 // fadd v2.4s, v2.4s, v8.4s
-	WORD $0x4ebfd4e8 // fsub v8.4s, v7.4s, v31.4s
-	WORD $0x3dc02327 // ldr q7, [x25, #128]
-	WORD $0x4e27f506 // fmax v6.4s, v8.4s, v7.4s
-	WORD $0x3dc02727 // ldr q7, [x25, #144]
-	WORD $0x3dc02b28 // ldr q8, [x25, #160]
-	WORD $0x4e27ccc8 // fmla v8.4s, v6.4s, v7.4s
-	WORD $0x3dc02b27 // ldr q7, [x25, #160]
-	WORD $0x4ea7d50a // fsub v10.4s, v8.4s, v7.4s
-	WORD $0x3dc02f27 // ldr q7, [x25, #176]
-	WORD $0x4ea61ccb // mov v11.16b, v6.16b
-	WORD $0x4ea7cd4b // fmls v11.4s, v10.4s, v7.4s
-	WORD $0x3dc03327 // ldr q7, [x25, #192]
-	WORD $0x4eab1d66 // mov v6.16b, v11.16b
-	WORD $0x4ea7cd46 // fmls v6.4s, v10.4s, v7.4s
-	WORD $0x3dc03727 // ldr q7, [x25, #208]
-	WORD $0x3dc03b2a // ldr q10, [x25, #224]
-	WORD $0x4e26ccea // fmla v10.4s, v7.4s, v6.4s
-	WORD $0x3dc03f27 // ldr q7, [x25, #240]
-	WORD $0x4e26cd47 // fmla v7.4s, v10.4s, v6.4s
-	WORD $0x3dc0432a // ldr q10, [x25, #256]
-	WORD $0x4e26ccea // fmla v10.4s, v7.4s, v6.4s
-	WORD $0x3dc04727 // ldr q7, [x25, #272]
-	WORD $0x4e26cd47 // fmla v7.4s, v10.4s, v6.4s
-	WORD $0x3dc02b2a // ldr q10, [x25, #160]
-	WORD $0x6eaa850b // sub v11.4s, v8.4s, v10.4s
-	WORD $0x6e26dcca // fmul v10.4s, v6.4s, v6.4s
-	WORD $0x4ea61cc8 // mov v8.16b, v6.16b
-	WORD $0x4e27cd48 // fmla v8.4s, v10.4s, v7.4s
-	WORD $0x4f3f0567 // sshr v7.4s, v11.4s, #1
-	WORD $0x3dc0072a // ldr q10, [x25, #16]
-	WORD $0x4e2ad506 // fadd v6.4s, v8.4s, v10.4s
+	WORD $0x3dc00730 // ldr q16, [x25, #16]
+	WORD $0x4e26d507 // fadd v7.4s, v8.4s, v6.4s
+	WORD $0x4e2fd546 // fadd v6.4s, v10.4s, v15.4s
+	WORD $0x4e2bd68f // fadd v15.4s, v20.4s, v11.4s
+	WORD $0x4e30d58b // fadd v11.4s, v12.4s, v16.4s
+	WORD $0x3dc04b30 // ldr q16, [x25, #288]
+	WORD $0x3dc04b2c // ldr q12, [x25, #288]
+	WORD $0x3dc04b34 // ldr q20, [x25, #288]
 	WORD $0x3dc04b2a // ldr q10, [x25, #288]
-	WORD $0x4eaa84e8 // add v8.4s, v7.4s, v10.4s
+	WORD $0x4eb084a8 // add v8.4s, v5.4s, v16.4s
+	WORD $0x4eac85b0 // add v16.4s, v13.4s, v12.4s
+	WORD $0x4eb4862c // add v12.4s, v17.4s, v20.4s
+	WORD $0x4eaa85d4 // add v20.4s, v14.4s, v10.4s
 	WORD $0x4f37550a // shl v10.4s, v8.4s, #23
-	WORD $0x6e2adcc8 // fmul v8.4s, v6.4s, v10.4s
-	WORD $0x6ea7856a // sub v10.4s, v11.4s, v7.4s
-	WORD $0x3dc04b27 // ldr q7, [x25, #288]
-	WORD $0x4ea7854b // add v11.4s, v10.4s, v7.4s
-	WORD $0x4f375567 // shl v7.4s, v11.4s, #23
-	WORD $0x6e27dd0b // fmul v11.4s, v8.4s, v7.4s
-	WORD $0x4e2bd463 // fadd v3.4s, v3.4s, v11.4s
+	WORD $0x4f375608 // shl v8.4s, v16.4s, #23
+	WORD $0x4f375590 // shl v16.4s, v12.4s, #23
+	WORD $0x4f37568c // shl v12.4s, v20.4s, #23
+	WORD $0x6e2adcf4 // fmul v20.4s, v7.4s, v10.4s
+	WORD $0x6e28dcca // fmul v10.4s, v6.4s, v8.4s
+	WORD $0x6e30dde8 // fmul v8.4s, v15.4s, v16.4s
+	WORD $0x6e2cdd70 // fmul v16.4s, v11.4s, v12.4s
+	WORD $0x6ea5852c // sub v12.4s, v9.4s, v5.4s
+	WORD $0x6ead8645 // sub v5.4s, v18.4s, v13.4s
+	WORD $0x6eb1848d // sub v13.4s, v4.4s, v17.4s
+	WORD $0x6eae8671 // sub v17.4s, v19.4s, v14.4s
+	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x3dc04b33 // ldr q19, [x25, #288]
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x3dc04b32 // ldr q18, [x25, #288]
+	WORD $0x4eae8589 // add v9.4s, v12.4s, v14.4s
+	WORD $0x4eb384ae // add v14.4s, v5.4s, v19.4s
+	WORD $0x4ea485b3 // add v19.4s, v13.4s, v4.4s
+	WORD $0x4eb28624 // add v4.4s, v17.4s, v18.4s
+	WORD $0x4f375532 // shl v18.4s, v9.4s, #23
+	WORD $0x4f3755c9 // shl v9.4s, v14.4s, #23
+	WORD $0x4f37566e // shl v14.4s, v19.4s, #23
+	WORD $0x4f375493 // shl v19.4s, v4.4s, #23
+	WORD $0x6e32de84 // fmul v4.4s, v20.4s, v18.4s
+	WORD $0x6e29dd52 // fmul v18.4s, v10.4s, v9.4s
+	WORD $0x6e2edd09 // fmul v9.4s, v8.4s, v14.4s
+	WORD $0x6e33de0e // fmul v14.4s, v16.4s, v19.4s
+	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	WORD $0x4e32d421 // fadd v1.4s, v1.4s, v18.4s
+	WORD $0x4e29d442 // fadd v2.4s, v2.4s, v9.4s
+	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
 	SUBS $16, R2, R2
 	BNE loop1
 	WORD $0xad000460 // stp q0, q1, [x3, #0]
@@ -29149,48 +30703,48 @@ vectors1:
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x6e3cfc04 // fdiv v4.4s, v0.4s, v28.4s
-	WORD $0x6ebde480 // fcmgt v0.4s, v4.4s, v29.4s
-	WORD $0x4ea01c05 // mov v5.16b, v0.16b
-	WORD $0x6e7d1c85 // bsl v5.16b, v4.16b, v29.16b
-	WORD $0x4ebef4a0 // fmin v0.4s, v5.4s, v30.4s
-	WORD $0x4e21a805 // fcvtns v5.4s, v0.4s
-	WORD $0x4ebf84a0 // add v0.4s, v5.4s, v31.4s
-	WORD $0x4e24e485 // fcmeq v5.4s, v4.4s, v4.4s
-	WORD $0x4e251c04 // and v4.16b, v0.16b, v5.16b
-	WORD $0x6e3cfc25 // fdiv v5.4s, v1.4s, v28.4s
-	WORD $0x6ebde4a1 // fcmgt v1.4s, v5.4s, v29.4s
-	WORD $0x4ea11c20 // mov v0.16b, v1.16b
-	WORD $0x6e7d1ca0 // bsl v0.16b, v5.16b, v29.16b
-	WORD $0x4ebef401 // fmin v1.4s, v0.4s, v30.4s
-	WORD $0x4e21a820 // fcvtns v0.4s, v1.4s
-	WORD $0x4ebf8401 // add v1.4s, v0.4s, v31.4s
-	WORD $0x4e25e4a0 // fcmeq v0.4s, v5.4s, v5.4s
-	WORD $0x4e201c25 // and v5.16b, v1.16b, v0.16b
-	WORD $0x6e3cfc40 // fdiv v0.4s, v2.4s, v28.4s
-	WORD $0x6ebde402 // fcmgt v2.4s, v0.4s, v29.4s
-	WORD $0x4ea21c41 // mov v1.16b, v2.16b
-	WORD $0x6e7d1c01 // bsl v1.16b, v0.16b, v29.16b
-	WORD $0x4ebef422 // fmin v2.4s, v1.4s, v30.4s
-	WORD $0x4e21a841 // fcvtns v1.4s, v2.4s
-	WORD $0x4ebf8422 // add v2.4s, v1.4s, v31.4s
-	WORD $0x4e20e401 // fcmeq v1.4s, v0.4s, v0.4s
-	WORD $0x4e211c40 // and v0.16b, v2.16b, v1.16b
-	WORD $0x6e3cfc61 // fdiv v1.4s, v3.4s, v28.4s
-	WORD $0x6ebde423 // fcmgt v3.4s, v1.4s, v29.4s
-	WORD $0x4ea31c62 // mov v2.16b, v3.16b
-	WORD $0x6e7d1c22 // bsl v2.16b, v1.16b, v29.16b
-	WORD $0x4ebef443 // fmin v3.4s, v2.4s, v30.4s
-	WORD $0x4e21a862 // fcvtns v2.4s, v3.4s
-	WORD $0x4ebf8443 // add v3.4s, v2.4s, v31.4s
-	WORD $0x4e21e422 // fcmeq v2.4s, v1.4s, v1.4s
-	WORD $0x4e221c61 // and v1.16b, v3.16b, v2.16b
-	WORD $0x0e612882 // xtn v2.4h, v4.4s
-	WORD $0x4e6128a2 // xtn2 v2.8h, v5.4s
-	WORD $0x0e612805 // xtn v5.4h, v0.4s
-	WORD $0x4e612825 // xtn2 v5.8h, v1.4s
-	WORD $0x0e212841 // xtn v1.8b, v2.8h
-	WORD $0x4e2128a1 // xtn2 v1.16b, v5.8h
-	WORD $0x3c810401 // str q1, [x0], #16
+	WORD $0x6e3cfc20 // fdiv v0.4s, v1.4s, v28.4s
+	WORD $0x6e3cfc41 // fdiv v1.4s, v2.4s, v28.4s
+	WORD $0x6e3cfc62 // fdiv v2.4s, v3.4s, v28.4s
+	WORD $0x6ebde483 // fcmgt v3.4s, v4.4s, v29.4s
+	WORD $0x6ebde405 // fcmgt v5.4s, v0.4s, v29.4s
+	WORD $0x6ebde426 // fcmgt v6.4s, v1.4s, v29.4s
+	WORD $0x6ebde447 // fcmgt v7.4s, v2.4s, v29.4s
+	WORD $0x4ea31c68 // mov v8.16b, v3.16b
+	WORD $0x4ea51ca3 // mov v3.16b, v5.16b
+	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
+	WORD $0x4ea71ce6 // mov v6.16b, v7.16b
+	WORD $0x6e7d1c88 // bsl v8.16b, v4.16b, v29.16b
+	WORD $0x6e7d1c03 // bsl v3.16b, v0.16b, v29.16b
+	WORD $0x6e7d1c25 // bsl v5.16b, v1.16b, v29.16b
+	WORD $0x6e7d1c46 // bsl v6.16b, v2.16b, v29.16b
+	WORD $0x4ebef507 // fmin v7.4s, v8.4s, v30.4s
+	WORD $0x4ebef468 // fmin v8.4s, v3.4s, v30.4s
+	WORD $0x4ebef4a3 // fmin v3.4s, v5.4s, v30.4s
+	WORD $0x4ebef4c5 // fmin v5.4s, v6.4s, v30.4s
+	WORD $0x4e21a8e6 // fcvtns v6.4s, v7.4s
+	WORD $0x4e21a907 // fcvtns v7.4s, v8.4s
+	WORD $0x4e21a868 // fcvtns v8.4s, v3.4s
+	WORD $0x4e21a8a3 // fcvtns v3.4s, v5.4s
+	WORD $0x4ebf84c5 // add v5.4s, v6.4s, v31.4s
+	WORD $0x4ebf84e6 // add v6.4s, v7.4s, v31.4s
+	WORD $0x4ebf8507 // add v7.4s, v8.4s, v31.4s
+	WORD $0x4ebf8468 // add v8.4s, v3.4s, v31.4s
+	WORD $0x4e24e483 // fcmeq v3.4s, v4.4s, v4.4s
+	WORD $0x4e20e404 // fcmeq v4.4s, v0.4s, v0.4s
+	WORD $0x4e21e420 // fcmeq v0.4s, v1.4s, v1.4s
+	WORD $0x4e22e441 // fcmeq v1.4s, v2.4s, v2.4s
+	WORD $0x4e231ca2 // and v2.16b, v5.16b, v3.16b
+	WORD $0x4e241cc3 // and v3.16b, v6.16b, v4.16b
+	WORD $0x4e201ce4 // and v4.16b, v7.16b, v0.16b
+	WORD $0x4e211d00 // and v0.16b, v8.16b, v1.16b
+	WORD $0x0e612841 // xtn v1.4h, v2.4s
+	WORD $0x4e612861 // xtn2 v1.8h, v3.4s
+	WORD $0x0e612883 // xtn v3.4h, v4.4s
+	WORD $0x4e612803 // xtn2 v3.8h, v0.4s
+	WORD $0x0e212820 // xtn v0.8b, v1.8h
+	WORD $0x4e212860 // xtn2 v0.16b, v3.8h
+	WORD $0x3c810400 // str q0, [x0], #16
 	SUB $16, R2, R2
 	B vectors1
 
@@ -29199,19 +30753,19 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10421 // ldr q1, [x1], #16
-	WORD $0x6e3cfc25 // fdiv v5.4s, v1.4s, v28.4s
-	WORD $0x6ebde4a1 // fcmgt v1.4s, v5.4s, v29.4s
-	WORD $0x4ea11c22 // mov v2.16b, v1.16b
-	WORD $0x6e7d1ca2 // bsl v2.16b, v5.16b, v29.16b
-	WORD $0x4ebef441 // fmin v1.4s, v2.4s, v30.4s
-	WORD $0x4e21a822 // fcvtns v2.4s, v1.4s
-	WORD $0x4ebf8441 // add v1.4s, v2.4s, v31.4s
-	WORD $0x4e25e4a2 // fcmeq v2.4s, v5.4s, v5.4s
-	WORD $0x4e221c25 // and v5.16b, v1.16b, v2.16b
-	WORD $0x0e6128a2 // xtn v2.4h, v5.4s
-	WORD $0x0e212845 // xtn v5.8b, v2.8h
-	WORD $0xbc004405 // str s5, [x0], #4
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x6e3cfc03 // fdiv v3.4s, v0.4s, v28.4s
+	WORD $0x6ebde460 // fcmgt v0.4s, v3.4s, v29.4s
+	WORD $0x4ea01c01 // mov v1.16b, v0.16b
+	WORD $0x6e7d1c61 // bsl v1.16b, v3.16b, v29.16b
+	WORD $0x4ebef420 // fmin v0.4s, v1.4s, v30.4s
+	WORD $0x4e21a801 // fcvtns v1.4s, v0.4s
+	WORD $0x4ebf8420 // add v0.4s, v1.4s, v31.4s
+	WORD $0x4e23e461 // fcmeq v1.4s, v3.4s, v3.4s
+	WORD $0x4e211c03 // and v3.16b, v0.16b, v1.16b
+	WORD $0x0e612861 // xtn v1.4h, v3.4s
+	WORD $0x0e212823 // xtn v3.8b, v1.8h
+	WORD $0xbc004403 // str s3, [x0], #4
 	SUB $4, R2, R2
 	B vectors3
 
@@ -29238,49 +30792,49 @@ vectors1:
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x3dc00064 // ldr q4, [x3, #0]
-	WORD $0x4e21d805 // scvtf v5.4s, v0.4s
-	WORD $0x6e24dca0 // fmul v0.4s, v5.4s, v4.4s
-	WORD $0x6ebde404 // fcmgt v4.4s, v0.4s, v29.4s
-	WORD $0x4ea41c85 // mov v5.16b, v4.16b
-	WORD $0x6e7d1c05 // bsl v5.16b, v0.16b, v29.16b
-	WORD $0x4ebef4a0 // fmin v0.4s, v5.4s, v30.4s
-	WORD $0x4e21a805 // fcvtns v5.4s, v0.4s
-	WORD $0x4ebf84a0 // add v0.4s, v5.4s, v31.4s
 	WORD $0x3dc00465 // ldr q5, [x3, #16]
-	WORD $0x4e21d824 // scvtf v4.4s, v1.4s
-	WORD $0x6e25dc81 // fmul v1.4s, v4.4s, v5.4s
-	WORD $0x6ebde425 // fcmgt v5.4s, v1.4s, v29.4s
-	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
-	WORD $0x6e7d1c24 // bsl v4.16b, v1.16b, v29.16b
-	WORD $0x4ebef481 // fmin v1.4s, v4.4s, v30.4s
-	WORD $0x4e21a824 // fcvtns v4.4s, v1.4s
-	WORD $0x4ebf8481 // add v1.4s, v4.4s, v31.4s
-	WORD $0x3dc00864 // ldr q4, [x3, #32]
-	WORD $0x4e21d845 // scvtf v5.4s, v2.4s
-	WORD $0x6e24dca2 // fmul v2.4s, v5.4s, v4.4s
-	WORD $0x6ebde444 // fcmgt v4.4s, v2.4s, v29.4s
-	WORD $0x4ea41c85 // mov v5.16b, v4.16b
-	WORD $0x6e7d1c45 // bsl v5.16b, v2.16b, v29.16b
-	WORD $0x4ebef4a2 // fmin v2.4s, v5.4s, v30.4s
-	WORD $0x4e21a845 // fcvtns v5.4s, v2.4s
-	WORD $0x4ebf84a2 // add v2.4s, v5.4s, v31.4s
-	WORD $0x3dc00c65 // ldr q5, [x3, #48]
-	WORD $0x4e21d864 // scvtf v4.4s, v3.4s
-	WORD $0x6e25dc83 // fmul v3.4s, v4.4s, v5.4s
-	WORD $0x6ebde465 // fcmgt v5.4s, v3.4s, v29.4s
-	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
-	WORD $0x6e7d1c64 // bsl v4.16b, v3.16b, v29.16b
-	WORD $0x4ebef483 // fmin v3.4s, v4.4s, v30.4s
-	WORD $0x4e21a864 // fcvtns v4.4s, v3.4s
-	WORD $0x4ebf8483 // add v3.4s, v4.4s, v31.4s
+	WORD $0x3dc00866 // ldr q6, [x3, #32]
+	WORD $0x3dc00c67 // ldr q7, [x3, #48]
+	WORD $0x4e21d808 // scvtf v8.4s, v0.4s
+	WORD $0x4e21d820 // scvtf v0.4s, v1.4s
+	WORD $0x4e21d841 // scvtf v1.4s, v2.4s
+	WORD $0x4e21d862 // scvtf v2.4s, v3.4s
+	WORD $0x6e24dd03 // fmul v3.4s, v8.4s, v4.4s
+	WORD $0x6e25dc04 // fmul v4.4s, v0.4s, v5.4s
+	WORD $0x6e26dc25 // fmul v5.4s, v1.4s, v6.4s
+	WORD $0x6e27dc46 // fmul v6.4s, v2.4s, v7.4s
+	WORD $0x6ebde467 // fcmgt v7.4s, v3.4s, v29.4s
+	WORD $0x6ebde482 // fcmgt v2.4s, v4.4s, v29.4s
+	WORD $0x6ebde4a1 // fcmgt v1.4s, v5.4s, v29.4s
+	WORD $0x6ebde4c0 // fcmgt v0.4s, v6.4s, v29.4s
+	WORD $0x4ea71ce8 // mov v8.16b, v7.16b
+	WORD $0x4ea21c47 // mov v7.16b, v2.16b
+	WORD $0x4ea11c22 // mov v2.16b, v1.16b
+	WORD $0x4ea01c01 // mov v1.16b, v0.16b
+	WORD $0x6e7d1c68 // bsl v8.16b, v3.16b, v29.16b
+	WORD $0x6e7d1c87 // bsl v7.16b, v4.16b, v29.16b
+	WORD $0x6e7d1ca2 // bsl v2.16b, v5.16b, v29.16b
+	WORD $0x6e7d1cc1 // bsl v1.16b, v6.16b, v29.16b
+	WORD $0x4ebef506 // fmin v6.4s, v8.4s, v30.4s
+	WORD $0x4ebef4e8 // fmin v8.4s, v7.4s, v30.4s
+	WORD $0x4ebef447 // fmin v7.4s, v2.4s, v30.4s
+	WORD $0x4ebef422 // fmin v2.4s, v1.4s, v30.4s
+	WORD $0x4e21a8c1 // fcvtns v1.4s, v6.4s
+	WORD $0x4e21a906 // fcvtns v6.4s, v8.4s
+	WORD $0x4e21a8e8 // fcvtns v8.4s, v7.4s
+	WORD $0x4e21a847 // fcvtns v7.4s, v2.4s
+	WORD $0x4ebf8422 // add v2.4s, v1.4s, v31.4s
+	WORD $0x4ebf84c1 // add v1.4s, v6.4s, v31.4s
+	WORD $0x4ebf8506 // add v6.4s, v8.4s, v31.4s
+	WORD $0x4ebf84e8 // add v8.4s, v7.4s, v31.4s
 	ADD R4<<2, R3, R3
-	WORD $0x0e612804 // xtn v4.4h, v0.4s
-	WORD $0x4e612824 // xtn2 v4.8h, v1.4s
-	WORD $0x0e612841 // xtn v1.4h, v2.4s
-	WORD $0x4e612861 // xtn2 v1.8h, v3.4s
-	WORD $0x0e212883 // xtn v3.8b, v4.8h
-	WORD $0x4e212823 // xtn2 v3.16b, v1.8h
-	WORD $0x3c810403 // str q3, [x0], #16
+	WORD $0x0e612847 // xtn v7.4h, v2.4s
+	WORD $0x4e612827 // xtn2 v7.8h, v1.4s
+	WORD $0x0e6128c1 // xtn v1.4h, v6.4s
+	WORD $0x4e612901 // xtn2 v1.8h, v8.4s
+	WORD $0x0e2128e8 // xtn v8.8b, v7.8h
+	WORD $0x4e212828 // xtn2 v8.16b, v1.8h
+	WORD $0x3c810408 // str q8, [x0], #16
 	SUB $16, R2, R2
 	B vectors1
 
@@ -29289,20 +30843,20 @@ done2:
 vectors3:
 	CMP $4, R2
 	BLT done4
-	WORD $0x3cc10423 // ldr q3, [x1], #16
+	WORD $0x3cc10428 // ldr q8, [x1], #16
 	WORD $0x3dc00061 // ldr q1, [x3, #0]
-	WORD $0x4e21d864 // scvtf v4.4s, v3.4s
-	WORD $0x6e21dc83 // fmul v3.4s, v4.4s, v1.4s
-	WORD $0x6ebde461 // fcmgt v1.4s, v3.4s, v29.4s
-	WORD $0x4ea11c24 // mov v4.16b, v1.16b
-	WORD $0x6e7d1c64 // bsl v4.16b, v3.16b, v29.16b
-	WORD $0x4ebef483 // fmin v3.4s, v4.4s, v30.4s
-	WORD $0x4e21a864 // fcvtns v4.4s, v3.4s
-	WORD $0x4ebf8483 // add v3.4s, v4.4s, v31.4s
+	WORD $0x4e21d907 // scvtf v7.4s, v8.4s
+	WORD $0x6e21dce8 // fmul v8.4s, v7.4s, v1.4s
+	WORD $0x6ebde501 // fcmgt v1.4s, v8.4s, v29.4s
+	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	WORD $0x6e7d1d07 // bsl v7.16b, v8.16b, v29.16b
+	WORD $0x4ebef4e8 // fmin v8.4s, v7.4s, v30.4s
+	WORD $0x4e21a907 // fcvtns v7.4s, v8.4s
+	WORD $0x4ebf84e8 // add v8.4s, v7.4s, v31.4s
 	ADD R4<<0, R3, R3
-	WORD $0x0e612864 // xtn v4.4h, v3.4s
-	WORD $0x0e212883 // xtn v3.8b, v4.8h
-	WORD $0xbc004403 // str s3, [x0], #4
+	WORD $0x0e612907 // xtn v7.4h, v8.4s
+	WORD $0x0e2128e8 // xtn v8.8b, v7.8h
+	WORD $0xbc004408 // str s8, [x0], #4
 	SUB $4, R2, R2
 	B vectors3
 

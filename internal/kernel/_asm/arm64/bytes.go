@@ -79,16 +79,16 @@ func quantize(sums bool) {
 	f.v("dupw", zero, value)
 	f.blocks(n, []int{4, 1}, func(vectors int) {
 		all := f.loads(vectors, x)
-		for i := range all {
+		f.sideBySide(vectors, func(i int) {
 			if !sums {
 				q := f.over(all[i], scale)
 				all[i] = f.do("and", f.quantized(q, low, high, zero), f.do("fcmeq", q, q))
-				continue
+				return
 			}
 			s := f.new()
 			f.v("ldr", s, scales, 16*i)
 			all[i] = f.quantized(f.times(f.do("scvtf", all[i]), s), low, high, zero)
-		}
+		})
 		if sums {
 			f.o("ADD R%d<<%d, R%d, R%d", step, map[int]int{1: 0, 4: 2}[vectors], scales, scales)
 		}

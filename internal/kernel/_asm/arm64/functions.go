@@ -207,11 +207,9 @@ func maps() {
 			p = append(p, 31-i)
 			f.v("ld1rpost", p[i], from)
 		}
-		f.blocks(n, []int{2, 1}, func(vectors int) {
+		f.blocks(n, []int{4, 1}, func(vectors int) {
 			in := f.loads(vectors, x)
-			for v := range in {
-				in[v] = s.of(f, in[v], p)
-			}
+			f.sideBySide(vectors, func(v int) { in[v] = s.of(f, in[v], p) })
 			f.stores(in, dst)
 		})
 		f.ret()

@@ -29,6 +29,27 @@ func (f *function) blocks(n int, sizes []int, body func(vectors int)) {
 	}
 }
 
+// sideBySide generates code for some vectors in turn, one instruction after the other, so that
+// processors that look ahead little compute them at the same time.
+func (f *function) sideBySide(vectors int, each func(v int)) {
+	before := f.lines
+	parts, longest := make([][]line, vectors), 0
+	for v := range parts {
+		f.lines = nil
+		each(v)
+		parts[v] = f.lines
+		longest = max(longest, len(f.lines))
+	}
+	f.lines = before
+	for i := range longest {
+		for _, p := range parts {
+			if i < len(p) {
+				f.lines = append(f.lines, p[i])
+			}
+		}
+	}
+}
+
 // loads loads vectors to virtual registers and moves the pointer behind them.
 func (f *function) loads(count, base int) []int {
 	var all []int
@@ -149,7 +170,7 @@ func (l list) generate() {
 			in = append(in, f.loads(vectors, registers[name]))
 		}
 		out := make([][]int, len(l.out))
-		for v := range vectors {
+		f.sideBySide(vectors, func(v int) {
 			var operands []int
 			for _, i := range in {
 				operands = append(operands, i[v])
@@ -157,7 +178,7 @@ func (l list) generate() {
 			for o, r := range l.of(f, operands, numbers) {
 				out[o] = append(out[o], r)
 			}
-		}
+		})
 		for o, name := range l.out {
 			f.stores(out[o], written[name])
 		}

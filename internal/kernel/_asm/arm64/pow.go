@@ -74,10 +74,13 @@ func powers() {
 		k := f.shifted("sshr", f.do("sub", v, word(coefficients.RootHalf+1)), 23)
 		m := f.do("sub", v, f.shifted("shl", k, 23))
 		k = f.do("scvtf", k)
-		first := f.pow(f.do("fcvtl", m), f.do("fcvtl", k), f.do("fcvtl", power))
-		second := f.pow(f.do("fcvtl2", m), f.do("fcvtl2", k), f.do("fcvtl2", power))
-		result := f.do("fcvtn", first)
-		f.v("fcvtn2", result, second)
+		var halves [2]int
+		f.sideBySide(2, func(half int) {
+			widen := []string{"fcvtl", "fcvtl2"}[half]
+			halves[half] = f.pow(f.do(widen, m), f.do(widen, k), f.do(widen, power))
+		})
+		result := f.do("fcvtn", halves[0])
+		f.v("fcvtn2", result, halves[1])
 		f.v("strpost", result, dst, 16)
 		f.o("ADD R%d<<4, R%d, R%d", rStepA, rA, rA)
 		f.o("ADD R%d<<4, R%d, R%d", rStepB, rB, rB)

@@ -136,10 +136,10 @@ func softmax() {
 		f.span("ldp", "ldr", 4, 0, sums, 0)
 		f.loop(n, 16, func() {
 			all := f.loads(4, x)
-			for i := range all {
+			f.sideBySide(len(all), func(i int) {
 				all[i] = f.expNegative(f.minus(all[i], top))
 				f.v("fadd", i, i, all[i])
-			}
+			})
 			if stored {
 				f.stores(all, out)
 			}
