@@ -10,213 +10,215 @@ DATA constants<>+16(SB)/8, $0x3f8000003f800000
 DATA constants<>+24(SB)/8, $0x3f8000003f800000
 DATA constants<>+32(SB)/8, $0x4effffff4effffff
 DATA constants<>+40(SB)/8, $0x4effffff4effffff
-DATA constants<>+48(SB)/8, $0x4f0000004f000000
-DATA constants<>+56(SB)/8, $0x4f0000004f000000
-DATA constants<>+64(SB)/8, $0x0000000200000001
-DATA constants<>+72(SB)/8, $0x0000000800000004
-DATA constants<>+80(SB)/8, $0x0000002000000010
-DATA constants<>+88(SB)/8, $0x0000008000000040
-DATA constants<>+96(SB)/8, $0x0000000000000000
-DATA constants<>+104(SB)/8, $0x0000000000000000
-DATA constants<>+112(SB)/8, $0x1e3ce5081e3ce508
-DATA constants<>+120(SB)/8, $0x1e3ce5081e3ce508
-DATA constants<>+128(SB)/8, $0xc2d00000c2d00000
-DATA constants<>+136(SB)/8, $0xc2d00000c2d00000
-DATA constants<>+144(SB)/8, $0x3fb8aa3b3fb8aa3b
-DATA constants<>+152(SB)/8, $0x3fb8aa3b3fb8aa3b
-DATA constants<>+160(SB)/8, $0x4b4000004b400000
-DATA constants<>+168(SB)/8, $0x4b4000004b400000
-DATA constants<>+176(SB)/8, $0x3f3172183f317218
-DATA constants<>+184(SB)/8, $0x3f3172183f317218
-DATA constants<>+192(SB)/8, $0xb102e308b102e308
-DATA constants<>+200(SB)/8, $0xb102e308b102e308
-DATA constants<>+208(SB)/8, $0x3ab6da743ab6da74
-DATA constants<>+216(SB)/8, $0x3ab6da743ab6da74
-DATA constants<>+224(SB)/8, $0x3c091def3c091def
-DATA constants<>+232(SB)/8, $0x3c091def3c091def
-DATA constants<>+240(SB)/8, $0x3d2aaa2f3d2aaa2f
-DATA constants<>+248(SB)/8, $0x3d2aaa2f3d2aaa2f
-DATA constants<>+256(SB)/8, $0x3e2aaa473e2aaa47
-DATA constants<>+264(SB)/8, $0x3e2aaa473e2aaa47
-DATA constants<>+272(SB)/8, $0x3f0000003f000000
-DATA constants<>+280(SB)/8, $0x3f0000003f000000
-DATA constants<>+288(SB)/8, $0x0000007f0000007f
-DATA constants<>+296(SB)/8, $0x0000007f0000007f
-DATA constants<>+304(SB)/8, $0x42b2000042b20000
-DATA constants<>+312(SB)/8, $0x42b2000042b20000
-DATA constants<>+320(SB)/8, $0x8000000080000000
-DATA constants<>+328(SB)/8, $0x8000000080000000
-DATA constants<>+336(SB)/8, $0x4000000040000000
-DATA constants<>+344(SB)/8, $0x4000000040000000
-DATA constants<>+352(SB)/8, $0xc2200000c2200000
-DATA constants<>+360(SB)/8, $0xc2200000c2200000
-DATA constants<>+368(SB)/8, $0x4080000040800000
-DATA constants<>+376(SB)/8, $0x4080000040800000
-DATA constants<>+384(SB)/8, $0xb71b4addb71b4add
-DATA constants<>+392(SB)/8, $0xb71b4addb71b4add
-DATA constants<>+400(SB)/8, $0x38f6b62438f6b624
-DATA constants<>+408(SB)/8, $0x38f6b62438f6b624
-DATA constants<>+416(SB)/8, $0xba25e525ba25e525
-DATA constants<>+424(SB)/8, $0xba25e525ba25e525
-DATA constants<>+432(SB)/8, $0x3ada80793ada8079
-DATA constants<>+440(SB)/8, $0x3ada80793ada8079
-DATA constants<>+448(SB)/8, $0xb928335db928335d
-DATA constants<>+456(SB)/8, $0xb928335db928335d
-DATA constants<>+464(SB)/8, $0xbc9ce6dfbc9ce6df
-DATA constants<>+472(SB)/8, $0xbc9ce6dfbc9ce6df
-DATA constants<>+480(SB)/8, $0x3dd27d2f3dd27d2f
-DATA constants<>+488(SB)/8, $0x3dd27d2f3dd27d2f
-DATA constants<>+496(SB)/8, $0x3f22f97d3f22f97d
-DATA constants<>+504(SB)/8, $0x3f22f97d3f22f97d
-DATA constants<>+512(SB)/8, $0x3f906ebb3f906ebb
-DATA constants<>+520(SB)/8, $0x3f906ebb3f906ebb
-DATA constants<>+528(SB)/8, $0x0080000000800000
-DATA constants<>+536(SB)/8, $0x0080000000800000
-DATA constants<>+544(SB)/8, $0x4c0000004c000000
-DATA constants<>+552(SB)/8, $0x4c0000004c000000
-DATA constants<>+560(SB)/8, $0x3f3504f33f3504f3
-DATA constants<>+568(SB)/8, $0x3f3504f33f3504f3
-DATA constants<>+576(SB)/8, $0x007fffff007fffff
-DATA constants<>+584(SB)/8, $0x007fffff007fffff
-DATA constants<>+592(SB)/8, $0x41c8000041c80000
-DATA constants<>+600(SB)/8, $0x41c8000041c80000
-DATA constants<>+608(SB)/8, $0xbd9c5b1bbd9c5b1b
-DATA constants<>+616(SB)/8, $0xbd9c5b1bbd9c5b1b
-DATA constants<>+624(SB)/8, $0x3e02b8103e02b810
-DATA constants<>+632(SB)/8, $0x3e02b8103e02b810
-DATA constants<>+640(SB)/8, $0xbe06c757be06c757
-DATA constants<>+648(SB)/8, $0xbe06c757be06c757
-DATA constants<>+656(SB)/8, $0x3e116bfe3e116bfe
-DATA constants<>+664(SB)/8, $0x3e116bfe3e116bfe
-DATA constants<>+672(SB)/8, $0xbe2a3894be2a3894
-DATA constants<>+680(SB)/8, $0xbe2a3894be2a3894
-DATA constants<>+688(SB)/8, $0x3e4cd00b3e4cd00b
-DATA constants<>+696(SB)/8, $0x3e4cd00b3e4cd00b
-DATA constants<>+704(SB)/8, $0xbe800115be800115
-DATA constants<>+712(SB)/8, $0xbe800115be800115
-DATA constants<>+720(SB)/8, $0x3eaaaaaa3eaaaaaa
-DATA constants<>+728(SB)/8, $0x3eaaaaaa3eaaaaaa
-DATA constants<>+736(SB)/8, $0x7f7fffff7f7fffff
-DATA constants<>+744(SB)/8, $0x7f7fffff7f7fffff
-DATA constants<>+752(SB)/8, $0x7fc000007fc00000
-DATA constants<>+760(SB)/8, $0x7fc000007fc00000
-DATA constants<>+768(SB)/8, $0xff800000ff800000
-DATA constants<>+776(SB)/8, $0xff800000ff800000
-DATA constants<>+784(SB)/8, $0x3ed413cd3ed413cd
-DATA constants<>+792(SB)/8, $0x3ed413cd3ed413cd
-DATA constants<>+800(SB)/8, $0x41a0000041a00000
-DATA constants<>+808(SB)/8, $0x41a0000041a00000
-DATA constants<>+816(SB)/8, $0xc1680000c1680000
-DATA constants<>+824(SB)/8, $0xc1680000c1680000
-DATA constants<>+832(SB)/8, $0x4168000041680000
-DATA constants<>+840(SB)/8, $0x4168000041680000
-DATA constants<>+848(SB)/8, $0x3196dd863196dd86
-DATA constants<>+856(SB)/8, $0x3196dd863196dd86
-DATA constants<>+864(SB)/8, $0xb4327121b4327121
-DATA constants<>+872(SB)/8, $0xb4327121b4327121
-DATA constants<>+880(SB)/8, $0x363b5569363b5569
-DATA constants<>+888(SB)/8, $0x363b5569363b5569
-DATA constants<>+896(SB)/8, $0xb7e589bbb7e589bb
-DATA constants<>+904(SB)/8, $0xb7e589bbb7e589bb
-DATA constants<>+912(SB)/8, $0x3934797439347974
-DATA constants<>+920(SB)/8, $0x3934797439347974
-DATA constants<>+928(SB)/8, $0xba38eb15ba38eb15
-DATA constants<>+936(SB)/8, $0xba38eb15ba38eb15
-DATA constants<>+944(SB)/8, $0x3adb06853adb0685
-DATA constants<>+952(SB)/8, $0x3adb06853adb0685
-DATA constants<>+960(SB)/8, $0xb85f7fbab85f7fba
-DATA constants<>+968(SB)/8, $0xb85f7fbab85f7fba
-DATA constants<>+976(SB)/8, $0xbc9df52fbc9df52f
-DATA constants<>+984(SB)/8, $0xbc9df52fbc9df52f
-DATA constants<>+992(SB)/8, $0x3dd29e773dd29e77
-DATA constants<>+1000(SB)/8, $0x3dd29e773dd29e77
-DATA constants<>+1008(SB)/8, $0x3f22f8a53f22f8a5
-DATA constants<>+1016(SB)/8, $0x3f22f8a53f22f8a5
-DATA constants<>+1024(SB)/8, $0x3f906ec13f906ec1
-DATA constants<>+1032(SB)/8, $0x3f906ec13f906ec1
-DATA constants<>+1040(SB)/8, $0xc1a00000c1a00000
-DATA constants<>+1048(SB)/8, $0xc1a00000c1a00000
-DATA constants<>+1056(SB)/8, $0x3d92227a3d92227a
-DATA constants<>+1064(SB)/8, $0x3d92227a3d92227a
-DATA constants<>+1072(SB)/8, $0x3fcc422a3fcc422a
-DATA constants<>+1080(SB)/8, $0x3fcc422a3fcc422a
-DATA constants<>+1088(SB)/8, $0x3f22f9833f22f983
-DATA constants<>+1096(SB)/8, $0x3f22f9833f22f983
-DATA constants<>+1104(SB)/8, $0x3fc90fda3fc90fda
-DATA constants<>+1112(SB)/8, $0x3fc90fda3fc90fda
-DATA constants<>+1120(SB)/8, $0x33a2216833a22168
-DATA constants<>+1128(SB)/8, $0x33a2216833a22168
-DATA constants<>+1136(SB)/8, $0x27c234c427c234c4
-DATA constants<>+1144(SB)/8, $0x27c234c427c234c4
-DATA constants<>+1152(SB)/8, $0xb94ca59cb94ca59c
-DATA constants<>+1160(SB)/8, $0xb94ca59cb94ca59c
-DATA constants<>+1168(SB)/8, $0x3c0883ab3c0883ab
-DATA constants<>+1176(SB)/8, $0x3c0883ab3c0883ab
-DATA constants<>+1184(SB)/8, $0xbe2aaaa3be2aaaa3
-DATA constants<>+1192(SB)/8, $0xbe2aaaa3be2aaaa3
-DATA constants<>+1200(SB)/8, $0x37ccf43537ccf435
-DATA constants<>+1208(SB)/8, $0x37ccf43537ccf435
-DATA constants<>+1216(SB)/8, $0xbab60614bab60614
-DATA constants<>+1224(SB)/8, $0xbab60614bab60614
-DATA constants<>+1232(SB)/8, $0x3d2aaaa53d2aaaa5
-DATA constants<>+1240(SB)/8, $0x3d2aaaa53d2aaaa5
-DATA constants<>+1248(SB)/8, $0x0000000100000001
-DATA constants<>+1256(SB)/8, $0x0000000100000001
-DATA constants<>+1264(SB)/8, $0x3f3504f43f3504f4
-DATA constants<>+1272(SB)/8, $0x3f3504f43f3504f4
-DATA constants<>+1280(SB)/8, $0x3ff0000000000000
-DATA constants<>+1288(SB)/8, $0x3ff0000000000000
-DATA constants<>+1296(SB)/8, $0x4000000000000000
-DATA constants<>+1304(SB)/8, $0x4000000000000000
-DATA constants<>+1312(SB)/8, $0x3fc3b13b13b13b14
-DATA constants<>+1320(SB)/8, $0x3fc3b13b13b13b14
-DATA constants<>+1328(SB)/8, $0x3fc745d1745d1746
-DATA constants<>+1336(SB)/8, $0x3fc745d1745d1746
-DATA constants<>+1344(SB)/8, $0x3fcc71c71c71c71c
-DATA constants<>+1352(SB)/8, $0x3fcc71c71c71c71c
-DATA constants<>+1360(SB)/8, $0x3fd2492492492492
-DATA constants<>+1368(SB)/8, $0x3fd2492492492492
-DATA constants<>+1376(SB)/8, $0x3fd999999999999a
-DATA constants<>+1384(SB)/8, $0x3fd999999999999a
-DATA constants<>+1392(SB)/8, $0x3fe5555555555555
-DATA constants<>+1400(SB)/8, $0x3fe5555555555555
-DATA constants<>+1408(SB)/8, $0x3fe62e42fefa39ef
-DATA constants<>+1416(SB)/8, $0x3fe62e42fefa39ef
-DATA constants<>+1424(SB)/8, $0xc05b800000000000
-DATA constants<>+1432(SB)/8, $0xc05b800000000000
-DATA constants<>+1440(SB)/8, $0x4059000000000000
-DATA constants<>+1448(SB)/8, $0x4059000000000000
-DATA constants<>+1456(SB)/8, $0x3ff71547652b82fe
-DATA constants<>+1464(SB)/8, $0x3ff71547652b82fe
-DATA constants<>+1472(SB)/8, $0x4338000000000000
-DATA constants<>+1480(SB)/8, $0x4338000000000000
-DATA constants<>+1488(SB)/8, $0x3fe62e42fefa3800
-DATA constants<>+1496(SB)/8, $0x3fe62e42fefa3800
-DATA constants<>+1504(SB)/8, $0x3d2ef35793c76730
-DATA constants<>+1512(SB)/8, $0x3d2ef35793c76730
-DATA constants<>+1520(SB)/8, $0x3e5af85a9a38f246
-DATA constants<>+1528(SB)/8, $0x3e5af85a9a38f246
-DATA constants<>+1536(SB)/8, $0x3e928b0493ee36ab
-DATA constants<>+1544(SB)/8, $0x3e928b0493ee36ab
-DATA constants<>+1552(SB)/8, $0x3ec71dddfb4ea1af
-DATA constants<>+1560(SB)/8, $0x3ec71dddfb4ea1af
-DATA constants<>+1568(SB)/8, $0x3efa0199693a6f33
-DATA constants<>+1576(SB)/8, $0x3efa0199693a6f33
-DATA constants<>+1584(SB)/8, $0x3f2a01a01baed115
-DATA constants<>+1592(SB)/8, $0x3f2a01a01baed115
-DATA constants<>+1600(SB)/8, $0x3f56c16c185a74f1
-DATA constants<>+1608(SB)/8, $0x3f56c16c185a74f1
-DATA constants<>+1616(SB)/8, $0x3f8111111110d61a
-DATA constants<>+1624(SB)/8, $0x3f8111111110d61a
-DATA constants<>+1632(SB)/8, $0x3fa5555555550030
-DATA constants<>+1640(SB)/8, $0x3fa5555555550030
-DATA constants<>+1648(SB)/8, $0x3fc5555555555561
-DATA constants<>+1656(SB)/8, $0x3fc5555555555561
-DATA constants<>+1664(SB)/8, $0x3fe000000000000b
-DATA constants<>+1672(SB)/8, $0x3fe000000000000b
-DATA constants<>+1680(SB)/8, $0x3e8000003e800000
-DATA constants<>+1688(SB)/8, $0x3e8000003e800000
-GLOBL constants<>(SB), RODATA|NOPTR, $1696
+DATA constants<>+48(SB)/8, $0x7fffffff7fffffff
+DATA constants<>+56(SB)/8, $0x7fffffff7fffffff
+DATA constants<>+64(SB)/8, $0x4f0000004f000000
+DATA constants<>+72(SB)/8, $0x4f0000004f000000
+DATA constants<>+80(SB)/8, $0x0000000200000001
+DATA constants<>+88(SB)/8, $0x0000000800000004
+DATA constants<>+96(SB)/8, $0x0000002000000010
+DATA constants<>+104(SB)/8, $0x0000008000000040
+DATA constants<>+112(SB)/8, $0x0000000000000000
+DATA constants<>+120(SB)/8, $0x0000000000000000
+DATA constants<>+128(SB)/8, $0x1e3ce5081e3ce508
+DATA constants<>+136(SB)/8, $0x1e3ce5081e3ce508
+DATA constants<>+144(SB)/8, $0xc2d00000c2d00000
+DATA constants<>+152(SB)/8, $0xc2d00000c2d00000
+DATA constants<>+160(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA constants<>+168(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA constants<>+176(SB)/8, $0x4b4000004b400000
+DATA constants<>+184(SB)/8, $0x4b4000004b400000
+DATA constants<>+192(SB)/8, $0x3f3172183f317218
+DATA constants<>+200(SB)/8, $0x3f3172183f317218
+DATA constants<>+208(SB)/8, $0xb102e308b102e308
+DATA constants<>+216(SB)/8, $0xb102e308b102e308
+DATA constants<>+224(SB)/8, $0x3ab6da743ab6da74
+DATA constants<>+232(SB)/8, $0x3ab6da743ab6da74
+DATA constants<>+240(SB)/8, $0x3c091def3c091def
+DATA constants<>+248(SB)/8, $0x3c091def3c091def
+DATA constants<>+256(SB)/8, $0x3d2aaa2f3d2aaa2f
+DATA constants<>+264(SB)/8, $0x3d2aaa2f3d2aaa2f
+DATA constants<>+272(SB)/8, $0x3e2aaa473e2aaa47
+DATA constants<>+280(SB)/8, $0x3e2aaa473e2aaa47
+DATA constants<>+288(SB)/8, $0x3f0000003f000000
+DATA constants<>+296(SB)/8, $0x3f0000003f000000
+DATA constants<>+304(SB)/8, $0x0000007f0000007f
+DATA constants<>+312(SB)/8, $0x0000007f0000007f
+DATA constants<>+320(SB)/8, $0x42b2000042b20000
+DATA constants<>+328(SB)/8, $0x42b2000042b20000
+DATA constants<>+336(SB)/8, $0x8000000080000000
+DATA constants<>+344(SB)/8, $0x8000000080000000
+DATA constants<>+352(SB)/8, $0x4000000040000000
+DATA constants<>+360(SB)/8, $0x4000000040000000
+DATA constants<>+368(SB)/8, $0xc2200000c2200000
+DATA constants<>+376(SB)/8, $0xc2200000c2200000
+DATA constants<>+384(SB)/8, $0x4080000040800000
+DATA constants<>+392(SB)/8, $0x4080000040800000
+DATA constants<>+400(SB)/8, $0xb71b4addb71b4add
+DATA constants<>+408(SB)/8, $0xb71b4addb71b4add
+DATA constants<>+416(SB)/8, $0x38f6b62438f6b624
+DATA constants<>+424(SB)/8, $0x38f6b62438f6b624
+DATA constants<>+432(SB)/8, $0xba25e525ba25e525
+DATA constants<>+440(SB)/8, $0xba25e525ba25e525
+DATA constants<>+448(SB)/8, $0x3ada80793ada8079
+DATA constants<>+456(SB)/8, $0x3ada80793ada8079
+DATA constants<>+464(SB)/8, $0xb928335db928335d
+DATA constants<>+472(SB)/8, $0xb928335db928335d
+DATA constants<>+480(SB)/8, $0xbc9ce6dfbc9ce6df
+DATA constants<>+488(SB)/8, $0xbc9ce6dfbc9ce6df
+DATA constants<>+496(SB)/8, $0x3dd27d2f3dd27d2f
+DATA constants<>+504(SB)/8, $0x3dd27d2f3dd27d2f
+DATA constants<>+512(SB)/8, $0x3f22f97d3f22f97d
+DATA constants<>+520(SB)/8, $0x3f22f97d3f22f97d
+DATA constants<>+528(SB)/8, $0x3f906ebb3f906ebb
+DATA constants<>+536(SB)/8, $0x3f906ebb3f906ebb
+DATA constants<>+544(SB)/8, $0x0080000000800000
+DATA constants<>+552(SB)/8, $0x0080000000800000
+DATA constants<>+560(SB)/8, $0x4c0000004c000000
+DATA constants<>+568(SB)/8, $0x4c0000004c000000
+DATA constants<>+576(SB)/8, $0x3f3504f33f3504f3
+DATA constants<>+584(SB)/8, $0x3f3504f33f3504f3
+DATA constants<>+592(SB)/8, $0x007fffff007fffff
+DATA constants<>+600(SB)/8, $0x007fffff007fffff
+DATA constants<>+608(SB)/8, $0x41c8000041c80000
+DATA constants<>+616(SB)/8, $0x41c8000041c80000
+DATA constants<>+624(SB)/8, $0xbd9c5b1bbd9c5b1b
+DATA constants<>+632(SB)/8, $0xbd9c5b1bbd9c5b1b
+DATA constants<>+640(SB)/8, $0x3e02b8103e02b810
+DATA constants<>+648(SB)/8, $0x3e02b8103e02b810
+DATA constants<>+656(SB)/8, $0xbe06c757be06c757
+DATA constants<>+664(SB)/8, $0xbe06c757be06c757
+DATA constants<>+672(SB)/8, $0x3e116bfe3e116bfe
+DATA constants<>+680(SB)/8, $0x3e116bfe3e116bfe
+DATA constants<>+688(SB)/8, $0xbe2a3894be2a3894
+DATA constants<>+696(SB)/8, $0xbe2a3894be2a3894
+DATA constants<>+704(SB)/8, $0x3e4cd00b3e4cd00b
+DATA constants<>+712(SB)/8, $0x3e4cd00b3e4cd00b
+DATA constants<>+720(SB)/8, $0xbe800115be800115
+DATA constants<>+728(SB)/8, $0xbe800115be800115
+DATA constants<>+736(SB)/8, $0x3eaaaaaa3eaaaaaa
+DATA constants<>+744(SB)/8, $0x3eaaaaaa3eaaaaaa
+DATA constants<>+752(SB)/8, $0x7f7fffff7f7fffff
+DATA constants<>+760(SB)/8, $0x7f7fffff7f7fffff
+DATA constants<>+768(SB)/8, $0x7fc000007fc00000
+DATA constants<>+776(SB)/8, $0x7fc000007fc00000
+DATA constants<>+784(SB)/8, $0xff800000ff800000
+DATA constants<>+792(SB)/8, $0xff800000ff800000
+DATA constants<>+800(SB)/8, $0x3ed413cd3ed413cd
+DATA constants<>+808(SB)/8, $0x3ed413cd3ed413cd
+DATA constants<>+816(SB)/8, $0x41a0000041a00000
+DATA constants<>+824(SB)/8, $0x41a0000041a00000
+DATA constants<>+832(SB)/8, $0xc1680000c1680000
+DATA constants<>+840(SB)/8, $0xc1680000c1680000
+DATA constants<>+848(SB)/8, $0x4168000041680000
+DATA constants<>+856(SB)/8, $0x4168000041680000
+DATA constants<>+864(SB)/8, $0x3196dd863196dd86
+DATA constants<>+872(SB)/8, $0x3196dd863196dd86
+DATA constants<>+880(SB)/8, $0xb4327121b4327121
+DATA constants<>+888(SB)/8, $0xb4327121b4327121
+DATA constants<>+896(SB)/8, $0x363b5569363b5569
+DATA constants<>+904(SB)/8, $0x363b5569363b5569
+DATA constants<>+912(SB)/8, $0xb7e589bbb7e589bb
+DATA constants<>+920(SB)/8, $0xb7e589bbb7e589bb
+DATA constants<>+928(SB)/8, $0x3934797439347974
+DATA constants<>+936(SB)/8, $0x3934797439347974
+DATA constants<>+944(SB)/8, $0xba38eb15ba38eb15
+DATA constants<>+952(SB)/8, $0xba38eb15ba38eb15
+DATA constants<>+960(SB)/8, $0x3adb06853adb0685
+DATA constants<>+968(SB)/8, $0x3adb06853adb0685
+DATA constants<>+976(SB)/8, $0xb85f7fbab85f7fba
+DATA constants<>+984(SB)/8, $0xb85f7fbab85f7fba
+DATA constants<>+992(SB)/8, $0xbc9df52fbc9df52f
+DATA constants<>+1000(SB)/8, $0xbc9df52fbc9df52f
+DATA constants<>+1008(SB)/8, $0x3dd29e773dd29e77
+DATA constants<>+1016(SB)/8, $0x3dd29e773dd29e77
+DATA constants<>+1024(SB)/8, $0x3f22f8a53f22f8a5
+DATA constants<>+1032(SB)/8, $0x3f22f8a53f22f8a5
+DATA constants<>+1040(SB)/8, $0x3f906ec13f906ec1
+DATA constants<>+1048(SB)/8, $0x3f906ec13f906ec1
+DATA constants<>+1056(SB)/8, $0xc1a00000c1a00000
+DATA constants<>+1064(SB)/8, $0xc1a00000c1a00000
+DATA constants<>+1072(SB)/8, $0x3d92227a3d92227a
+DATA constants<>+1080(SB)/8, $0x3d92227a3d92227a
+DATA constants<>+1088(SB)/8, $0x3fcc422a3fcc422a
+DATA constants<>+1096(SB)/8, $0x3fcc422a3fcc422a
+DATA constants<>+1104(SB)/8, $0x3f22f9833f22f983
+DATA constants<>+1112(SB)/8, $0x3f22f9833f22f983
+DATA constants<>+1120(SB)/8, $0x3fc90fda3fc90fda
+DATA constants<>+1128(SB)/8, $0x3fc90fda3fc90fda
+DATA constants<>+1136(SB)/8, $0x33a2216833a22168
+DATA constants<>+1144(SB)/8, $0x33a2216833a22168
+DATA constants<>+1152(SB)/8, $0x27c234c427c234c4
+DATA constants<>+1160(SB)/8, $0x27c234c427c234c4
+DATA constants<>+1168(SB)/8, $0xb94ca59cb94ca59c
+DATA constants<>+1176(SB)/8, $0xb94ca59cb94ca59c
+DATA constants<>+1184(SB)/8, $0x3c0883ab3c0883ab
+DATA constants<>+1192(SB)/8, $0x3c0883ab3c0883ab
+DATA constants<>+1200(SB)/8, $0xbe2aaaa3be2aaaa3
+DATA constants<>+1208(SB)/8, $0xbe2aaaa3be2aaaa3
+DATA constants<>+1216(SB)/8, $0x37ccf43537ccf435
+DATA constants<>+1224(SB)/8, $0x37ccf43537ccf435
+DATA constants<>+1232(SB)/8, $0xbab60614bab60614
+DATA constants<>+1240(SB)/8, $0xbab60614bab60614
+DATA constants<>+1248(SB)/8, $0x3d2aaaa53d2aaaa5
+DATA constants<>+1256(SB)/8, $0x3d2aaaa53d2aaaa5
+DATA constants<>+1264(SB)/8, $0x0000000100000001
+DATA constants<>+1272(SB)/8, $0x0000000100000001
+DATA constants<>+1280(SB)/8, $0x3f3504f43f3504f4
+DATA constants<>+1288(SB)/8, $0x3f3504f43f3504f4
+DATA constants<>+1296(SB)/8, $0x3ff0000000000000
+DATA constants<>+1304(SB)/8, $0x3ff0000000000000
+DATA constants<>+1312(SB)/8, $0x4000000000000000
+DATA constants<>+1320(SB)/8, $0x4000000000000000
+DATA constants<>+1328(SB)/8, $0x3fc3b13b13b13b14
+DATA constants<>+1336(SB)/8, $0x3fc3b13b13b13b14
+DATA constants<>+1344(SB)/8, $0x3fc745d1745d1746
+DATA constants<>+1352(SB)/8, $0x3fc745d1745d1746
+DATA constants<>+1360(SB)/8, $0x3fcc71c71c71c71c
+DATA constants<>+1368(SB)/8, $0x3fcc71c71c71c71c
+DATA constants<>+1376(SB)/8, $0x3fd2492492492492
+DATA constants<>+1384(SB)/8, $0x3fd2492492492492
+DATA constants<>+1392(SB)/8, $0x3fd999999999999a
+DATA constants<>+1400(SB)/8, $0x3fd999999999999a
+DATA constants<>+1408(SB)/8, $0x3fe5555555555555
+DATA constants<>+1416(SB)/8, $0x3fe5555555555555
+DATA constants<>+1424(SB)/8, $0x3fe62e42fefa39ef
+DATA constants<>+1432(SB)/8, $0x3fe62e42fefa39ef
+DATA constants<>+1440(SB)/8, $0xc05b800000000000
+DATA constants<>+1448(SB)/8, $0xc05b800000000000
+DATA constants<>+1456(SB)/8, $0x4059000000000000
+DATA constants<>+1464(SB)/8, $0x4059000000000000
+DATA constants<>+1472(SB)/8, $0x3ff71547652b82fe
+DATA constants<>+1480(SB)/8, $0x3ff71547652b82fe
+DATA constants<>+1488(SB)/8, $0x4338000000000000
+DATA constants<>+1496(SB)/8, $0x4338000000000000
+DATA constants<>+1504(SB)/8, $0x3fe62e42fefa3800
+DATA constants<>+1512(SB)/8, $0x3fe62e42fefa3800
+DATA constants<>+1520(SB)/8, $0x3d2ef35793c76730
+DATA constants<>+1528(SB)/8, $0x3d2ef35793c76730
+DATA constants<>+1536(SB)/8, $0x3e5af85a9a38f246
+DATA constants<>+1544(SB)/8, $0x3e5af85a9a38f246
+DATA constants<>+1552(SB)/8, $0x3e928b0493ee36ab
+DATA constants<>+1560(SB)/8, $0x3e928b0493ee36ab
+DATA constants<>+1568(SB)/8, $0x3ec71dddfb4ea1af
+DATA constants<>+1576(SB)/8, $0x3ec71dddfb4ea1af
+DATA constants<>+1584(SB)/8, $0x3efa0199693a6f33
+DATA constants<>+1592(SB)/8, $0x3efa0199693a6f33
+DATA constants<>+1600(SB)/8, $0x3f2a01a01baed115
+DATA constants<>+1608(SB)/8, $0x3f2a01a01baed115
+DATA constants<>+1616(SB)/8, $0x3f56c16c185a74f1
+DATA constants<>+1624(SB)/8, $0x3f56c16c185a74f1
+DATA constants<>+1632(SB)/8, $0x3f8111111110d61a
+DATA constants<>+1640(SB)/8, $0x3f8111111110d61a
+DATA constants<>+1648(SB)/8, $0x3fa5555555550030
+DATA constants<>+1656(SB)/8, $0x3fa5555555550030
+DATA constants<>+1664(SB)/8, $0x3fc5555555555561
+DATA constants<>+1672(SB)/8, $0x3fc5555555555561
+DATA constants<>+1680(SB)/8, $0x3fe000000000000b
+DATA constants<>+1688(SB)/8, $0x3fe000000000000b
+DATA constants<>+1696(SB)/8, $0x3e8000003e800000
+DATA constants<>+1704(SB)/8, $0x3e8000003e800000
+GLOBL constants<>(SB), RODATA|NOPTR, $1712
 
 // func updateFast4NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
 TEXT ·updateFast4NEON(SB), NOSPLIT, $72-56
@@ -17476,34 +17478,31 @@ TEXT ·thresholdsNEON(SB), NOSPLIT, $0-32
 	FMOVS scale+28(FP), F17
 	WORD $0x4e040631 // dup v17.4s, v17.s[0]
 	WORD $0x3dc00b32 // ldr q18, [x25, #32]
+	WORD $0x3dc00f33 // ldr q19, [x25, #48]
 
 loop1:
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x6e30e408 // fcmge v8.4s, v0.4s, v16.4s
-	WORD $0x6e31dc04 // fmul v4.4s, v0.4s, v17.4s
-	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
-	WORD $0x4eb2f484 // fmin v4.4s, v4.4s, v18.4s
-	WORD $0x4ea1b884 // fcvtzs v4.4s, v4.4s
-	WORD $0x4ea81c84 // orr v4.16b, v4.16b, v8.16b
-	WORD $0x6e30e429 // fcmge v9.4s, v1.4s, v16.4s
-	WORD $0x6e31dc25 // fmul v5.4s, v1.4s, v17.4s
-	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
-	WORD $0x4eb2f4a5 // fmin v5.4s, v5.4s, v18.4s
-	WORD $0x4ea1b8a5 // fcvtzs v5.4s, v5.4s
-	WORD $0x4ea91ca5 // orr v5.16b, v5.16b, v9.16b
-	WORD $0x6e30e44a // fcmge v10.4s, v2.4s, v16.4s
-	WORD $0x6e31dc46 // fmul v6.4s, v2.4s, v17.4s
-	WORD $0x6f3f054a // ushr v10.4s, v10.4s, #1
-	WORD $0x4eb2f4c6 // fmin v6.4s, v6.4s, v18.4s
-	WORD $0x4ea1b8c6 // fcvtzs v6.4s, v6.4s
-	WORD $0x4eaa1cc6 // orr v6.16b, v6.16b, v10.16b
-	WORD $0x6e30e46b // fcmge v11.4s, v3.4s, v16.4s
-	WORD $0x6e31dc67 // fmul v7.4s, v3.4s, v17.4s
-	WORD $0x6f3f056b // ushr v11.4s, v11.4s, #1
-	WORD $0x4eb2f4e7 // fmin v7.4s, v7.4s, v18.4s
-	WORD $0x4ea1b8e7 // fcvtzs v7.4s, v7.4s
-	WORD $0x4eab1ce7 // orr v7.16b, v7.16b, v11.16b
+	WORD $0x6e31dc08 // fmul v8.4s, v0.4s, v17.4s
+	WORD $0x6ea0e604 // fcmgt v4.4s, v16.4s, v0.4s
+	WORD $0x4eb2f508 // fmin v8.4s, v8.4s, v18.4s
+	WORD $0x4ea1b908 // fcvtzs v8.4s, v8.4s
+	WORD $0x6e731d04 // bsl v4.16b, v8.16b, v19.16b
+	WORD $0x6e31dc29 // fmul v9.4s, v1.4s, v17.4s
+	WORD $0x6ea1e605 // fcmgt v5.4s, v16.4s, v1.4s
+	WORD $0x4eb2f529 // fmin v9.4s, v9.4s, v18.4s
+	WORD $0x4ea1b929 // fcvtzs v9.4s, v9.4s
+	WORD $0x6e731d25 // bsl v5.16b, v9.16b, v19.16b
+	WORD $0x6e31dc4a // fmul v10.4s, v2.4s, v17.4s
+	WORD $0x6ea2e606 // fcmgt v6.4s, v16.4s, v2.4s
+	WORD $0x4eb2f54a // fmin v10.4s, v10.4s, v18.4s
+	WORD $0x4ea1b94a // fcvtzs v10.4s, v10.4s
+	WORD $0x6e731d46 // bsl v6.16b, v10.16b, v19.16b
+	WORD $0x6e31dc6b // fmul v11.4s, v3.4s, v17.4s
+	WORD $0x6ea3e607 // fcmgt v7.4s, v16.4s, v3.4s
+	WORD $0x4eb2f56b // fmin v11.4s, v11.4s, v18.4s
+	WORD $0x4ea1b96b // fcvtzs v11.4s, v11.4s
+	WORD $0x6e731d67 // bsl v7.16b, v11.16b, v19.16b
 	WORD $0xac811404 // stp q4, q5, [x0], #32
 	WORD $0xac811c06 // stp q6, q7, [x0], #32
 	SUBS $16, R2, R2
@@ -17549,11 +17548,12 @@ TEXT ·thresholdsRow1NEON(SB), NOSPLIT, $0-72
 	WORD $0x4f000411 // movi v17.4s, #0
 	MOVD totals+24(FP), R0
 	WORD $0xad405013 // ldp q19, q20, [x0, #0]
-	WORD $0x3dc00f35 // ldr q21, [x25, #48]
+	WORD $0x3dc01335 // ldr q21, [x25, #64]
 	WORD $0x6e33feb5 // fdiv v21.4s, v21.4s, v19.4s
-	WORD $0x3dc00f36 // ldr q22, [x25, #48]
+	WORD $0x3dc01336 // ldr q22, [x25, #64]
 	WORD $0x6e34fed6 // fdiv v22.4s, v22.4s, v20.4s
 	WORD $0x3dc00b32 // ldr q18, [x25, #32]
+	WORD $0x3dc00f37 // ldr q23, [x25, #48]
 	MOVD dst+0(FP), R0
 	MOVD room+8(FP), R1
 	MOVD n+16(FP), R2
@@ -17565,69 +17565,61 @@ loop1:
 	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
 	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
 	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
-	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
-	WORD $0x6e35de00 // fmul v0.4s, v16.4s, v21.4s
-	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
-	WORD $0x4eb2f400 // fmin v0.4s, v0.4s, v18.4s
-	WORD $0x4ea1b800 // fcvtzs v0.4s, v0.4s
-	WORD $0x4ea81c00 // orr v0.16b, v0.16b, v8.16b
-	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
-	WORD $0x6e36de24 // fmul v4.4s, v17.4s, v22.4s
-	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
-	WORD $0x4eb2f484 // fmin v4.4s, v4.4s, v18.4s
-	WORD $0x4ea1b884 // fcvtzs v4.4s, v4.4s
-	WORD $0x4ea91c84 // orr v4.16b, v4.16b, v9.16b
+	WORD $0x6e35de08 // fmul v8.4s, v16.4s, v21.4s
+	WORD $0x6eb0e660 // fcmgt v0.4s, v19.4s, v16.4s
+	WORD $0x4eb2f508 // fmin v8.4s, v8.4s, v18.4s
+	WORD $0x4ea1b908 // fcvtzs v8.4s, v8.4s
+	WORD $0x6e771d00 // bsl v0.16b, v8.16b, v23.16b
+	WORD $0x6e36de29 // fmul v9.4s, v17.4s, v22.4s
+	WORD $0x6eb1e684 // fcmgt v4.4s, v20.4s, v17.4s
+	WORD $0x4eb2f529 // fmin v9.4s, v9.4s, v18.4s
+	WORD $0x4ea1b929 // fcvtzs v9.4s, v9.4s
+	WORD $0x6e771d24 // bsl v4.16b, v9.16b, v23.16b
 	MOVW.P 4(R11), R10
 	ADD R10<<2, R4, R13
 	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
 	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
 	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
-	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
-	WORD $0x6e35de01 // fmul v1.4s, v16.4s, v21.4s
-	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
-	WORD $0x4eb2f421 // fmin v1.4s, v1.4s, v18.4s
-	WORD $0x4ea1b821 // fcvtzs v1.4s, v1.4s
-	WORD $0x4ea81c21 // orr v1.16b, v1.16b, v8.16b
-	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
-	WORD $0x6e36de25 // fmul v5.4s, v17.4s, v22.4s
-	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
-	WORD $0x4eb2f4a5 // fmin v5.4s, v5.4s, v18.4s
-	WORD $0x4ea1b8a5 // fcvtzs v5.4s, v5.4s
-	WORD $0x4ea91ca5 // orr v5.16b, v5.16b, v9.16b
+	WORD $0x6e35de08 // fmul v8.4s, v16.4s, v21.4s
+	WORD $0x6eb0e661 // fcmgt v1.4s, v19.4s, v16.4s
+	WORD $0x4eb2f508 // fmin v8.4s, v8.4s, v18.4s
+	WORD $0x4ea1b908 // fcvtzs v8.4s, v8.4s
+	WORD $0x6e771d01 // bsl v1.16b, v8.16b, v23.16b
+	WORD $0x6e36de29 // fmul v9.4s, v17.4s, v22.4s
+	WORD $0x6eb1e685 // fcmgt v5.4s, v20.4s, v17.4s
+	WORD $0x4eb2f529 // fmin v9.4s, v9.4s, v18.4s
+	WORD $0x4ea1b929 // fcvtzs v9.4s, v9.4s
+	WORD $0x6e771d25 // bsl v5.16b, v9.16b, v23.16b
 	MOVW.P 4(R11), R10
 	ADD R10<<2, R4, R13
 	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
 	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
 	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
-	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
-	WORD $0x6e35de02 // fmul v2.4s, v16.4s, v21.4s
-	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
-	WORD $0x4eb2f442 // fmin v2.4s, v2.4s, v18.4s
-	WORD $0x4ea1b842 // fcvtzs v2.4s, v2.4s
-	WORD $0x4ea81c42 // orr v2.16b, v2.16b, v8.16b
-	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
-	WORD $0x6e36de26 // fmul v6.4s, v17.4s, v22.4s
-	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
-	WORD $0x4eb2f4c6 // fmin v6.4s, v6.4s, v18.4s
-	WORD $0x4ea1b8c6 // fcvtzs v6.4s, v6.4s
-	WORD $0x4ea91cc6 // orr v6.16b, v6.16b, v9.16b
+	WORD $0x6e35de08 // fmul v8.4s, v16.4s, v21.4s
+	WORD $0x6eb0e662 // fcmgt v2.4s, v19.4s, v16.4s
+	WORD $0x4eb2f508 // fmin v8.4s, v8.4s, v18.4s
+	WORD $0x4ea1b908 // fcvtzs v8.4s, v8.4s
+	WORD $0x6e771d02 // bsl v2.16b, v8.16b, v23.16b
+	WORD $0x6e36de29 // fmul v9.4s, v17.4s, v22.4s
+	WORD $0x6eb1e686 // fcmgt v6.4s, v20.4s, v17.4s
+	WORD $0x4eb2f529 // fmin v9.4s, v9.4s, v18.4s
+	WORD $0x4ea1b929 // fcvtzs v9.4s, v9.4s
+	WORD $0x6e771d26 // bsl v6.16b, v9.16b, v23.16b
 	MOVW.P 4(R11), R10
 	ADD R10<<2, R4, R13
 	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
 	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
 	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
-	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
-	WORD $0x6e35de03 // fmul v3.4s, v16.4s, v21.4s
-	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
-	WORD $0x4eb2f463 // fmin v3.4s, v3.4s, v18.4s
-	WORD $0x4ea1b863 // fcvtzs v3.4s, v3.4s
-	WORD $0x4ea81c63 // orr v3.16b, v3.16b, v8.16b
-	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
-	WORD $0x6e36de27 // fmul v7.4s, v17.4s, v22.4s
-	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
-	WORD $0x4eb2f4e7 // fmin v7.4s, v7.4s, v18.4s
-	WORD $0x4ea1b8e7 // fcvtzs v7.4s, v7.4s
-	WORD $0x4ea91ce7 // orr v7.16b, v7.16b, v9.16b
+	WORD $0x6e35de08 // fmul v8.4s, v16.4s, v21.4s
+	WORD $0x6eb0e663 // fcmgt v3.4s, v19.4s, v16.4s
+	WORD $0x4eb2f508 // fmin v8.4s, v8.4s, v18.4s
+	WORD $0x4ea1b908 // fcvtzs v8.4s, v8.4s
+	WORD $0x6e771d03 // bsl v3.16b, v8.16b, v23.16b
+	WORD $0x6e36de29 // fmul v9.4s, v17.4s, v22.4s
+	WORD $0x6eb1e687 // fcmgt v7.4s, v20.4s, v17.4s
+	WORD $0x4eb2f529 // fmin v9.4s, v9.4s, v18.4s
+	WORD $0x4ea1b929 // fcvtzs v9.4s, v9.4s
+	WORD $0x6e771d27 // bsl v7.16b, v9.16b, v23.16b
 	MOVD R0, R3
 	WORD $0x4e812808 // trn1 v8.4s, v0.4s, v1.4s
 	WORD $0x4e816809 // trn2 v9.4s, v0.4s, v1.4s
@@ -17695,11 +17687,11 @@ TEXT ·totalsRow2NEON(SB), NOSPLIT, $0-48
 	ADD R5<<2, R0, R5
 	MOVWU 4(R2), R3
 	WORD $0x4e040c78 // dup v24.4s, w3
-	WORD $0x3dc01320 // ldr q0, [x25, #64]
+	WORD $0x3dc01720 // ldr q0, [x25, #80]
 	WORD $0x4e201f18 // and v24.16b, v24.16b, v0.16b
 	WORD $0x6ea08f18 // cmeq v24.4s, v24.4s, v0.4s
 	WORD $0x4e040c79 // dup v25.4s, w3
-	WORD $0x3dc01720 // ldr q0, [x25, #80]
+	WORD $0x3dc01b20 // ldr q0, [x25, #96]
 	WORD $0x4e201f39 // and v25.16b, v25.16b, v0.16b
 	WORD $0x6ea08f39 // cmeq v25.4s, v25.4s, v0.4s
 	WORD $0x4f000410 // movi v16.4s, #0
@@ -17735,22 +17727,23 @@ TEXT ·thresholdsRow2NEON(SB), NOSPLIT, $0-72
 	ADD R5<<2, R0, R5
 	MOVWU 4(R2), R3
 	WORD $0x4e040c78 // dup v24.4s, w3
-	WORD $0x3dc01320 // ldr q0, [x25, #64]
+	WORD $0x3dc01720 // ldr q0, [x25, #80]
 	WORD $0x4e201f18 // and v24.16b, v24.16b, v0.16b
 	WORD $0x6ea08f18 // cmeq v24.4s, v24.4s, v0.4s
 	WORD $0x4e040c79 // dup v25.4s, w3
-	WORD $0x3dc01720 // ldr q0, [x25, #80]
+	WORD $0x3dc01b20 // ldr q0, [x25, #96]
 	WORD $0x4e201f39 // and v25.16b, v25.16b, v0.16b
 	WORD $0x6ea08f39 // cmeq v25.4s, v25.4s, v0.4s
 	WORD $0x4f000410 // movi v16.4s, #0
 	WORD $0x4f000411 // movi v17.4s, #0
 	MOVD totals+24(FP), R0
 	WORD $0xad405013 // ldp q19, q20, [x0, #0]
-	WORD $0x3dc00f35 // ldr q21, [x25, #48]
+	WORD $0x3dc01335 // ldr q21, [x25, #64]
 	WORD $0x6e33feb5 // fdiv v21.4s, v21.4s, v19.4s
-	WORD $0x3dc00f36 // ldr q22, [x25, #48]
+	WORD $0x3dc01336 // ldr q22, [x25, #64]
 	WORD $0x6e34fed6 // fdiv v22.4s, v22.4s, v20.4s
 	WORD $0x3dc00b32 // ldr q18, [x25, #32]
+	WORD $0x3dc00f37 // ldr q23, [x25, #48]
 	MOVD dst+0(FP), R0
 	MOVD room+8(FP), R1
 	MOVD n+16(FP), R2
@@ -17766,18 +17759,16 @@ loop1:
 	WORD $0x6eb91ffd // bit v29.16b, v31.16b, v25.16b
 	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
 	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
-	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
-	WORD $0x6e35de00 // fmul v0.4s, v16.4s, v21.4s
-	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
-	WORD $0x4eb2f400 // fmin v0.4s, v0.4s, v18.4s
-	WORD $0x4ea1b800 // fcvtzs v0.4s, v0.4s
-	WORD $0x4ea81c00 // orr v0.16b, v0.16b, v8.16b
-	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
-	WORD $0x6e36de24 // fmul v4.4s, v17.4s, v22.4s
-	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
-	WORD $0x4eb2f484 // fmin v4.4s, v4.4s, v18.4s
-	WORD $0x4ea1b884 // fcvtzs v4.4s, v4.4s
-	WORD $0x4ea91c84 // orr v4.16b, v4.16b, v9.16b
+	WORD $0x6e35de08 // fmul v8.4s, v16.4s, v21.4s
+	WORD $0x6eb0e660 // fcmgt v0.4s, v19.4s, v16.4s
+	WORD $0x4eb2f508 // fmin v8.4s, v8.4s, v18.4s
+	WORD $0x4ea1b908 // fcvtzs v8.4s, v8.4s
+	WORD $0x6e771d00 // bsl v0.16b, v8.16b, v23.16b
+	WORD $0x6e36de29 // fmul v9.4s, v17.4s, v22.4s
+	WORD $0x6eb1e684 // fcmgt v4.4s, v20.4s, v17.4s
+	WORD $0x4eb2f529 // fmin v9.4s, v9.4s, v18.4s
+	WORD $0x4ea1b929 // fcvtzs v9.4s, v9.4s
+	WORD $0x6e771d24 // bsl v4.16b, v9.16b, v23.16b
 	MOVW.P 4(R11), R10
 	ADD R10<<2, R4, R13
 	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
@@ -17787,18 +17778,16 @@ loop1:
 	WORD $0x6eb91ffd // bit v29.16b, v31.16b, v25.16b
 	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
 	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
-	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
-	WORD $0x6e35de01 // fmul v1.4s, v16.4s, v21.4s
-	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
-	WORD $0x4eb2f421 // fmin v1.4s, v1.4s, v18.4s
-	WORD $0x4ea1b821 // fcvtzs v1.4s, v1.4s
-	WORD $0x4ea81c21 // orr v1.16b, v1.16b, v8.16b
-	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
-	WORD $0x6e36de25 // fmul v5.4s, v17.4s, v22.4s
-	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
-	WORD $0x4eb2f4a5 // fmin v5.4s, v5.4s, v18.4s
-	WORD $0x4ea1b8a5 // fcvtzs v5.4s, v5.4s
-	WORD $0x4ea91ca5 // orr v5.16b, v5.16b, v9.16b
+	WORD $0x6e35de08 // fmul v8.4s, v16.4s, v21.4s
+	WORD $0x6eb0e661 // fcmgt v1.4s, v19.4s, v16.4s
+	WORD $0x4eb2f508 // fmin v8.4s, v8.4s, v18.4s
+	WORD $0x4ea1b908 // fcvtzs v8.4s, v8.4s
+	WORD $0x6e771d01 // bsl v1.16b, v8.16b, v23.16b
+	WORD $0x6e36de29 // fmul v9.4s, v17.4s, v22.4s
+	WORD $0x6eb1e685 // fcmgt v5.4s, v20.4s, v17.4s
+	WORD $0x4eb2f529 // fmin v9.4s, v9.4s, v18.4s
+	WORD $0x4ea1b929 // fcvtzs v9.4s, v9.4s
+	WORD $0x6e771d25 // bsl v5.16b, v9.16b, v23.16b
 	MOVW.P 4(R11), R10
 	ADD R10<<2, R4, R13
 	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
@@ -17808,18 +17797,16 @@ loop1:
 	WORD $0x6eb91ffd // bit v29.16b, v31.16b, v25.16b
 	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
 	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
-	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
-	WORD $0x6e35de02 // fmul v2.4s, v16.4s, v21.4s
-	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
-	WORD $0x4eb2f442 // fmin v2.4s, v2.4s, v18.4s
-	WORD $0x4ea1b842 // fcvtzs v2.4s, v2.4s
-	WORD $0x4ea81c42 // orr v2.16b, v2.16b, v8.16b
-	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
-	WORD $0x6e36de26 // fmul v6.4s, v17.4s, v22.4s
-	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
-	WORD $0x4eb2f4c6 // fmin v6.4s, v6.4s, v18.4s
-	WORD $0x4ea1b8c6 // fcvtzs v6.4s, v6.4s
-	WORD $0x4ea91cc6 // orr v6.16b, v6.16b, v9.16b
+	WORD $0x6e35de08 // fmul v8.4s, v16.4s, v21.4s
+	WORD $0x6eb0e662 // fcmgt v2.4s, v19.4s, v16.4s
+	WORD $0x4eb2f508 // fmin v8.4s, v8.4s, v18.4s
+	WORD $0x4ea1b908 // fcvtzs v8.4s, v8.4s
+	WORD $0x6e771d02 // bsl v2.16b, v8.16b, v23.16b
+	WORD $0x6e36de29 // fmul v9.4s, v17.4s, v22.4s
+	WORD $0x6eb1e686 // fcmgt v6.4s, v20.4s, v17.4s
+	WORD $0x4eb2f529 // fmin v9.4s, v9.4s, v18.4s
+	WORD $0x4ea1b929 // fcvtzs v9.4s, v9.4s
+	WORD $0x6e771d26 // bsl v6.16b, v9.16b, v23.16b
 	MOVW.P 4(R11), R10
 	ADD R10<<2, R4, R13
 	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
@@ -17829,18 +17816,16 @@ loop1:
 	WORD $0x6eb91ffd // bit v29.16b, v31.16b, v25.16b
 	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
 	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
-	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
-	WORD $0x6e35de03 // fmul v3.4s, v16.4s, v21.4s
-	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
-	WORD $0x4eb2f463 // fmin v3.4s, v3.4s, v18.4s
-	WORD $0x4ea1b863 // fcvtzs v3.4s, v3.4s
-	WORD $0x4ea81c63 // orr v3.16b, v3.16b, v8.16b
-	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
-	WORD $0x6e36de27 // fmul v7.4s, v17.4s, v22.4s
-	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
-	WORD $0x4eb2f4e7 // fmin v7.4s, v7.4s, v18.4s
-	WORD $0x4ea1b8e7 // fcvtzs v7.4s, v7.4s
-	WORD $0x4ea91ce7 // orr v7.16b, v7.16b, v9.16b
+	WORD $0x6e35de08 // fmul v8.4s, v16.4s, v21.4s
+	WORD $0x6eb0e663 // fcmgt v3.4s, v19.4s, v16.4s
+	WORD $0x4eb2f508 // fmin v8.4s, v8.4s, v18.4s
+	WORD $0x4ea1b908 // fcvtzs v8.4s, v8.4s
+	WORD $0x6e771d03 // bsl v3.16b, v8.16b, v23.16b
+	WORD $0x6e36de29 // fmul v9.4s, v17.4s, v22.4s
+	WORD $0x6eb1e687 // fcmgt v7.4s, v20.4s, v17.4s
+	WORD $0x4eb2f529 // fmin v9.4s, v9.4s, v18.4s
+	WORD $0x4ea1b929 // fcvtzs v9.4s, v9.4s
+	WORD $0x6e771d27 // bsl v7.16b, v9.16b, v23.16b
 	MOVD R0, R3
 	WORD $0x4e812808 // trn1 v8.4s, v0.4s, v1.4s
 	WORD $0x4e816809 // trn2 v9.4s, v0.4s, v1.4s
@@ -17908,22 +17893,22 @@ TEXT ·totalsRow3NEON(SB), NOSPLIT, $0-48
 	ADD R5<<2, R0, R5
 	MOVWU 4(R2), R3
 	WORD $0x4e040c78 // dup v24.4s, w3
-	WORD $0x3dc01320 // ldr q0, [x25, #64]
+	WORD $0x3dc01720 // ldr q0, [x25, #80]
 	WORD $0x4e201f18 // and v24.16b, v24.16b, v0.16b
 	WORD $0x6ea08f18 // cmeq v24.4s, v24.4s, v0.4s
 	WORD $0x4e040c79 // dup v25.4s, w3
-	WORD $0x3dc01720 // ldr q0, [x25, #80]
+	WORD $0x3dc01b20 // ldr q0, [x25, #96]
 	WORD $0x4e201f39 // and v25.16b, v25.16b, v0.16b
 	WORD $0x6ea08f39 // cmeq v25.4s, v25.4s, v0.4s
 	MOVD 16(R1), R6
 	ADD R6<<2, R0, R6
 	MOVWU 8(R2), R3
 	WORD $0x4e040c7a // dup v26.4s, w3
-	WORD $0x3dc01320 // ldr q0, [x25, #64]
+	WORD $0x3dc01720 // ldr q0, [x25, #80]
 	WORD $0x4e201f5a // and v26.16b, v26.16b, v0.16b
 	WORD $0x6ea08f5a // cmeq v26.4s, v26.4s, v0.4s
 	WORD $0x4e040c7b // dup v27.4s, w3
-	WORD $0x3dc01720 // ldr q0, [x25, #80]
+	WORD $0x3dc01b20 // ldr q0, [x25, #96]
 	WORD $0x4e201f7b // and v27.16b, v27.16b, v0.16b
 	WORD $0x6ea08f7b // cmeq v27.4s, v27.4s, v0.4s
 	WORD $0x4f000410 // movi v16.4s, #0
@@ -17963,33 +17948,34 @@ TEXT ·thresholdsRow3NEON(SB), NOSPLIT, $0-72
 	ADD R5<<2, R0, R5
 	MOVWU 4(R2), R3
 	WORD $0x4e040c78 // dup v24.4s, w3
-	WORD $0x3dc01320 // ldr q0, [x25, #64]
+	WORD $0x3dc01720 // ldr q0, [x25, #80]
 	WORD $0x4e201f18 // and v24.16b, v24.16b, v0.16b
 	WORD $0x6ea08f18 // cmeq v24.4s, v24.4s, v0.4s
 	WORD $0x4e040c79 // dup v25.4s, w3
-	WORD $0x3dc01720 // ldr q0, [x25, #80]
+	WORD $0x3dc01b20 // ldr q0, [x25, #96]
 	WORD $0x4e201f39 // and v25.16b, v25.16b, v0.16b
 	WORD $0x6ea08f39 // cmeq v25.4s, v25.4s, v0.4s
 	MOVD 16(R1), R6
 	ADD R6<<2, R0, R6
 	MOVWU 8(R2), R3
 	WORD $0x4e040c7a // dup v26.4s, w3
-	WORD $0x3dc01320 // ldr q0, [x25, #64]
+	WORD $0x3dc01720 // ldr q0, [x25, #80]
 	WORD $0x4e201f5a // and v26.16b, v26.16b, v0.16b
 	WORD $0x6ea08f5a // cmeq v26.4s, v26.4s, v0.4s
 	WORD $0x4e040c7b // dup v27.4s, w3
-	WORD $0x3dc01720 // ldr q0, [x25, #80]
+	WORD $0x3dc01b20 // ldr q0, [x25, #96]
 	WORD $0x4e201f7b // and v27.16b, v27.16b, v0.16b
 	WORD $0x6ea08f7b // cmeq v27.4s, v27.4s, v0.4s
 	WORD $0x4f000410 // movi v16.4s, #0
 	WORD $0x4f000411 // movi v17.4s, #0
 	MOVD totals+24(FP), R0
 	WORD $0xad405013 // ldp q19, q20, [x0, #0]
-	WORD $0x3dc00f35 // ldr q21, [x25, #48]
+	WORD $0x3dc01335 // ldr q21, [x25, #64]
 	WORD $0x6e33feb5 // fdiv v21.4s, v21.4s, v19.4s
-	WORD $0x3dc00f36 // ldr q22, [x25, #48]
+	WORD $0x3dc01336 // ldr q22, [x25, #64]
 	WORD $0x6e34fed6 // fdiv v22.4s, v22.4s, v20.4s
 	WORD $0x3dc00b32 // ldr q18, [x25, #32]
+	WORD $0x3dc00f37 // ldr q23, [x25, #48]
 	MOVD dst+0(FP), R0
 	MOVD room+8(FP), R1
 	MOVD n+16(FP), R2
@@ -18009,18 +17995,16 @@ loop1:
 	WORD $0x6ebb1ffd // bit v29.16b, v31.16b, v27.16b
 	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
 	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
-	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
-	WORD $0x6e35de00 // fmul v0.4s, v16.4s, v21.4s
-	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
-	WORD $0x4eb2f400 // fmin v0.4s, v0.4s, v18.4s
-	WORD $0x4ea1b800 // fcvtzs v0.4s, v0.4s
-	WORD $0x4ea81c00 // orr v0.16b, v0.16b, v8.16b
-	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
-	WORD $0x6e36de24 // fmul v4.4s, v17.4s, v22.4s
-	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
-	WORD $0x4eb2f484 // fmin v4.4s, v4.4s, v18.4s
-	WORD $0x4ea1b884 // fcvtzs v4.4s, v4.4s
-	WORD $0x4ea91c84 // orr v4.16b, v4.16b, v9.16b
+	WORD $0x6e35de08 // fmul v8.4s, v16.4s, v21.4s
+	WORD $0x6eb0e660 // fcmgt v0.4s, v19.4s, v16.4s
+	WORD $0x4eb2f508 // fmin v8.4s, v8.4s, v18.4s
+	WORD $0x4ea1b908 // fcvtzs v8.4s, v8.4s
+	WORD $0x6e771d00 // bsl v0.16b, v8.16b, v23.16b
+	WORD $0x6e36de29 // fmul v9.4s, v17.4s, v22.4s
+	WORD $0x6eb1e684 // fcmgt v4.4s, v20.4s, v17.4s
+	WORD $0x4eb2f529 // fmin v9.4s, v9.4s, v18.4s
+	WORD $0x4ea1b929 // fcvtzs v9.4s, v9.4s
+	WORD $0x6e771d24 // bsl v4.16b, v9.16b, v23.16b
 	MOVW.P 4(R11), R10
 	ADD R10<<2, R4, R13
 	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
@@ -18034,18 +18018,16 @@ loop1:
 	WORD $0x6ebb1ffd // bit v29.16b, v31.16b, v27.16b
 	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
 	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
-	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
-	WORD $0x6e35de01 // fmul v1.4s, v16.4s, v21.4s
-	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
-	WORD $0x4eb2f421 // fmin v1.4s, v1.4s, v18.4s
-	WORD $0x4ea1b821 // fcvtzs v1.4s, v1.4s
-	WORD $0x4ea81c21 // orr v1.16b, v1.16b, v8.16b
-	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
-	WORD $0x6e36de25 // fmul v5.4s, v17.4s, v22.4s
-	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
-	WORD $0x4eb2f4a5 // fmin v5.4s, v5.4s, v18.4s
-	WORD $0x4ea1b8a5 // fcvtzs v5.4s, v5.4s
-	WORD $0x4ea91ca5 // orr v5.16b, v5.16b, v9.16b
+	WORD $0x6e35de08 // fmul v8.4s, v16.4s, v21.4s
+	WORD $0x6eb0e661 // fcmgt v1.4s, v19.4s, v16.4s
+	WORD $0x4eb2f508 // fmin v8.4s, v8.4s, v18.4s
+	WORD $0x4ea1b908 // fcvtzs v8.4s, v8.4s
+	WORD $0x6e771d01 // bsl v1.16b, v8.16b, v23.16b
+	WORD $0x6e36de29 // fmul v9.4s, v17.4s, v22.4s
+	WORD $0x6eb1e685 // fcmgt v5.4s, v20.4s, v17.4s
+	WORD $0x4eb2f529 // fmin v9.4s, v9.4s, v18.4s
+	WORD $0x4ea1b929 // fcvtzs v9.4s, v9.4s
+	WORD $0x6e771d25 // bsl v5.16b, v9.16b, v23.16b
 	MOVW.P 4(R11), R10
 	ADD R10<<2, R4, R13
 	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
@@ -18059,18 +18041,16 @@ loop1:
 	WORD $0x6ebb1ffd // bit v29.16b, v31.16b, v27.16b
 	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
 	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
-	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
-	WORD $0x6e35de02 // fmul v2.4s, v16.4s, v21.4s
-	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
-	WORD $0x4eb2f442 // fmin v2.4s, v2.4s, v18.4s
-	WORD $0x4ea1b842 // fcvtzs v2.4s, v2.4s
-	WORD $0x4ea81c42 // orr v2.16b, v2.16b, v8.16b
-	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
-	WORD $0x6e36de26 // fmul v6.4s, v17.4s, v22.4s
-	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
-	WORD $0x4eb2f4c6 // fmin v6.4s, v6.4s, v18.4s
-	WORD $0x4ea1b8c6 // fcvtzs v6.4s, v6.4s
-	WORD $0x4ea91cc6 // orr v6.16b, v6.16b, v9.16b
+	WORD $0x6e35de08 // fmul v8.4s, v16.4s, v21.4s
+	WORD $0x6eb0e662 // fcmgt v2.4s, v19.4s, v16.4s
+	WORD $0x4eb2f508 // fmin v8.4s, v8.4s, v18.4s
+	WORD $0x4ea1b908 // fcvtzs v8.4s, v8.4s
+	WORD $0x6e771d02 // bsl v2.16b, v8.16b, v23.16b
+	WORD $0x6e36de29 // fmul v9.4s, v17.4s, v22.4s
+	WORD $0x6eb1e686 // fcmgt v6.4s, v20.4s, v17.4s
+	WORD $0x4eb2f529 // fmin v9.4s, v9.4s, v18.4s
+	WORD $0x4ea1b929 // fcvtzs v9.4s, v9.4s
+	WORD $0x6e771d26 // bsl v6.16b, v9.16b, v23.16b
 	MOVW.P 4(R11), R10
 	ADD R10<<2, R4, R13
 	WORD $0xad4075bc // ldp q28, q29, [x13, #0]
@@ -18084,18 +18064,16 @@ loop1:
 	WORD $0x6ebb1ffd // bit v29.16b, v31.16b, v27.16b
 	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
 	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
-	WORD $0x6e33e608 // fcmge v8.4s, v16.4s, v19.4s
-	WORD $0x6e35de03 // fmul v3.4s, v16.4s, v21.4s
-	WORD $0x6f3f0508 // ushr v8.4s, v8.4s, #1
-	WORD $0x4eb2f463 // fmin v3.4s, v3.4s, v18.4s
-	WORD $0x4ea1b863 // fcvtzs v3.4s, v3.4s
-	WORD $0x4ea81c63 // orr v3.16b, v3.16b, v8.16b
-	WORD $0x6e34e629 // fcmge v9.4s, v17.4s, v20.4s
-	WORD $0x6e36de27 // fmul v7.4s, v17.4s, v22.4s
-	WORD $0x6f3f0529 // ushr v9.4s, v9.4s, #1
-	WORD $0x4eb2f4e7 // fmin v7.4s, v7.4s, v18.4s
-	WORD $0x4ea1b8e7 // fcvtzs v7.4s, v7.4s
-	WORD $0x4ea91ce7 // orr v7.16b, v7.16b, v9.16b
+	WORD $0x6e35de08 // fmul v8.4s, v16.4s, v21.4s
+	WORD $0x6eb0e663 // fcmgt v3.4s, v19.4s, v16.4s
+	WORD $0x4eb2f508 // fmin v8.4s, v8.4s, v18.4s
+	WORD $0x4ea1b908 // fcvtzs v8.4s, v8.4s
+	WORD $0x6e771d03 // bsl v3.16b, v8.16b, v23.16b
+	WORD $0x6e36de29 // fmul v9.4s, v17.4s, v22.4s
+	WORD $0x6eb1e687 // fcmgt v7.4s, v20.4s, v17.4s
+	WORD $0x4eb2f529 // fmin v9.4s, v9.4s, v18.4s
+	WORD $0x4ea1b929 // fcvtzs v9.4s, v9.4s
+	WORD $0x6e771d27 // bsl v7.16b, v9.16b, v23.16b
 	MOVD R0, R3
 	WORD $0x4e812808 // trn1 v8.4s, v0.4s, v1.4s
 	WORD $0x4e816809 // trn2 v9.4s, v0.4s, v1.4s
@@ -20765,8 +20743,8 @@ vectors1:
 	CMP $8, R8
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x3dc01b22 // ldr q2, [x25, #96]
-	WORD $0x3dc01b23 // ldr q3, [x25, #96]
+	WORD $0x3dc01f22 // ldr q2, [x25, #112]
+	WORD $0x3dc01f23 // ldr q3, [x25, #112]
 	WORD $0x4e22f404 // fmax v4.4s, v0.4s, v2.4s
 	WORD $0x4e23f422 // fmax v2.4s, v1.4s, v3.4s
 	WORD $0xac810804 // stp q4, q2, [x0], #32
@@ -20779,7 +20757,7 @@ vectors3:
 	CMP $4, R8
 	BLT done4
 	WORD $0x3cc10422 // ldr q2, [x1], #16
-	WORD $0x3dc01b24 // ldr q4, [x25, #96]
+	WORD $0x3dc01f24 // ldr q4, [x25, #112]
 	WORD $0x4e24f443 // fmax v3.4s, v2.4s, v4.4s
 	WORD $0x3c810403 // str q3, [x0], #16
 	SUB $4, R8, R8
@@ -20807,8 +20785,8 @@ vectors1:
 	WORD $0x6e25dc62 // fmul v2.4s, v3.4s, v5.4s
 	WORD $0x4e26d403 // fadd v3.4s, v0.4s, v6.4s
 	WORD $0x4e22d426 // fadd v6.4s, v1.4s, v2.4s
-	WORD $0x3dc01f22 // ldr q2, [x25, #112]
-	WORD $0x3dc01f21 // ldr q1, [x25, #112]
+	WORD $0x3dc02322 // ldr q2, [x25, #128]
+	WORD $0x3dc02321 // ldr q1, [x25, #128]
 	WORD $0x4e22d480 // fadd v0.4s, v4.4s, v2.4s
 	WORD $0x4e21d4a2 // fadd v2.4s, v5.4s, v1.4s
 	WORD $0x6e20fc61 // fdiv v1.4s, v3.4s, v0.4s
@@ -20827,7 +20805,7 @@ vectors3:
 	WORD $0x3cc10462 // ldr q2, [x3], #16
 	WORD $0x6e22dc26 // fmul v6.4s, v1.4s, v2.4s
 	WORD $0x4e26d401 // fadd v1.4s, v0.4s, v6.4s
-	WORD $0x3dc01f26 // ldr q6, [x25, #112]
+	WORD $0x3dc02326 // ldr q6, [x25, #128]
 	WORD $0x4e26d440 // fadd v0.4s, v2.4s, v6.4s
 	WORD $0x6e20fc26 // fdiv v6.4s, v1.4s, v0.4s
 	WORD $0x3c810406 // str q6, [x0], #16
@@ -20855,8 +20833,8 @@ vectors1:
 	WORD $0xacc11444 // ldp q4, q5, [x2], #32
 	WORD $0x6e20dc06 // fmul v6.4s, v0.4s, v0.4s
 	WORD $0x6e21dc27 // fmul v7.4s, v1.4s, v1.4s
-	WORD $0x3dc01f28 // ldr q8, [x25, #112]
-	WORD $0x3dc01f29 // ldr q9, [x25, #112]
+	WORD $0x3dc02328 // ldr q8, [x25, #128]
+	WORD $0x3dc02329 // ldr q9, [x25, #128]
 	WORD $0x4e28d4ca // fadd v10.4s, v6.4s, v8.4s
 	WORD $0x4e29d4e8 // fadd v8.4s, v7.4s, v9.4s
 	WORD $0x6e2afc89 // fdiv v9.4s, v4.4s, v10.4s
@@ -20881,7 +20859,7 @@ vectors3:
 	WORD $0x3cc10423 // ldr q3, [x1], #16
 	WORD $0x3cc10442 // ldr q2, [x2], #16
 	WORD $0x6e20dc04 // fmul v4.4s, v0.4s, v0.4s
-	WORD $0x3dc01f21 // ldr q1, [x25, #112]
+	WORD $0x3dc02321 // ldr q1, [x25, #128]
 	WORD $0x4e21d48a // fadd v10.4s, v4.4s, v1.4s
 	WORD $0x6e2afc41 // fdiv v1.4s, v2.4s, v10.4s
 	WORD $0x6ea0f82a // fneg v10.4s, v1.4s
@@ -21113,52 +21091,52 @@ vectors1:
 	WORD $0xacc11424 // ldp q4, q5, [x1], #32
 	WORD $0x4ea2d406 // fsub v6.4s, v0.4s, v2.4s
 	WORD $0x4ea3d422 // fsub v2.4s, v1.4s, v3.4s
-	WORD $0x3dc02323 // ldr q3, [x25, #128]
-	WORD $0x3dc02321 // ldr q1, [x25, #128]
+	WORD $0x3dc02723 // ldr q3, [x25, #144]
+	WORD $0x3dc02721 // ldr q1, [x25, #144]
 	WORD $0x4e23f4c0 // fmax v0.4s, v6.4s, v3.4s
 	WORD $0x4e21f443 // fmax v3.4s, v2.4s, v1.4s
-	WORD $0x3dc02721 // ldr q1, [x25, #144]
-	WORD $0x3dc02722 // ldr q2, [x25, #144]
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x3dc02b21 // ldr q1, [x25, #160]
+	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x3dc02f26 // ldr q6, [x25, #176]
+	WORD $0x3dc02f27 // ldr q7, [x25, #176]
 	WORD $0x4e21cc06 // fmla v6.4s, v0.4s, v1.4s
 	WORD $0x4e22cc67 // fmla v7.4s, v3.4s, v2.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x3dc02b21 // ldr q1, [x25, #160]
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x3dc02f21 // ldr q1, [x25, #176]
 	WORD $0x4ea2d4c8 // fsub v8.4s, v6.4s, v2.4s
 	WORD $0x4ea1d4e2 // fsub v2.4s, v7.4s, v1.4s
-	WORD $0x3dc02f21 // ldr q1, [x25, #176]
-	WORD $0x3dc02f29 // ldr q9, [x25, #176]
+	WORD $0x3dc03321 // ldr q1, [x25, #192]
+	WORD $0x3dc03329 // ldr q9, [x25, #192]
 	WORD $0x4ea01c0a // mov v10.16b, v0.16b
 	WORD $0x4ea31c60 // mov v0.16b, v3.16b
 	WORD $0x4ea1cd0a // fmls v10.4s, v8.4s, v1.4s
 	WORD $0x4ea9cc40 // fmls v0.4s, v2.4s, v9.4s
-	WORD $0x3dc03329 // ldr q9, [x25, #192]
-	WORD $0x3dc03321 // ldr q1, [x25, #192]
+	WORD $0x3dc03729 // ldr q9, [x25, #208]
+	WORD $0x3dc03721 // ldr q1, [x25, #208]
 	WORD $0x4eaa1d43 // mov v3.16b, v10.16b
 	WORD $0x4ea01c0a // mov v10.16b, v0.16b
 	WORD $0x4ea9cd03 // fmls v3.4s, v8.4s, v9.4s
 	WORD $0x4ea1cc4a // fmls v10.4s, v2.4s, v1.4s
-	WORD $0x3dc03721 // ldr q1, [x25, #208]
-	WORD $0x3dc03722 // ldr q2, [x25, #208]
-	WORD $0x3dc03b29 // ldr q9, [x25, #224]
-	WORD $0x3dc03b28 // ldr q8, [x25, #224]
+	WORD $0x3dc03b21 // ldr q1, [x25, #224]
+	WORD $0x3dc03b22 // ldr q2, [x25, #224]
+	WORD $0x3dc03f29 // ldr q9, [x25, #240]
+	WORD $0x3dc03f28 // ldr q8, [x25, #240]
 	WORD $0x4e23cc29 // fmla v9.4s, v1.4s, v3.4s
 	WORD $0x4e2acc48 // fmla v8.4s, v2.4s, v10.4s
-	WORD $0x3dc03f22 // ldr q2, [x25, #240]
-	WORD $0x3dc03f21 // ldr q1, [x25, #240]
+	WORD $0x3dc04322 // ldr q2, [x25, #256]
+	WORD $0x3dc04321 // ldr q1, [x25, #256]
 	WORD $0x4e23cd22 // fmla v2.4s, v9.4s, v3.4s
 	WORD $0x4e2acd01 // fmla v1.4s, v8.4s, v10.4s
-	WORD $0x3dc04328 // ldr q8, [x25, #256]
-	WORD $0x3dc04329 // ldr q9, [x25, #256]
+	WORD $0x3dc04728 // ldr q8, [x25, #272]
+	WORD $0x3dc04729 // ldr q9, [x25, #272]
 	WORD $0x4e23cc48 // fmla v8.4s, v2.4s, v3.4s
 	WORD $0x4e2acc29 // fmla v9.4s, v1.4s, v10.4s
-	WORD $0x3dc04721 // ldr q1, [x25, #272]
-	WORD $0x3dc04722 // ldr q2, [x25, #272]
+	WORD $0x3dc04b21 // ldr q1, [x25, #288]
+	WORD $0x3dc04b22 // ldr q2, [x25, #288]
 	WORD $0x4e23cd01 // fmla v1.4s, v8.4s, v3.4s
 	WORD $0x4e2acd22 // fmla v2.4s, v9.4s, v10.4s
-	WORD $0x3dc02b29 // ldr q9, [x25, #160]
-	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x3dc02f29 // ldr q9, [x25, #176]
+	WORD $0x3dc02f28 // ldr q8, [x25, #176]
 	WORD $0x6ea984c0 // sub v0.4s, v6.4s, v9.4s
 	WORD $0x6ea884e9 // sub v9.4s, v7.4s, v8.4s
 	WORD $0x6e23dc68 // fmul v8.4s, v3.4s, v3.4s
@@ -21173,8 +21151,8 @@ vectors1:
 	WORD $0x3dc00728 // ldr q8, [x25, #16]
 	WORD $0x4e21d4ca // fadd v10.4s, v6.4s, v1.4s
 	WORD $0x4e28d461 // fadd v1.4s, v3.4s, v8.4s
-	WORD $0x3dc04b28 // ldr q8, [x25, #288]
-	WORD $0x3dc04b23 // ldr q3, [x25, #288]
+	WORD $0x3dc04f28 // ldr q8, [x25, #304]
+	WORD $0x3dc04f23 // ldr q3, [x25, #304]
 	WORD $0x4ea88446 // add v6.4s, v2.4s, v8.4s
 	WORD $0x4ea384e8 // add v8.4s, v7.4s, v3.4s
 	WORD $0x4f3754c3 // shl v3.4s, v6.4s, #23
@@ -21183,8 +21161,8 @@ vectors1:
 	WORD $0x6e26dc23 // fmul v3.4s, v1.4s, v6.4s
 	WORD $0x6ea28406 // sub v6.4s, v0.4s, v2.4s
 	WORD $0x6ea78522 // sub v2.4s, v9.4s, v7.4s
-	WORD $0x3dc04b27 // ldr q7, [x25, #288]
-	WORD $0x3dc04b29 // ldr q9, [x25, #288]
+	WORD $0x3dc04f27 // ldr q7, [x25, #304]
+	WORD $0x3dc04f29 // ldr q9, [x25, #304]
 	WORD $0x4ea784c0 // add v0.4s, v6.4s, v7.4s
 	WORD $0x4ea98447 // add v7.4s, v2.4s, v9.4s
 	WORD $0x4f375409 // shl v9.4s, v0.4s, #23
@@ -21207,29 +21185,29 @@ vectors3:
 	WORD $0x3cc10460 // ldr q0, [x3], #16
 	WORD $0x3cc10429 // ldr q9, [x1], #16
 	WORD $0x4ea0d487 // fsub v7.4s, v4.4s, v0.4s
-	WORD $0x3dc02320 // ldr q0, [x25, #128]
-	WORD $0x4e20f4e4 // fmax v4.4s, v7.4s, v0.4s
 	WORD $0x3dc02720 // ldr q0, [x25, #144]
-	WORD $0x3dc02b27 // ldr q7, [x25, #160]
-	WORD $0x4e20cc87 // fmla v7.4s, v4.4s, v0.4s
+	WORD $0x4e20f4e4 // fmax v4.4s, v7.4s, v0.4s
 	WORD $0x3dc02b20 // ldr q0, [x25, #160]
-	WORD $0x4ea0d4e5 // fsub v5.4s, v7.4s, v0.4s
+	WORD $0x3dc02f27 // ldr q7, [x25, #176]
+	WORD $0x4e20cc87 // fmla v7.4s, v4.4s, v0.4s
 	WORD $0x3dc02f20 // ldr q0, [x25, #176]
+	WORD $0x4ea0d4e5 // fsub v5.4s, v7.4s, v0.4s
+	WORD $0x3dc03320 // ldr q0, [x25, #192]
 	WORD $0x4ea41c83 // mov v3.16b, v4.16b
 	WORD $0x4ea0cca3 // fmls v3.4s, v5.4s, v0.4s
-	WORD $0x3dc03320 // ldr q0, [x25, #192]
+	WORD $0x3dc03720 // ldr q0, [x25, #208]
 	WORD $0x4ea31c64 // mov v4.16b, v3.16b
 	WORD $0x4ea0cca4 // fmls v4.4s, v5.4s, v0.4s
-	WORD $0x3dc03720 // ldr q0, [x25, #208]
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x3dc03b20 // ldr q0, [x25, #224]
+	WORD $0x3dc03f25 // ldr q5, [x25, #240]
 	WORD $0x4e24cc05 // fmla v5.4s, v0.4s, v4.4s
-	WORD $0x3dc03f20 // ldr q0, [x25, #240]
+	WORD $0x3dc04320 // ldr q0, [x25, #256]
 	WORD $0x4e24cca0 // fmla v0.4s, v5.4s, v4.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
+	WORD $0x3dc04725 // ldr q5, [x25, #272]
 	WORD $0x4e24cc05 // fmla v5.4s, v0.4s, v4.4s
-	WORD $0x3dc04720 // ldr q0, [x25, #272]
+	WORD $0x3dc04b20 // ldr q0, [x25, #288]
 	WORD $0x4e24cca0 // fmla v0.4s, v5.4s, v4.4s
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x3dc02f25 // ldr q5, [x25, #176]
 	WORD $0x6ea584e3 // sub v3.4s, v7.4s, v5.4s
 	WORD $0x6e24dc85 // fmul v5.4s, v4.4s, v4.4s
 	WORD $0x4ea41c87 // mov v7.16b, v4.16b
@@ -21237,12 +21215,12 @@ vectors3:
 	WORD $0x4f3f0460 // sshr v0.4s, v3.4s, #1
 	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4e25d4e4 // fadd v4.4s, v7.4s, v5.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x3dc04f25 // ldr q5, [x25, #304]
 	WORD $0x4ea58407 // add v7.4s, v0.4s, v5.4s
 	WORD $0x4f3754e5 // shl v5.4s, v7.4s, #23
 	WORD $0x6e25dc87 // fmul v7.4s, v4.4s, v5.4s
 	WORD $0x6ea08465 // sub v5.4s, v3.4s, v0.4s
-	WORD $0x3dc04b20 // ldr q0, [x25, #288]
+	WORD $0x3dc04f20 // ldr q0, [x25, #304]
 	WORD $0x4ea084a3 // add v3.4s, v5.4s, v0.4s
 	WORD $0x4f375460 // shl v0.4s, v3.4s, #23
 	WORD $0x6e20dce3 // fmul v3.4s, v7.4s, v0.4s
@@ -21323,46 +21301,46 @@ vectors1:
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc02324 // ldr q4, [x25, #128]
-	WORD $0x3dc02325 // ldr q5, [x25, #128]
-	WORD $0x3dc02326 // ldr q6, [x25, #128]
-	WORD $0x3dc02327 // ldr q7, [x25, #128]
+	WORD $0x3dc02724 // ldr q4, [x25, #144]
+	WORD $0x3dc02725 // ldr q5, [x25, #144]
+	WORD $0x3dc02726 // ldr q6, [x25, #144]
+	WORD $0x3dc02727 // ldr q7, [x25, #144]
 	WORD $0x4e24f408 // fmax v8.4s, v0.4s, v4.4s
 	WORD $0x4e25f424 // fmax v4.4s, v1.4s, v5.4s
 	WORD $0x4e26f445 // fmax v5.4s, v2.4s, v6.4s
 	WORD $0x4e27f466 // fmax v6.4s, v3.4s, v7.4s
-	WORD $0x3dc04f27 // ldr q7, [x25, #304]
-	WORD $0x3dc04f23 // ldr q3, [x25, #304]
-	WORD $0x3dc04f22 // ldr q2, [x25, #304]
-	WORD $0x3dc04f21 // ldr q1, [x25, #304]
+	WORD $0x3dc05327 // ldr q7, [x25, #320]
+	WORD $0x3dc05323 // ldr q3, [x25, #320]
+	WORD $0x3dc05322 // ldr q2, [x25, #320]
+	WORD $0x3dc05321 // ldr q1, [x25, #320]
 	WORD $0x4ea7f500 // fmin v0.4s, v8.4s, v7.4s
 	WORD $0x4ea3f487 // fmin v7.4s, v4.4s, v3.4s
 	WORD $0x4ea2f4a3 // fmin v3.4s, v5.4s, v2.4s
 	WORD $0x4ea1f4c2 // fmin v2.4s, v6.4s, v1.4s
-	WORD $0x3dc02721 // ldr q1, [x25, #144]
-	WORD $0x3dc02726 // ldr q6, [x25, #144]
-	WORD $0x3dc02725 // ldr q5, [x25, #144]
-	WORD $0x3dc02724 // ldr q4, [x25, #144]
-	WORD $0x3dc02b28 // ldr q8, [x25, #160]
-	WORD $0x3dc02b29 // ldr q9, [x25, #160]
-	WORD $0x3dc02b2a // ldr q10, [x25, #160]
-	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x3dc02b21 // ldr q1, [x25, #160]
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02f28 // ldr q8, [x25, #176]
+	WORD $0x3dc02f29 // ldr q9, [x25, #176]
+	WORD $0x3dc02f2a // ldr q10, [x25, #176]
+	WORD $0x3dc02f2b // ldr q11, [x25, #176]
 	WORD $0x4e21cc08 // fmla v8.4s, v0.4s, v1.4s
 	WORD $0x4e26cce9 // fmla v9.4s, v7.4s, v6.4s
 	WORD $0x4e25cc6a // fmla v10.4s, v3.4s, v5.4s
 	WORD $0x4e24cc4b // fmla v11.4s, v2.4s, v4.4s
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x3dc02b21 // ldr q1, [x25, #160]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x3dc02f25 // ldr q5, [x25, #176]
+	WORD $0x3dc02f26 // ldr q6, [x25, #176]
+	WORD $0x3dc02f21 // ldr q1, [x25, #176]
 	WORD $0x4ea4d50c // fsub v12.4s, v8.4s, v4.4s
 	WORD $0x4ea5d524 // fsub v4.4s, v9.4s, v5.4s
 	WORD $0x4ea6d545 // fsub v5.4s, v10.4s, v6.4s
 	WORD $0x4ea1d566 // fsub v6.4s, v11.4s, v1.4s
-	WORD $0x3dc02f21 // ldr q1, [x25, #176]
-	WORD $0x3dc02f2d // ldr q13, [x25, #176]
-	WORD $0x3dc02f2e // ldr q14, [x25, #176]
-	WORD $0x3dc02f2f // ldr q15, [x25, #176]
+	WORD $0x3dc03321 // ldr q1, [x25, #192]
+	WORD $0x3dc0332d // ldr q13, [x25, #192]
+	WORD $0x3dc0332e // ldr q14, [x25, #192]
+	WORD $0x3dc0332f // ldr q15, [x25, #192]
 	WORD $0x4ea01c10 // mov v16.16b, v0.16b
 	WORD $0x4ea71ce0 // mov v0.16b, v7.16b
 	WORD $0x4ea31c67 // mov v7.16b, v3.16b
@@ -21371,10 +21349,10 @@ vectors1:
 	WORD $0x4eadcc80 // fmls v0.4s, v4.4s, v13.4s
 	WORD $0x4eaecca7 // fmls v7.4s, v5.4s, v14.4s
 	WORD $0x4eafccc3 // fmls v3.4s, v6.4s, v15.4s
-	WORD $0x3dc0332f // ldr q15, [x25, #192]
-	WORD $0x3dc0332e // ldr q14, [x25, #192]
-	WORD $0x3dc0332d // ldr q13, [x25, #192]
-	WORD $0x3dc03321 // ldr q1, [x25, #192]
+	WORD $0x3dc0372f // ldr q15, [x25, #208]
+	WORD $0x3dc0372e // ldr q14, [x25, #208]
+	WORD $0x3dc0372d // ldr q13, [x25, #208]
+	WORD $0x3dc03721 // ldr q1, [x25, #208]
 	WORD $0x4eb01e02 // mov v2.16b, v16.16b
 	WORD $0x4ea01c10 // mov v16.16b, v0.16b
 	WORD $0x4ea71ce0 // mov v0.16b, v7.16b
@@ -21383,46 +21361,46 @@ vectors1:
 	WORD $0x4eaecc90 // fmls v16.4s, v4.4s, v14.4s
 	WORD $0x4eadcca0 // fmls v0.4s, v5.4s, v13.4s
 	WORD $0x4ea1ccc7 // fmls v7.4s, v6.4s, v1.4s
-	WORD $0x3dc03721 // ldr q1, [x25, #208]
-	WORD $0x3dc03726 // ldr q6, [x25, #208]
-	WORD $0x3dc0372d // ldr q13, [x25, #208]
-	WORD $0x3dc03725 // ldr q5, [x25, #208]
-	WORD $0x3dc03b2e // ldr q14, [x25, #224]
-	WORD $0x3dc03b24 // ldr q4, [x25, #224]
-	WORD $0x3dc03b2f // ldr q15, [x25, #224]
-	WORD $0x3dc03b2c // ldr q12, [x25, #224]
+	WORD $0x3dc03b21 // ldr q1, [x25, #224]
+	WORD $0x3dc03b26 // ldr q6, [x25, #224]
+	WORD $0x3dc03b2d // ldr q13, [x25, #224]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x3dc03f2e // ldr q14, [x25, #240]
+	WORD $0x3dc03f24 // ldr q4, [x25, #240]
+	WORD $0x3dc03f2f // ldr q15, [x25, #240]
+	WORD $0x3dc03f2c // ldr q12, [x25, #240]
 	WORD $0x4e22cc2e // fmla v14.4s, v1.4s, v2.4s
 	WORD $0x4e30ccc4 // fmla v4.4s, v6.4s, v16.4s
 	WORD $0x4e20cdaf // fmla v15.4s, v13.4s, v0.4s
 	WORD $0x4e27ccac // fmla v12.4s, v5.4s, v7.4s
-	WORD $0x3dc03f25 // ldr q5, [x25, #240]
-	WORD $0x3dc03f2d // ldr q13, [x25, #240]
-	WORD $0x3dc03f26 // ldr q6, [x25, #240]
-	WORD $0x3dc03f21 // ldr q1, [x25, #240]
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
+	WORD $0x3dc0432d // ldr q13, [x25, #256]
+	WORD $0x3dc04326 // ldr q6, [x25, #256]
+	WORD $0x3dc04321 // ldr q1, [x25, #256]
 	WORD $0x4e22cdc5 // fmla v5.4s, v14.4s, v2.4s
 	WORD $0x4e30cc8d // fmla v13.4s, v4.4s, v16.4s
 	WORD $0x4e20cde6 // fmla v6.4s, v15.4s, v0.4s
 	WORD $0x4e27cd81 // fmla v1.4s, v12.4s, v7.4s
-	WORD $0x3dc0432c // ldr q12, [x25, #256]
-	WORD $0x3dc0432f // ldr q15, [x25, #256]
-	WORD $0x3dc04324 // ldr q4, [x25, #256]
-	WORD $0x3dc0432e // ldr q14, [x25, #256]
+	WORD $0x3dc0472c // ldr q12, [x25, #272]
+	WORD $0x3dc0472f // ldr q15, [x25, #272]
+	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x3dc0472e // ldr q14, [x25, #272]
 	WORD $0x4e22ccac // fmla v12.4s, v5.4s, v2.4s
 	WORD $0x4e30cdaf // fmla v15.4s, v13.4s, v16.4s
 	WORD $0x4e20ccc4 // fmla v4.4s, v6.4s, v0.4s
 	WORD $0x4e27cc2e // fmla v14.4s, v1.4s, v7.4s
-	WORD $0x3dc04721 // ldr q1, [x25, #272]
-	WORD $0x3dc04726 // ldr q6, [x25, #272]
-	WORD $0x3dc0472d // ldr q13, [x25, #272]
-	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x3dc04b21 // ldr q1, [x25, #288]
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+	WORD $0x3dc04b2d // ldr q13, [x25, #288]
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
 	WORD $0x4e22cd81 // fmla v1.4s, v12.4s, v2.4s
 	WORD $0x4e30cde6 // fmla v6.4s, v15.4s, v16.4s
 	WORD $0x4e20cc8d // fmla v13.4s, v4.4s, v0.4s
 	WORD $0x4e27cdc5 // fmla v5.4s, v14.4s, v7.4s
-	WORD $0x3dc02b2e // ldr q14, [x25, #160]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02b2f // ldr q15, [x25, #160]
-	WORD $0x3dc02b2c // ldr q12, [x25, #160]
+	WORD $0x3dc02f2e // ldr q14, [x25, #176]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x3dc02f2f // ldr q15, [x25, #176]
+	WORD $0x3dc02f2c // ldr q12, [x25, #176]
 	WORD $0x6eae8503 // sub v3.4s, v8.4s, v14.4s
 	WORD $0x6ea4852e // sub v14.4s, v9.4s, v4.4s
 	WORD $0x6eaf8544 // sub v4.4s, v10.4s, v15.4s
@@ -21451,10 +21429,10 @@ vectors1:
 	WORD $0x4e2bd446 // fadd v6.4s, v2.4s, v11.4s
 	WORD $0x4e21d60b // fadd v11.4s, v16.4s, v1.4s
 	WORD $0x4e2cd401 // fadd v1.4s, v0.4s, v12.4s
-	WORD $0x3dc04b2c // ldr q12, [x25, #288]
-	WORD $0x3dc04b20 // ldr q0, [x25, #288]
-	WORD $0x3dc04b30 // ldr q16, [x25, #288]
-	WORD $0x3dc04b22 // ldr q2, [x25, #288]
+	WORD $0x3dc04f2c // ldr q12, [x25, #304]
+	WORD $0x3dc04f20 // ldr q0, [x25, #304]
+	WORD $0x3dc04f30 // ldr q16, [x25, #304]
+	WORD $0x3dc04f22 // ldr q2, [x25, #304]
 	WORD $0x4eac84a8 // add v8.4s, v5.4s, v12.4s
 	WORD $0x4ea0852c // add v12.4s, v9.4s, v0.4s
 	WORD $0x4eb085a0 // add v0.4s, v13.4s, v16.4s
@@ -21471,10 +21449,10 @@ vectors1:
 	WORD $0x6ea985c5 // sub v5.4s, v14.4s, v9.4s
 	WORD $0x6ead8489 // sub v9.4s, v4.4s, v13.4s
 	WORD $0x6eaa85ed // sub v13.4s, v15.4s, v10.4s
-	WORD $0x3dc04b2a // ldr q10, [x25, #288]
-	WORD $0x3dc04b2f // ldr q15, [x25, #288]
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x3dc04f2a // ldr q10, [x25, #304]
+	WORD $0x3dc04f2f // ldr q15, [x25, #304]
+	WORD $0x3dc04f24 // ldr q4, [x25, #304]
+	WORD $0x3dc04f2e // ldr q14, [x25, #304]
 	WORD $0x4eaa8403 // add v3.4s, v0.4s, v10.4s
 	WORD $0x4eaf84aa // add v10.4s, v5.4s, v15.4s
 	WORD $0x4ea4852f // add v15.4s, v9.4s, v4.4s
@@ -21498,31 +21476,31 @@ vectors3:
 	CMP $4, R2
 	BLT done4
 	WORD $0x3cc1042a // ldr q10, [x1], #16
-	WORD $0x3dc02323 // ldr q3, [x25, #128]
-	WORD $0x4e23f54e // fmax v14.4s, v10.4s, v3.4s
-	WORD $0x3dc04f23 // ldr q3, [x25, #304]
-	WORD $0x4ea3f5ca // fmin v10.4s, v14.4s, v3.4s
 	WORD $0x3dc02723 // ldr q3, [x25, #144]
-	WORD $0x3dc02b2e // ldr q14, [x25, #160]
-	WORD $0x4e23cd4e // fmla v14.4s, v10.4s, v3.4s
+	WORD $0x4e23f54e // fmax v14.4s, v10.4s, v3.4s
+	WORD $0x3dc05323 // ldr q3, [x25, #320]
+	WORD $0x4ea3f5ca // fmin v10.4s, v14.4s, v3.4s
 	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x4ea3d5c4 // fsub v4.4s, v14.4s, v3.4s
+	WORD $0x3dc02f2e // ldr q14, [x25, #176]
+	WORD $0x4e23cd4e // fmla v14.4s, v10.4s, v3.4s
 	WORD $0x3dc02f23 // ldr q3, [x25, #176]
+	WORD $0x4ea3d5c4 // fsub v4.4s, v14.4s, v3.4s
+	WORD $0x3dc03323 // ldr q3, [x25, #192]
 	WORD $0x4eaa1d4f // mov v15.16b, v10.16b
 	WORD $0x4ea3cc8f // fmls v15.4s, v4.4s, v3.4s
-	WORD $0x3dc03323 // ldr q3, [x25, #192]
+	WORD $0x3dc03723 // ldr q3, [x25, #208]
 	WORD $0x4eaf1dea // mov v10.16b, v15.16b
 	WORD $0x4ea3cc8a // fmls v10.4s, v4.4s, v3.4s
-	WORD $0x3dc03723 // ldr q3, [x25, #208]
-	WORD $0x3dc03b24 // ldr q4, [x25, #224]
+	WORD $0x3dc03b23 // ldr q3, [x25, #224]
+	WORD $0x3dc03f24 // ldr q4, [x25, #240]
 	WORD $0x4e2acc64 // fmla v4.4s, v3.4s, v10.4s
-	WORD $0x3dc03f23 // ldr q3, [x25, #240]
+	WORD $0x3dc04323 // ldr q3, [x25, #256]
 	WORD $0x4e2acc83 // fmla v3.4s, v4.4s, v10.4s
-	WORD $0x3dc04324 // ldr q4, [x25, #256]
+	WORD $0x3dc04724 // ldr q4, [x25, #272]
 	WORD $0x4e2acc64 // fmla v4.4s, v3.4s, v10.4s
-	WORD $0x3dc04723 // ldr q3, [x25, #272]
+	WORD $0x3dc04b23 // ldr q3, [x25, #288]
 	WORD $0x4e2acc83 // fmla v3.4s, v4.4s, v10.4s
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
 	WORD $0x6ea485cf // sub v15.4s, v14.4s, v4.4s
 	WORD $0x6e2add44 // fmul v4.4s, v10.4s, v10.4s
 	WORD $0x4eaa1d4e // mov v14.16b, v10.16b
@@ -21530,12 +21508,12 @@ vectors3:
 	WORD $0x4f3f05e3 // sshr v3.4s, v15.4s, #1
 	WORD $0x3dc00724 // ldr q4, [x25, #16]
 	WORD $0x4e24d5ca // fadd v10.4s, v14.4s, v4.4s
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x3dc04f24 // ldr q4, [x25, #304]
 	WORD $0x4ea4846e // add v14.4s, v3.4s, v4.4s
 	WORD $0x4f3755c4 // shl v4.4s, v14.4s, #23
 	WORD $0x6e24dd4e // fmul v14.4s, v10.4s, v4.4s
 	WORD $0x6ea385e4 // sub v4.4s, v15.4s, v3.4s
-	WORD $0x3dc04b23 // ldr q3, [x25, #288]
+	WORD $0x3dc04f23 // ldr q3, [x25, #304]
 	WORD $0x4ea3848f // add v15.4s, v4.4s, v3.4s
 	WORD $0x4f3755e3 // shl v3.4s, v15.4s, #23
 	WORD $0x6e23ddcf // fmul v15.4s, v14.4s, v3.4s
@@ -21559,46 +21537,46 @@ vectors1:
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc05324 // ldr q4, [x25, #320]
-	WORD $0x3dc05325 // ldr q5, [x25, #320]
-	WORD $0x3dc05326 // ldr q6, [x25, #320]
-	WORD $0x3dc05327 // ldr q7, [x25, #320]
+	WORD $0x3dc05724 // ldr q4, [x25, #336]
+	WORD $0x3dc05725 // ldr q5, [x25, #336]
+	WORD $0x3dc05726 // ldr q6, [x25, #336]
+	WORD $0x3dc05727 // ldr q7, [x25, #336]
 	WORD $0x4ea41c08 // orr v8.16b, v0.16b, v4.16b
 	WORD $0x4ea51c24 // orr v4.16b, v1.16b, v5.16b
 	WORD $0x4ea61c45 // orr v5.16b, v2.16b, v6.16b
 	WORD $0x4ea71c66 // orr v6.16b, v3.16b, v7.16b
-	WORD $0x3dc02327 // ldr q7, [x25, #128]
-	WORD $0x3dc02329 // ldr q9, [x25, #128]
-	WORD $0x3dc0232a // ldr q10, [x25, #128]
-	WORD $0x3dc0232b // ldr q11, [x25, #128]
+	WORD $0x3dc02727 // ldr q7, [x25, #144]
+	WORD $0x3dc02729 // ldr q9, [x25, #144]
+	WORD $0x3dc0272a // ldr q10, [x25, #144]
+	WORD $0x3dc0272b // ldr q11, [x25, #144]
 	WORD $0x4e27f50c // fmax v12.4s, v8.4s, v7.4s
 	WORD $0x4e29f487 // fmax v7.4s, v4.4s, v9.4s
 	WORD $0x4e2af4a9 // fmax v9.4s, v5.4s, v10.4s
 	WORD $0x4e2bf4ca // fmax v10.4s, v6.4s, v11.4s
-	WORD $0x3dc0272b // ldr q11, [x25, #144]
-	WORD $0x3dc02726 // ldr q6, [x25, #144]
-	WORD $0x3dc02725 // ldr q5, [x25, #144]
-	WORD $0x3dc02724 // ldr q4, [x25, #144]
-	WORD $0x3dc02b28 // ldr q8, [x25, #160]
-	WORD $0x3dc02b2d // ldr q13, [x25, #160]
-	WORD $0x3dc02b2e // ldr q14, [x25, #160]
-	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02f28 // ldr q8, [x25, #176]
+	WORD $0x3dc02f2d // ldr q13, [x25, #176]
+	WORD $0x3dc02f2e // ldr q14, [x25, #176]
+	WORD $0x3dc02f2f // ldr q15, [x25, #176]
 	WORD $0x4e2bcd88 // fmla v8.4s, v12.4s, v11.4s
 	WORD $0x4e26cced // fmla v13.4s, v7.4s, v6.4s
 	WORD $0x4e25cd2e // fmla v14.4s, v9.4s, v5.4s
 	WORD $0x4e24cd4f // fmla v15.4s, v10.4s, v4.4s
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x3dc02f25 // ldr q5, [x25, #176]
+	WORD $0x3dc02f26 // ldr q6, [x25, #176]
+	WORD $0x3dc02f2b // ldr q11, [x25, #176]
 	WORD $0x4ea4d510 // fsub v16.4s, v8.4s, v4.4s
 	WORD $0x4ea5d5a4 // fsub v4.4s, v13.4s, v5.4s
 	WORD $0x4ea6d5c5 // fsub v5.4s, v14.4s, v6.4s
 	WORD $0x4eabd5e6 // fsub v6.4s, v15.4s, v11.4s
-	WORD $0x3dc02f2b // ldr q11, [x25, #176]
-	WORD $0x3dc02f31 // ldr q17, [x25, #176]
-	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc0332b // ldr q11, [x25, #192]
+	WORD $0x3dc03331 // ldr q17, [x25, #192]
+	WORD $0x3dc03332 // ldr q18, [x25, #192]
+	WORD $0x3dc03333 // ldr q19, [x25, #192]
 	WORD $0x4eac1d94 // mov v20.16b, v12.16b
 	WORD $0x4ea71cec // mov v12.16b, v7.16b
 	WORD $0x4ea91d27 // mov v7.16b, v9.16b
@@ -21607,10 +21585,10 @@ vectors1:
 	WORD $0x4eb1cc8c // fmls v12.4s, v4.4s, v17.4s
 	WORD $0x4eb2cca7 // fmls v7.4s, v5.4s, v18.4s
 	WORD $0x4eb3ccc9 // fmls v9.4s, v6.4s, v19.4s
-	WORD $0x3dc03333 // ldr q19, [x25, #192]
-	WORD $0x3dc03332 // ldr q18, [x25, #192]
-	WORD $0x3dc03331 // ldr q17, [x25, #192]
-	WORD $0x3dc0332b // ldr q11, [x25, #192]
+	WORD $0x3dc03733 // ldr q19, [x25, #208]
+	WORD $0x3dc03732 // ldr q18, [x25, #208]
+	WORD $0x3dc03731 // ldr q17, [x25, #208]
+	WORD $0x3dc0372b // ldr q11, [x25, #208]
 	WORD $0x4eb41e8a // mov v10.16b, v20.16b
 	WORD $0x4eac1d94 // mov v20.16b, v12.16b
 	WORD $0x4ea71cec // mov v12.16b, v7.16b
@@ -21619,46 +21597,46 @@ vectors1:
 	WORD $0x4eb2cc94 // fmls v20.4s, v4.4s, v18.4s
 	WORD $0x4eb1ccac // fmls v12.4s, v5.4s, v17.4s
 	WORD $0x4eabccc7 // fmls v7.4s, v6.4s, v11.4s
-	WORD $0x3dc0372b // ldr q11, [x25, #208]
-	WORD $0x3dc03726 // ldr q6, [x25, #208]
-	WORD $0x3dc03731 // ldr q17, [x25, #208]
-	WORD $0x3dc03725 // ldr q5, [x25, #208]
-	WORD $0x3dc03b32 // ldr q18, [x25, #224]
-	WORD $0x3dc03b24 // ldr q4, [x25, #224]
-	WORD $0x3dc03b33 // ldr q19, [x25, #224]
-	WORD $0x3dc03b30 // ldr q16, [x25, #224]
+	WORD $0x3dc03b2b // ldr q11, [x25, #224]
+	WORD $0x3dc03b26 // ldr q6, [x25, #224]
+	WORD $0x3dc03b31 // ldr q17, [x25, #224]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x3dc03f32 // ldr q18, [x25, #240]
+	WORD $0x3dc03f24 // ldr q4, [x25, #240]
+	WORD $0x3dc03f33 // ldr q19, [x25, #240]
+	WORD $0x3dc03f30 // ldr q16, [x25, #240]
 	WORD $0x4e2acd72 // fmla v18.4s, v11.4s, v10.4s
 	WORD $0x4e34ccc4 // fmla v4.4s, v6.4s, v20.4s
 	WORD $0x4e2cce33 // fmla v19.4s, v17.4s, v12.4s
 	WORD $0x4e27ccb0 // fmla v16.4s, v5.4s, v7.4s
-	WORD $0x3dc03f25 // ldr q5, [x25, #240]
-	WORD $0x3dc03f31 // ldr q17, [x25, #240]
-	WORD $0x3dc03f26 // ldr q6, [x25, #240]
-	WORD $0x3dc03f2b // ldr q11, [x25, #240]
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
+	WORD $0x3dc04331 // ldr q17, [x25, #256]
+	WORD $0x3dc04326 // ldr q6, [x25, #256]
+	WORD $0x3dc0432b // ldr q11, [x25, #256]
 	WORD $0x4e2ace45 // fmla v5.4s, v18.4s, v10.4s
 	WORD $0x4e34cc91 // fmla v17.4s, v4.4s, v20.4s
 	WORD $0x4e2cce66 // fmla v6.4s, v19.4s, v12.4s
 	WORD $0x4e27ce0b // fmla v11.4s, v16.4s, v7.4s
-	WORD $0x3dc04330 // ldr q16, [x25, #256]
-	WORD $0x3dc04333 // ldr q19, [x25, #256]
-	WORD $0x3dc04324 // ldr q4, [x25, #256]
-	WORD $0x3dc04332 // ldr q18, [x25, #256]
+	WORD $0x3dc04730 // ldr q16, [x25, #272]
+	WORD $0x3dc04733 // ldr q19, [x25, #272]
+	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x3dc04732 // ldr q18, [x25, #272]
 	WORD $0x4e2accb0 // fmla v16.4s, v5.4s, v10.4s
 	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
 	WORD $0x4e2cccc4 // fmla v4.4s, v6.4s, v12.4s
 	WORD $0x4e27cd72 // fmla v18.4s, v11.4s, v7.4s
-	WORD $0x3dc0472b // ldr q11, [x25, #272]
-	WORD $0x3dc04726 // ldr q6, [x25, #272]
-	WORD $0x3dc04731 // ldr q17, [x25, #272]
-	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x3dc04b2b // ldr q11, [x25, #288]
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+	WORD $0x3dc04b31 // ldr q17, [x25, #288]
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
 	WORD $0x4e2ace0b // fmla v11.4s, v16.4s, v10.4s
 	WORD $0x4e34ce66 // fmla v6.4s, v19.4s, v20.4s
 	WORD $0x4e2ccc91 // fmla v17.4s, v4.4s, v12.4s
 	WORD $0x4e27ce45 // fmla v5.4s, v18.4s, v7.4s
-	WORD $0x3dc02b32 // ldr q18, [x25, #160]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02b33 // ldr q19, [x25, #160]
-	WORD $0x3dc02b30 // ldr q16, [x25, #160]
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc02f30 // ldr q16, [x25, #176]
 	WORD $0x6eb28509 // sub v9.4s, v8.4s, v18.4s
 	WORD $0x6ea485b2 // sub v18.4s, v13.4s, v4.4s
 	WORD $0x6eb385c4 // sub v4.4s, v14.4s, v19.4s
@@ -21687,10 +21665,10 @@ vectors1:
 	WORD $0x4e2fd546 // fadd v6.4s, v10.4s, v15.4s
 	WORD $0x4e2bd68f // fadd v15.4s, v20.4s, v11.4s
 	WORD $0x4e30d58b // fadd v11.4s, v12.4s, v16.4s
-	WORD $0x3dc04b30 // ldr q16, [x25, #288]
-	WORD $0x3dc04b2c // ldr q12, [x25, #288]
-	WORD $0x3dc04b34 // ldr q20, [x25, #288]
-	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x3dc04f30 // ldr q16, [x25, #304]
+	WORD $0x3dc04f2c // ldr q12, [x25, #304]
+	WORD $0x3dc04f34 // ldr q20, [x25, #304]
+	WORD $0x3dc04f2a // ldr q10, [x25, #304]
 	WORD $0x4eb084a8 // add v8.4s, v5.4s, v16.4s
 	WORD $0x4eac85b0 // add v16.4s, v13.4s, v12.4s
 	WORD $0x4eb4862c // add v12.4s, v17.4s, v20.4s
@@ -21707,10 +21685,10 @@ vectors1:
 	WORD $0x6ead8645 // sub v5.4s, v18.4s, v13.4s
 	WORD $0x6eb1848d // sub v13.4s, v4.4s, v17.4s
 	WORD $0x6eae8671 // sub v17.4s, v19.4s, v14.4s
-	WORD $0x3dc04b2e // ldr q14, [x25, #288]
-	WORD $0x3dc04b33 // ldr q19, [x25, #288]
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x3dc04b32 // ldr q18, [x25, #288]
+	WORD $0x3dc04f2e // ldr q14, [x25, #304]
+	WORD $0x3dc04f33 // ldr q19, [x25, #304]
+	WORD $0x3dc04f24 // ldr q4, [x25, #304]
+	WORD $0x3dc04f32 // ldr q18, [x25, #304]
 	WORD $0x4eae8589 // add v9.4s, v12.4s, v14.4s
 	WORD $0x4eb384ae // add v14.4s, v5.4s, v19.4s
 	WORD $0x4ea485b3 // add v19.4s, v13.4s, v4.4s
@@ -21762,31 +21740,31 @@ vectors3:
 	CMP $4, R2
 	BLT done4
 	WORD $0x3cc10428 // ldr q8, [x1], #16
-	WORD $0x3dc0532a // ldr q10, [x25, #320]
+	WORD $0x3dc0572a // ldr q10, [x25, #336]
 	WORD $0x4eaa1d02 // orr v2.16b, v8.16b, v10.16b
-	WORD $0x3dc0232a // ldr q10, [x25, #128]
-	WORD $0x4e2af443 // fmax v3.4s, v2.4s, v10.4s
 	WORD $0x3dc0272a // ldr q10, [x25, #144]
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x4e2acc62 // fmla v2.4s, v3.4s, v10.4s
+	WORD $0x4e2af443 // fmax v3.4s, v2.4s, v10.4s
 	WORD $0x3dc02b2a // ldr q10, [x25, #160]
-	WORD $0x4eaad450 // fsub v16.4s, v2.4s, v10.4s
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x4e2acc62 // fmla v2.4s, v3.4s, v10.4s
 	WORD $0x3dc02f2a // ldr q10, [x25, #176]
+	WORD $0x4eaad450 // fsub v16.4s, v2.4s, v10.4s
+	WORD $0x3dc0332a // ldr q10, [x25, #192]
 	WORD $0x4ea31c61 // mov v1.16b, v3.16b
 	WORD $0x4eaace01 // fmls v1.4s, v16.4s, v10.4s
-	WORD $0x3dc0332a // ldr q10, [x25, #192]
+	WORD $0x3dc0372a // ldr q10, [x25, #208]
 	WORD $0x4ea11c23 // mov v3.16b, v1.16b
 	WORD $0x4eaace03 // fmls v3.4s, v16.4s, v10.4s
-	WORD $0x3dc0372a // ldr q10, [x25, #208]
-	WORD $0x3dc03b30 // ldr q16, [x25, #224]
+	WORD $0x3dc03b2a // ldr q10, [x25, #224]
+	WORD $0x3dc03f30 // ldr q16, [x25, #240]
 	WORD $0x4e23cd50 // fmla v16.4s, v10.4s, v3.4s
-	WORD $0x3dc03f2a // ldr q10, [x25, #240]
+	WORD $0x3dc0432a // ldr q10, [x25, #256]
 	WORD $0x4e23ce0a // fmla v10.4s, v16.4s, v3.4s
-	WORD $0x3dc04330 // ldr q16, [x25, #256]
+	WORD $0x3dc04730 // ldr q16, [x25, #272]
 	WORD $0x4e23cd50 // fmla v16.4s, v10.4s, v3.4s
-	WORD $0x3dc0472a // ldr q10, [x25, #272]
+	WORD $0x3dc04b2a // ldr q10, [x25, #288]
 	WORD $0x4e23ce0a // fmla v10.4s, v16.4s, v3.4s
-	WORD $0x3dc02b30 // ldr q16, [x25, #160]
+	WORD $0x3dc02f30 // ldr q16, [x25, #176]
 	WORD $0x6eb08441 // sub v1.4s, v2.4s, v16.4s
 	WORD $0x6e23dc70 // fmul v16.4s, v3.4s, v3.4s
 	WORD $0x4ea31c62 // mov v2.16b, v3.16b
@@ -21794,12 +21772,12 @@ vectors3:
 	WORD $0x4f3f042a // sshr v10.4s, v1.4s, #1
 	WORD $0x3dc00730 // ldr q16, [x25, #16]
 	WORD $0x4e30d443 // fadd v3.4s, v2.4s, v16.4s
-	WORD $0x3dc04b30 // ldr q16, [x25, #288]
+	WORD $0x3dc04f30 // ldr q16, [x25, #304]
 	WORD $0x4eb08542 // add v2.4s, v10.4s, v16.4s
 	WORD $0x4f375450 // shl v16.4s, v2.4s, #23
 	WORD $0x6e30dc62 // fmul v2.4s, v3.4s, v16.4s
 	WORD $0x6eaa8430 // sub v16.4s, v1.4s, v10.4s
-	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x3dc04f2a // ldr q10, [x25, #304]
 	WORD $0x4eaa8601 // add v1.4s, v16.4s, v10.4s
 	WORD $0x4f37542a // shl v10.4s, v1.4s, #23
 	WORD $0x6e2adc41 // fmul v1.4s, v2.4s, v10.4s
@@ -21830,54 +21808,54 @@ vectors1:
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc05324 // ldr q4, [x25, #320]
-	WORD $0x3dc05325 // ldr q5, [x25, #320]
-	WORD $0x3dc05326 // ldr q6, [x25, #320]
-	WORD $0x3dc05327 // ldr q7, [x25, #320]
+	WORD $0x3dc05724 // ldr q4, [x25, #336]
+	WORD $0x3dc05725 // ldr q5, [x25, #336]
+	WORD $0x3dc05726 // ldr q6, [x25, #336]
+	WORD $0x3dc05727 // ldr q7, [x25, #336]
 	WORD $0x4ea41c08 // orr v8.16b, v0.16b, v4.16b
 	WORD $0x4ea51c24 // orr v4.16b, v1.16b, v5.16b
 	WORD $0x4ea61c45 // orr v5.16b, v2.16b, v6.16b
 	WORD $0x4ea71c66 // orr v6.16b, v3.16b, v7.16b
-	WORD $0x3dc05727 // ldr q7, [x25, #336]
-	WORD $0x3dc05729 // ldr q9, [x25, #336]
-	WORD $0x3dc0572a // ldr q10, [x25, #336]
-	WORD $0x3dc0572b // ldr q11, [x25, #336]
+	WORD $0x3dc05b27 // ldr q7, [x25, #352]
+	WORD $0x3dc05b29 // ldr q9, [x25, #352]
+	WORD $0x3dc05b2a // ldr q10, [x25, #352]
+	WORD $0x3dc05b2b // ldr q11, [x25, #352]
 	WORD $0x6e27dd0c // fmul v12.4s, v8.4s, v7.4s
 	WORD $0x6e29dc87 // fmul v7.4s, v4.4s, v9.4s
 	WORD $0x6e2adca9 // fmul v9.4s, v5.4s, v10.4s
 	WORD $0x6e2bdcca // fmul v10.4s, v6.4s, v11.4s
-	WORD $0x3dc05b2b // ldr q11, [x25, #352]
-	WORD $0x3dc05b26 // ldr q6, [x25, #352]
-	WORD $0x3dc05b25 // ldr q5, [x25, #352]
-	WORD $0x3dc05b24 // ldr q4, [x25, #352]
+	WORD $0x3dc05f2b // ldr q11, [x25, #368]
+	WORD $0x3dc05f26 // ldr q6, [x25, #368]
+	WORD $0x3dc05f25 // ldr q5, [x25, #368]
+	WORD $0x3dc05f24 // ldr q4, [x25, #368]
 	WORD $0x4e2bf588 // fmax v8.4s, v12.4s, v11.4s
 	WORD $0x4e26f4eb // fmax v11.4s, v7.4s, v6.4s
 	WORD $0x4e25f526 // fmax v6.4s, v9.4s, v5.4s
 	WORD $0x4e24f545 // fmax v5.4s, v10.4s, v4.4s
-	WORD $0x3dc02724 // ldr q4, [x25, #144]
-	WORD $0x3dc0272a // ldr q10, [x25, #144]
-	WORD $0x3dc02729 // ldr q9, [x25, #144]
-	WORD $0x3dc02727 // ldr q7, [x25, #144]
-	WORD $0x3dc02b2c // ldr q12, [x25, #160]
-	WORD $0x3dc02b2d // ldr q13, [x25, #160]
-	WORD $0x3dc02b2e // ldr q14, [x25, #160]
-	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02b2a // ldr q10, [x25, #160]
+	WORD $0x3dc02b29 // ldr q9, [x25, #160]
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x3dc02f2c // ldr q12, [x25, #176]
+	WORD $0x3dc02f2d // ldr q13, [x25, #176]
+	WORD $0x3dc02f2e // ldr q14, [x25, #176]
+	WORD $0x3dc02f2f // ldr q15, [x25, #176]
 	WORD $0x4e24cd0c // fmla v12.4s, v8.4s, v4.4s
 	WORD $0x4e2acd6d // fmla v13.4s, v11.4s, v10.4s
 	WORD $0x4e29ccce // fmla v14.4s, v6.4s, v9.4s
 	WORD $0x4e27ccaf // fmla v15.4s, v5.4s, v7.4s
-	WORD $0x3dc02b27 // ldr q7, [x25, #160]
-	WORD $0x3dc02b29 // ldr q9, [x25, #160]
-	WORD $0x3dc02b2a // ldr q10, [x25, #160]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02f27 // ldr q7, [x25, #176]
+	WORD $0x3dc02f29 // ldr q9, [x25, #176]
+	WORD $0x3dc02f2a // ldr q10, [x25, #176]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
 	WORD $0x4ea7d590 // fsub v16.4s, v12.4s, v7.4s
 	WORD $0x4ea9d5a7 // fsub v7.4s, v13.4s, v9.4s
 	WORD $0x4eaad5c9 // fsub v9.4s, v14.4s, v10.4s
 	WORD $0x4ea4d5ea // fsub v10.4s, v15.4s, v4.4s
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x3dc02f31 // ldr q17, [x25, #176]
-	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc03324 // ldr q4, [x25, #192]
+	WORD $0x3dc03331 // ldr q17, [x25, #192]
+	WORD $0x3dc03332 // ldr q18, [x25, #192]
+	WORD $0x3dc03333 // ldr q19, [x25, #192]
 	WORD $0x4ea81d14 // mov v20.16b, v8.16b
 	WORD $0x4eab1d68 // mov v8.16b, v11.16b
 	WORD $0x4ea61ccb // mov v11.16b, v6.16b
@@ -21886,10 +21864,10 @@ vectors1:
 	WORD $0x4eb1cce8 // fmls v8.4s, v7.4s, v17.4s
 	WORD $0x4eb2cd2b // fmls v11.4s, v9.4s, v18.4s
 	WORD $0x4eb3cd46 // fmls v6.4s, v10.4s, v19.4s
-	WORD $0x3dc03333 // ldr q19, [x25, #192]
-	WORD $0x3dc03332 // ldr q18, [x25, #192]
-	WORD $0x3dc03331 // ldr q17, [x25, #192]
-	WORD $0x3dc03324 // ldr q4, [x25, #192]
+	WORD $0x3dc03733 // ldr q19, [x25, #208]
+	WORD $0x3dc03732 // ldr q18, [x25, #208]
+	WORD $0x3dc03731 // ldr q17, [x25, #208]
+	WORD $0x3dc03724 // ldr q4, [x25, #208]
 	WORD $0x4eb41e85 // mov v5.16b, v20.16b
 	WORD $0x4ea81d14 // mov v20.16b, v8.16b
 	WORD $0x4eab1d68 // mov v8.16b, v11.16b
@@ -21898,46 +21876,46 @@ vectors1:
 	WORD $0x4eb2ccf4 // fmls v20.4s, v7.4s, v18.4s
 	WORD $0x4eb1cd28 // fmls v8.4s, v9.4s, v17.4s
 	WORD $0x4ea4cd4b // fmls v11.4s, v10.4s, v4.4s
-	WORD $0x3dc03724 // ldr q4, [x25, #208]
-	WORD $0x3dc0372a // ldr q10, [x25, #208]
-	WORD $0x3dc03731 // ldr q17, [x25, #208]
-	WORD $0x3dc03729 // ldr q9, [x25, #208]
-	WORD $0x3dc03b32 // ldr q18, [x25, #224]
-	WORD $0x3dc03b27 // ldr q7, [x25, #224]
-	WORD $0x3dc03b33 // ldr q19, [x25, #224]
-	WORD $0x3dc03b30 // ldr q16, [x25, #224]
+	WORD $0x3dc03b24 // ldr q4, [x25, #224]
+	WORD $0x3dc03b2a // ldr q10, [x25, #224]
+	WORD $0x3dc03b31 // ldr q17, [x25, #224]
+	WORD $0x3dc03b29 // ldr q9, [x25, #224]
+	WORD $0x3dc03f32 // ldr q18, [x25, #240]
+	WORD $0x3dc03f27 // ldr q7, [x25, #240]
+	WORD $0x3dc03f33 // ldr q19, [x25, #240]
+	WORD $0x3dc03f30 // ldr q16, [x25, #240]
 	WORD $0x4e25cc92 // fmla v18.4s, v4.4s, v5.4s
 	WORD $0x4e34cd47 // fmla v7.4s, v10.4s, v20.4s
 	WORD $0x4e28ce33 // fmla v19.4s, v17.4s, v8.4s
 	WORD $0x4e2bcd30 // fmla v16.4s, v9.4s, v11.4s
-	WORD $0x3dc03f29 // ldr q9, [x25, #240]
-	WORD $0x3dc03f31 // ldr q17, [x25, #240]
-	WORD $0x3dc03f2a // ldr q10, [x25, #240]
-	WORD $0x3dc03f24 // ldr q4, [x25, #240]
+	WORD $0x3dc04329 // ldr q9, [x25, #256]
+	WORD $0x3dc04331 // ldr q17, [x25, #256]
+	WORD $0x3dc0432a // ldr q10, [x25, #256]
+	WORD $0x3dc04324 // ldr q4, [x25, #256]
 	WORD $0x4e25ce49 // fmla v9.4s, v18.4s, v5.4s
 	WORD $0x4e34ccf1 // fmla v17.4s, v7.4s, v20.4s
 	WORD $0x4e28ce6a // fmla v10.4s, v19.4s, v8.4s
 	WORD $0x4e2bce04 // fmla v4.4s, v16.4s, v11.4s
-	WORD $0x3dc04330 // ldr q16, [x25, #256]
-	WORD $0x3dc04333 // ldr q19, [x25, #256]
-	WORD $0x3dc04327 // ldr q7, [x25, #256]
-	WORD $0x3dc04332 // ldr q18, [x25, #256]
+	WORD $0x3dc04730 // ldr q16, [x25, #272]
+	WORD $0x3dc04733 // ldr q19, [x25, #272]
+	WORD $0x3dc04727 // ldr q7, [x25, #272]
+	WORD $0x3dc04732 // ldr q18, [x25, #272]
 	WORD $0x4e25cd30 // fmla v16.4s, v9.4s, v5.4s
 	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
 	WORD $0x4e28cd47 // fmla v7.4s, v10.4s, v8.4s
 	WORD $0x4e2bcc92 // fmla v18.4s, v4.4s, v11.4s
-	WORD $0x3dc04724 // ldr q4, [x25, #272]
-	WORD $0x3dc0472a // ldr q10, [x25, #272]
-	WORD $0x3dc04731 // ldr q17, [x25, #272]
-	WORD $0x3dc04729 // ldr q9, [x25, #272]
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x3dc04b31 // ldr q17, [x25, #288]
+	WORD $0x3dc04b29 // ldr q9, [x25, #288]
 	WORD $0x4e25ce04 // fmla v4.4s, v16.4s, v5.4s
 	WORD $0x4e34ce6a // fmla v10.4s, v19.4s, v20.4s
 	WORD $0x4e28ccf1 // fmla v17.4s, v7.4s, v8.4s
 	WORD $0x4e2bce49 // fmla v9.4s, v18.4s, v11.4s
-	WORD $0x3dc02b32 // ldr q18, [x25, #160]
-	WORD $0x3dc02b27 // ldr q7, [x25, #160]
-	WORD $0x3dc02b33 // ldr q19, [x25, #160]
-	WORD $0x3dc02b30 // ldr q16, [x25, #160]
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x3dc02f27 // ldr q7, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc02f30 // ldr q16, [x25, #176]
 	WORD $0x6eb28586 // sub v6.4s, v12.4s, v18.4s
 	WORD $0x6ea785b2 // sub v18.4s, v13.4s, v7.4s
 	WORD $0x6eb385c7 // sub v7.4s, v14.4s, v19.4s
@@ -21954,10 +21932,10 @@ vectors1:
 	WORD $0x4e2acde5 // fmla v5.4s, v15.4s, v10.4s
 	WORD $0x4e31cdd4 // fmla v20.4s, v14.4s, v17.4s
 	WORD $0x4e29cda8 // fmla v8.4s, v13.4s, v9.4s
-	WORD $0x3dc04b29 // ldr q9, [x25, #288]
-	WORD $0x3dc04b2d // ldr q13, [x25, #288]
-	WORD $0x3dc04b31 // ldr q17, [x25, #288]
-	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x3dc04f29 // ldr q9, [x25, #304]
+	WORD $0x3dc04f2d // ldr q13, [x25, #304]
+	WORD $0x3dc04f31 // ldr q17, [x25, #304]
+	WORD $0x3dc04f2e // ldr q14, [x25, #304]
 	WORD $0x4ea984ca // add v10.4s, v6.4s, v9.4s
 	WORD $0x4ead8649 // add v9.4s, v18.4s, v13.4s
 	WORD $0x4eb184ed // add v13.4s, v7.4s, v17.4s
@@ -21982,10 +21960,10 @@ vectors1:
 	WORD $0x4e25cd46 // fmla v6.4s, v10.4s, v5.4s
 	WORD $0x4e34cd31 // fmla v17.4s, v9.4s, v20.4s
 	WORD $0x4e28cdb3 // fmla v19.4s, v13.4s, v8.4s
-	WORD $0x3dc05728 // ldr q8, [x25, #336]
-	WORD $0x3dc0572d // ldr q13, [x25, #336]
-	WORD $0x3dc05734 // ldr q20, [x25, #336]
-	WORD $0x3dc05729 // ldr q9, [x25, #336]
+	WORD $0x3dc05b28 // ldr q8, [x25, #352]
+	WORD $0x3dc05b2d // ldr q13, [x25, #352]
+	WORD $0x3dc05b34 // ldr q20, [x25, #352]
+	WORD $0x3dc05b29 // ldr q9, [x25, #352]
 	WORD $0x4e28d645 // fadd v5.4s, v18.4s, v8.4s
 	WORD $0x4e2dd4c8 // fadd v8.4s, v6.4s, v13.4s
 	WORD $0x4e34d62d // fadd v13.4s, v17.4s, v20.4s
@@ -21994,10 +21972,10 @@ vectors1:
 	WORD $0x6e28fcc5 // fdiv v5.4s, v6.4s, v8.4s
 	WORD $0x6e2dfe28 // fdiv v8.4s, v17.4s, v13.4s
 	WORD $0x6e34fe6d // fdiv v13.4s, v19.4s, v20.4s
-	WORD $0x3dc05334 // ldr q20, [x25, #320]
-	WORD $0x3dc05333 // ldr q19, [x25, #320]
-	WORD $0x3dc05331 // ldr q17, [x25, #320]
-	WORD $0x3dc05326 // ldr q6, [x25, #320]
+	WORD $0x3dc05734 // ldr q20, [x25, #336]
+	WORD $0x3dc05733 // ldr q19, [x25, #336]
+	WORD $0x3dc05731 // ldr q17, [x25, #336]
+	WORD $0x3dc05726 // ldr q6, [x25, #336]
 	WORD $0x4eb41e92 // mov v18.16b, v20.16b
 	WORD $0x4eb31e74 // mov v20.16b, v19.16b
 	WORD $0x4eb11e33 // mov v19.16b, v17.16b
@@ -22017,48 +21995,48 @@ vectors3:
 	CMP $4, R2
 	BLT done4
 	WORD $0x3cc10431 // ldr q17, [x1], #16
-	WORD $0x3dc05333 // ldr q19, [x25, #320]
-	WORD $0x4eb31e34 // orr v20.16b, v17.16b, v19.16b
 	WORD $0x3dc05733 // ldr q19, [x25, #336]
-	WORD $0x6e33de92 // fmul v18.4s, v20.4s, v19.4s
+	WORD $0x4eb31e34 // orr v20.16b, v17.16b, v19.16b
 	WORD $0x3dc05b33 // ldr q19, [x25, #352]
+	WORD $0x6e33de92 // fmul v18.4s, v20.4s, v19.4s
+	WORD $0x3dc05f33 // ldr q19, [x25, #368]
 	WORD $0x4e33f654 // fmax v20.4s, v18.4s, v19.4s
-	WORD $0x3dc02733 // ldr q19, [x25, #144]
-	WORD $0x3dc02b32 // ldr q18, [x25, #160]
-	WORD $0x4e33ce92 // fmla v18.4s, v20.4s, v19.4s
 	WORD $0x3dc02b33 // ldr q19, [x25, #160]
-	WORD $0x4eb3d64d // fsub v13.4s, v18.4s, v19.4s
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x4e33ce92 // fmla v18.4s, v20.4s, v19.4s
 	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x4eb3d64d // fsub v13.4s, v18.4s, v19.4s
+	WORD $0x3dc03333 // ldr q19, [x25, #192]
 	WORD $0x4eb41e83 // mov v3.16b, v20.16b
 	WORD $0x4eb3cda3 // fmls v3.4s, v13.4s, v19.4s
-	WORD $0x3dc03333 // ldr q19, [x25, #192]
+	WORD $0x3dc03733 // ldr q19, [x25, #208]
 	WORD $0x4ea31c74 // mov v20.16b, v3.16b
 	WORD $0x4eb3cdb4 // fmls v20.4s, v13.4s, v19.4s
-	WORD $0x3dc03733 // ldr q19, [x25, #208]
-	WORD $0x3dc03b2d // ldr q13, [x25, #224]
+	WORD $0x3dc03b33 // ldr q19, [x25, #224]
+	WORD $0x3dc03f2d // ldr q13, [x25, #240]
 	WORD $0x4e34ce6d // fmla v13.4s, v19.4s, v20.4s
-	WORD $0x3dc03f33 // ldr q19, [x25, #240]
+	WORD $0x3dc04333 // ldr q19, [x25, #256]
 	WORD $0x4e34cdb3 // fmla v19.4s, v13.4s, v20.4s
-	WORD $0x3dc0432d // ldr q13, [x25, #256]
+	WORD $0x3dc0472d // ldr q13, [x25, #272]
 	WORD $0x4e34ce6d // fmla v13.4s, v19.4s, v20.4s
-	WORD $0x3dc04733 // ldr q19, [x25, #272]
+	WORD $0x3dc04b33 // ldr q19, [x25, #288]
 	WORD $0x4e34cdb3 // fmla v19.4s, v13.4s, v20.4s
-	WORD $0x3dc02b2d // ldr q13, [x25, #160]
+	WORD $0x3dc02f2d // ldr q13, [x25, #176]
 	WORD $0x6ead8643 // sub v3.4s, v18.4s, v13.4s
 	WORD $0x6e34de8d // fmul v13.4s, v20.4s, v20.4s
 	WORD $0x4eb41e92 // mov v18.16b, v20.16b
 	WORD $0x4e33cdb2 // fmla v18.4s, v13.4s, v19.4s
-	WORD $0x3dc04b33 // ldr q19, [x25, #288]
+	WORD $0x3dc04f33 // ldr q19, [x25, #304]
 	WORD $0x4eb3846d // add v13.4s, v3.4s, v19.4s
 	WORD $0x4f3755b3 // shl v19.4s, v13.4s, #23
 	WORD $0x3dc0072d // ldr q13, [x25, #16]
 	WORD $0x4eadd663 // fsub v3.4s, v19.4s, v13.4s
 	WORD $0x4ea31c6d // mov v13.16b, v3.16b
 	WORD $0x4e32ce6d // fmla v13.4s, v19.4s, v18.4s
-	WORD $0x3dc05732 // ldr q18, [x25, #336]
+	WORD $0x3dc05b32 // ldr q18, [x25, #352]
 	WORD $0x4e32d5b3 // fadd v19.4s, v13.4s, v18.4s
 	WORD $0x6e33fdb2 // fdiv v18.4s, v13.4s, v19.4s
-	WORD $0x3dc05333 // ldr q19, [x25, #320]
+	WORD $0x3dc05733 // ldr q19, [x25, #336]
 	WORD $0x4eb31e6d // mov v13.16b, v19.16b
 	WORD $0x6e721e2d // bsl v13.16b, v17.16b, v18.16b
 	WORD $0x3c81040d // str q13, [x0], #16
@@ -22085,78 +22063,78 @@ vectors1:
 	WORD $0x4ea0f825 // fabs v5.4s, v1.4s
 	WORD $0x4ea0f846 // fabs v6.4s, v2.4s
 	WORD $0x4ea0f867 // fabs v7.4s, v3.4s
-	WORD $0x3dc05f28 // ldr q8, [x25, #368]
-	WORD $0x3dc05f29 // ldr q9, [x25, #368]
-	WORD $0x3dc05f2a // ldr q10, [x25, #368]
-	WORD $0x3dc05f2b // ldr q11, [x25, #368]
+	WORD $0x3dc06328 // ldr q8, [x25, #384]
+	WORD $0x3dc06329 // ldr q9, [x25, #384]
+	WORD $0x3dc0632a // ldr q10, [x25, #384]
+	WORD $0x3dc0632b // ldr q11, [x25, #384]
 	WORD $0x4ea8f48c // fmin v12.4s, v4.4s, v8.4s
 	WORD $0x4ea9f4a8 // fmin v8.4s, v5.4s, v9.4s
 	WORD $0x4eaaf4c9 // fmin v9.4s, v6.4s, v10.4s
 	WORD $0x4eabf4ea // fmin v10.4s, v7.4s, v11.4s
-	WORD $0x3dc0632b // ldr q11, [x25, #384]
-	WORD $0x3dc06327 // ldr q7, [x25, #384]
-	WORD $0x3dc06326 // ldr q6, [x25, #384]
-	WORD $0x3dc06325 // ldr q5, [x25, #384]
-	WORD $0x3dc06724 // ldr q4, [x25, #400]
-	WORD $0x3dc0672d // ldr q13, [x25, #400]
-	WORD $0x3dc0672e // ldr q14, [x25, #400]
-	WORD $0x3dc0672f // ldr q15, [x25, #400]
+	WORD $0x3dc0672b // ldr q11, [x25, #400]
+	WORD $0x3dc06727 // ldr q7, [x25, #400]
+	WORD $0x3dc06726 // ldr q6, [x25, #400]
+	WORD $0x3dc06725 // ldr q5, [x25, #400]
+	WORD $0x3dc06b24 // ldr q4, [x25, #416]
+	WORD $0x3dc06b2d // ldr q13, [x25, #416]
+	WORD $0x3dc06b2e // ldr q14, [x25, #416]
+	WORD $0x3dc06b2f // ldr q15, [x25, #416]
 	WORD $0x4e2ccd64 // fmla v4.4s, v11.4s, v12.4s
 	WORD $0x4e28cced // fmla v13.4s, v7.4s, v8.4s
 	WORD $0x4e29ccce // fmla v14.4s, v6.4s, v9.4s
 	WORD $0x4e2accaf // fmla v15.4s, v5.4s, v10.4s
-	WORD $0x3dc06b25 // ldr q5, [x25, #416]
-	WORD $0x3dc06b26 // ldr q6, [x25, #416]
-	WORD $0x3dc06b27 // ldr q7, [x25, #416]
-	WORD $0x3dc06b2b // ldr q11, [x25, #416]
+	WORD $0x3dc06f25 // ldr q5, [x25, #432]
+	WORD $0x3dc06f26 // ldr q6, [x25, #432]
+	WORD $0x3dc06f27 // ldr q7, [x25, #432]
+	WORD $0x3dc06f2b // ldr q11, [x25, #432]
 	WORD $0x4e2ccc85 // fmla v5.4s, v4.4s, v12.4s
 	WORD $0x4e28cda6 // fmla v6.4s, v13.4s, v8.4s
 	WORD $0x4e29cdc7 // fmla v7.4s, v14.4s, v9.4s
 	WORD $0x4e2acdeb // fmla v11.4s, v15.4s, v10.4s
-	WORD $0x3dc06f2f // ldr q15, [x25, #432]
-	WORD $0x3dc06f2e // ldr q14, [x25, #432]
-	WORD $0x3dc06f2d // ldr q13, [x25, #432]
-	WORD $0x3dc06f24 // ldr q4, [x25, #432]
+	WORD $0x3dc0732f // ldr q15, [x25, #448]
+	WORD $0x3dc0732e // ldr q14, [x25, #448]
+	WORD $0x3dc0732d // ldr q13, [x25, #448]
+	WORD $0x3dc07324 // ldr q4, [x25, #448]
 	WORD $0x4e2cccaf // fmla v15.4s, v5.4s, v12.4s
 	WORD $0x4e28ccce // fmla v14.4s, v6.4s, v8.4s
 	WORD $0x4e29cced // fmla v13.4s, v7.4s, v9.4s
 	WORD $0x4e2acd64 // fmla v4.4s, v11.4s, v10.4s
-	WORD $0x3dc0732b // ldr q11, [x25, #448]
-	WORD $0x3dc07327 // ldr q7, [x25, #448]
-	WORD $0x3dc07326 // ldr q6, [x25, #448]
-	WORD $0x3dc07325 // ldr q5, [x25, #448]
+	WORD $0x3dc0772b // ldr q11, [x25, #464]
+	WORD $0x3dc07727 // ldr q7, [x25, #464]
+	WORD $0x3dc07726 // ldr q6, [x25, #464]
+	WORD $0x3dc07725 // ldr q5, [x25, #464]
 	WORD $0x4e2ccdeb // fmla v11.4s, v15.4s, v12.4s
 	WORD $0x4e28cdc7 // fmla v7.4s, v14.4s, v8.4s
 	WORD $0x4e29cda6 // fmla v6.4s, v13.4s, v9.4s
 	WORD $0x4e2acc85 // fmla v5.4s, v4.4s, v10.4s
-	WORD $0x3dc07724 // ldr q4, [x25, #464]
-	WORD $0x3dc0772d // ldr q13, [x25, #464]
-	WORD $0x3dc0772e // ldr q14, [x25, #464]
-	WORD $0x3dc0772f // ldr q15, [x25, #464]
+	WORD $0x3dc07b24 // ldr q4, [x25, #480]
+	WORD $0x3dc07b2d // ldr q13, [x25, #480]
+	WORD $0x3dc07b2e // ldr q14, [x25, #480]
+	WORD $0x3dc07b2f // ldr q15, [x25, #480]
 	WORD $0x4e2ccd64 // fmla v4.4s, v11.4s, v12.4s
 	WORD $0x4e28cced // fmla v13.4s, v7.4s, v8.4s
 	WORD $0x4e29ccce // fmla v14.4s, v6.4s, v9.4s
 	WORD $0x4e2accaf // fmla v15.4s, v5.4s, v10.4s
-	WORD $0x3dc07b25 // ldr q5, [x25, #480]
-	WORD $0x3dc07b26 // ldr q6, [x25, #480]
-	WORD $0x3dc07b27 // ldr q7, [x25, #480]
-	WORD $0x3dc07b2b // ldr q11, [x25, #480]
+	WORD $0x3dc07f25 // ldr q5, [x25, #496]
+	WORD $0x3dc07f26 // ldr q6, [x25, #496]
+	WORD $0x3dc07f27 // ldr q7, [x25, #496]
+	WORD $0x3dc07f2b // ldr q11, [x25, #496]
 	WORD $0x4e2ccc85 // fmla v5.4s, v4.4s, v12.4s
 	WORD $0x4e28cda6 // fmla v6.4s, v13.4s, v8.4s
 	WORD $0x4e29cdc7 // fmla v7.4s, v14.4s, v9.4s
 	WORD $0x4e2acdeb // fmla v11.4s, v15.4s, v10.4s
-	WORD $0x3dc07f2f // ldr q15, [x25, #496]
-	WORD $0x3dc07f2e // ldr q14, [x25, #496]
-	WORD $0x3dc07f2d // ldr q13, [x25, #496]
-	WORD $0x3dc07f24 // ldr q4, [x25, #496]
+	WORD $0x3dc0832f // ldr q15, [x25, #512]
+	WORD $0x3dc0832e // ldr q14, [x25, #512]
+	WORD $0x3dc0832d // ldr q13, [x25, #512]
+	WORD $0x3dc08324 // ldr q4, [x25, #512]
 	WORD $0x4e2cccaf // fmla v15.4s, v5.4s, v12.4s
 	WORD $0x4e28ccce // fmla v14.4s, v6.4s, v8.4s
 	WORD $0x4e29cced // fmla v13.4s, v7.4s, v9.4s
 	WORD $0x4e2acd64 // fmla v4.4s, v11.4s, v10.4s
-	WORD $0x3dc0832b // ldr q11, [x25, #512]
-	WORD $0x3dc08327 // ldr q7, [x25, #512]
-	WORD $0x3dc08326 // ldr q6, [x25, #512]
-	WORD $0x3dc08325 // ldr q5, [x25, #512]
+	WORD $0x3dc0872b // ldr q11, [x25, #528]
+	WORD $0x3dc08727 // ldr q7, [x25, #528]
+	WORD $0x3dc08726 // ldr q6, [x25, #528]
+	WORD $0x3dc08725 // ldr q5, [x25, #528]
 	WORD $0x4e2ccdeb // fmla v11.4s, v15.4s, v12.4s
 	WORD $0x4e28cdc7 // fmla v7.4s, v14.4s, v8.4s
 	WORD $0x4e29cda6 // fmla v6.4s, v13.4s, v9.4s
@@ -22169,38 +22147,38 @@ vectors1:
 	WORD $0x6ea0f964 // fneg v4.4s, v11.4s
 	WORD $0x6ea0f8eb // fneg v11.4s, v7.4s
 	WORD $0x6ea0f8c7 // fneg v7.4s, v6.4s
-	WORD $0x3dc05b26 // ldr q6, [x25, #352]
-	WORD $0x3dc05b2a // ldr q10, [x25, #352]
-	WORD $0x3dc05b29 // ldr q9, [x25, #352]
-	WORD $0x3dc05b28 // ldr q8, [x25, #352]
+	WORD $0x3dc05f26 // ldr q6, [x25, #368]
+	WORD $0x3dc05f2a // ldr q10, [x25, #368]
+	WORD $0x3dc05f29 // ldr q9, [x25, #368]
+	WORD $0x3dc05f28 // ldr q8, [x25, #368]
 	WORD $0x4e26f4ac // fmax v12.4s, v5.4s, v6.4s
 	WORD $0x4e2af486 // fmax v6.4s, v4.4s, v10.4s
 	WORD $0x4e29f56a // fmax v10.4s, v11.4s, v9.4s
 	WORD $0x4e28f4e9 // fmax v9.4s, v7.4s, v8.4s
-	WORD $0x3dc02728 // ldr q8, [x25, #144]
-	WORD $0x3dc02727 // ldr q7, [x25, #144]
-	WORD $0x3dc0272b // ldr q11, [x25, #144]
-	WORD $0x3dc02724 // ldr q4, [x25, #144]
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x3dc02b2d // ldr q13, [x25, #160]
-	WORD $0x3dc02b2e // ldr q14, [x25, #160]
-	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02f25 // ldr q5, [x25, #176]
+	WORD $0x3dc02f2d // ldr q13, [x25, #176]
+	WORD $0x3dc02f2e // ldr q14, [x25, #176]
+	WORD $0x3dc02f2f // ldr q15, [x25, #176]
 	WORD $0x4e28cd85 // fmla v5.4s, v12.4s, v8.4s
 	WORD $0x4e27cccd // fmla v13.4s, v6.4s, v7.4s
 	WORD $0x4e2bcd4e // fmla v14.4s, v10.4s, v11.4s
 	WORD $0x4e24cd2f // fmla v15.4s, v9.4s, v4.4s
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02b2b // ldr q11, [x25, #160]
-	WORD $0x3dc02b27 // ldr q7, [x25, #160]
-	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x3dc02f2b // ldr q11, [x25, #176]
+	WORD $0x3dc02f27 // ldr q7, [x25, #176]
+	WORD $0x3dc02f28 // ldr q8, [x25, #176]
 	WORD $0x4ea4d4b0 // fsub v16.4s, v5.4s, v4.4s
 	WORD $0x4eabd5a4 // fsub v4.4s, v13.4s, v11.4s
 	WORD $0x4ea7d5cb // fsub v11.4s, v14.4s, v7.4s
 	WORD $0x4ea8d5e7 // fsub v7.4s, v15.4s, v8.4s
-	WORD $0x3dc02f28 // ldr q8, [x25, #176]
-	WORD $0x3dc02f31 // ldr q17, [x25, #176]
-	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc03328 // ldr q8, [x25, #192]
+	WORD $0x3dc03331 // ldr q17, [x25, #192]
+	WORD $0x3dc03332 // ldr q18, [x25, #192]
+	WORD $0x3dc03333 // ldr q19, [x25, #192]
 	WORD $0x4eac1d94 // mov v20.16b, v12.16b
 	WORD $0x4ea61ccc // mov v12.16b, v6.16b
 	WORD $0x4eaa1d46 // mov v6.16b, v10.16b
@@ -22209,10 +22187,10 @@ vectors1:
 	WORD $0x4eb1cc8c // fmls v12.4s, v4.4s, v17.4s
 	WORD $0x4eb2cd66 // fmls v6.4s, v11.4s, v18.4s
 	WORD $0x4eb3ccea // fmls v10.4s, v7.4s, v19.4s
-	WORD $0x3dc03333 // ldr q19, [x25, #192]
-	WORD $0x3dc03332 // ldr q18, [x25, #192]
-	WORD $0x3dc03331 // ldr q17, [x25, #192]
-	WORD $0x3dc03328 // ldr q8, [x25, #192]
+	WORD $0x3dc03733 // ldr q19, [x25, #208]
+	WORD $0x3dc03732 // ldr q18, [x25, #208]
+	WORD $0x3dc03731 // ldr q17, [x25, #208]
+	WORD $0x3dc03728 // ldr q8, [x25, #208]
 	WORD $0x4eb41e89 // mov v9.16b, v20.16b
 	WORD $0x4eac1d94 // mov v20.16b, v12.16b
 	WORD $0x4ea61ccc // mov v12.16b, v6.16b
@@ -22221,46 +22199,46 @@ vectors1:
 	WORD $0x4eb2cc94 // fmls v20.4s, v4.4s, v18.4s
 	WORD $0x4eb1cd6c // fmls v12.4s, v11.4s, v17.4s
 	WORD $0x4ea8cce6 // fmls v6.4s, v7.4s, v8.4s
-	WORD $0x3dc03728 // ldr q8, [x25, #208]
-	WORD $0x3dc03727 // ldr q7, [x25, #208]
-	WORD $0x3dc03731 // ldr q17, [x25, #208]
-	WORD $0x3dc0372b // ldr q11, [x25, #208]
-	WORD $0x3dc03b32 // ldr q18, [x25, #224]
-	WORD $0x3dc03b24 // ldr q4, [x25, #224]
-	WORD $0x3dc03b33 // ldr q19, [x25, #224]
-	WORD $0x3dc03b30 // ldr q16, [x25, #224]
+	WORD $0x3dc03b28 // ldr q8, [x25, #224]
+	WORD $0x3dc03b27 // ldr q7, [x25, #224]
+	WORD $0x3dc03b31 // ldr q17, [x25, #224]
+	WORD $0x3dc03b2b // ldr q11, [x25, #224]
+	WORD $0x3dc03f32 // ldr q18, [x25, #240]
+	WORD $0x3dc03f24 // ldr q4, [x25, #240]
+	WORD $0x3dc03f33 // ldr q19, [x25, #240]
+	WORD $0x3dc03f30 // ldr q16, [x25, #240]
 	WORD $0x4e29cd12 // fmla v18.4s, v8.4s, v9.4s
 	WORD $0x4e34cce4 // fmla v4.4s, v7.4s, v20.4s
 	WORD $0x4e2cce33 // fmla v19.4s, v17.4s, v12.4s
 	WORD $0x4e26cd70 // fmla v16.4s, v11.4s, v6.4s
-	WORD $0x3dc03f2b // ldr q11, [x25, #240]
-	WORD $0x3dc03f31 // ldr q17, [x25, #240]
-	WORD $0x3dc03f27 // ldr q7, [x25, #240]
-	WORD $0x3dc03f28 // ldr q8, [x25, #240]
+	WORD $0x3dc0432b // ldr q11, [x25, #256]
+	WORD $0x3dc04331 // ldr q17, [x25, #256]
+	WORD $0x3dc04327 // ldr q7, [x25, #256]
+	WORD $0x3dc04328 // ldr q8, [x25, #256]
 	WORD $0x4e29ce4b // fmla v11.4s, v18.4s, v9.4s
 	WORD $0x4e34cc91 // fmla v17.4s, v4.4s, v20.4s
 	WORD $0x4e2cce67 // fmla v7.4s, v19.4s, v12.4s
 	WORD $0x4e26ce08 // fmla v8.4s, v16.4s, v6.4s
-	WORD $0x3dc04330 // ldr q16, [x25, #256]
-	WORD $0x3dc04333 // ldr q19, [x25, #256]
-	WORD $0x3dc04324 // ldr q4, [x25, #256]
-	WORD $0x3dc04332 // ldr q18, [x25, #256]
+	WORD $0x3dc04730 // ldr q16, [x25, #272]
+	WORD $0x3dc04733 // ldr q19, [x25, #272]
+	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x3dc04732 // ldr q18, [x25, #272]
 	WORD $0x4e29cd70 // fmla v16.4s, v11.4s, v9.4s
 	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
 	WORD $0x4e2ccce4 // fmla v4.4s, v7.4s, v12.4s
 	WORD $0x4e26cd12 // fmla v18.4s, v8.4s, v6.4s
-	WORD $0x3dc04728 // ldr q8, [x25, #272]
-	WORD $0x3dc04727 // ldr q7, [x25, #272]
-	WORD $0x3dc04731 // ldr q17, [x25, #272]
-	WORD $0x3dc0472b // ldr q11, [x25, #272]
+	WORD $0x3dc04b28 // ldr q8, [x25, #288]
+	WORD $0x3dc04b27 // ldr q7, [x25, #288]
+	WORD $0x3dc04b31 // ldr q17, [x25, #288]
+	WORD $0x3dc04b2b // ldr q11, [x25, #288]
 	WORD $0x4e29ce08 // fmla v8.4s, v16.4s, v9.4s
 	WORD $0x4e34ce67 // fmla v7.4s, v19.4s, v20.4s
 	WORD $0x4e2ccc91 // fmla v17.4s, v4.4s, v12.4s
 	WORD $0x4e26ce4b // fmla v11.4s, v18.4s, v6.4s
-	WORD $0x3dc02b32 // ldr q18, [x25, #160]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02b33 // ldr q19, [x25, #160]
-	WORD $0x3dc02b30 // ldr q16, [x25, #160]
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc02f30 // ldr q16, [x25, #176]
 	WORD $0x6eb284aa // sub v10.4s, v5.4s, v18.4s
 	WORD $0x6ea485b2 // sub v18.4s, v13.4s, v4.4s
 	WORD $0x6eb385c4 // sub v4.4s, v14.4s, v19.4s
@@ -22277,10 +22255,10 @@ vectors1:
 	WORD $0x4e27cde9 // fmla v9.4s, v15.4s, v7.4s
 	WORD $0x4e31cdd4 // fmla v20.4s, v14.4s, v17.4s
 	WORD $0x4e2bcdac // fmla v12.4s, v13.4s, v11.4s
-	WORD $0x3dc04b2b // ldr q11, [x25, #288]
-	WORD $0x3dc04b2d // ldr q13, [x25, #288]
-	WORD $0x3dc04b31 // ldr q17, [x25, #288]
-	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x3dc04f2b // ldr q11, [x25, #304]
+	WORD $0x3dc04f2d // ldr q13, [x25, #304]
+	WORD $0x3dc04f31 // ldr q17, [x25, #304]
+	WORD $0x3dc04f2e // ldr q14, [x25, #304]
 	WORD $0x4eab8547 // add v7.4s, v10.4s, v11.4s
 	WORD $0x4ead864b // add v11.4s, v18.4s, v13.4s
 	WORD $0x4eb1848d // add v13.4s, v4.4s, v17.4s
@@ -22305,10 +22283,10 @@ vectors1:
 	WORD $0x4e29ccea // fmla v10.4s, v7.4s, v9.4s
 	WORD $0x4e34cd71 // fmla v17.4s, v11.4s, v20.4s
 	WORD $0x4e2ccdb3 // fmla v19.4s, v13.4s, v12.4s
-	WORD $0x3dc0532c // ldr q12, [x25, #320]
-	WORD $0x3dc0532d // ldr q13, [x25, #320]
-	WORD $0x3dc05334 // ldr q20, [x25, #320]
-	WORD $0x3dc0532b // ldr q11, [x25, #320]
+	WORD $0x3dc0572c // ldr q12, [x25, #336]
+	WORD $0x3dc0572d // ldr q13, [x25, #336]
+	WORD $0x3dc05734 // ldr q20, [x25, #336]
+	WORD $0x3dc0572b // ldr q11, [x25, #336]
 	WORD $0x4eac1d89 // mov v9.16b, v12.16b
 	WORD $0x4ead1dac // mov v12.16b, v13.16b
 	WORD $0x4eb41e8d // mov v13.16b, v20.16b
@@ -22329,62 +22307,62 @@ vectors3:
 	BLT done4
 	WORD $0x3cc10434 // ldr q20, [x1], #16
 	WORD $0x4ea0fa8d // fabs v13.4s, v20.4s
-	WORD $0x3dc05f2c // ldr q12, [x25, #368]
-	WORD $0x4eacf5a9 // fmin v9.4s, v13.4s, v12.4s
 	WORD $0x3dc0632c // ldr q12, [x25, #384]
-	WORD $0x3dc0672d // ldr q13, [x25, #400]
+	WORD $0x4eacf5a9 // fmin v9.4s, v13.4s, v12.4s
+	WORD $0x3dc0672c // ldr q12, [x25, #400]
+	WORD $0x3dc06b2d // ldr q13, [x25, #416]
 	WORD $0x4e29cd8d // fmla v13.4s, v12.4s, v9.4s
-	WORD $0x3dc06b2c // ldr q12, [x25, #416]
+	WORD $0x3dc06f2c // ldr q12, [x25, #432]
 	WORD $0x4e29cdac // fmla v12.4s, v13.4s, v9.4s
-	WORD $0x3dc06f2d // ldr q13, [x25, #432]
+	WORD $0x3dc0732d // ldr q13, [x25, #448]
 	WORD $0x4e29cd8d // fmla v13.4s, v12.4s, v9.4s
-	WORD $0x3dc0732c // ldr q12, [x25, #448]
+	WORD $0x3dc0772c // ldr q12, [x25, #464]
 	WORD $0x4e29cdac // fmla v12.4s, v13.4s, v9.4s
-	WORD $0x3dc0772d // ldr q13, [x25, #464]
+	WORD $0x3dc07b2d // ldr q13, [x25, #480]
 	WORD $0x4e29cd8d // fmla v13.4s, v12.4s, v9.4s
-	WORD $0x3dc07b2c // ldr q12, [x25, #480]
+	WORD $0x3dc07f2c // ldr q12, [x25, #496]
 	WORD $0x4e29cdac // fmla v12.4s, v13.4s, v9.4s
-	WORD $0x3dc07f2d // ldr q13, [x25, #496]
+	WORD $0x3dc0832d // ldr q13, [x25, #512]
 	WORD $0x4e29cd8d // fmla v13.4s, v12.4s, v9.4s
-	WORD $0x3dc0832c // ldr q12, [x25, #512]
+	WORD $0x3dc0872c // ldr q12, [x25, #528]
 	WORD $0x4e29cdac // fmla v12.4s, v13.4s, v9.4s
 	WORD $0x6e2cdd2d // fmul v13.4s, v9.4s, v12.4s
 	WORD $0x6ea0f9ac // fneg v12.4s, v13.4s
-	WORD $0x3dc05b2d // ldr q13, [x25, #352]
+	WORD $0x3dc05f2d // ldr q13, [x25, #368]
 	WORD $0x4e2df589 // fmax v9.4s, v12.4s, v13.4s
-	WORD $0x3dc0272d // ldr q13, [x25, #144]
-	WORD $0x3dc02b2c // ldr q12, [x25, #160]
-	WORD $0x4e2dcd2c // fmla v12.4s, v9.4s, v13.4s
 	WORD $0x3dc02b2d // ldr q13, [x25, #160]
-	WORD $0x4eadd593 // fsub v19.4s, v12.4s, v13.4s
+	WORD $0x3dc02f2c // ldr q12, [x25, #176]
+	WORD $0x4e2dcd2c // fmla v12.4s, v9.4s, v13.4s
 	WORD $0x3dc02f2d // ldr q13, [x25, #176]
+	WORD $0x4eadd593 // fsub v19.4s, v12.4s, v13.4s
+	WORD $0x3dc0332d // ldr q13, [x25, #192]
 	WORD $0x4ea91d23 // mov v3.16b, v9.16b
 	WORD $0x4eadce63 // fmls v3.4s, v19.4s, v13.4s
-	WORD $0x3dc0332d // ldr q13, [x25, #192]
+	WORD $0x3dc0372d // ldr q13, [x25, #208]
 	WORD $0x4ea31c69 // mov v9.16b, v3.16b
 	WORD $0x4eadce69 // fmls v9.4s, v19.4s, v13.4s
-	WORD $0x3dc0372d // ldr q13, [x25, #208]
-	WORD $0x3dc03b33 // ldr q19, [x25, #224]
+	WORD $0x3dc03b2d // ldr q13, [x25, #224]
+	WORD $0x3dc03f33 // ldr q19, [x25, #240]
 	WORD $0x4e29cdb3 // fmla v19.4s, v13.4s, v9.4s
-	WORD $0x3dc03f2d // ldr q13, [x25, #240]
+	WORD $0x3dc0432d // ldr q13, [x25, #256]
 	WORD $0x4e29ce6d // fmla v13.4s, v19.4s, v9.4s
-	WORD $0x3dc04333 // ldr q19, [x25, #256]
+	WORD $0x3dc04733 // ldr q19, [x25, #272]
 	WORD $0x4e29cdb3 // fmla v19.4s, v13.4s, v9.4s
-	WORD $0x3dc0472d // ldr q13, [x25, #272]
+	WORD $0x3dc04b2d // ldr q13, [x25, #288]
 	WORD $0x4e29ce6d // fmla v13.4s, v19.4s, v9.4s
-	WORD $0x3dc02b33 // ldr q19, [x25, #160]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
 	WORD $0x6eb38583 // sub v3.4s, v12.4s, v19.4s
 	WORD $0x6e29dd33 // fmul v19.4s, v9.4s, v9.4s
 	WORD $0x4ea91d2c // mov v12.16b, v9.16b
 	WORD $0x4e2dce6c // fmla v12.4s, v19.4s, v13.4s
-	WORD $0x3dc04b2d // ldr q13, [x25, #288]
+	WORD $0x3dc04f2d // ldr q13, [x25, #304]
 	WORD $0x4ead8473 // add v19.4s, v3.4s, v13.4s
 	WORD $0x4f37566d // shl v13.4s, v19.4s, #23
 	WORD $0x3dc00733 // ldr q19, [x25, #16]
 	WORD $0x4eb3d5a3 // fsub v3.4s, v13.4s, v19.4s
 	WORD $0x4ea31c73 // mov v19.16b, v3.16b
 	WORD $0x4e2ccdb3 // fmla v19.4s, v13.4s, v12.4s
-	WORD $0x3dc0532c // ldr q12, [x25, #320]
+	WORD $0x3dc0572c // ldr q12, [x25, #336]
 	WORD $0x4eac1d8d // mov v13.16b, v12.16b
 	WORD $0x6e731e8d // bsl v13.16b, v20.16b, v19.16b
 	WORD $0x3c81040d // str q13, [x0], #16
@@ -22407,18 +22385,18 @@ vectors1:
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc08724 // ldr q4, [x25, #528]
-	WORD $0x3dc08725 // ldr q5, [x25, #528]
-	WORD $0x3dc08726 // ldr q6, [x25, #528]
-	WORD $0x3dc08727 // ldr q7, [x25, #528]
+	WORD $0x3dc08b24 // ldr q4, [x25, #544]
+	WORD $0x3dc08b25 // ldr q5, [x25, #544]
+	WORD $0x3dc08b26 // ldr q6, [x25, #544]
+	WORD $0x3dc08b27 // ldr q7, [x25, #544]
 	WORD $0x6ea0e488 // fcmgt v8.4s, v4.4s, v0.4s
 	WORD $0x6ea1e4a4 // fcmgt v4.4s, v5.4s, v1.4s
 	WORD $0x6ea2e4c5 // fcmgt v5.4s, v6.4s, v2.4s
 	WORD $0x6ea3e4e6 // fcmgt v6.4s, v7.4s, v3.4s
-	WORD $0x3dc08b27 // ldr q7, [x25, #544]
-	WORD $0x3dc08b29 // ldr q9, [x25, #544]
-	WORD $0x3dc08b2a // ldr q10, [x25, #544]
-	WORD $0x3dc08b2b // ldr q11, [x25, #544]
+	WORD $0x3dc08f27 // ldr q7, [x25, #560]
+	WORD $0x3dc08f29 // ldr q9, [x25, #560]
+	WORD $0x3dc08f2a // ldr q10, [x25, #560]
+	WORD $0x3dc08f2b // ldr q11, [x25, #560]
 	WORD $0x6e27dc0c // fmul v12.4s, v0.4s, v7.4s
 	WORD $0x6e29dc27 // fmul v7.4s, v1.4s, v9.4s
 	WORD $0x6e2adc49 // fmul v9.4s, v2.4s, v10.4s
@@ -22431,26 +22409,26 @@ vectors1:
 	WORD $0x6e611ced // bsl v13.16b, v7.16b, v1.16b
 	WORD $0x6e621d2e // bsl v14.16b, v9.16b, v2.16b
 	WORD $0x6e631d4f // bsl v15.16b, v10.16b, v3.16b
-	WORD $0x3dc08f2a // ldr q10, [x25, #560]
-	WORD $0x3dc08f29 // ldr q9, [x25, #560]
-	WORD $0x3dc08f27 // ldr q7, [x25, #560]
-	WORD $0x3dc08f2c // ldr q12, [x25, #560]
+	WORD $0x3dc0932a // ldr q10, [x25, #576]
+	WORD $0x3dc09329 // ldr q9, [x25, #576]
+	WORD $0x3dc09327 // ldr q7, [x25, #576]
+	WORD $0x3dc0932c // ldr q12, [x25, #576]
 	WORD $0x6eaa8570 // sub v16.4s, v11.4s, v10.4s
 	WORD $0x6ea985aa // sub v10.4s, v13.4s, v9.4s
 	WORD $0x6ea785c9 // sub v9.4s, v14.4s, v7.4s
 	WORD $0x6eac85e7 // sub v7.4s, v15.4s, v12.4s
-	WORD $0x3dc0932c // ldr q12, [x25, #576]
-	WORD $0x3dc0932f // ldr q15, [x25, #576]
-	WORD $0x3dc0932e // ldr q14, [x25, #576]
-	WORD $0x3dc0932d // ldr q13, [x25, #576]
+	WORD $0x3dc0972c // ldr q12, [x25, #592]
+	WORD $0x3dc0972f // ldr q15, [x25, #592]
+	WORD $0x3dc0972e // ldr q14, [x25, #592]
+	WORD $0x3dc0972d // ldr q13, [x25, #592]
 	WORD $0x4e2c1e0b // and v11.16b, v16.16b, v12.16b
 	WORD $0x4e2f1d4c // and v12.16b, v10.16b, v15.16b
 	WORD $0x4e2e1d2f // and v15.16b, v9.16b, v14.16b
 	WORD $0x4e2d1cee // and v14.16b, v7.16b, v13.16b
-	WORD $0x3dc08f2d // ldr q13, [x25, #560]
-	WORD $0x3dc08f31 // ldr q17, [x25, #560]
-	WORD $0x3dc08f32 // ldr q18, [x25, #560]
-	WORD $0x3dc08f33 // ldr q19, [x25, #560]
+	WORD $0x3dc0932d // ldr q13, [x25, #576]
+	WORD $0x3dc09331 // ldr q17, [x25, #576]
+	WORD $0x3dc09332 // ldr q18, [x25, #576]
+	WORD $0x3dc09333 // ldr q19, [x25, #576]
 	WORD $0x4ead8574 // add v20.4s, v11.4s, v13.4s
 	WORD $0x4eb1858d // add v13.4s, v12.4s, v17.4s
 	WORD $0x4eb285f1 // add v17.4s, v15.4s, v18.4s
@@ -22463,10 +22441,10 @@ vectors1:
 	WORD $0x4e21da13 // scvtf v19.4s, v16.4s
 	WORD $0x4e21d950 // scvtf v16.4s, v10.4s
 	WORD $0x4e21d92a // scvtf v10.4s, v9.4s
-	WORD $0x3dc09729 // ldr q9, [x25, #592]
-	WORD $0x3dc0972e // ldr q14, [x25, #592]
-	WORD $0x3dc0972f // ldr q15, [x25, #592]
-	WORD $0x3dc0972c // ldr q12, [x25, #592]
+	WORD $0x3dc09b29 // ldr q9, [x25, #608]
+	WORD $0x3dc09b2e // ldr q14, [x25, #608]
+	WORD $0x3dc09b2f // ldr q15, [x25, #608]
+	WORD $0x3dc09b2c // ldr q12, [x25, #608]
 	WORD $0x4e291d0b // and v11.16b, v8.16b, v9.16b
 	WORD $0x4e2e1c89 // and v9.16b, v4.16b, v14.16b
 	WORD $0x4e2f1cae // and v14.16b, v5.16b, v15.16b
@@ -22491,62 +22469,62 @@ vectors1:
 	WORD $0x6e2fde46 // fmul v6.4s, v18.4s, v15.4s
 	WORD $0x6e2ade25 // fmul v5.4s, v17.4s, v10.4s
 	WORD $0x6e30dda4 // fmul v4.4s, v13.4s, v16.4s
-	WORD $0x3dc09b28 // ldr q8, [x25, #608]
-	WORD $0x3dc09b35 // ldr q21, [x25, #608]
-	WORD $0x3dc09b36 // ldr q22, [x25, #608]
-	WORD $0x3dc09b37 // ldr q23, [x25, #608]
-	WORD $0x3dc09f38 // ldr q24, [x25, #624]
-	WORD $0x3dc09f39 // ldr q25, [x25, #624]
-	WORD $0x3dc09f3a // ldr q26, [x25, #624]
-	WORD $0x3dc09f3b // ldr q27, [x25, #624]
+	WORD $0x3dc09f28 // ldr q8, [x25, #624]
+	WORD $0x3dc09f35 // ldr q21, [x25, #624]
+	WORD $0x3dc09f36 // ldr q22, [x25, #624]
+	WORD $0x3dc09f37 // ldr q23, [x25, #624]
+	WORD $0x3dc0a338 // ldr q24, [x25, #640]
+	WORD $0x3dc0a339 // ldr q25, [x25, #640]
+	WORD $0x3dc0a33a // ldr q26, [x25, #640]
+	WORD $0x3dc0a33b // ldr q27, [x25, #640]
 	WORD $0x4e27cd18 // fmla v24.4s, v8.4s, v7.4s
 	WORD $0x4e2fceb9 // fmla v25.4s, v21.4s, v15.4s
 	WORD $0x4e2aceda // fmla v26.4s, v22.4s, v10.4s
 	WORD $0x4e30cefb // fmla v27.4s, v23.4s, v16.4s
-	WORD $0x3dc0a337 // ldr q23, [x25, #640]
-	WORD $0x3dc0a336 // ldr q22, [x25, #640]
-	WORD $0x3dc0a335 // ldr q21, [x25, #640]
-	WORD $0x3dc0a328 // ldr q8, [x25, #640]
+	WORD $0x3dc0a737 // ldr q23, [x25, #656]
+	WORD $0x3dc0a736 // ldr q22, [x25, #656]
+	WORD $0x3dc0a735 // ldr q21, [x25, #656]
+	WORD $0x3dc0a728 // ldr q8, [x25, #656]
 	WORD $0x4e27cf17 // fmla v23.4s, v24.4s, v7.4s
 	WORD $0x4e2fcf36 // fmla v22.4s, v25.4s, v15.4s
 	WORD $0x4e2acf55 // fmla v21.4s, v26.4s, v10.4s
 	WORD $0x4e30cf68 // fmla v8.4s, v27.4s, v16.4s
-	WORD $0x3dc0a73b // ldr q27, [x25, #656]
-	WORD $0x3dc0a73a // ldr q26, [x25, #656]
-	WORD $0x3dc0a739 // ldr q25, [x25, #656]
-	WORD $0x3dc0a738 // ldr q24, [x25, #656]
+	WORD $0x3dc0ab3b // ldr q27, [x25, #672]
+	WORD $0x3dc0ab3a // ldr q26, [x25, #672]
+	WORD $0x3dc0ab39 // ldr q25, [x25, #672]
+	WORD $0x3dc0ab38 // ldr q24, [x25, #672]
 	WORD $0x4e27cefb // fmla v27.4s, v23.4s, v7.4s
 	WORD $0x4e2fceda // fmla v26.4s, v22.4s, v15.4s
 	WORD $0x4e2aceb9 // fmla v25.4s, v21.4s, v10.4s
 	WORD $0x4e30cd18 // fmla v24.4s, v8.4s, v16.4s
-	WORD $0x3dc0ab28 // ldr q8, [x25, #672]
-	WORD $0x3dc0ab35 // ldr q21, [x25, #672]
-	WORD $0x3dc0ab36 // ldr q22, [x25, #672]
-	WORD $0x3dc0ab37 // ldr q23, [x25, #672]
+	WORD $0x3dc0af28 // ldr q8, [x25, #688]
+	WORD $0x3dc0af35 // ldr q21, [x25, #688]
+	WORD $0x3dc0af36 // ldr q22, [x25, #688]
+	WORD $0x3dc0af37 // ldr q23, [x25, #688]
 	WORD $0x4e27cf68 // fmla v8.4s, v27.4s, v7.4s
 	WORD $0x4e2fcf55 // fmla v21.4s, v26.4s, v15.4s
 	WORD $0x4e2acf36 // fmla v22.4s, v25.4s, v10.4s
 	WORD $0x4e30cf17 // fmla v23.4s, v24.4s, v16.4s
-	WORD $0x3dc0af38 // ldr q24, [x25, #688]
-	WORD $0x3dc0af39 // ldr q25, [x25, #688]
-	WORD $0x3dc0af3a // ldr q26, [x25, #688]
-	WORD $0x3dc0af3b // ldr q27, [x25, #688]
+	WORD $0x3dc0b338 // ldr q24, [x25, #704]
+	WORD $0x3dc0b339 // ldr q25, [x25, #704]
+	WORD $0x3dc0b33a // ldr q26, [x25, #704]
+	WORD $0x3dc0b33b // ldr q27, [x25, #704]
 	WORD $0x4e27cd18 // fmla v24.4s, v8.4s, v7.4s
 	WORD $0x4e2fceb9 // fmla v25.4s, v21.4s, v15.4s
 	WORD $0x4e2aceda // fmla v26.4s, v22.4s, v10.4s
 	WORD $0x4e30cefb // fmla v27.4s, v23.4s, v16.4s
-	WORD $0x3dc0b337 // ldr q23, [x25, #704]
-	WORD $0x3dc0b336 // ldr q22, [x25, #704]
-	WORD $0x3dc0b335 // ldr q21, [x25, #704]
-	WORD $0x3dc0b328 // ldr q8, [x25, #704]
+	WORD $0x3dc0b737 // ldr q23, [x25, #720]
+	WORD $0x3dc0b736 // ldr q22, [x25, #720]
+	WORD $0x3dc0b735 // ldr q21, [x25, #720]
+	WORD $0x3dc0b728 // ldr q8, [x25, #720]
 	WORD $0x4e27cf17 // fmla v23.4s, v24.4s, v7.4s
 	WORD $0x4e2fcf36 // fmla v22.4s, v25.4s, v15.4s
 	WORD $0x4e2acf55 // fmla v21.4s, v26.4s, v10.4s
 	WORD $0x4e30cf68 // fmla v8.4s, v27.4s, v16.4s
-	WORD $0x3dc0b73b // ldr q27, [x25, #720]
-	WORD $0x3dc0b73a // ldr q26, [x25, #720]
-	WORD $0x3dc0b739 // ldr q25, [x25, #720]
-	WORD $0x3dc0b738 // ldr q24, [x25, #720]
+	WORD $0x3dc0bb3b // ldr q27, [x25, #736]
+	WORD $0x3dc0bb3a // ldr q26, [x25, #736]
+	WORD $0x3dc0bb39 // ldr q25, [x25, #736]
+	WORD $0x3dc0bb38 // ldr q24, [x25, #736]
 	WORD $0x4e27cefb // fmla v27.4s, v23.4s, v7.4s
 	WORD $0x4e2fceda // fmla v26.4s, v22.4s, v15.4s
 	WORD $0x4e2aceb9 // fmla v25.4s, v21.4s, v10.4s
@@ -22555,10 +22533,10 @@ vectors1:
 	WORD $0x6e3adcdb // fmul v27.4s, v6.4s, v26.4s
 	WORD $0x6e39dcba // fmul v26.4s, v5.4s, v25.4s
 	WORD $0x6e38dc99 // fmul v25.4s, v4.4s, v24.4s
-	WORD $0x3dc03338 // ldr q24, [x25, #192]
-	WORD $0x3dc03324 // ldr q4, [x25, #192]
-	WORD $0x3dc03325 // ldr q5, [x25, #192]
-	WORD $0x3dc03326 // ldr q6, [x25, #192]
+	WORD $0x3dc03738 // ldr q24, [x25, #208]
+	WORD $0x3dc03724 // ldr q4, [x25, #208]
+	WORD $0x3dc03725 // ldr q5, [x25, #208]
+	WORD $0x3dc03726 // ldr q6, [x25, #208]
 	WORD $0x4ea81d14 // mov v20.16b, v8.16b
 	WORD $0x4ebb1f68 // mov v8.16b, v27.16b
 	WORD $0x4eba1f5b // mov v27.16b, v26.16b
@@ -22567,10 +22545,10 @@ vectors1:
 	WORD $0x4e24cd68 // fmla v8.4s, v11.4s, v4.4s
 	WORD $0x4e25cd3b // fmla v27.4s, v9.4s, v5.4s
 	WORD $0x4e26cdda // fmla v26.4s, v14.4s, v6.4s
-	WORD $0x3dc04726 // ldr q6, [x25, #272]
-	WORD $0x3dc04725 // ldr q5, [x25, #272]
-	WORD $0x3dc04724 // ldr q4, [x25, #272]
-	WORD $0x3dc04738 // ldr q24, [x25, #272]
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x3dc04b38 // ldr q24, [x25, #288]
 	WORD $0x4eb41e99 // mov v25.16b, v20.16b
 	WORD $0x4ea81d14 // mov v20.16b, v8.16b
 	WORD $0x4ebb1f68 // mov v8.16b, v27.16b
@@ -22583,10 +22561,10 @@ vectors1:
 	WORD $0x4e34d5f9 // fadd v25.4s, v15.4s, v20.4s
 	WORD $0x4e28d554 // fadd v20.4s, v10.4s, v8.4s
 	WORD $0x4e3bd608 // fadd v8.4s, v16.4s, v27.4s
-	WORD $0x3dc02f3b // ldr q27, [x25, #176]
-	WORD $0x3dc02f30 // ldr q16, [x25, #176]
-	WORD $0x3dc02f2a // ldr q10, [x25, #176]
-	WORD $0x3dc02f2f // ldr q15, [x25, #176]
+	WORD $0x3dc0333b // ldr q27, [x25, #192]
+	WORD $0x3dc03330 // ldr q16, [x25, #192]
+	WORD $0x3dc0332a // ldr q10, [x25, #192]
+	WORD $0x3dc0332f // ldr q15, [x25, #192]
 	WORD $0x4eb81f07 // mov v7.16b, v24.16b
 	WORD $0x4eb91f38 // mov v24.16b, v25.16b
 	WORD $0x4eb41e99 // mov v25.16b, v20.16b
@@ -22595,10 +22573,10 @@ vectors1:
 	WORD $0x4e30cd78 // fmla v24.4s, v11.4s, v16.4s
 	WORD $0x4e2acd39 // fmla v25.4s, v9.4s, v10.4s
 	WORD $0x4e2fcdd4 // fmla v20.4s, v14.4s, v15.4s
-	WORD $0x3dc0bb2f // ldr q15, [x25, #736]
-	WORD $0x3dc0bb2e // ldr q14, [x25, #736]
-	WORD $0x3dc0bb2a // ldr q10, [x25, #736]
-	WORD $0x3dc0bb29 // ldr q9, [x25, #736]
+	WORD $0x3dc0bf2f // ldr q15, [x25, #752]
+	WORD $0x3dc0bf2e // ldr q14, [x25, #752]
+	WORD $0x3dc0bf2a // ldr q10, [x25, #752]
+	WORD $0x3dc0bf29 // ldr q9, [x25, #752]
 	WORD $0x6e20e5f0 // fcmge v16.4s, v15.4s, v0.4s
 	WORD $0x6e21e5cf // fcmge v15.4s, v14.4s, v1.4s
 	WORD $0x6e22e54e // fcmge v14.4s, v10.4s, v2.4s
@@ -22615,10 +22593,10 @@ vectors1:
 	WORD $0x4ea0e839 // fcmlt v25.4s, v1.4s, #0.0
 	WORD $0x4ea0e858 // fcmlt v24.4s, v2.4s, #0.0
 	WORD $0x4ea0e867 // fcmlt v7.4s, v3.4s, #0.0
-	WORD $0x3dc0bf2a // ldr q10, [x25, #752]
-	WORD $0x3dc0bf2b // ldr q11, [x25, #752]
-	WORD $0x3dc0bf3b // ldr q27, [x25, #752]
-	WORD $0x3dc0bf2c // ldr q12, [x25, #752]
+	WORD $0x3dc0c32a // ldr q10, [x25, #768]
+	WORD $0x3dc0c32b // ldr q11, [x25, #768]
+	WORD $0x3dc0c33b // ldr q27, [x25, #768]
+	WORD $0x3dc0c32c // ldr q12, [x25, #768]
 	WORD $0x4eb41e88 // mov v8.16b, v20.16b
 	WORD $0x4eb91f34 // mov v20.16b, v25.16b
 	WORD $0x4eb81f19 // mov v25.16b, v24.16b
@@ -22631,10 +22609,10 @@ vectors1:
 	WORD $0x4ea0d820 // fcmeq v0.4s, v1.4s, #0.0
 	WORD $0x4ea0d841 // fcmeq v1.4s, v2.4s, #0.0
 	WORD $0x4ea0d862 // fcmeq v2.4s, v3.4s, #0.0
-	WORD $0x3dc0c323 // ldr q3, [x25, #768]
-	WORD $0x3dc0c32c // ldr q12, [x25, #768]
-	WORD $0x3dc0c32f // ldr q15, [x25, #768]
-	WORD $0x3dc0c33b // ldr q27, [x25, #768]
+	WORD $0x3dc0c723 // ldr q3, [x25, #784]
+	WORD $0x3dc0c72c // ldr q12, [x25, #784]
+	WORD $0x3dc0c72f // ldr q15, [x25, #784]
+	WORD $0x3dc0c73b // ldr q27, [x25, #784]
 	WORD $0x4eae1dd0 // mov v16.16b, v14.16b
 	WORD $0x4ea01c0e // mov v14.16b, v0.16b
 	WORD $0x4ea11c20 // mov v0.16b, v1.16b
@@ -22654,63 +22632,63 @@ vectors3:
 	CMP $4, R2
 	BLT done4
 	WORD $0x3cc10421 // ldr q1, [x1], #16
-	WORD $0x3dc08720 // ldr q0, [x25, #528]
-	WORD $0x6ea1e40e // fcmgt v14.4s, v0.4s, v1.4s
 	WORD $0x3dc08b20 // ldr q0, [x25, #544]
+	WORD $0x6ea1e40e // fcmgt v14.4s, v0.4s, v1.4s
+	WORD $0x3dc08f20 // ldr q0, [x25, #560]
 	WORD $0x6e20dc30 // fmul v16.4s, v1.4s, v0.4s
 	WORD $0x4eae1dc0 // mov v0.16b, v14.16b
 	WORD $0x6e611e00 // bsl v0.16b, v16.16b, v1.16b
-	WORD $0x3dc08f30 // ldr q16, [x25, #560]
-	WORD $0x6eb08418 // sub v24.4s, v0.4s, v16.4s
 	WORD $0x3dc09330 // ldr q16, [x25, #576]
+	WORD $0x6eb08418 // sub v24.4s, v0.4s, v16.4s
+	WORD $0x3dc09730 // ldr q16, [x25, #592]
 	WORD $0x4e301f00 // and v0.16b, v24.16b, v16.16b
-	WORD $0x3dc08f30 // ldr q16, [x25, #560]
+	WORD $0x3dc09330 // ldr q16, [x25, #576]
 	WORD $0x4eb0841b // add v27.4s, v0.4s, v16.4s
 	WORD $0x4f290710 // sshr v16.4s, v24.4s, #23
 	WORD $0x4e21da18 // scvtf v24.4s, v16.4s
-	WORD $0x3dc09730 // ldr q16, [x25, #592]
+	WORD $0x3dc09b30 // ldr q16, [x25, #608]
 	WORD $0x4e301dc0 // and v0.16b, v14.16b, v16.16b
 	WORD $0x4ea0d710 // fsub v16.4s, v24.4s, v0.4s
 	WORD $0x3dc00720 // ldr q0, [x25, #16]
 	WORD $0x4ea0d778 // fsub v24.4s, v27.4s, v0.4s
 	WORD $0x6e38df00 // fmul v0.4s, v24.4s, v24.4s
 	WORD $0x6e38dc1b // fmul v27.4s, v0.4s, v24.4s
-	WORD $0x3dc09b2e // ldr q14, [x25, #608]
-	WORD $0x3dc09f39 // ldr q25, [x25, #624]
+	WORD $0x3dc09f2e // ldr q14, [x25, #624]
+	WORD $0x3dc0a339 // ldr q25, [x25, #640]
 	WORD $0x4e38cdd9 // fmla v25.4s, v14.4s, v24.4s
-	WORD $0x3dc0a32e // ldr q14, [x25, #640]
+	WORD $0x3dc0a72e // ldr q14, [x25, #656]
 	WORD $0x4e38cf2e // fmla v14.4s, v25.4s, v24.4s
-	WORD $0x3dc0a739 // ldr q25, [x25, #656]
+	WORD $0x3dc0ab39 // ldr q25, [x25, #672]
 	WORD $0x4e38cdd9 // fmla v25.4s, v14.4s, v24.4s
-	WORD $0x3dc0ab2e // ldr q14, [x25, #672]
+	WORD $0x3dc0af2e // ldr q14, [x25, #688]
 	WORD $0x4e38cf2e // fmla v14.4s, v25.4s, v24.4s
-	WORD $0x3dc0af39 // ldr q25, [x25, #688]
+	WORD $0x3dc0b339 // ldr q25, [x25, #704]
 	WORD $0x4e38cdd9 // fmla v25.4s, v14.4s, v24.4s
-	WORD $0x3dc0b32e // ldr q14, [x25, #704]
+	WORD $0x3dc0b72e // ldr q14, [x25, #720]
 	WORD $0x4e38cf2e // fmla v14.4s, v25.4s, v24.4s
-	WORD $0x3dc0b739 // ldr q25, [x25, #720]
+	WORD $0x3dc0bb39 // ldr q25, [x25, #736]
 	WORD $0x4e38cdd9 // fmla v25.4s, v14.4s, v24.4s
 	WORD $0x6e39df6e // fmul v14.4s, v27.4s, v25.4s
-	WORD $0x3dc03339 // ldr q25, [x25, #192]
+	WORD $0x3dc03739 // ldr q25, [x25, #208]
 	WORD $0x4eae1ddb // mov v27.16b, v14.16b
 	WORD $0x4e39ce1b // fmla v27.4s, v16.4s, v25.4s
-	WORD $0x3dc04739 // ldr q25, [x25, #272]
+	WORD $0x3dc04b39 // ldr q25, [x25, #288]
 	WORD $0x4ebb1f6e // mov v14.16b, v27.16b
 	WORD $0x4eb9cc0e // fmls v14.4s, v0.4s, v25.4s
 	WORD $0x4e2ed719 // fadd v25.4s, v24.4s, v14.4s
-	WORD $0x3dc02f2e // ldr q14, [x25, #176]
+	WORD $0x3dc0332e // ldr q14, [x25, #192]
 	WORD $0x4eb91f38 // mov v24.16b, v25.16b
 	WORD $0x4e2ece18 // fmla v24.4s, v16.4s, v14.4s
-	WORD $0x3dc0bb2e // ldr q14, [x25, #736]
+	WORD $0x3dc0bf2e // ldr q14, [x25, #752]
 	WORD $0x6e21e5d0 // fcmge v16.4s, v14.4s, v1.4s
 	WORD $0x4eb01e0e // mov v14.16b, v16.16b
 	WORD $0x6e611f0e // bsl v14.16b, v24.16b, v1.16b
 	WORD $0x4ea0e838 // fcmlt v24.4s, v1.4s, #0.0
-	WORD $0x3dc0bf30 // ldr q16, [x25, #752]
+	WORD $0x3dc0c330 // ldr q16, [x25, #768]
 	WORD $0x4eb81f19 // mov v25.16b, v24.16b
 	WORD $0x6e6e1e19 // bsl v25.16b, v16.16b, v14.16b
 	WORD $0x4ea0d82e // fcmeq v14.4s, v1.4s, #0.0
-	WORD $0x3dc0c321 // ldr q1, [x25, #768]
+	WORD $0x3dc0c721 // ldr q1, [x25, #784]
 	WORD $0x4eae1dd0 // mov v16.16b, v14.16b
 	WORD $0x6e791c30 // bsl v16.16b, v1.16b, v25.16b
 	WORD $0x3c810410 // str q16, [x0], #16
@@ -22733,46 +22711,46 @@ vectors1:
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc05324 // ldr q4, [x25, #320]
-	WORD $0x3dc05325 // ldr q5, [x25, #320]
-	WORD $0x3dc05326 // ldr q6, [x25, #320]
-	WORD $0x3dc05327 // ldr q7, [x25, #320]
+	WORD $0x3dc05724 // ldr q4, [x25, #336]
+	WORD $0x3dc05725 // ldr q5, [x25, #336]
+	WORD $0x3dc05726 // ldr q6, [x25, #336]
+	WORD $0x3dc05727 // ldr q7, [x25, #336]
 	WORD $0x4ea41c08 // orr v8.16b, v0.16b, v4.16b
 	WORD $0x4ea51c24 // orr v4.16b, v1.16b, v5.16b
 	WORD $0x4ea61c45 // orr v5.16b, v2.16b, v6.16b
 	WORD $0x4ea71c66 // orr v6.16b, v3.16b, v7.16b
-	WORD $0x3dc02327 // ldr q7, [x25, #128]
-	WORD $0x3dc02329 // ldr q9, [x25, #128]
-	WORD $0x3dc0232a // ldr q10, [x25, #128]
-	WORD $0x3dc0232b // ldr q11, [x25, #128]
+	WORD $0x3dc02727 // ldr q7, [x25, #144]
+	WORD $0x3dc02729 // ldr q9, [x25, #144]
+	WORD $0x3dc0272a // ldr q10, [x25, #144]
+	WORD $0x3dc0272b // ldr q11, [x25, #144]
 	WORD $0x4e27f50c // fmax v12.4s, v8.4s, v7.4s
 	WORD $0x4e29f487 // fmax v7.4s, v4.4s, v9.4s
 	WORD $0x4e2af4a9 // fmax v9.4s, v5.4s, v10.4s
 	WORD $0x4e2bf4ca // fmax v10.4s, v6.4s, v11.4s
-	WORD $0x3dc0272b // ldr q11, [x25, #144]
-	WORD $0x3dc02726 // ldr q6, [x25, #144]
-	WORD $0x3dc02725 // ldr q5, [x25, #144]
-	WORD $0x3dc02724 // ldr q4, [x25, #144]
-	WORD $0x3dc02b28 // ldr q8, [x25, #160]
-	WORD $0x3dc02b2d // ldr q13, [x25, #160]
-	WORD $0x3dc02b2e // ldr q14, [x25, #160]
-	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02f28 // ldr q8, [x25, #176]
+	WORD $0x3dc02f2d // ldr q13, [x25, #176]
+	WORD $0x3dc02f2e // ldr q14, [x25, #176]
+	WORD $0x3dc02f2f // ldr q15, [x25, #176]
 	WORD $0x4e2bcd88 // fmla v8.4s, v12.4s, v11.4s
 	WORD $0x4e26cced // fmla v13.4s, v7.4s, v6.4s
 	WORD $0x4e25cd2e // fmla v14.4s, v9.4s, v5.4s
 	WORD $0x4e24cd4f // fmla v15.4s, v10.4s, v4.4s
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x3dc02f25 // ldr q5, [x25, #176]
+	WORD $0x3dc02f26 // ldr q6, [x25, #176]
+	WORD $0x3dc02f2b // ldr q11, [x25, #176]
 	WORD $0x4ea4d510 // fsub v16.4s, v8.4s, v4.4s
 	WORD $0x4ea5d5a4 // fsub v4.4s, v13.4s, v5.4s
 	WORD $0x4ea6d5c5 // fsub v5.4s, v14.4s, v6.4s
 	WORD $0x4eabd5e6 // fsub v6.4s, v15.4s, v11.4s
-	WORD $0x3dc02f2b // ldr q11, [x25, #176]
-	WORD $0x3dc02f31 // ldr q17, [x25, #176]
-	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc0332b // ldr q11, [x25, #192]
+	WORD $0x3dc03331 // ldr q17, [x25, #192]
+	WORD $0x3dc03332 // ldr q18, [x25, #192]
+	WORD $0x3dc03333 // ldr q19, [x25, #192]
 	WORD $0x4eac1d94 // mov v20.16b, v12.16b
 	WORD $0x4ea71cec // mov v12.16b, v7.16b
 	WORD $0x4ea91d27 // mov v7.16b, v9.16b
@@ -22781,10 +22759,10 @@ vectors1:
 	WORD $0x4eb1cc8c // fmls v12.4s, v4.4s, v17.4s
 	WORD $0x4eb2cca7 // fmls v7.4s, v5.4s, v18.4s
 	WORD $0x4eb3ccc9 // fmls v9.4s, v6.4s, v19.4s
-	WORD $0x3dc03333 // ldr q19, [x25, #192]
-	WORD $0x3dc03332 // ldr q18, [x25, #192]
-	WORD $0x3dc03331 // ldr q17, [x25, #192]
-	WORD $0x3dc0332b // ldr q11, [x25, #192]
+	WORD $0x3dc03733 // ldr q19, [x25, #208]
+	WORD $0x3dc03732 // ldr q18, [x25, #208]
+	WORD $0x3dc03731 // ldr q17, [x25, #208]
+	WORD $0x3dc0372b // ldr q11, [x25, #208]
 	WORD $0x4eb41e8a // mov v10.16b, v20.16b
 	WORD $0x4eac1d94 // mov v20.16b, v12.16b
 	WORD $0x4ea71cec // mov v12.16b, v7.16b
@@ -22793,46 +22771,46 @@ vectors1:
 	WORD $0x4eb2cc94 // fmls v20.4s, v4.4s, v18.4s
 	WORD $0x4eb1ccac // fmls v12.4s, v5.4s, v17.4s
 	WORD $0x4eabccc7 // fmls v7.4s, v6.4s, v11.4s
-	WORD $0x3dc0372b // ldr q11, [x25, #208]
-	WORD $0x3dc03726 // ldr q6, [x25, #208]
-	WORD $0x3dc03731 // ldr q17, [x25, #208]
-	WORD $0x3dc03725 // ldr q5, [x25, #208]
-	WORD $0x3dc03b32 // ldr q18, [x25, #224]
-	WORD $0x3dc03b24 // ldr q4, [x25, #224]
-	WORD $0x3dc03b33 // ldr q19, [x25, #224]
-	WORD $0x3dc03b30 // ldr q16, [x25, #224]
+	WORD $0x3dc03b2b // ldr q11, [x25, #224]
+	WORD $0x3dc03b26 // ldr q6, [x25, #224]
+	WORD $0x3dc03b31 // ldr q17, [x25, #224]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x3dc03f32 // ldr q18, [x25, #240]
+	WORD $0x3dc03f24 // ldr q4, [x25, #240]
+	WORD $0x3dc03f33 // ldr q19, [x25, #240]
+	WORD $0x3dc03f30 // ldr q16, [x25, #240]
 	WORD $0x4e2acd72 // fmla v18.4s, v11.4s, v10.4s
 	WORD $0x4e34ccc4 // fmla v4.4s, v6.4s, v20.4s
 	WORD $0x4e2cce33 // fmla v19.4s, v17.4s, v12.4s
 	WORD $0x4e27ccb0 // fmla v16.4s, v5.4s, v7.4s
-	WORD $0x3dc03f25 // ldr q5, [x25, #240]
-	WORD $0x3dc03f31 // ldr q17, [x25, #240]
-	WORD $0x3dc03f26 // ldr q6, [x25, #240]
-	WORD $0x3dc03f2b // ldr q11, [x25, #240]
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
+	WORD $0x3dc04331 // ldr q17, [x25, #256]
+	WORD $0x3dc04326 // ldr q6, [x25, #256]
+	WORD $0x3dc0432b // ldr q11, [x25, #256]
 	WORD $0x4e2ace45 // fmla v5.4s, v18.4s, v10.4s
 	WORD $0x4e34cc91 // fmla v17.4s, v4.4s, v20.4s
 	WORD $0x4e2cce66 // fmla v6.4s, v19.4s, v12.4s
 	WORD $0x4e27ce0b // fmla v11.4s, v16.4s, v7.4s
-	WORD $0x3dc04330 // ldr q16, [x25, #256]
-	WORD $0x3dc04333 // ldr q19, [x25, #256]
-	WORD $0x3dc04324 // ldr q4, [x25, #256]
-	WORD $0x3dc04332 // ldr q18, [x25, #256]
+	WORD $0x3dc04730 // ldr q16, [x25, #272]
+	WORD $0x3dc04733 // ldr q19, [x25, #272]
+	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x3dc04732 // ldr q18, [x25, #272]
 	WORD $0x4e2accb0 // fmla v16.4s, v5.4s, v10.4s
 	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
 	WORD $0x4e2cccc4 // fmla v4.4s, v6.4s, v12.4s
 	WORD $0x4e27cd72 // fmla v18.4s, v11.4s, v7.4s
-	WORD $0x3dc0472b // ldr q11, [x25, #272]
-	WORD $0x3dc04726 // ldr q6, [x25, #272]
-	WORD $0x3dc04731 // ldr q17, [x25, #272]
-	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x3dc04b2b // ldr q11, [x25, #288]
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+	WORD $0x3dc04b31 // ldr q17, [x25, #288]
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
 	WORD $0x4e2ace0b // fmla v11.4s, v16.4s, v10.4s
 	WORD $0x4e34ce66 // fmla v6.4s, v19.4s, v20.4s
 	WORD $0x4e2ccc91 // fmla v17.4s, v4.4s, v12.4s
 	WORD $0x4e27ce45 // fmla v5.4s, v18.4s, v7.4s
-	WORD $0x3dc02b32 // ldr q18, [x25, #160]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02b33 // ldr q19, [x25, #160]
-	WORD $0x3dc02b30 // ldr q16, [x25, #160]
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc02f30 // ldr q16, [x25, #176]
 	WORD $0x6eb28509 // sub v9.4s, v8.4s, v18.4s
 	WORD $0x6ea485b2 // sub v18.4s, v13.4s, v4.4s
 	WORD $0x6eb385c4 // sub v4.4s, v14.4s, v19.4s
@@ -22861,10 +22839,10 @@ vectors1:
 	WORD $0x4e2fd546 // fadd v6.4s, v10.4s, v15.4s
 	WORD $0x4e2bd68f // fadd v15.4s, v20.4s, v11.4s
 	WORD $0x4e30d58b // fadd v11.4s, v12.4s, v16.4s
-	WORD $0x3dc04b30 // ldr q16, [x25, #288]
-	WORD $0x3dc04b2c // ldr q12, [x25, #288]
-	WORD $0x3dc04b34 // ldr q20, [x25, #288]
-	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x3dc04f30 // ldr q16, [x25, #304]
+	WORD $0x3dc04f2c // ldr q12, [x25, #304]
+	WORD $0x3dc04f34 // ldr q20, [x25, #304]
+	WORD $0x3dc04f2a // ldr q10, [x25, #304]
 	WORD $0x4eb084a8 // add v8.4s, v5.4s, v16.4s
 	WORD $0x4eac85b0 // add v16.4s, v13.4s, v12.4s
 	WORD $0x4eb4862c // add v12.4s, v17.4s, v20.4s
@@ -22881,10 +22859,10 @@ vectors1:
 	WORD $0x6ead8645 // sub v5.4s, v18.4s, v13.4s
 	WORD $0x6eb1848d // sub v13.4s, v4.4s, v17.4s
 	WORD $0x6eae8671 // sub v17.4s, v19.4s, v14.4s
-	WORD $0x3dc04b2e // ldr q14, [x25, #288]
-	WORD $0x3dc04b33 // ldr q19, [x25, #288]
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x3dc04b32 // ldr q18, [x25, #288]
+	WORD $0x3dc04f2e // ldr q14, [x25, #304]
+	WORD $0x3dc04f33 // ldr q19, [x25, #304]
+	WORD $0x3dc04f24 // ldr q4, [x25, #304]
+	WORD $0x3dc04f32 // ldr q18, [x25, #304]
 	WORD $0x4eae8589 // add v9.4s, v12.4s, v14.4s
 	WORD $0x4eb384ae // add v14.4s, v5.4s, v19.4s
 	WORD $0x4ea485b3 // add v19.4s, v13.4s, v4.4s
@@ -22897,10 +22875,10 @@ vectors1:
 	WORD $0x6e29dd52 // fmul v18.4s, v10.4s, v9.4s
 	WORD $0x6e2edd09 // fmul v9.4s, v8.4s, v14.4s
 	WORD $0x6e33de0e // fmul v14.4s, v16.4s, v19.4s
-	WORD $0x3dc0c733 // ldr q19, [x25, #784]
-	WORD $0x3dc0c730 // ldr q16, [x25, #784]
-	WORD $0x3dc0c728 // ldr q8, [x25, #784]
-	WORD $0x3dc0c72a // ldr q10, [x25, #784]
+	WORD $0x3dc0cb33 // ldr q19, [x25, #800]
+	WORD $0x3dc0cb30 // ldr q16, [x25, #800]
+	WORD $0x3dc0cb28 // ldr q8, [x25, #800]
+	WORD $0x3dc0cb2a // ldr q10, [x25, #800]
 	WORD $0x6eb3e494 // fcmgt v20.4s, v4.4s, v19.4s
 	WORD $0x6eb0e653 // fcmgt v19.4s, v18.4s, v16.4s
 	WORD $0x6ea8e530 // fcmgt v16.4s, v9.4s, v8.4s
@@ -22913,10 +22891,10 @@ vectors1:
 	WORD $0x4eb1d64a // fsub v10.4s, v18.4s, v17.4s
 	WORD $0x4eadd531 // fsub v17.4s, v9.4s, v13.4s
 	WORD $0x4ea5d5cd // fsub v13.4s, v14.4s, v5.4s
-	WORD $0x3dc04725 // ldr q5, [x25, #272]
-	WORD $0x3dc0472b // ldr q11, [x25, #272]
-	WORD $0x3dc0472f // ldr q15, [x25, #272]
-	WORD $0x3dc04726 // ldr q6, [x25, #272]
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x3dc04b2b // ldr q11, [x25, #288]
+	WORD $0x3dc04b2f // ldr q15, [x25, #288]
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
 	WORD $0x6e25dd87 // fmul v7.4s, v12.4s, v5.4s
 	WORD $0x6e2bdd45 // fmul v5.4s, v10.4s, v11.4s
 	WORD $0x6e2fde2b // fmul v11.4s, v17.4s, v15.4s
@@ -22937,62 +22915,62 @@ vectors1:
 	WORD $0x6e2ddde5 // fmul v5.4s, v15.4s, v13.4s
 	WORD $0x6e31dd24 // fmul v4.4s, v9.4s, v17.4s
 	WORD $0x6e2add67 // fmul v7.4s, v11.4s, v10.4s
-	WORD $0x3dc09b2c // ldr q12, [x25, #608]
-	WORD $0x3dc09b35 // ldr q21, [x25, #608]
-	WORD $0x3dc09b36 // ldr q22, [x25, #608]
-	WORD $0x3dc09b37 // ldr q23, [x25, #608]
-	WORD $0x3dc09f38 // ldr q24, [x25, #624]
-	WORD $0x3dc09f39 // ldr q25, [x25, #624]
-	WORD $0x3dc09f3a // ldr q26, [x25, #624]
-	WORD $0x3dc09f3b // ldr q27, [x25, #624]
+	WORD $0x3dc09f2c // ldr q12, [x25, #624]
+	WORD $0x3dc09f35 // ldr q21, [x25, #624]
+	WORD $0x3dc09f36 // ldr q22, [x25, #624]
+	WORD $0x3dc09f37 // ldr q23, [x25, #624]
+	WORD $0x3dc0a338 // ldr q24, [x25, #640]
+	WORD $0x3dc0a339 // ldr q25, [x25, #640]
+	WORD $0x3dc0a33a // ldr q26, [x25, #640]
+	WORD $0x3dc0a33b // ldr q27, [x25, #640]
 	WORD $0x4e26cd98 // fmla v24.4s, v12.4s, v6.4s
 	WORD $0x4e2dceb9 // fmla v25.4s, v21.4s, v13.4s
 	WORD $0x4e31ceda // fmla v26.4s, v22.4s, v17.4s
 	WORD $0x4e2acefb // fmla v27.4s, v23.4s, v10.4s
-	WORD $0x3dc0a337 // ldr q23, [x25, #640]
-	WORD $0x3dc0a336 // ldr q22, [x25, #640]
-	WORD $0x3dc0a335 // ldr q21, [x25, #640]
-	WORD $0x3dc0a32c // ldr q12, [x25, #640]
+	WORD $0x3dc0a737 // ldr q23, [x25, #656]
+	WORD $0x3dc0a736 // ldr q22, [x25, #656]
+	WORD $0x3dc0a735 // ldr q21, [x25, #656]
+	WORD $0x3dc0a72c // ldr q12, [x25, #656]
 	WORD $0x4e26cf17 // fmla v23.4s, v24.4s, v6.4s
 	WORD $0x4e2dcf36 // fmla v22.4s, v25.4s, v13.4s
 	WORD $0x4e31cf55 // fmla v21.4s, v26.4s, v17.4s
 	WORD $0x4e2acf6c // fmla v12.4s, v27.4s, v10.4s
-	WORD $0x3dc0a73b // ldr q27, [x25, #656]
-	WORD $0x3dc0a73a // ldr q26, [x25, #656]
-	WORD $0x3dc0a739 // ldr q25, [x25, #656]
-	WORD $0x3dc0a738 // ldr q24, [x25, #656]
+	WORD $0x3dc0ab3b // ldr q27, [x25, #672]
+	WORD $0x3dc0ab3a // ldr q26, [x25, #672]
+	WORD $0x3dc0ab39 // ldr q25, [x25, #672]
+	WORD $0x3dc0ab38 // ldr q24, [x25, #672]
 	WORD $0x4e26cefb // fmla v27.4s, v23.4s, v6.4s
 	WORD $0x4e2dceda // fmla v26.4s, v22.4s, v13.4s
 	WORD $0x4e31ceb9 // fmla v25.4s, v21.4s, v17.4s
 	WORD $0x4e2acd98 // fmla v24.4s, v12.4s, v10.4s
-	WORD $0x3dc0ab2c // ldr q12, [x25, #672]
-	WORD $0x3dc0ab35 // ldr q21, [x25, #672]
-	WORD $0x3dc0ab36 // ldr q22, [x25, #672]
-	WORD $0x3dc0ab37 // ldr q23, [x25, #672]
+	WORD $0x3dc0af2c // ldr q12, [x25, #688]
+	WORD $0x3dc0af35 // ldr q21, [x25, #688]
+	WORD $0x3dc0af36 // ldr q22, [x25, #688]
+	WORD $0x3dc0af37 // ldr q23, [x25, #688]
 	WORD $0x4e26cf6c // fmla v12.4s, v27.4s, v6.4s
 	WORD $0x4e2dcf55 // fmla v21.4s, v26.4s, v13.4s
 	WORD $0x4e31cf36 // fmla v22.4s, v25.4s, v17.4s
 	WORD $0x4e2acf17 // fmla v23.4s, v24.4s, v10.4s
-	WORD $0x3dc0af38 // ldr q24, [x25, #688]
-	WORD $0x3dc0af39 // ldr q25, [x25, #688]
-	WORD $0x3dc0af3a // ldr q26, [x25, #688]
-	WORD $0x3dc0af3b // ldr q27, [x25, #688]
+	WORD $0x3dc0b338 // ldr q24, [x25, #704]
+	WORD $0x3dc0b339 // ldr q25, [x25, #704]
+	WORD $0x3dc0b33a // ldr q26, [x25, #704]
+	WORD $0x3dc0b33b // ldr q27, [x25, #704]
 	WORD $0x4e26cd98 // fmla v24.4s, v12.4s, v6.4s
 	WORD $0x4e2dceb9 // fmla v25.4s, v21.4s, v13.4s
 	WORD $0x4e31ceda // fmla v26.4s, v22.4s, v17.4s
 	WORD $0x4e2acefb // fmla v27.4s, v23.4s, v10.4s
-	WORD $0x3dc0b337 // ldr q23, [x25, #704]
-	WORD $0x3dc0b336 // ldr q22, [x25, #704]
-	WORD $0x3dc0b335 // ldr q21, [x25, #704]
-	WORD $0x3dc0b32c // ldr q12, [x25, #704]
+	WORD $0x3dc0b737 // ldr q23, [x25, #720]
+	WORD $0x3dc0b736 // ldr q22, [x25, #720]
+	WORD $0x3dc0b735 // ldr q21, [x25, #720]
+	WORD $0x3dc0b72c // ldr q12, [x25, #720]
 	WORD $0x4e26cf17 // fmla v23.4s, v24.4s, v6.4s
 	WORD $0x4e2dcf36 // fmla v22.4s, v25.4s, v13.4s
 	WORD $0x4e31cf55 // fmla v21.4s, v26.4s, v17.4s
 	WORD $0x4e2acf6c // fmla v12.4s, v27.4s, v10.4s
-	WORD $0x3dc0b73b // ldr q27, [x25, #720]
-	WORD $0x3dc0b73a // ldr q26, [x25, #720]
-	WORD $0x3dc0b739 // ldr q25, [x25, #720]
-	WORD $0x3dc0b738 // ldr q24, [x25, #720]
+	WORD $0x3dc0bb3b // ldr q27, [x25, #736]
+	WORD $0x3dc0bb3a // ldr q26, [x25, #736]
+	WORD $0x3dc0bb39 // ldr q25, [x25, #736]
+	WORD $0x3dc0bb38 // ldr q24, [x25, #736]
 	WORD $0x4e26cefb // fmla v27.4s, v23.4s, v6.4s
 	WORD $0x4e2dceda // fmla v26.4s, v22.4s, v13.4s
 	WORD $0x4e31ceb9 // fmla v25.4s, v21.4s, v17.4s
@@ -23001,10 +22979,10 @@ vectors1:
 	WORD $0x6e3adcbb // fmul v27.4s, v5.4s, v26.4s
 	WORD $0x6e39dc9a // fmul v26.4s, v4.4s, v25.4s
 	WORD $0x6e38dcf9 // fmul v25.4s, v7.4s, v24.4s
-	WORD $0x3dc04738 // ldr q24, [x25, #272]
-	WORD $0x3dc04727 // ldr q7, [x25, #272]
-	WORD $0x3dc04724 // ldr q4, [x25, #272]
-	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x3dc04b38 // ldr q24, [x25, #288]
+	WORD $0x3dc04b27 // ldr q7, [x25, #288]
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
 	WORD $0x4eac1d92 // mov v18.16b, v12.16b
 	WORD $0x4ebb1f6c // mov v12.16b, v27.16b
 	WORD $0x4eba1f5b // mov v27.16b, v26.16b
@@ -23017,10 +22995,10 @@ vectors1:
 	WORD $0x4e2cd5b2 // fadd v18.4s, v13.4s, v12.4s
 	WORD $0x4e3bd62c // fadd v12.4s, v17.4s, v27.4s
 	WORD $0x4e3ad55b // fadd v27.4s, v10.4s, v26.4s
-	WORD $0x3dc02f3a // ldr q26, [x25, #176]
-	WORD $0x3dc02f2a // ldr q10, [x25, #176]
-	WORD $0x3dc02f31 // ldr q17, [x25, #176]
-	WORD $0x3dc02f2d // ldr q13, [x25, #176]
+	WORD $0x3dc0333a // ldr q26, [x25, #192]
+	WORD $0x3dc0332a // ldr q10, [x25, #192]
+	WORD $0x3dc03331 // ldr q17, [x25, #192]
+	WORD $0x3dc0332d // ldr q13, [x25, #192]
 	WORD $0x4e3a1e86 // and v6.16b, v20.16b, v26.16b
 	WORD $0x4e2a1e7a // and v26.16b, v19.16b, v10.16b
 	WORD $0x4e311e0a // and v10.16b, v16.16b, v17.16b
@@ -23029,10 +23007,10 @@ vectors1:
 	WORD $0x4e3ad646 // fadd v6.4s, v18.4s, v26.4s
 	WORD $0x4e2ad59a // fadd v26.4s, v12.4s, v10.4s
 	WORD $0x4e31d76a // fadd v10.4s, v27.4s, v17.4s
-	WORD $0x3dc01b31 // ldr q17, [x25, #96]
-	WORD $0x3dc01b3b // ldr q27, [x25, #96]
-	WORD $0x3dc01b2c // ldr q12, [x25, #96]
-	WORD $0x3dc01b32 // ldr q18, [x25, #96]
+	WORD $0x3dc01f31 // ldr q17, [x25, #112]
+	WORD $0x3dc01f3b // ldr q27, [x25, #112]
+	WORD $0x3dc01f2c // ldr q12, [x25, #112]
+	WORD $0x3dc01f32 // ldr q18, [x25, #112]
 	WORD $0x6ea0e625 // fcmgt v5.4s, v17.4s, v0.4s
 	WORD $0x6ea1e768 // fcmgt v8.4s, v27.4s, v1.4s
 	WORD $0x6ea2e590 // fcmgt v16.4s, v12.4s, v2.4s
@@ -23060,31 +23038,31 @@ vectors3:
 	CMP $4, R2
 	BLT done4
 	WORD $0x3cc10428 // ldr q8, [x1], #16
-	WORD $0x3dc05325 // ldr q5, [x25, #320]
+	WORD $0x3dc05725 // ldr q5, [x25, #336]
 	WORD $0x4ea51d14 // orr v20.16b, v8.16b, v5.16b
-	WORD $0x3dc02325 // ldr q5, [x25, #128]
-	WORD $0x4e25f683 // fmax v3.4s, v20.4s, v5.4s
 	WORD $0x3dc02725 // ldr q5, [x25, #144]
-	WORD $0x3dc02b34 // ldr q20, [x25, #160]
-	WORD $0x4e25cc74 // fmla v20.4s, v3.4s, v5.4s
+	WORD $0x4e25f683 // fmax v3.4s, v20.4s, v5.4s
 	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x4ea5d690 // fsub v16.4s, v20.4s, v5.4s
+	WORD $0x3dc02f34 // ldr q20, [x25, #176]
+	WORD $0x4e25cc74 // fmla v20.4s, v3.4s, v5.4s
 	WORD $0x3dc02f25 // ldr q5, [x25, #176]
+	WORD $0x4ea5d690 // fsub v16.4s, v20.4s, v5.4s
+	WORD $0x3dc03325 // ldr q5, [x25, #192]
 	WORD $0x4ea31c6a // mov v10.16b, v3.16b
 	WORD $0x4ea5ce0a // fmls v10.4s, v16.4s, v5.4s
-	WORD $0x3dc03325 // ldr q5, [x25, #192]
+	WORD $0x3dc03725 // ldr q5, [x25, #208]
 	WORD $0x4eaa1d43 // mov v3.16b, v10.16b
 	WORD $0x4ea5ce03 // fmls v3.4s, v16.4s, v5.4s
-	WORD $0x3dc03725 // ldr q5, [x25, #208]
-	WORD $0x3dc03b30 // ldr q16, [x25, #224]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x3dc03f30 // ldr q16, [x25, #240]
 	WORD $0x4e23ccb0 // fmla v16.4s, v5.4s, v3.4s
-	WORD $0x3dc03f25 // ldr q5, [x25, #240]
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
 	WORD $0x4e23ce05 // fmla v5.4s, v16.4s, v3.4s
-	WORD $0x3dc04330 // ldr q16, [x25, #256]
+	WORD $0x3dc04730 // ldr q16, [x25, #272]
 	WORD $0x4e23ccb0 // fmla v16.4s, v5.4s, v3.4s
-	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
 	WORD $0x4e23ce05 // fmla v5.4s, v16.4s, v3.4s
-	WORD $0x3dc02b30 // ldr q16, [x25, #160]
+	WORD $0x3dc02f30 // ldr q16, [x25, #176]
 	WORD $0x6eb0868a // sub v10.4s, v20.4s, v16.4s
 	WORD $0x6e23dc70 // fmul v16.4s, v3.4s, v3.4s
 	WORD $0x4ea31c74 // mov v20.16b, v3.16b
@@ -23092,49 +23070,49 @@ vectors3:
 	WORD $0x4f3f0545 // sshr v5.4s, v10.4s, #1
 	WORD $0x3dc00730 // ldr q16, [x25, #16]
 	WORD $0x4e30d683 // fadd v3.4s, v20.4s, v16.4s
-	WORD $0x3dc04b30 // ldr q16, [x25, #288]
+	WORD $0x3dc04f30 // ldr q16, [x25, #304]
 	WORD $0x4eb084b4 // add v20.4s, v5.4s, v16.4s
 	WORD $0x4f375690 // shl v16.4s, v20.4s, #23
 	WORD $0x6e30dc74 // fmul v20.4s, v3.4s, v16.4s
 	WORD $0x6ea58550 // sub v16.4s, v10.4s, v5.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x3dc04f25 // ldr q5, [x25, #304]
 	WORD $0x4ea5860a // add v10.4s, v16.4s, v5.4s
 	WORD $0x4f375545 // shl v5.4s, v10.4s, #23
 	WORD $0x6e25de8a // fmul v10.4s, v20.4s, v5.4s
-	WORD $0x3dc0c725 // ldr q5, [x25, #784]
+	WORD $0x3dc0cb25 // ldr q5, [x25, #800]
 	WORD $0x6ea5e554 // fcmgt v20.4s, v10.4s, v5.4s
 	WORD $0x3dc00725 // ldr q5, [x25, #16]
 	WORD $0x4ea5d550 // fsub v16.4s, v10.4s, v5.4s
-	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
 	WORD $0x6e25de03 // fmul v3.4s, v16.4s, v5.4s
 	WORD $0x4eb41e85 // mov v5.16b, v20.16b
 	WORD $0x6e6a1c65 // bsl v5.16b, v3.16b, v10.16b
 	WORD $0x6e25dcaa // fmul v10.4s, v5.4s, v5.4s
 	WORD $0x6e25dd43 // fmul v3.4s, v10.4s, v5.4s
-	WORD $0x3dc09b30 // ldr q16, [x25, #608]
-	WORD $0x3dc09f3a // ldr q26, [x25, #624]
+	WORD $0x3dc09f30 // ldr q16, [x25, #624]
+	WORD $0x3dc0a33a // ldr q26, [x25, #640]
 	WORD $0x4e25ce1a // fmla v26.4s, v16.4s, v5.4s
-	WORD $0x3dc0a330 // ldr q16, [x25, #640]
+	WORD $0x3dc0a730 // ldr q16, [x25, #656]
 	WORD $0x4e25cf50 // fmla v16.4s, v26.4s, v5.4s
-	WORD $0x3dc0a73a // ldr q26, [x25, #656]
+	WORD $0x3dc0ab3a // ldr q26, [x25, #672]
 	WORD $0x4e25ce1a // fmla v26.4s, v16.4s, v5.4s
-	WORD $0x3dc0ab30 // ldr q16, [x25, #672]
+	WORD $0x3dc0af30 // ldr q16, [x25, #688]
 	WORD $0x4e25cf50 // fmla v16.4s, v26.4s, v5.4s
-	WORD $0x3dc0af3a // ldr q26, [x25, #688]
+	WORD $0x3dc0b33a // ldr q26, [x25, #704]
 	WORD $0x4e25ce1a // fmla v26.4s, v16.4s, v5.4s
-	WORD $0x3dc0b330 // ldr q16, [x25, #704]
+	WORD $0x3dc0b730 // ldr q16, [x25, #720]
 	WORD $0x4e25cf50 // fmla v16.4s, v26.4s, v5.4s
-	WORD $0x3dc0b73a // ldr q26, [x25, #720]
+	WORD $0x3dc0bb3a // ldr q26, [x25, #736]
 	WORD $0x4e25ce1a // fmla v26.4s, v16.4s, v5.4s
 	WORD $0x6e3adc70 // fmul v16.4s, v3.4s, v26.4s
-	WORD $0x3dc0473a // ldr q26, [x25, #272]
+	WORD $0x3dc04b3a // ldr q26, [x25, #288]
 	WORD $0x4eb01e03 // mov v3.16b, v16.16b
 	WORD $0x4ebacd43 // fmls v3.4s, v10.4s, v26.4s
 	WORD $0x4e23d4ba // fadd v26.4s, v5.4s, v3.4s
-	WORD $0x3dc02f23 // ldr q3, [x25, #176]
+	WORD $0x3dc03323 // ldr q3, [x25, #192]
 	WORD $0x4e231e85 // and v5.16b, v20.16b, v3.16b
 	WORD $0x4e25d743 // fadd v3.4s, v26.4s, v5.4s
-	WORD $0x3dc01b25 // ldr q5, [x25, #96]
+	WORD $0x3dc01f25 // ldr q5, [x25, #112]
 	WORD $0x6ea8e4ba // fcmgt v26.4s, v5.4s, v8.4s
 	WORD $0x4eba1f54 // mov v20.16b, v26.16b
 	WORD $0x6e681cb4 // bsl v20.16b, v5.16b, v8.16b
@@ -23210,46 +23188,46 @@ vectors1:
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc02324 // ldr q4, [x25, #128]
-	WORD $0x3dc02325 // ldr q5, [x25, #128]
-	WORD $0x3dc02326 // ldr q6, [x25, #128]
-	WORD $0x3dc02327 // ldr q7, [x25, #128]
+	WORD $0x3dc02724 // ldr q4, [x25, #144]
+	WORD $0x3dc02725 // ldr q5, [x25, #144]
+	WORD $0x3dc02726 // ldr q6, [x25, #144]
+	WORD $0x3dc02727 // ldr q7, [x25, #144]
 	WORD $0x4e24f408 // fmax v8.4s, v0.4s, v4.4s
 	WORD $0x4e25f424 // fmax v4.4s, v1.4s, v5.4s
 	WORD $0x4e26f445 // fmax v5.4s, v2.4s, v6.4s
 	WORD $0x4e27f466 // fmax v6.4s, v3.4s, v7.4s
-	WORD $0x3dc0cb27 // ldr q7, [x25, #800]
-	WORD $0x3dc0cb29 // ldr q9, [x25, #800]
-	WORD $0x3dc0cb2a // ldr q10, [x25, #800]
-	WORD $0x3dc0cb2b // ldr q11, [x25, #800]
+	WORD $0x3dc0cf27 // ldr q7, [x25, #816]
+	WORD $0x3dc0cf29 // ldr q9, [x25, #816]
+	WORD $0x3dc0cf2a // ldr q10, [x25, #816]
+	WORD $0x3dc0cf2b // ldr q11, [x25, #816]
 	WORD $0x4ea7f50c // fmin v12.4s, v8.4s, v7.4s
 	WORD $0x4ea9f487 // fmin v7.4s, v4.4s, v9.4s
 	WORD $0x4eaaf4a9 // fmin v9.4s, v5.4s, v10.4s
 	WORD $0x4eabf4ca // fmin v10.4s, v6.4s, v11.4s
-	WORD $0x3dc0272b // ldr q11, [x25, #144]
-	WORD $0x3dc02726 // ldr q6, [x25, #144]
-	WORD $0x3dc02725 // ldr q5, [x25, #144]
-	WORD $0x3dc02724 // ldr q4, [x25, #144]
-	WORD $0x3dc02b28 // ldr q8, [x25, #160]
-	WORD $0x3dc02b2d // ldr q13, [x25, #160]
-	WORD $0x3dc02b2e // ldr q14, [x25, #160]
-	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02f28 // ldr q8, [x25, #176]
+	WORD $0x3dc02f2d // ldr q13, [x25, #176]
+	WORD $0x3dc02f2e // ldr q14, [x25, #176]
+	WORD $0x3dc02f2f // ldr q15, [x25, #176]
 	WORD $0x4e2bcd88 // fmla v8.4s, v12.4s, v11.4s
 	WORD $0x4e26cced // fmla v13.4s, v7.4s, v6.4s
 	WORD $0x4e25cd2e // fmla v14.4s, v9.4s, v5.4s
 	WORD $0x4e24cd4f // fmla v15.4s, v10.4s, v4.4s
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x3dc02f25 // ldr q5, [x25, #176]
+	WORD $0x3dc02f26 // ldr q6, [x25, #176]
+	WORD $0x3dc02f2b // ldr q11, [x25, #176]
 	WORD $0x4ea4d510 // fsub v16.4s, v8.4s, v4.4s
 	WORD $0x4ea5d5a4 // fsub v4.4s, v13.4s, v5.4s
 	WORD $0x4ea6d5c5 // fsub v5.4s, v14.4s, v6.4s
 	WORD $0x4eabd5e6 // fsub v6.4s, v15.4s, v11.4s
-	WORD $0x3dc02f2b // ldr q11, [x25, #176]
-	WORD $0x3dc02f31 // ldr q17, [x25, #176]
-	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc0332b // ldr q11, [x25, #192]
+	WORD $0x3dc03331 // ldr q17, [x25, #192]
+	WORD $0x3dc03332 // ldr q18, [x25, #192]
+	WORD $0x3dc03333 // ldr q19, [x25, #192]
 	WORD $0x4eac1d94 // mov v20.16b, v12.16b
 	WORD $0x4ea71cec // mov v12.16b, v7.16b
 	WORD $0x4ea91d27 // mov v7.16b, v9.16b
@@ -23258,10 +23236,10 @@ vectors1:
 	WORD $0x4eb1cc8c // fmls v12.4s, v4.4s, v17.4s
 	WORD $0x4eb2cca7 // fmls v7.4s, v5.4s, v18.4s
 	WORD $0x4eb3ccc9 // fmls v9.4s, v6.4s, v19.4s
-	WORD $0x3dc03333 // ldr q19, [x25, #192]
-	WORD $0x3dc03332 // ldr q18, [x25, #192]
-	WORD $0x3dc03331 // ldr q17, [x25, #192]
-	WORD $0x3dc0332b // ldr q11, [x25, #192]
+	WORD $0x3dc03733 // ldr q19, [x25, #208]
+	WORD $0x3dc03732 // ldr q18, [x25, #208]
+	WORD $0x3dc03731 // ldr q17, [x25, #208]
+	WORD $0x3dc0372b // ldr q11, [x25, #208]
 	WORD $0x4eb41e8a // mov v10.16b, v20.16b
 	WORD $0x4eac1d94 // mov v20.16b, v12.16b
 	WORD $0x4ea71cec // mov v12.16b, v7.16b
@@ -23270,46 +23248,46 @@ vectors1:
 	WORD $0x4eb2cc94 // fmls v20.4s, v4.4s, v18.4s
 	WORD $0x4eb1ccac // fmls v12.4s, v5.4s, v17.4s
 	WORD $0x4eabccc7 // fmls v7.4s, v6.4s, v11.4s
-	WORD $0x3dc0372b // ldr q11, [x25, #208]
-	WORD $0x3dc03726 // ldr q6, [x25, #208]
-	WORD $0x3dc03731 // ldr q17, [x25, #208]
-	WORD $0x3dc03725 // ldr q5, [x25, #208]
-	WORD $0x3dc03b32 // ldr q18, [x25, #224]
-	WORD $0x3dc03b24 // ldr q4, [x25, #224]
-	WORD $0x3dc03b33 // ldr q19, [x25, #224]
-	WORD $0x3dc03b30 // ldr q16, [x25, #224]
+	WORD $0x3dc03b2b // ldr q11, [x25, #224]
+	WORD $0x3dc03b26 // ldr q6, [x25, #224]
+	WORD $0x3dc03b31 // ldr q17, [x25, #224]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x3dc03f32 // ldr q18, [x25, #240]
+	WORD $0x3dc03f24 // ldr q4, [x25, #240]
+	WORD $0x3dc03f33 // ldr q19, [x25, #240]
+	WORD $0x3dc03f30 // ldr q16, [x25, #240]
 	WORD $0x4e2acd72 // fmla v18.4s, v11.4s, v10.4s
 	WORD $0x4e34ccc4 // fmla v4.4s, v6.4s, v20.4s
 	WORD $0x4e2cce33 // fmla v19.4s, v17.4s, v12.4s
 	WORD $0x4e27ccb0 // fmla v16.4s, v5.4s, v7.4s
-	WORD $0x3dc03f25 // ldr q5, [x25, #240]
-	WORD $0x3dc03f31 // ldr q17, [x25, #240]
-	WORD $0x3dc03f26 // ldr q6, [x25, #240]
-	WORD $0x3dc03f2b // ldr q11, [x25, #240]
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
+	WORD $0x3dc04331 // ldr q17, [x25, #256]
+	WORD $0x3dc04326 // ldr q6, [x25, #256]
+	WORD $0x3dc0432b // ldr q11, [x25, #256]
 	WORD $0x4e2ace45 // fmla v5.4s, v18.4s, v10.4s
 	WORD $0x4e34cc91 // fmla v17.4s, v4.4s, v20.4s
 	WORD $0x4e2cce66 // fmla v6.4s, v19.4s, v12.4s
 	WORD $0x4e27ce0b // fmla v11.4s, v16.4s, v7.4s
-	WORD $0x3dc04330 // ldr q16, [x25, #256]
-	WORD $0x3dc04333 // ldr q19, [x25, #256]
-	WORD $0x3dc04324 // ldr q4, [x25, #256]
-	WORD $0x3dc04332 // ldr q18, [x25, #256]
+	WORD $0x3dc04730 // ldr q16, [x25, #272]
+	WORD $0x3dc04733 // ldr q19, [x25, #272]
+	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x3dc04732 // ldr q18, [x25, #272]
 	WORD $0x4e2accb0 // fmla v16.4s, v5.4s, v10.4s
 	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
 	WORD $0x4e2cccc4 // fmla v4.4s, v6.4s, v12.4s
 	WORD $0x4e27cd72 // fmla v18.4s, v11.4s, v7.4s
-	WORD $0x3dc0472b // ldr q11, [x25, #272]
-	WORD $0x3dc04726 // ldr q6, [x25, #272]
-	WORD $0x3dc04731 // ldr q17, [x25, #272]
-	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x3dc04b2b // ldr q11, [x25, #288]
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+	WORD $0x3dc04b31 // ldr q17, [x25, #288]
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
 	WORD $0x4e2ace0b // fmla v11.4s, v16.4s, v10.4s
 	WORD $0x4e34ce66 // fmla v6.4s, v19.4s, v20.4s
 	WORD $0x4e2ccc91 // fmla v17.4s, v4.4s, v12.4s
 	WORD $0x4e27ce45 // fmla v5.4s, v18.4s, v7.4s
-	WORD $0x3dc02b32 // ldr q18, [x25, #160]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02b33 // ldr q19, [x25, #160]
-	WORD $0x3dc02b30 // ldr q16, [x25, #160]
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc02f30 // ldr q16, [x25, #176]
 	WORD $0x6eb28509 // sub v9.4s, v8.4s, v18.4s
 	WORD $0x6ea485b2 // sub v18.4s, v13.4s, v4.4s
 	WORD $0x6eb385c4 // sub v4.4s, v14.4s, v19.4s
@@ -23338,10 +23316,10 @@ vectors1:
 	WORD $0x4e2fd546 // fadd v6.4s, v10.4s, v15.4s
 	WORD $0x4e2bd68f // fadd v15.4s, v20.4s, v11.4s
 	WORD $0x4e30d58b // fadd v11.4s, v12.4s, v16.4s
-	WORD $0x3dc04b30 // ldr q16, [x25, #288]
-	WORD $0x3dc04b2c // ldr q12, [x25, #288]
-	WORD $0x3dc04b34 // ldr q20, [x25, #288]
-	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x3dc04f30 // ldr q16, [x25, #304]
+	WORD $0x3dc04f2c // ldr q12, [x25, #304]
+	WORD $0x3dc04f34 // ldr q20, [x25, #304]
+	WORD $0x3dc04f2a // ldr q10, [x25, #304]
 	WORD $0x4eb084a8 // add v8.4s, v5.4s, v16.4s
 	WORD $0x4eac85b0 // add v16.4s, v13.4s, v12.4s
 	WORD $0x4eb4862c // add v12.4s, v17.4s, v20.4s
@@ -23358,10 +23336,10 @@ vectors1:
 	WORD $0x6ead8645 // sub v5.4s, v18.4s, v13.4s
 	WORD $0x6eb1848d // sub v13.4s, v4.4s, v17.4s
 	WORD $0x6eae8671 // sub v17.4s, v19.4s, v14.4s
-	WORD $0x3dc04b2e // ldr q14, [x25, #288]
-	WORD $0x3dc04b33 // ldr q19, [x25, #288]
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x3dc04b32 // ldr q18, [x25, #288]
+	WORD $0x3dc04f2e // ldr q14, [x25, #304]
+	WORD $0x3dc04f33 // ldr q19, [x25, #304]
+	WORD $0x3dc04f24 // ldr q4, [x25, #304]
+	WORD $0x3dc04f32 // ldr q18, [x25, #304]
 	WORD $0x4eae8589 // add v9.4s, v12.4s, v14.4s
 	WORD $0x4eb384ae // add v14.4s, v5.4s, v19.4s
 	WORD $0x4ea485b3 // add v19.4s, v13.4s, v4.4s
@@ -23374,10 +23352,10 @@ vectors1:
 	WORD $0x6e29dd52 // fmul v18.4s, v10.4s, v9.4s
 	WORD $0x6e2edd09 // fmul v9.4s, v8.4s, v14.4s
 	WORD $0x6e33de0e // fmul v14.4s, v16.4s, v19.4s
-	WORD $0x3dc05733 // ldr q19, [x25, #336]
-	WORD $0x3dc05730 // ldr q16, [x25, #336]
-	WORD $0x3dc05728 // ldr q8, [x25, #336]
-	WORD $0x3dc0572a // ldr q10, [x25, #336]
+	WORD $0x3dc05b33 // ldr q19, [x25, #352]
+	WORD $0x3dc05b30 // ldr q16, [x25, #352]
+	WORD $0x3dc05b28 // ldr q8, [x25, #352]
+	WORD $0x3dc05b2a // ldr q10, [x25, #352]
 	WORD $0x4e33d494 // fadd v20.4s, v4.4s, v19.4s
 	WORD $0x4e30d653 // fadd v19.4s, v18.4s, v16.4s
 	WORD $0x4e28d530 // fadd v16.4s, v9.4s, v8.4s
@@ -23386,10 +23364,10 @@ vectors1:
 	WORD $0x6e33de54 // fmul v20.4s, v18.4s, v19.4s
 	WORD $0x6e30dd33 // fmul v19.4s, v9.4s, v16.4s
 	WORD $0x6e28ddd0 // fmul v16.4s, v14.4s, v8.4s
-	WORD $0x3dc05728 // ldr q8, [x25, #336]
-	WORD $0x3dc0572e // ldr q14, [x25, #336]
-	WORD $0x3dc05729 // ldr q9, [x25, #336]
-	WORD $0x3dc05732 // ldr q18, [x25, #336]
+	WORD $0x3dc05b28 // ldr q8, [x25, #352]
+	WORD $0x3dc05b2e // ldr q14, [x25, #352]
+	WORD $0x3dc05b29 // ldr q9, [x25, #352]
+	WORD $0x3dc05b32 // ldr q18, [x25, #352]
 	WORD $0x4e28d544 // fadd v4.4s, v10.4s, v8.4s
 	WORD $0x4e2ed688 // fadd v8.4s, v20.4s, v14.4s
 	WORD $0x4e29d66e // fadd v14.4s, v19.4s, v9.4s
@@ -23413,31 +23391,31 @@ vectors3:
 	CMP $4, R2
 	BLT done4
 	WORD $0x3cc10428 // ldr q8, [x1], #16
-	WORD $0x3dc02324 // ldr q4, [x25, #128]
-	WORD $0x4e24f512 // fmax v18.4s, v8.4s, v4.4s
-	WORD $0x3dc0cb24 // ldr q4, [x25, #800]
-	WORD $0x4ea4f649 // fmin v9.4s, v18.4s, v4.4s
 	WORD $0x3dc02724 // ldr q4, [x25, #144]
-	WORD $0x3dc02b32 // ldr q18, [x25, #160]
-	WORD $0x4e24cd32 // fmla v18.4s, v9.4s, v4.4s
+	WORD $0x4e24f512 // fmax v18.4s, v8.4s, v4.4s
+	WORD $0x3dc0cf24 // ldr q4, [x25, #816]
+	WORD $0x4ea4f649 // fmin v9.4s, v18.4s, v4.4s
 	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x4ea4d64e // fsub v14.4s, v18.4s, v4.4s
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x4e24cd32 // fmla v18.4s, v9.4s, v4.4s
 	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x4ea4d64e // fsub v14.4s, v18.4s, v4.4s
+	WORD $0x3dc03324 // ldr q4, [x25, #192]
 	WORD $0x4ea91d23 // mov v3.16b, v9.16b
 	WORD $0x4ea4cdc3 // fmls v3.4s, v14.4s, v4.4s
-	WORD $0x3dc03324 // ldr q4, [x25, #192]
+	WORD $0x3dc03724 // ldr q4, [x25, #208]
 	WORD $0x4ea31c69 // mov v9.16b, v3.16b
 	WORD $0x4ea4cdc9 // fmls v9.4s, v14.4s, v4.4s
-	WORD $0x3dc03724 // ldr q4, [x25, #208]
-	WORD $0x3dc03b2e // ldr q14, [x25, #224]
+	WORD $0x3dc03b24 // ldr q4, [x25, #224]
+	WORD $0x3dc03f2e // ldr q14, [x25, #240]
 	WORD $0x4e29cc8e // fmla v14.4s, v4.4s, v9.4s
-	WORD $0x3dc03f24 // ldr q4, [x25, #240]
+	WORD $0x3dc04324 // ldr q4, [x25, #256]
 	WORD $0x4e29cdc4 // fmla v4.4s, v14.4s, v9.4s
-	WORD $0x3dc0432e // ldr q14, [x25, #256]
+	WORD $0x3dc0472e // ldr q14, [x25, #272]
 	WORD $0x4e29cc8e // fmla v14.4s, v4.4s, v9.4s
-	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
 	WORD $0x4e29cdc4 // fmla v4.4s, v14.4s, v9.4s
-	WORD $0x3dc02b2e // ldr q14, [x25, #160]
+	WORD $0x3dc02f2e // ldr q14, [x25, #176]
 	WORD $0x6eae8643 // sub v3.4s, v18.4s, v14.4s
 	WORD $0x6e29dd2e // fmul v14.4s, v9.4s, v9.4s
 	WORD $0x4ea91d32 // mov v18.16b, v9.16b
@@ -23445,19 +23423,19 @@ vectors3:
 	WORD $0x4f3f0464 // sshr v4.4s, v3.4s, #1
 	WORD $0x3dc0072e // ldr q14, [x25, #16]
 	WORD $0x4e2ed649 // fadd v9.4s, v18.4s, v14.4s
-	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x3dc04f2e // ldr q14, [x25, #304]
 	WORD $0x4eae8492 // add v18.4s, v4.4s, v14.4s
 	WORD $0x4f37564e // shl v14.4s, v18.4s, #23
 	WORD $0x6e2edd32 // fmul v18.4s, v9.4s, v14.4s
 	WORD $0x6ea4846e // sub v14.4s, v3.4s, v4.4s
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x3dc04f24 // ldr q4, [x25, #304]
 	WORD $0x4ea485c3 // add v3.4s, v14.4s, v4.4s
 	WORD $0x4f375464 // shl v4.4s, v3.4s, #23
 	WORD $0x6e24de43 // fmul v3.4s, v18.4s, v4.4s
-	WORD $0x3dc05724 // ldr q4, [x25, #336]
+	WORD $0x3dc05b24 // ldr q4, [x25, #352]
 	WORD $0x4e24d472 // fadd v18.4s, v3.4s, v4.4s
 	WORD $0x6e32dc64 // fmul v4.4s, v3.4s, v18.4s
-	WORD $0x3dc05732 // ldr q18, [x25, #336]
+	WORD $0x3dc05b32 // ldr q18, [x25, #352]
 	WORD $0x4e32d483 // fadd v3.4s, v4.4s, v18.4s
 	WORD $0x6e23fc92 // fdiv v18.4s, v4.4s, v3.4s
 	WORD $0x6e32dd03 // fmul v3.4s, v8.4s, v18.4s
@@ -23481,18 +23459,18 @@ vectors1:
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc0cf24 // ldr q4, [x25, #816]
-	WORD $0x3dc0cf25 // ldr q5, [x25, #816]
-	WORD $0x3dc0cf26 // ldr q6, [x25, #816]
-	WORD $0x3dc0cf27 // ldr q7, [x25, #816]
+	WORD $0x3dc0d324 // ldr q4, [x25, #832]
+	WORD $0x3dc0d325 // ldr q5, [x25, #832]
+	WORD $0x3dc0d326 // ldr q6, [x25, #832]
+	WORD $0x3dc0d327 // ldr q7, [x25, #832]
 	WORD $0x4e24f408 // fmax v8.4s, v0.4s, v4.4s
 	WORD $0x4e25f424 // fmax v4.4s, v1.4s, v5.4s
 	WORD $0x4e26f445 // fmax v5.4s, v2.4s, v6.4s
 	WORD $0x4e27f466 // fmax v6.4s, v3.4s, v7.4s
-	WORD $0x3dc0d327 // ldr q7, [x25, #832]
-	WORD $0x3dc0d329 // ldr q9, [x25, #832]
-	WORD $0x3dc0d32a // ldr q10, [x25, #832]
-	WORD $0x3dc0d32b // ldr q11, [x25, #832]
+	WORD $0x3dc0d727 // ldr q7, [x25, #848]
+	WORD $0x3dc0d729 // ldr q9, [x25, #848]
+	WORD $0x3dc0d72a // ldr q10, [x25, #848]
+	WORD $0x3dc0d72b // ldr q11, [x25, #848]
 	WORD $0x4ea7f50c // fmin v12.4s, v8.4s, v7.4s
 	WORD $0x4ea9f487 // fmin v7.4s, v4.4s, v9.4s
 	WORD $0x4eaaf4a9 // fmin v9.4s, v5.4s, v10.4s
@@ -23501,102 +23479,102 @@ vectors1:
 	WORD $0x4ea0f8e6 // fabs v6.4s, v7.4s
 	WORD $0x4ea0f925 // fabs v5.4s, v9.4s
 	WORD $0x4ea0f944 // fabs v4.4s, v10.4s
-	WORD $0x3dc08f28 // ldr q8, [x25, #560]
-	WORD $0x3dc08f2d // ldr q13, [x25, #560]
-	WORD $0x3dc08f2e // ldr q14, [x25, #560]
-	WORD $0x3dc08f2f // ldr q15, [x25, #560]
+	WORD $0x3dc09328 // ldr q8, [x25, #576]
+	WORD $0x3dc0932d // ldr q13, [x25, #576]
+	WORD $0x3dc0932e // ldr q14, [x25, #576]
+	WORD $0x3dc0932f // ldr q15, [x25, #576]
 	WORD $0x6e28dd70 // fmul v16.4s, v11.4s, v8.4s
 	WORD $0x6e2ddcc8 // fmul v8.4s, v6.4s, v13.4s
 	WORD $0x6e2edcad // fmul v13.4s, v5.4s, v14.4s
 	WORD $0x6e2fdc8e // fmul v14.4s, v4.4s, v15.4s
-	WORD $0x3dc0d72f // ldr q15, [x25, #848]
-	WORD $0x3dc0d724 // ldr q4, [x25, #848]
-	WORD $0x3dc0d725 // ldr q5, [x25, #848]
-	WORD $0x3dc0d726 // ldr q6, [x25, #848]
-	WORD $0x3dc0db2b // ldr q11, [x25, #864]
-	WORD $0x3dc0db31 // ldr q17, [x25, #864]
-	WORD $0x3dc0db32 // ldr q18, [x25, #864]
-	WORD $0x3dc0db33 // ldr q19, [x25, #864]
+	WORD $0x3dc0db2f // ldr q15, [x25, #864]
+	WORD $0x3dc0db24 // ldr q4, [x25, #864]
+	WORD $0x3dc0db25 // ldr q5, [x25, #864]
+	WORD $0x3dc0db26 // ldr q6, [x25, #864]
+	WORD $0x3dc0df2b // ldr q11, [x25, #880]
+	WORD $0x3dc0df31 // ldr q17, [x25, #880]
+	WORD $0x3dc0df32 // ldr q18, [x25, #880]
+	WORD $0x3dc0df33 // ldr q19, [x25, #880]
 	WORD $0x4e30cdeb // fmla v11.4s, v15.4s, v16.4s
 	WORD $0x4e28cc91 // fmla v17.4s, v4.4s, v8.4s
 	WORD $0x4e2dccb2 // fmla v18.4s, v5.4s, v13.4s
 	WORD $0x4e2eccd3 // fmla v19.4s, v6.4s, v14.4s
-	WORD $0x3dc0df26 // ldr q6, [x25, #880]
-	WORD $0x3dc0df25 // ldr q5, [x25, #880]
-	WORD $0x3dc0df24 // ldr q4, [x25, #880]
-	WORD $0x3dc0df2f // ldr q15, [x25, #880]
+	WORD $0x3dc0e326 // ldr q6, [x25, #896]
+	WORD $0x3dc0e325 // ldr q5, [x25, #896]
+	WORD $0x3dc0e324 // ldr q4, [x25, #896]
+	WORD $0x3dc0e32f // ldr q15, [x25, #896]
 	WORD $0x4e30cd66 // fmla v6.4s, v11.4s, v16.4s
 	WORD $0x4e28ce25 // fmla v5.4s, v17.4s, v8.4s
 	WORD $0x4e2dce44 // fmla v4.4s, v18.4s, v13.4s
 	WORD $0x4e2ece6f // fmla v15.4s, v19.4s, v14.4s
-	WORD $0x3dc0e333 // ldr q19, [x25, #896]
-	WORD $0x3dc0e332 // ldr q18, [x25, #896]
-	WORD $0x3dc0e331 // ldr q17, [x25, #896]
-	WORD $0x3dc0e32b // ldr q11, [x25, #896]
+	WORD $0x3dc0e733 // ldr q19, [x25, #912]
+	WORD $0x3dc0e732 // ldr q18, [x25, #912]
+	WORD $0x3dc0e731 // ldr q17, [x25, #912]
+	WORD $0x3dc0e72b // ldr q11, [x25, #912]
 	WORD $0x4e30ccd3 // fmla v19.4s, v6.4s, v16.4s
 	WORD $0x4e28ccb2 // fmla v18.4s, v5.4s, v8.4s
 	WORD $0x4e2dcc91 // fmla v17.4s, v4.4s, v13.4s
 	WORD $0x4e2ecdeb // fmla v11.4s, v15.4s, v14.4s
-	WORD $0x3dc0e72f // ldr q15, [x25, #912]
-	WORD $0x3dc0e724 // ldr q4, [x25, #912]
-	WORD $0x3dc0e725 // ldr q5, [x25, #912]
-	WORD $0x3dc0e726 // ldr q6, [x25, #912]
+	WORD $0x3dc0eb2f // ldr q15, [x25, #928]
+	WORD $0x3dc0eb24 // ldr q4, [x25, #928]
+	WORD $0x3dc0eb25 // ldr q5, [x25, #928]
+	WORD $0x3dc0eb26 // ldr q6, [x25, #928]
 	WORD $0x4e30ce6f // fmla v15.4s, v19.4s, v16.4s
 	WORD $0x4e28ce44 // fmla v4.4s, v18.4s, v8.4s
 	WORD $0x4e2dce25 // fmla v5.4s, v17.4s, v13.4s
 	WORD $0x4e2ecd66 // fmla v6.4s, v11.4s, v14.4s
-	WORD $0x3dc0eb2b // ldr q11, [x25, #928]
-	WORD $0x3dc0eb31 // ldr q17, [x25, #928]
-	WORD $0x3dc0eb32 // ldr q18, [x25, #928]
-	WORD $0x3dc0eb33 // ldr q19, [x25, #928]
+	WORD $0x3dc0ef2b // ldr q11, [x25, #944]
+	WORD $0x3dc0ef31 // ldr q17, [x25, #944]
+	WORD $0x3dc0ef32 // ldr q18, [x25, #944]
+	WORD $0x3dc0ef33 // ldr q19, [x25, #944]
 	WORD $0x4e30cdeb // fmla v11.4s, v15.4s, v16.4s
 	WORD $0x4e28cc91 // fmla v17.4s, v4.4s, v8.4s
 	WORD $0x4e2dccb2 // fmla v18.4s, v5.4s, v13.4s
 	WORD $0x4e2eccd3 // fmla v19.4s, v6.4s, v14.4s
-	WORD $0x3dc0ef26 // ldr q6, [x25, #944]
-	WORD $0x3dc0ef25 // ldr q5, [x25, #944]
-	WORD $0x3dc0ef24 // ldr q4, [x25, #944]
-	WORD $0x3dc0ef2f // ldr q15, [x25, #944]
+	WORD $0x3dc0f326 // ldr q6, [x25, #960]
+	WORD $0x3dc0f325 // ldr q5, [x25, #960]
+	WORD $0x3dc0f324 // ldr q4, [x25, #960]
+	WORD $0x3dc0f32f // ldr q15, [x25, #960]
 	WORD $0x4e30cd66 // fmla v6.4s, v11.4s, v16.4s
 	WORD $0x4e28ce25 // fmla v5.4s, v17.4s, v8.4s
 	WORD $0x4e2dce44 // fmla v4.4s, v18.4s, v13.4s
 	WORD $0x4e2ece6f // fmla v15.4s, v19.4s, v14.4s
-	WORD $0x3dc0f333 // ldr q19, [x25, #960]
-	WORD $0x3dc0f332 // ldr q18, [x25, #960]
-	WORD $0x3dc0f331 // ldr q17, [x25, #960]
-	WORD $0x3dc0f32b // ldr q11, [x25, #960]
+	WORD $0x3dc0f733 // ldr q19, [x25, #976]
+	WORD $0x3dc0f732 // ldr q18, [x25, #976]
+	WORD $0x3dc0f731 // ldr q17, [x25, #976]
+	WORD $0x3dc0f72b // ldr q11, [x25, #976]
 	WORD $0x4e30ccd3 // fmla v19.4s, v6.4s, v16.4s
 	WORD $0x4e28ccb2 // fmla v18.4s, v5.4s, v8.4s
 	WORD $0x4e2dcc91 // fmla v17.4s, v4.4s, v13.4s
 	WORD $0x4e2ecdeb // fmla v11.4s, v15.4s, v14.4s
-	WORD $0x3dc0f72f // ldr q15, [x25, #976]
-	WORD $0x3dc0f724 // ldr q4, [x25, #976]
-	WORD $0x3dc0f725 // ldr q5, [x25, #976]
-	WORD $0x3dc0f726 // ldr q6, [x25, #976]
+	WORD $0x3dc0fb2f // ldr q15, [x25, #992]
+	WORD $0x3dc0fb24 // ldr q4, [x25, #992]
+	WORD $0x3dc0fb25 // ldr q5, [x25, #992]
+	WORD $0x3dc0fb26 // ldr q6, [x25, #992]
 	WORD $0x4e30ce6f // fmla v15.4s, v19.4s, v16.4s
 	WORD $0x4e28ce44 // fmla v4.4s, v18.4s, v8.4s
 	WORD $0x4e2dce25 // fmla v5.4s, v17.4s, v13.4s
 	WORD $0x4e2ecd66 // fmla v6.4s, v11.4s, v14.4s
-	WORD $0x3dc0fb2b // ldr q11, [x25, #992]
-	WORD $0x3dc0fb31 // ldr q17, [x25, #992]
-	WORD $0x3dc0fb32 // ldr q18, [x25, #992]
-	WORD $0x3dc0fb33 // ldr q19, [x25, #992]
+	WORD $0x3dc0ff2b // ldr q11, [x25, #1008]
+	WORD $0x3dc0ff31 // ldr q17, [x25, #1008]
+	WORD $0x3dc0ff32 // ldr q18, [x25, #1008]
+	WORD $0x3dc0ff33 // ldr q19, [x25, #1008]
 	WORD $0x4e30cdeb // fmla v11.4s, v15.4s, v16.4s
 	WORD $0x4e28cc91 // fmla v17.4s, v4.4s, v8.4s
 	WORD $0x4e2dccb2 // fmla v18.4s, v5.4s, v13.4s
 	WORD $0x4e2eccd3 // fmla v19.4s, v6.4s, v14.4s
-	WORD $0x3dc0ff26 // ldr q6, [x25, #1008]
-	WORD $0x3dc0ff25 // ldr q5, [x25, #1008]
-	WORD $0x3dc0ff24 // ldr q4, [x25, #1008]
-	WORD $0x3dc0ff2f // ldr q15, [x25, #1008]
+	WORD $0x3dc10326 // ldr q6, [x25, #1024]
+	WORD $0x3dc10325 // ldr q5, [x25, #1024]
+	WORD $0x3dc10324 // ldr q4, [x25, #1024]
+	WORD $0x3dc1032f // ldr q15, [x25, #1024]
 	WORD $0x4e30cd66 // fmla v6.4s, v11.4s, v16.4s
 	WORD $0x4e28ce25 // fmla v5.4s, v17.4s, v8.4s
 	WORD $0x4e2dce44 // fmla v4.4s, v18.4s, v13.4s
 	WORD $0x4e2ece6f // fmla v15.4s, v19.4s, v14.4s
-	WORD $0x3dc10333 // ldr q19, [x25, #1024]
-	WORD $0x3dc10332 // ldr q18, [x25, #1024]
-	WORD $0x3dc10331 // ldr q17, [x25, #1024]
-	WORD $0x3dc1032b // ldr q11, [x25, #1024]
+	WORD $0x3dc10733 // ldr q19, [x25, #1040]
+	WORD $0x3dc10732 // ldr q18, [x25, #1040]
+	WORD $0x3dc10731 // ldr q17, [x25, #1040]
+	WORD $0x3dc1072b // ldr q11, [x25, #1040]
 	WORD $0x4e30ccd3 // fmla v19.4s, v6.4s, v16.4s
 	WORD $0x4e28ccb2 // fmla v18.4s, v5.4s, v8.4s
 	WORD $0x4e2dcc91 // fmla v17.4s, v4.4s, v13.4s
@@ -23605,10 +23583,10 @@ vectors1:
 	WORD $0x6e32dd13 // fmul v19.4s, v8.4s, v18.4s
 	WORD $0x6e31ddb2 // fmul v18.4s, v13.4s, v17.4s
 	WORD $0x6e2bddd1 // fmul v17.4s, v14.4s, v11.4s
-	WORD $0x3dc0472b // ldr q11, [x25, #272]
-	WORD $0x3dc0472e // ldr q14, [x25, #272]
-	WORD $0x3dc0472d // ldr q13, [x25, #272]
-	WORD $0x3dc04728 // ldr q8, [x25, #272]
+	WORD $0x3dc04b2b // ldr q11, [x25, #288]
+	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x3dc04b2d // ldr q13, [x25, #288]
+	WORD $0x3dc04b28 // ldr q8, [x25, #288]
 	WORD $0x6e2bdd90 // fmul v16.4s, v12.4s, v11.4s
 	WORD $0x6e2edceb // fmul v11.4s, v7.4s, v14.4s
 	WORD $0x6e2ddd2e // fmul v14.4s, v9.4s, v13.4s
@@ -23617,38 +23595,38 @@ vectors1:
 	WORD $0x6ea0fa6f // fneg v15.4s, v19.4s
 	WORD $0x6ea0fa53 // fneg v19.4s, v18.4s
 	WORD $0x6ea0fa32 // fneg v18.4s, v17.4s
-	WORD $0x3dc02331 // ldr q17, [x25, #128]
-	WORD $0x3dc0232a // ldr q10, [x25, #128]
-	WORD $0x3dc02329 // ldr q9, [x25, #128]
-	WORD $0x3dc02327 // ldr q7, [x25, #128]
+	WORD $0x3dc02731 // ldr q17, [x25, #144]
+	WORD $0x3dc0272a // ldr q10, [x25, #144]
+	WORD $0x3dc02729 // ldr q9, [x25, #144]
+	WORD $0x3dc02727 // ldr q7, [x25, #144]
 	WORD $0x4e31f50c // fmax v12.4s, v8.4s, v17.4s
 	WORD $0x4e2af5f1 // fmax v17.4s, v15.4s, v10.4s
 	WORD $0x4e29f66a // fmax v10.4s, v19.4s, v9.4s
 	WORD $0x4e27f649 // fmax v9.4s, v18.4s, v7.4s
-	WORD $0x3dc02727 // ldr q7, [x25, #144]
-	WORD $0x3dc02732 // ldr q18, [x25, #144]
-	WORD $0x3dc02733 // ldr q19, [x25, #144]
-	WORD $0x3dc0272f // ldr q15, [x25, #144]
-	WORD $0x3dc02b28 // ldr q8, [x25, #160]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x3dc02b32 // ldr q18, [x25, #160]
+	WORD $0x3dc02b33 // ldr q19, [x25, #160]
+	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x3dc02f28 // ldr q8, [x25, #176]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x3dc02f25 // ldr q5, [x25, #176]
+	WORD $0x3dc02f26 // ldr q6, [x25, #176]
 	WORD $0x4e27cd88 // fmla v8.4s, v12.4s, v7.4s
 	WORD $0x4e32ce24 // fmla v4.4s, v17.4s, v18.4s
 	WORD $0x4e33cd45 // fmla v5.4s, v10.4s, v19.4s
 	WORD $0x4e2fcd26 // fmla v6.4s, v9.4s, v15.4s
-	WORD $0x3dc02b2f // ldr q15, [x25, #160]
-	WORD $0x3dc02b33 // ldr q19, [x25, #160]
-	WORD $0x3dc02b32 // ldr q18, [x25, #160]
-	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x3dc02f2f // ldr q15, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x3dc02f27 // ldr q7, [x25, #176]
 	WORD $0x4eafd514 // fsub v20.4s, v8.4s, v15.4s
 	WORD $0x4eb3d48f // fsub v15.4s, v4.4s, v19.4s
 	WORD $0x4eb2d4b3 // fsub v19.4s, v5.4s, v18.4s
 	WORD $0x4ea7d4d2 // fsub v18.4s, v6.4s, v7.4s
-	WORD $0x3dc02f27 // ldr q7, [x25, #176]
-	WORD $0x3dc02f35 // ldr q21, [x25, #176]
-	WORD $0x3dc02f36 // ldr q22, [x25, #176]
-	WORD $0x3dc02f37 // ldr q23, [x25, #176]
+	WORD $0x3dc03327 // ldr q7, [x25, #192]
+	WORD $0x3dc03335 // ldr q21, [x25, #192]
+	WORD $0x3dc03336 // ldr q22, [x25, #192]
+	WORD $0x3dc03337 // ldr q23, [x25, #192]
 	WORD $0x4eac1d98 // mov v24.16b, v12.16b
 	WORD $0x4eb11e2c // mov v12.16b, v17.16b
 	WORD $0x4eaa1d51 // mov v17.16b, v10.16b
@@ -23657,10 +23635,10 @@ vectors1:
 	WORD $0x4eb5cdec // fmls v12.4s, v15.4s, v21.4s
 	WORD $0x4eb6ce71 // fmls v17.4s, v19.4s, v22.4s
 	WORD $0x4eb7ce4a // fmls v10.4s, v18.4s, v23.4s
-	WORD $0x3dc03337 // ldr q23, [x25, #192]
-	WORD $0x3dc03336 // ldr q22, [x25, #192]
-	WORD $0x3dc03335 // ldr q21, [x25, #192]
-	WORD $0x3dc03327 // ldr q7, [x25, #192]
+	WORD $0x3dc03737 // ldr q23, [x25, #208]
+	WORD $0x3dc03736 // ldr q22, [x25, #208]
+	WORD $0x3dc03735 // ldr q21, [x25, #208]
+	WORD $0x3dc03727 // ldr q7, [x25, #208]
 	WORD $0x4eb81f09 // mov v9.16b, v24.16b
 	WORD $0x4eac1d98 // mov v24.16b, v12.16b
 	WORD $0x4eb11e2c // mov v12.16b, v17.16b
@@ -23669,46 +23647,46 @@ vectors1:
 	WORD $0x4eb6cdf8 // fmls v24.4s, v15.4s, v22.4s
 	WORD $0x4eb5ce6c // fmls v12.4s, v19.4s, v21.4s
 	WORD $0x4ea7ce51 // fmls v17.4s, v18.4s, v7.4s
-	WORD $0x3dc03727 // ldr q7, [x25, #208]
-	WORD $0x3dc03732 // ldr q18, [x25, #208]
-	WORD $0x3dc03735 // ldr q21, [x25, #208]
-	WORD $0x3dc03733 // ldr q19, [x25, #208]
-	WORD $0x3dc03b36 // ldr q22, [x25, #224]
-	WORD $0x3dc03b2f // ldr q15, [x25, #224]
-	WORD $0x3dc03b37 // ldr q23, [x25, #224]
-	WORD $0x3dc03b34 // ldr q20, [x25, #224]
+	WORD $0x3dc03b27 // ldr q7, [x25, #224]
+	WORD $0x3dc03b32 // ldr q18, [x25, #224]
+	WORD $0x3dc03b35 // ldr q21, [x25, #224]
+	WORD $0x3dc03b33 // ldr q19, [x25, #224]
+	WORD $0x3dc03f36 // ldr q22, [x25, #240]
+	WORD $0x3dc03f2f // ldr q15, [x25, #240]
+	WORD $0x3dc03f37 // ldr q23, [x25, #240]
+	WORD $0x3dc03f34 // ldr q20, [x25, #240]
 	WORD $0x4e29ccf6 // fmla v22.4s, v7.4s, v9.4s
 	WORD $0x4e38ce4f // fmla v15.4s, v18.4s, v24.4s
 	WORD $0x4e2cceb7 // fmla v23.4s, v21.4s, v12.4s
 	WORD $0x4e31ce74 // fmla v20.4s, v19.4s, v17.4s
-	WORD $0x3dc03f33 // ldr q19, [x25, #240]
-	WORD $0x3dc03f35 // ldr q21, [x25, #240]
-	WORD $0x3dc03f32 // ldr q18, [x25, #240]
-	WORD $0x3dc03f27 // ldr q7, [x25, #240]
+	WORD $0x3dc04333 // ldr q19, [x25, #256]
+	WORD $0x3dc04335 // ldr q21, [x25, #256]
+	WORD $0x3dc04332 // ldr q18, [x25, #256]
+	WORD $0x3dc04327 // ldr q7, [x25, #256]
 	WORD $0x4e29ced3 // fmla v19.4s, v22.4s, v9.4s
 	WORD $0x4e38cdf5 // fmla v21.4s, v15.4s, v24.4s
 	WORD $0x4e2ccef2 // fmla v18.4s, v23.4s, v12.4s
 	WORD $0x4e31ce87 // fmla v7.4s, v20.4s, v17.4s
-	WORD $0x3dc04334 // ldr q20, [x25, #256]
-	WORD $0x3dc04337 // ldr q23, [x25, #256]
-	WORD $0x3dc0432f // ldr q15, [x25, #256]
-	WORD $0x3dc04336 // ldr q22, [x25, #256]
+	WORD $0x3dc04734 // ldr q20, [x25, #272]
+	WORD $0x3dc04737 // ldr q23, [x25, #272]
+	WORD $0x3dc0472f // ldr q15, [x25, #272]
+	WORD $0x3dc04736 // ldr q22, [x25, #272]
 	WORD $0x4e29ce74 // fmla v20.4s, v19.4s, v9.4s
 	WORD $0x4e38ceb7 // fmla v23.4s, v21.4s, v24.4s
 	WORD $0x4e2cce4f // fmla v15.4s, v18.4s, v12.4s
 	WORD $0x4e31ccf6 // fmla v22.4s, v7.4s, v17.4s
-	WORD $0x3dc04727 // ldr q7, [x25, #272]
-	WORD $0x3dc04732 // ldr q18, [x25, #272]
-	WORD $0x3dc04735 // ldr q21, [x25, #272]
-	WORD $0x3dc04733 // ldr q19, [x25, #272]
+	WORD $0x3dc04b27 // ldr q7, [x25, #288]
+	WORD $0x3dc04b32 // ldr q18, [x25, #288]
+	WORD $0x3dc04b35 // ldr q21, [x25, #288]
+	WORD $0x3dc04b33 // ldr q19, [x25, #288]
 	WORD $0x4e29ce87 // fmla v7.4s, v20.4s, v9.4s
 	WORD $0x4e38cef2 // fmla v18.4s, v23.4s, v24.4s
 	WORD $0x4e2ccdf5 // fmla v21.4s, v15.4s, v12.4s
 	WORD $0x4e31ced3 // fmla v19.4s, v22.4s, v17.4s
-	WORD $0x3dc02b36 // ldr q22, [x25, #160]
-	WORD $0x3dc02b2f // ldr q15, [x25, #160]
-	WORD $0x3dc02b37 // ldr q23, [x25, #160]
-	WORD $0x3dc02b34 // ldr q20, [x25, #160]
+	WORD $0x3dc02f36 // ldr q22, [x25, #176]
+	WORD $0x3dc02f2f // ldr q15, [x25, #176]
+	WORD $0x3dc02f37 // ldr q23, [x25, #176]
+	WORD $0x3dc02f34 // ldr q20, [x25, #176]
 	WORD $0x6eb6850a // sub v10.4s, v8.4s, v22.4s
 	WORD $0x6eaf8496 // sub v22.4s, v4.4s, v15.4s
 	WORD $0x6eb784af // sub v15.4s, v5.4s, v23.4s
@@ -23737,10 +23715,10 @@ vectors1:
 	WORD $0x4e26d532 // fadd v18.4s, v9.4s, v6.4s
 	WORD $0x4e27d706 // fadd v6.4s, v24.4s, v7.4s
 	WORD $0x4e34d587 // fadd v7.4s, v12.4s, v20.4s
-	WORD $0x3dc04b34 // ldr q20, [x25, #288]
-	WORD $0x3dc04b2c // ldr q12, [x25, #288]
-	WORD $0x3dc04b38 // ldr q24, [x25, #288]
-	WORD $0x3dc04b29 // ldr q9, [x25, #288]
+	WORD $0x3dc04f34 // ldr q20, [x25, #304]
+	WORD $0x3dc04f2c // ldr q12, [x25, #304]
+	WORD $0x3dc04f38 // ldr q24, [x25, #304]
+	WORD $0x3dc04f29 // ldr q9, [x25, #304]
 	WORD $0x4eb48668 // add v8.4s, v19.4s, v20.4s
 	WORD $0x4eac8494 // add v20.4s, v4.4s, v12.4s
 	WORD $0x4eb886ac // add v12.4s, v21.4s, v24.4s
@@ -23757,10 +23735,10 @@ vectors1:
 	WORD $0x6ea486d3 // sub v19.4s, v22.4s, v4.4s
 	WORD $0x6eb585e4 // sub v4.4s, v15.4s, v21.4s
 	WORD $0x6ea586f5 // sub v21.4s, v23.4s, v5.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x3dc04b37 // ldr q23, [x25, #288]
-	WORD $0x3dc04b2f // ldr q15, [x25, #288]
-	WORD $0x3dc04b36 // ldr q22, [x25, #288]
+	WORD $0x3dc04f25 // ldr q5, [x25, #304]
+	WORD $0x3dc04f37 // ldr q23, [x25, #304]
+	WORD $0x3dc04f2f // ldr q15, [x25, #304]
+	WORD $0x3dc04f36 // ldr q22, [x25, #304]
 	WORD $0x4ea5858a // add v10.4s, v12.4s, v5.4s
 	WORD $0x4eb78665 // add v5.4s, v19.4s, v23.4s
 	WORD $0x4eaf8497 // add v23.4s, v4.4s, v15.4s
@@ -23804,63 +23782,63 @@ vectors3:
 	CMP $4, R2
 	BLT done4
 	WORD $0x3cc1042e // ldr q14, [x1], #16
-	WORD $0x3dc0cf2d // ldr q13, [x25, #816]
-	WORD $0x4e2df5c5 // fmax v5.4s, v14.4s, v13.4s
 	WORD $0x3dc0d32d // ldr q13, [x25, #832]
+	WORD $0x4e2df5c5 // fmax v5.4s, v14.4s, v13.4s
+	WORD $0x3dc0d72d // ldr q13, [x25, #848]
 	WORD $0x4eadf4a3 // fmin v3.4s, v5.4s, v13.4s
 	WORD $0x4ea0f86d // fabs v13.4s, v3.4s
-	WORD $0x3dc08f25 // ldr q5, [x25, #560]
+	WORD $0x3dc09325 // ldr q5, [x25, #576]
 	WORD $0x6e25dda2 // fmul v2.4s, v13.4s, v5.4s
-	WORD $0x3dc0d725 // ldr q5, [x25, #848]
-	WORD $0x3dc0db2d // ldr q13, [x25, #864]
+	WORD $0x3dc0db25 // ldr q5, [x25, #864]
+	WORD $0x3dc0df2d // ldr q13, [x25, #880]
 	WORD $0x4e22ccad // fmla v13.4s, v5.4s, v2.4s
-	WORD $0x3dc0df25 // ldr q5, [x25, #880]
+	WORD $0x3dc0e325 // ldr q5, [x25, #896]
 	WORD $0x4e22cda5 // fmla v5.4s, v13.4s, v2.4s
-	WORD $0x3dc0e32d // ldr q13, [x25, #896]
+	WORD $0x3dc0e72d // ldr q13, [x25, #912]
 	WORD $0x4e22ccad // fmla v13.4s, v5.4s, v2.4s
-	WORD $0x3dc0e725 // ldr q5, [x25, #912]
+	WORD $0x3dc0eb25 // ldr q5, [x25, #928]
 	WORD $0x4e22cda5 // fmla v5.4s, v13.4s, v2.4s
-	WORD $0x3dc0eb2d // ldr q13, [x25, #928]
+	WORD $0x3dc0ef2d // ldr q13, [x25, #944]
 	WORD $0x4e22ccad // fmla v13.4s, v5.4s, v2.4s
-	WORD $0x3dc0ef25 // ldr q5, [x25, #944]
+	WORD $0x3dc0f325 // ldr q5, [x25, #960]
 	WORD $0x4e22cda5 // fmla v5.4s, v13.4s, v2.4s
-	WORD $0x3dc0f32d // ldr q13, [x25, #960]
+	WORD $0x3dc0f72d // ldr q13, [x25, #976]
 	WORD $0x4e22ccad // fmla v13.4s, v5.4s, v2.4s
-	WORD $0x3dc0f725 // ldr q5, [x25, #976]
+	WORD $0x3dc0fb25 // ldr q5, [x25, #992]
 	WORD $0x4e22cda5 // fmla v5.4s, v13.4s, v2.4s
-	WORD $0x3dc0fb2d // ldr q13, [x25, #992]
+	WORD $0x3dc0ff2d // ldr q13, [x25, #1008]
 	WORD $0x4e22ccad // fmla v13.4s, v5.4s, v2.4s
-	WORD $0x3dc0ff25 // ldr q5, [x25, #1008]
+	WORD $0x3dc10325 // ldr q5, [x25, #1024]
 	WORD $0x4e22cda5 // fmla v5.4s, v13.4s, v2.4s
-	WORD $0x3dc1032d // ldr q13, [x25, #1024]
+	WORD $0x3dc1072d // ldr q13, [x25, #1040]
 	WORD $0x4e22ccad // fmla v13.4s, v5.4s, v2.4s
 	WORD $0x6e2ddc45 // fmul v5.4s, v2.4s, v13.4s
-	WORD $0x3dc0472d // ldr q13, [x25, #272]
+	WORD $0x3dc04b2d // ldr q13, [x25, #288]
 	WORD $0x6e2ddc62 // fmul v2.4s, v3.4s, v13.4s
 	WORD $0x6ea0f8ad // fneg v13.4s, v5.4s
-	WORD $0x3dc02325 // ldr q5, [x25, #128]
-	WORD $0x4e25f5a3 // fmax v3.4s, v13.4s, v5.4s
 	WORD $0x3dc02725 // ldr q5, [x25, #144]
-	WORD $0x3dc02b2d // ldr q13, [x25, #160]
-	WORD $0x4e25cc6d // fmla v13.4s, v3.4s, v5.4s
+	WORD $0x4e25f5a3 // fmax v3.4s, v13.4s, v5.4s
 	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x4ea5d5aa // fsub v10.4s, v13.4s, v5.4s
+	WORD $0x3dc02f2d // ldr q13, [x25, #176]
+	WORD $0x4e25cc6d // fmla v13.4s, v3.4s, v5.4s
 	WORD $0x3dc02f25 // ldr q5, [x25, #176]
+	WORD $0x4ea5d5aa // fsub v10.4s, v13.4s, v5.4s
+	WORD $0x3dc03325 // ldr q5, [x25, #192]
 	WORD $0x4ea31c61 // mov v1.16b, v3.16b
 	WORD $0x4ea5cd41 // fmls v1.4s, v10.4s, v5.4s
-	WORD $0x3dc03325 // ldr q5, [x25, #192]
+	WORD $0x3dc03725 // ldr q5, [x25, #208]
 	WORD $0x4ea11c23 // mov v3.16b, v1.16b
 	WORD $0x4ea5cd43 // fmls v3.4s, v10.4s, v5.4s
-	WORD $0x3dc03725 // ldr q5, [x25, #208]
-	WORD $0x3dc03b2a // ldr q10, [x25, #224]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x3dc03f2a // ldr q10, [x25, #240]
 	WORD $0x4e23ccaa // fmla v10.4s, v5.4s, v3.4s
-	WORD $0x3dc03f25 // ldr q5, [x25, #240]
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
 	WORD $0x4e23cd45 // fmla v5.4s, v10.4s, v3.4s
-	WORD $0x3dc0432a // ldr q10, [x25, #256]
+	WORD $0x3dc0472a // ldr q10, [x25, #272]
 	WORD $0x4e23ccaa // fmla v10.4s, v5.4s, v3.4s
-	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
 	WORD $0x4e23cd45 // fmla v5.4s, v10.4s, v3.4s
-	WORD $0x3dc02b2a // ldr q10, [x25, #160]
+	WORD $0x3dc02f2a // ldr q10, [x25, #176]
 	WORD $0x6eaa85a1 // sub v1.4s, v13.4s, v10.4s
 	WORD $0x6e23dc6a // fmul v10.4s, v3.4s, v3.4s
 	WORD $0x4ea31c6d // mov v13.16b, v3.16b
@@ -23868,12 +23846,12 @@ vectors3:
 	WORD $0x4f3f0425 // sshr v5.4s, v1.4s, #1
 	WORD $0x3dc0072a // ldr q10, [x25, #16]
 	WORD $0x4e2ad5a3 // fadd v3.4s, v13.4s, v10.4s
-	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x3dc04f2a // ldr q10, [x25, #304]
 	WORD $0x4eaa84ad // add v13.4s, v5.4s, v10.4s
 	WORD $0x4f3755aa // shl v10.4s, v13.4s, #23
 	WORD $0x6e2adc6d // fmul v13.4s, v3.4s, v10.4s
 	WORD $0x6ea5842a // sub v10.4s, v1.4s, v5.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x3dc04f25 // ldr q5, [x25, #304]
 	WORD $0x4ea58541 // add v1.4s, v10.4s, v5.4s
 	WORD $0x4f375425 // shl v5.4s, v1.4s, #23
 	WORD $0x6e25dda1 // fmul v1.4s, v13.4s, v5.4s
@@ -23902,10 +23880,10 @@ vectors1:
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc10724 // ldr q4, [x25, #1040]
-	WORD $0x3dc10725 // ldr q5, [x25, #1040]
-	WORD $0x3dc10726 // ldr q6, [x25, #1040]
-	WORD $0x3dc10727 // ldr q7, [x25, #1040]
+	WORD $0x3dc10b24 // ldr q4, [x25, #1056]
+	WORD $0x3dc10b25 // ldr q5, [x25, #1056]
+	WORD $0x3dc10b26 // ldr q6, [x25, #1056]
+	WORD $0x3dc10b27 // ldr q7, [x25, #1056]
 	WORD $0x4e24f408 // fmax v8.4s, v0.4s, v4.4s
 	WORD $0x4e25f424 // fmax v4.4s, v1.4s, v5.4s
 	WORD $0x4e26f445 // fmax v5.4s, v2.4s, v6.4s
@@ -23914,14 +23892,14 @@ vectors1:
 	WORD $0x6e24dc83 // fmul v3.4s, v4.4s, v4.4s
 	WORD $0x6e25dca2 // fmul v2.4s, v5.4s, v5.4s
 	WORD $0x6e26dcc1 // fmul v1.4s, v6.4s, v6.4s
-	WORD $0x3dc10b20 // ldr q0, [x25, #1056]
-	WORD $0x3dc10b29 // ldr q9, [x25, #1056]
-	WORD $0x3dc10b2a // ldr q10, [x25, #1056]
-	WORD $0x3dc10b2b // ldr q11, [x25, #1056]
-	WORD $0x3dc10f2c // ldr q12, [x25, #1072]
-	WORD $0x3dc10f2d // ldr q13, [x25, #1072]
-	WORD $0x3dc10f2e // ldr q14, [x25, #1072]
-	WORD $0x3dc10f2f // ldr q15, [x25, #1072]
+	WORD $0x3dc10f20 // ldr q0, [x25, #1072]
+	WORD $0x3dc10f29 // ldr q9, [x25, #1072]
+	WORD $0x3dc10f2a // ldr q10, [x25, #1072]
+	WORD $0x3dc10f2b // ldr q11, [x25, #1072]
+	WORD $0x3dc1132c // ldr q12, [x25, #1088]
+	WORD $0x3dc1132d // ldr q13, [x25, #1088]
+	WORD $0x3dc1132e // ldr q14, [x25, #1088]
+	WORD $0x3dc1132f // ldr q15, [x25, #1088]
 	WORD $0x4e20ccec // fmla v12.4s, v7.4s, v0.4s
 	WORD $0x4e29cc6d // fmla v13.4s, v3.4s, v9.4s
 	WORD $0x4e2acc4e // fmla v14.4s, v2.4s, v10.4s
@@ -23930,46 +23908,46 @@ vectors1:
 	WORD $0x6e2ddc8c // fmul v12.4s, v4.4s, v13.4s
 	WORD $0x6e2edcad // fmul v13.4s, v5.4s, v14.4s
 	WORD $0x6e2fdcce // fmul v14.4s, v6.4s, v15.4s
-	WORD $0x3dc0532f // ldr q15, [x25, #320]
-	WORD $0x3dc05321 // ldr q1, [x25, #320]
-	WORD $0x3dc0532a // ldr q10, [x25, #320]
-	WORD $0x3dc05322 // ldr q2, [x25, #320]
+	WORD $0x3dc0572f // ldr q15, [x25, #336]
+	WORD $0x3dc05721 // ldr q1, [x25, #336]
+	WORD $0x3dc0572a // ldr q10, [x25, #336]
+	WORD $0x3dc05722 // ldr q2, [x25, #336]
 	WORD $0x4eaf1d69 // orr v9.16b, v11.16b, v15.16b
 	WORD $0x4ea11d8f // orr v15.16b, v12.16b, v1.16b
 	WORD $0x4eaa1da1 // orr v1.16b, v13.16b, v10.16b
 	WORD $0x4ea21dca // orr v10.16b, v14.16b, v2.16b
-	WORD $0x3dc02322 // ldr q2, [x25, #128]
-	WORD $0x3dc02323 // ldr q3, [x25, #128]
-	WORD $0x3dc02320 // ldr q0, [x25, #128]
-	WORD $0x3dc02327 // ldr q7, [x25, #128]
+	WORD $0x3dc02722 // ldr q2, [x25, #144]
+	WORD $0x3dc02723 // ldr q3, [x25, #144]
+	WORD $0x3dc02720 // ldr q0, [x25, #144]
+	WORD $0x3dc02727 // ldr q7, [x25, #144]
 	WORD $0x4e22f530 // fmax v16.4s, v9.4s, v2.4s
 	WORD $0x4e23f5e2 // fmax v2.4s, v15.4s, v3.4s
 	WORD $0x4e20f423 // fmax v3.4s, v1.4s, v0.4s
 	WORD $0x4e27f540 // fmax v0.4s, v10.4s, v7.4s
-	WORD $0x3dc02727 // ldr q7, [x25, #144]
-	WORD $0x3dc0272a // ldr q10, [x25, #144]
-	WORD $0x3dc02721 // ldr q1, [x25, #144]
-	WORD $0x3dc0272f // ldr q15, [x25, #144]
-	WORD $0x3dc02b29 // ldr q9, [x25, #160]
-	WORD $0x3dc02b31 // ldr q17, [x25, #160]
-	WORD $0x3dc02b32 // ldr q18, [x25, #160]
-	WORD $0x3dc02b33 // ldr q19, [x25, #160]
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x3dc02b2a // ldr q10, [x25, #160]
+	WORD $0x3dc02b21 // ldr q1, [x25, #160]
+	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x3dc02f29 // ldr q9, [x25, #176]
+	WORD $0x3dc02f31 // ldr q17, [x25, #176]
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
 	WORD $0x4e27ce09 // fmla v9.4s, v16.4s, v7.4s
 	WORD $0x4e2acc51 // fmla v17.4s, v2.4s, v10.4s
 	WORD $0x4e21cc72 // fmla v18.4s, v3.4s, v1.4s
 	WORD $0x4e2fcc13 // fmla v19.4s, v0.4s, v15.4s
-	WORD $0x3dc02b2f // ldr q15, [x25, #160]
-	WORD $0x3dc02b21 // ldr q1, [x25, #160]
-	WORD $0x3dc02b2a // ldr q10, [x25, #160]
-	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x3dc02f2f // ldr q15, [x25, #176]
+	WORD $0x3dc02f21 // ldr q1, [x25, #176]
+	WORD $0x3dc02f2a // ldr q10, [x25, #176]
+	WORD $0x3dc02f27 // ldr q7, [x25, #176]
 	WORD $0x4eafd534 // fsub v20.4s, v9.4s, v15.4s
 	WORD $0x4ea1d62f // fsub v15.4s, v17.4s, v1.4s
 	WORD $0x4eaad641 // fsub v1.4s, v18.4s, v10.4s
 	WORD $0x4ea7d66a // fsub v10.4s, v19.4s, v7.4s
-	WORD $0x3dc02f27 // ldr q7, [x25, #176]
-	WORD $0x3dc02f35 // ldr q21, [x25, #176]
-	WORD $0x3dc02f36 // ldr q22, [x25, #176]
-	WORD $0x3dc02f37 // ldr q23, [x25, #176]
+	WORD $0x3dc03327 // ldr q7, [x25, #192]
+	WORD $0x3dc03335 // ldr q21, [x25, #192]
+	WORD $0x3dc03336 // ldr q22, [x25, #192]
+	WORD $0x3dc03337 // ldr q23, [x25, #192]
 	WORD $0x4eb01e18 // mov v24.16b, v16.16b
 	WORD $0x4ea21c50 // mov v16.16b, v2.16b
 	WORD $0x4ea31c62 // mov v2.16b, v3.16b
@@ -23978,10 +23956,10 @@ vectors1:
 	WORD $0x4eb5cdf0 // fmls v16.4s, v15.4s, v21.4s
 	WORD $0x4eb6cc22 // fmls v2.4s, v1.4s, v22.4s
 	WORD $0x4eb7cd43 // fmls v3.4s, v10.4s, v23.4s
-	WORD $0x3dc03337 // ldr q23, [x25, #192]
-	WORD $0x3dc03336 // ldr q22, [x25, #192]
-	WORD $0x3dc03335 // ldr q21, [x25, #192]
-	WORD $0x3dc03327 // ldr q7, [x25, #192]
+	WORD $0x3dc03737 // ldr q23, [x25, #208]
+	WORD $0x3dc03736 // ldr q22, [x25, #208]
+	WORD $0x3dc03735 // ldr q21, [x25, #208]
+	WORD $0x3dc03727 // ldr q7, [x25, #208]
 	WORD $0x4eb81f00 // mov v0.16b, v24.16b
 	WORD $0x4eb01e18 // mov v24.16b, v16.16b
 	WORD $0x4ea21c50 // mov v16.16b, v2.16b
@@ -23990,46 +23968,46 @@ vectors1:
 	WORD $0x4eb6cdf8 // fmls v24.4s, v15.4s, v22.4s
 	WORD $0x4eb5cc30 // fmls v16.4s, v1.4s, v21.4s
 	WORD $0x4ea7cd42 // fmls v2.4s, v10.4s, v7.4s
-	WORD $0x3dc03727 // ldr q7, [x25, #208]
-	WORD $0x3dc0372a // ldr q10, [x25, #208]
-	WORD $0x3dc03735 // ldr q21, [x25, #208]
-	WORD $0x3dc03721 // ldr q1, [x25, #208]
-	WORD $0x3dc03b36 // ldr q22, [x25, #224]
-	WORD $0x3dc03b2f // ldr q15, [x25, #224]
-	WORD $0x3dc03b37 // ldr q23, [x25, #224]
-	WORD $0x3dc03b34 // ldr q20, [x25, #224]
+	WORD $0x3dc03b27 // ldr q7, [x25, #224]
+	WORD $0x3dc03b2a // ldr q10, [x25, #224]
+	WORD $0x3dc03b35 // ldr q21, [x25, #224]
+	WORD $0x3dc03b21 // ldr q1, [x25, #224]
+	WORD $0x3dc03f36 // ldr q22, [x25, #240]
+	WORD $0x3dc03f2f // ldr q15, [x25, #240]
+	WORD $0x3dc03f37 // ldr q23, [x25, #240]
+	WORD $0x3dc03f34 // ldr q20, [x25, #240]
 	WORD $0x4e20ccf6 // fmla v22.4s, v7.4s, v0.4s
 	WORD $0x4e38cd4f // fmla v15.4s, v10.4s, v24.4s
 	WORD $0x4e30ceb7 // fmla v23.4s, v21.4s, v16.4s
 	WORD $0x4e22cc34 // fmla v20.4s, v1.4s, v2.4s
-	WORD $0x3dc03f21 // ldr q1, [x25, #240]
-	WORD $0x3dc03f35 // ldr q21, [x25, #240]
-	WORD $0x3dc03f2a // ldr q10, [x25, #240]
-	WORD $0x3dc03f27 // ldr q7, [x25, #240]
+	WORD $0x3dc04321 // ldr q1, [x25, #256]
+	WORD $0x3dc04335 // ldr q21, [x25, #256]
+	WORD $0x3dc0432a // ldr q10, [x25, #256]
+	WORD $0x3dc04327 // ldr q7, [x25, #256]
 	WORD $0x4e20cec1 // fmla v1.4s, v22.4s, v0.4s
 	WORD $0x4e38cdf5 // fmla v21.4s, v15.4s, v24.4s
 	WORD $0x4e30ceea // fmla v10.4s, v23.4s, v16.4s
 	WORD $0x4e22ce87 // fmla v7.4s, v20.4s, v2.4s
-	WORD $0x3dc04334 // ldr q20, [x25, #256]
-	WORD $0x3dc04337 // ldr q23, [x25, #256]
-	WORD $0x3dc0432f // ldr q15, [x25, #256]
-	WORD $0x3dc04336 // ldr q22, [x25, #256]
+	WORD $0x3dc04734 // ldr q20, [x25, #272]
+	WORD $0x3dc04737 // ldr q23, [x25, #272]
+	WORD $0x3dc0472f // ldr q15, [x25, #272]
+	WORD $0x3dc04736 // ldr q22, [x25, #272]
 	WORD $0x4e20cc34 // fmla v20.4s, v1.4s, v0.4s
 	WORD $0x4e38ceb7 // fmla v23.4s, v21.4s, v24.4s
 	WORD $0x4e30cd4f // fmla v15.4s, v10.4s, v16.4s
 	WORD $0x4e22ccf6 // fmla v22.4s, v7.4s, v2.4s
-	WORD $0x3dc04727 // ldr q7, [x25, #272]
-	WORD $0x3dc0472a // ldr q10, [x25, #272]
-	WORD $0x3dc04735 // ldr q21, [x25, #272]
-	WORD $0x3dc04721 // ldr q1, [x25, #272]
+	WORD $0x3dc04b27 // ldr q7, [x25, #288]
+	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x3dc04b35 // ldr q21, [x25, #288]
+	WORD $0x3dc04b21 // ldr q1, [x25, #288]
 	WORD $0x4e20ce87 // fmla v7.4s, v20.4s, v0.4s
 	WORD $0x4e38ceea // fmla v10.4s, v23.4s, v24.4s
 	WORD $0x4e30cdf5 // fmla v21.4s, v15.4s, v16.4s
 	WORD $0x4e22cec1 // fmla v1.4s, v22.4s, v2.4s
-	WORD $0x3dc02b36 // ldr q22, [x25, #160]
-	WORD $0x3dc02b2f // ldr q15, [x25, #160]
-	WORD $0x3dc02b37 // ldr q23, [x25, #160]
-	WORD $0x3dc02b34 // ldr q20, [x25, #160]
+	WORD $0x3dc02f36 // ldr q22, [x25, #176]
+	WORD $0x3dc02f2f // ldr q15, [x25, #176]
+	WORD $0x3dc02f37 // ldr q23, [x25, #176]
+	WORD $0x3dc02f34 // ldr q20, [x25, #176]
 	WORD $0x6eb68523 // sub v3.4s, v9.4s, v22.4s
 	WORD $0x6eaf8636 // sub v22.4s, v17.4s, v15.4s
 	WORD $0x6eb7864f // sub v15.4s, v18.4s, v23.4s
@@ -24058,10 +24036,10 @@ vectors1:
 	WORD $0x4e33d40a // fadd v10.4s, v0.4s, v19.4s
 	WORD $0x4e27d713 // fadd v19.4s, v24.4s, v7.4s
 	WORD $0x4e34d607 // fadd v7.4s, v16.4s, v20.4s
-	WORD $0x3dc04b34 // ldr q20, [x25, #288]
-	WORD $0x3dc04b30 // ldr q16, [x25, #288]
-	WORD $0x3dc04b38 // ldr q24, [x25, #288]
-	WORD $0x3dc04b20 // ldr q0, [x25, #288]
+	WORD $0x3dc04f34 // ldr q20, [x25, #304]
+	WORD $0x3dc04f30 // ldr q16, [x25, #304]
+	WORD $0x3dc04f38 // ldr q24, [x25, #304]
+	WORD $0x3dc04f20 // ldr q0, [x25, #304]
 	WORD $0x4eb48429 // add v9.4s, v1.4s, v20.4s
 	WORD $0x4eb08634 // add v20.4s, v17.4s, v16.4s
 	WORD $0x4eb886b0 // add v16.4s, v21.4s, v24.4s
@@ -24078,10 +24056,10 @@ vectors1:
 	WORD $0x6eb186c1 // sub v1.4s, v22.4s, v17.4s
 	WORD $0x6eb585f1 // sub v17.4s, v15.4s, v21.4s
 	WORD $0x6eb286f5 // sub v21.4s, v23.4s, v18.4s
-	WORD $0x3dc04b32 // ldr q18, [x25, #288]
-	WORD $0x3dc04b37 // ldr q23, [x25, #288]
-	WORD $0x3dc04b2f // ldr q15, [x25, #288]
-	WORD $0x3dc04b36 // ldr q22, [x25, #288]
+	WORD $0x3dc04f32 // ldr q18, [x25, #304]
+	WORD $0x3dc04f37 // ldr q23, [x25, #304]
+	WORD $0x3dc04f2f // ldr q15, [x25, #304]
+	WORD $0x3dc04f36 // ldr q22, [x25, #304]
 	WORD $0x4eb28603 // add v3.4s, v16.4s, v18.4s
 	WORD $0x4eb78432 // add v18.4s, v1.4s, v23.4s
 	WORD $0x4eaf8637 // add v23.4s, v17.4s, v15.4s
@@ -24137,38 +24115,38 @@ vectors3:
 	CMP $4, R2
 	BLT done4
 	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x3dc1072d // ldr q13, [x25, #1040]
+	WORD $0x3dc10b2d // ldr q13, [x25, #1056]
 	WORD $0x4e2df40e // fmax v14.4s, v0.4s, v13.4s
 	WORD $0x6e2eddcd // fmul v13.4s, v14.4s, v14.4s
-	WORD $0x3dc10b20 // ldr q0, [x25, #1056]
-	WORD $0x3dc10f34 // ldr q20, [x25, #1072]
+	WORD $0x3dc10f20 // ldr q0, [x25, #1072]
+	WORD $0x3dc11334 // ldr q20, [x25, #1088]
 	WORD $0x4e20cdb4 // fmla v20.4s, v13.4s, v0.4s
 	WORD $0x6e34ddc0 // fmul v0.4s, v14.4s, v20.4s
-	WORD $0x3dc05334 // ldr q20, [x25, #320]
+	WORD $0x3dc05734 // ldr q20, [x25, #336]
 	WORD $0x4eb41c0d // orr v13.16b, v0.16b, v20.16b
-	WORD $0x3dc02334 // ldr q20, [x25, #128]
-	WORD $0x4e34f5a9 // fmax v9.4s, v13.4s, v20.4s
 	WORD $0x3dc02734 // ldr q20, [x25, #144]
-	WORD $0x3dc02b2d // ldr q13, [x25, #160]
-	WORD $0x4e34cd2d // fmla v13.4s, v9.4s, v20.4s
+	WORD $0x4e34f5a9 // fmax v9.4s, v13.4s, v20.4s
 	WORD $0x3dc02b34 // ldr q20, [x25, #160]
-	WORD $0x4eb4d5a6 // fsub v6.4s, v13.4s, v20.4s
+	WORD $0x3dc02f2d // ldr q13, [x25, #176]
+	WORD $0x4e34cd2d // fmla v13.4s, v9.4s, v20.4s
 	WORD $0x3dc02f34 // ldr q20, [x25, #176]
+	WORD $0x4eb4d5a6 // fsub v6.4s, v13.4s, v20.4s
+	WORD $0x3dc03334 // ldr q20, [x25, #192]
 	WORD $0x4ea91d25 // mov v5.16b, v9.16b
 	WORD $0x4eb4ccc5 // fmls v5.4s, v6.4s, v20.4s
-	WORD $0x3dc03334 // ldr q20, [x25, #192]
+	WORD $0x3dc03734 // ldr q20, [x25, #208]
 	WORD $0x4ea51ca9 // mov v9.16b, v5.16b
 	WORD $0x4eb4ccc9 // fmls v9.4s, v6.4s, v20.4s
-	WORD $0x3dc03734 // ldr q20, [x25, #208]
-	WORD $0x3dc03b26 // ldr q6, [x25, #224]
+	WORD $0x3dc03b34 // ldr q20, [x25, #224]
+	WORD $0x3dc03f26 // ldr q6, [x25, #240]
 	WORD $0x4e29ce86 // fmla v6.4s, v20.4s, v9.4s
-	WORD $0x3dc03f34 // ldr q20, [x25, #240]
+	WORD $0x3dc04334 // ldr q20, [x25, #256]
 	WORD $0x4e29ccd4 // fmla v20.4s, v6.4s, v9.4s
-	WORD $0x3dc04326 // ldr q6, [x25, #256]
+	WORD $0x3dc04726 // ldr q6, [x25, #272]
 	WORD $0x4e29ce86 // fmla v6.4s, v20.4s, v9.4s
-	WORD $0x3dc04734 // ldr q20, [x25, #272]
+	WORD $0x3dc04b34 // ldr q20, [x25, #288]
 	WORD $0x4e29ccd4 // fmla v20.4s, v6.4s, v9.4s
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x3dc02f26 // ldr q6, [x25, #176]
 	WORD $0x6ea685a5 // sub v5.4s, v13.4s, v6.4s
 	WORD $0x6e29dd26 // fmul v6.4s, v9.4s, v9.4s
 	WORD $0x4ea91d2d // mov v13.16b, v9.16b
@@ -24176,12 +24154,12 @@ vectors3:
 	WORD $0x4f3f04b4 // sshr v20.4s, v5.4s, #1
 	WORD $0x3dc00726 // ldr q6, [x25, #16]
 	WORD $0x4e26d5a9 // fadd v9.4s, v13.4s, v6.4s
-	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+	WORD $0x3dc04f26 // ldr q6, [x25, #304]
 	WORD $0x4ea6868d // add v13.4s, v20.4s, v6.4s
 	WORD $0x4f3755a6 // shl v6.4s, v13.4s, #23
 	WORD $0x6e26dd2d // fmul v13.4s, v9.4s, v6.4s
 	WORD $0x6eb484a6 // sub v6.4s, v5.4s, v20.4s
-	WORD $0x3dc04b34 // ldr q20, [x25, #288]
+	WORD $0x3dc04f34 // ldr q20, [x25, #304]
 	WORD $0x4eb484c5 // add v5.4s, v6.4s, v20.4s
 	WORD $0x4f3754b4 // shl v20.4s, v5.4s, #23
 	WORD $0x6e34dda5 // fmul v5.4s, v13.4s, v20.4s
@@ -24218,46 +24196,46 @@ vectors1:
 	WORD $0x6e3fdc25 // fmul v5.4s, v1.4s, v31.4s
 	WORD $0x6e3fdc46 // fmul v6.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc67 // fmul v7.4s, v3.4s, v31.4s
-	WORD $0x3dc05328 // ldr q8, [x25, #320]
-	WORD $0x3dc05329 // ldr q9, [x25, #320]
-	WORD $0x3dc0532a // ldr q10, [x25, #320]
-	WORD $0x3dc0532b // ldr q11, [x25, #320]
+	WORD $0x3dc05728 // ldr q8, [x25, #336]
+	WORD $0x3dc05729 // ldr q9, [x25, #336]
+	WORD $0x3dc0572a // ldr q10, [x25, #336]
+	WORD $0x3dc0572b // ldr q11, [x25, #336]
 	WORD $0x4ea81c8c // orr v12.16b, v4.16b, v8.16b
 	WORD $0x4ea91ca8 // orr v8.16b, v5.16b, v9.16b
 	WORD $0x4eaa1cc9 // orr v9.16b, v6.16b, v10.16b
 	WORD $0x4eab1cea // orr v10.16b, v7.16b, v11.16b
-	WORD $0x3dc0232b // ldr q11, [x25, #128]
-	WORD $0x3dc0232d // ldr q13, [x25, #128]
-	WORD $0x3dc0232e // ldr q14, [x25, #128]
-	WORD $0x3dc0232f // ldr q15, [x25, #128]
+	WORD $0x3dc0272b // ldr q11, [x25, #144]
+	WORD $0x3dc0272d // ldr q13, [x25, #144]
+	WORD $0x3dc0272e // ldr q14, [x25, #144]
+	WORD $0x3dc0272f // ldr q15, [x25, #144]
 	WORD $0x4e2bf590 // fmax v16.4s, v12.4s, v11.4s
 	WORD $0x4e2df50b // fmax v11.4s, v8.4s, v13.4s
 	WORD $0x4e2ef52d // fmax v13.4s, v9.4s, v14.4s
 	WORD $0x4e2ff54e // fmax v14.4s, v10.4s, v15.4s
-	WORD $0x3dc0272f // ldr q15, [x25, #144]
-	WORD $0x3dc0272a // ldr q10, [x25, #144]
-	WORD $0x3dc02729 // ldr q9, [x25, #144]
-	WORD $0x3dc02728 // ldr q8, [x25, #144]
-	WORD $0x3dc02b2c // ldr q12, [x25, #160]
-	WORD $0x3dc02b31 // ldr q17, [x25, #160]
-	WORD $0x3dc02b32 // ldr q18, [x25, #160]
-	WORD $0x3dc02b33 // ldr q19, [x25, #160]
+	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x3dc02b2a // ldr q10, [x25, #160]
+	WORD $0x3dc02b29 // ldr q9, [x25, #160]
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x3dc02f2c // ldr q12, [x25, #176]
+	WORD $0x3dc02f31 // ldr q17, [x25, #176]
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
 	WORD $0x4e2fce0c // fmla v12.4s, v16.4s, v15.4s
 	WORD $0x4e2acd71 // fmla v17.4s, v11.4s, v10.4s
 	WORD $0x4e29cdb2 // fmla v18.4s, v13.4s, v9.4s
 	WORD $0x4e28cdd3 // fmla v19.4s, v14.4s, v8.4s
-	WORD $0x3dc02b28 // ldr q8, [x25, #160]
-	WORD $0x3dc02b29 // ldr q9, [x25, #160]
-	WORD $0x3dc02b2a // ldr q10, [x25, #160]
-	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x3dc02f28 // ldr q8, [x25, #176]
+	WORD $0x3dc02f29 // ldr q9, [x25, #176]
+	WORD $0x3dc02f2a // ldr q10, [x25, #176]
+	WORD $0x3dc02f2f // ldr q15, [x25, #176]
 	WORD $0x4ea8d594 // fsub v20.4s, v12.4s, v8.4s
 	WORD $0x4ea9d628 // fsub v8.4s, v17.4s, v9.4s
 	WORD $0x4eaad649 // fsub v9.4s, v18.4s, v10.4s
 	WORD $0x4eafd66a // fsub v10.4s, v19.4s, v15.4s
-	WORD $0x3dc02f2f // ldr q15, [x25, #176]
-	WORD $0x3dc02f35 // ldr q21, [x25, #176]
-	WORD $0x3dc02f36 // ldr q22, [x25, #176]
-	WORD $0x3dc02f37 // ldr q23, [x25, #176]
+	WORD $0x3dc0332f // ldr q15, [x25, #192]
+	WORD $0x3dc03335 // ldr q21, [x25, #192]
+	WORD $0x3dc03336 // ldr q22, [x25, #192]
+	WORD $0x3dc03337 // ldr q23, [x25, #192]
 	WORD $0x4eb01e18 // mov v24.16b, v16.16b
 	WORD $0x4eab1d70 // mov v16.16b, v11.16b
 	WORD $0x4ead1dab // mov v11.16b, v13.16b
@@ -24266,10 +24244,10 @@ vectors1:
 	WORD $0x4eb5cd10 // fmls v16.4s, v8.4s, v21.4s
 	WORD $0x4eb6cd2b // fmls v11.4s, v9.4s, v22.4s
 	WORD $0x4eb7cd4d // fmls v13.4s, v10.4s, v23.4s
-	WORD $0x3dc03337 // ldr q23, [x25, #192]
-	WORD $0x3dc03336 // ldr q22, [x25, #192]
-	WORD $0x3dc03335 // ldr q21, [x25, #192]
-	WORD $0x3dc0332f // ldr q15, [x25, #192]
+	WORD $0x3dc03737 // ldr q23, [x25, #208]
+	WORD $0x3dc03736 // ldr q22, [x25, #208]
+	WORD $0x3dc03735 // ldr q21, [x25, #208]
+	WORD $0x3dc0372f // ldr q15, [x25, #208]
 	WORD $0x4eb81f0e // mov v14.16b, v24.16b
 	WORD $0x4eb01e18 // mov v24.16b, v16.16b
 	WORD $0x4eab1d70 // mov v16.16b, v11.16b
@@ -24278,46 +24256,46 @@ vectors1:
 	WORD $0x4eb6cd18 // fmls v24.4s, v8.4s, v22.4s
 	WORD $0x4eb5cd30 // fmls v16.4s, v9.4s, v21.4s
 	WORD $0x4eafcd4b // fmls v11.4s, v10.4s, v15.4s
-	WORD $0x3dc0372f // ldr q15, [x25, #208]
-	WORD $0x3dc0372a // ldr q10, [x25, #208]
-	WORD $0x3dc03735 // ldr q21, [x25, #208]
-	WORD $0x3dc03729 // ldr q9, [x25, #208]
-	WORD $0x3dc03b36 // ldr q22, [x25, #224]
-	WORD $0x3dc03b28 // ldr q8, [x25, #224]
-	WORD $0x3dc03b37 // ldr q23, [x25, #224]
-	WORD $0x3dc03b34 // ldr q20, [x25, #224]
+	WORD $0x3dc03b2f // ldr q15, [x25, #224]
+	WORD $0x3dc03b2a // ldr q10, [x25, #224]
+	WORD $0x3dc03b35 // ldr q21, [x25, #224]
+	WORD $0x3dc03b29 // ldr q9, [x25, #224]
+	WORD $0x3dc03f36 // ldr q22, [x25, #240]
+	WORD $0x3dc03f28 // ldr q8, [x25, #240]
+	WORD $0x3dc03f37 // ldr q23, [x25, #240]
+	WORD $0x3dc03f34 // ldr q20, [x25, #240]
 	WORD $0x4e2ecdf6 // fmla v22.4s, v15.4s, v14.4s
 	WORD $0x4e38cd48 // fmla v8.4s, v10.4s, v24.4s
 	WORD $0x4e30ceb7 // fmla v23.4s, v21.4s, v16.4s
 	WORD $0x4e2bcd34 // fmla v20.4s, v9.4s, v11.4s
-	WORD $0x3dc03f29 // ldr q9, [x25, #240]
-	WORD $0x3dc03f35 // ldr q21, [x25, #240]
-	WORD $0x3dc03f2a // ldr q10, [x25, #240]
-	WORD $0x3dc03f2f // ldr q15, [x25, #240]
+	WORD $0x3dc04329 // ldr q9, [x25, #256]
+	WORD $0x3dc04335 // ldr q21, [x25, #256]
+	WORD $0x3dc0432a // ldr q10, [x25, #256]
+	WORD $0x3dc0432f // ldr q15, [x25, #256]
 	WORD $0x4e2ecec9 // fmla v9.4s, v22.4s, v14.4s
 	WORD $0x4e38cd15 // fmla v21.4s, v8.4s, v24.4s
 	WORD $0x4e30ceea // fmla v10.4s, v23.4s, v16.4s
 	WORD $0x4e2bce8f // fmla v15.4s, v20.4s, v11.4s
-	WORD $0x3dc04334 // ldr q20, [x25, #256]
-	WORD $0x3dc04337 // ldr q23, [x25, #256]
-	WORD $0x3dc04328 // ldr q8, [x25, #256]
-	WORD $0x3dc04336 // ldr q22, [x25, #256]
+	WORD $0x3dc04734 // ldr q20, [x25, #272]
+	WORD $0x3dc04737 // ldr q23, [x25, #272]
+	WORD $0x3dc04728 // ldr q8, [x25, #272]
+	WORD $0x3dc04736 // ldr q22, [x25, #272]
 	WORD $0x4e2ecd34 // fmla v20.4s, v9.4s, v14.4s
 	WORD $0x4e38ceb7 // fmla v23.4s, v21.4s, v24.4s
 	WORD $0x4e30cd48 // fmla v8.4s, v10.4s, v16.4s
 	WORD $0x4e2bcdf6 // fmla v22.4s, v15.4s, v11.4s
-	WORD $0x3dc0472f // ldr q15, [x25, #272]
-	WORD $0x3dc0472a // ldr q10, [x25, #272]
-	WORD $0x3dc04735 // ldr q21, [x25, #272]
-	WORD $0x3dc04729 // ldr q9, [x25, #272]
+	WORD $0x3dc04b2f // ldr q15, [x25, #288]
+	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x3dc04b35 // ldr q21, [x25, #288]
+	WORD $0x3dc04b29 // ldr q9, [x25, #288]
 	WORD $0x4e2ece8f // fmla v15.4s, v20.4s, v14.4s
 	WORD $0x4e38ceea // fmla v10.4s, v23.4s, v24.4s
 	WORD $0x4e30cd15 // fmla v21.4s, v8.4s, v16.4s
 	WORD $0x4e2bcec9 // fmla v9.4s, v22.4s, v11.4s
-	WORD $0x3dc02b36 // ldr q22, [x25, #160]
-	WORD $0x3dc02b28 // ldr q8, [x25, #160]
-	WORD $0x3dc02b37 // ldr q23, [x25, #160]
-	WORD $0x3dc02b34 // ldr q20, [x25, #160]
+	WORD $0x3dc02f36 // ldr q22, [x25, #176]
+	WORD $0x3dc02f28 // ldr q8, [x25, #176]
+	WORD $0x3dc02f37 // ldr q23, [x25, #176]
+	WORD $0x3dc02f34 // ldr q20, [x25, #176]
 	WORD $0x6eb6858d // sub v13.4s, v12.4s, v22.4s
 	WORD $0x6ea88636 // sub v22.4s, v17.4s, v8.4s
 	WORD $0x6eb78648 // sub v8.4s, v18.4s, v23.4s
@@ -24346,10 +24324,10 @@ vectors1:
 	WORD $0x4e33d5ca // fadd v10.4s, v14.4s, v19.4s
 	WORD $0x4e2fd713 // fadd v19.4s, v24.4s, v15.4s
 	WORD $0x4e34d60f // fadd v15.4s, v16.4s, v20.4s
-	WORD $0x3dc04b34 // ldr q20, [x25, #288]
-	WORD $0x3dc04b30 // ldr q16, [x25, #288]
-	WORD $0x3dc04b38 // ldr q24, [x25, #288]
-	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x3dc04f34 // ldr q20, [x25, #304]
+	WORD $0x3dc04f30 // ldr q16, [x25, #304]
+	WORD $0x3dc04f38 // ldr q24, [x25, #304]
+	WORD $0x3dc04f2e // ldr q14, [x25, #304]
 	WORD $0x4eb4852c // add v12.4s, v9.4s, v20.4s
 	WORD $0x4eb08634 // add v20.4s, v17.4s, v16.4s
 	WORD $0x4eb886b0 // add v16.4s, v21.4s, v24.4s
@@ -24366,10 +24344,10 @@ vectors1:
 	WORD $0x6eb186c9 // sub v9.4s, v22.4s, v17.4s
 	WORD $0x6eb58511 // sub v17.4s, v8.4s, v21.4s
 	WORD $0x6eb286f5 // sub v21.4s, v23.4s, v18.4s
-	WORD $0x3dc04b32 // ldr q18, [x25, #288]
-	WORD $0x3dc04b37 // ldr q23, [x25, #288]
-	WORD $0x3dc04b28 // ldr q8, [x25, #288]
-	WORD $0x3dc04b36 // ldr q22, [x25, #288]
+	WORD $0x3dc04f32 // ldr q18, [x25, #304]
+	WORD $0x3dc04f37 // ldr q23, [x25, #304]
+	WORD $0x3dc04f28 // ldr q8, [x25, #304]
+	WORD $0x3dc04f36 // ldr q22, [x25, #304]
 	WORD $0x4eb2860d // add v13.4s, v16.4s, v18.4s
 	WORD $0x4eb78532 // add v18.4s, v9.4s, v23.4s
 	WORD $0x4ea88637 // add v23.4s, v17.4s, v8.4s
@@ -24426,31 +24404,31 @@ vectors3:
 	BLT done4
 	WORD $0x3cc1042e // ldr q14, [x1], #16
 	WORD $0x6e3fddc6 // fmul v6.4s, v14.4s, v31.4s
-	WORD $0x3dc05327 // ldr q7, [x25, #320]
+	WORD $0x3dc05727 // ldr q7, [x25, #336]
 	WORD $0x4ea71cd4 // orr v20.16b, v6.16b, v7.16b
-	WORD $0x3dc02327 // ldr q7, [x25, #128]
-	WORD $0x4e27f68c // fmax v12.4s, v20.4s, v7.4s
 	WORD $0x3dc02727 // ldr q7, [x25, #144]
-	WORD $0x3dc02b34 // ldr q20, [x25, #160]
-	WORD $0x4e27cd94 // fmla v20.4s, v12.4s, v7.4s
+	WORD $0x4e27f68c // fmax v12.4s, v20.4s, v7.4s
 	WORD $0x3dc02b27 // ldr q7, [x25, #160]
-	WORD $0x4ea7d683 // fsub v3.4s, v20.4s, v7.4s
+	WORD $0x3dc02f34 // ldr q20, [x25, #176]
+	WORD $0x4e27cd94 // fmla v20.4s, v12.4s, v7.4s
 	WORD $0x3dc02f27 // ldr q7, [x25, #176]
+	WORD $0x4ea7d683 // fsub v3.4s, v20.4s, v7.4s
+	WORD $0x3dc03327 // ldr q7, [x25, #192]
 	WORD $0x4eac1d82 // mov v2.16b, v12.16b
 	WORD $0x4ea7cc62 // fmls v2.4s, v3.4s, v7.4s
-	WORD $0x3dc03327 // ldr q7, [x25, #192]
+	WORD $0x3dc03727 // ldr q7, [x25, #208]
 	WORD $0x4ea21c4c // mov v12.16b, v2.16b
 	WORD $0x4ea7cc6c // fmls v12.4s, v3.4s, v7.4s
-	WORD $0x3dc03727 // ldr q7, [x25, #208]
-	WORD $0x3dc03b23 // ldr q3, [x25, #224]
+	WORD $0x3dc03b27 // ldr q7, [x25, #224]
+	WORD $0x3dc03f23 // ldr q3, [x25, #240]
 	WORD $0x4e2ccce3 // fmla v3.4s, v7.4s, v12.4s
-	WORD $0x3dc03f27 // ldr q7, [x25, #240]
+	WORD $0x3dc04327 // ldr q7, [x25, #256]
 	WORD $0x4e2ccc67 // fmla v7.4s, v3.4s, v12.4s
-	WORD $0x3dc04323 // ldr q3, [x25, #256]
+	WORD $0x3dc04723 // ldr q3, [x25, #272]
 	WORD $0x4e2ccce3 // fmla v3.4s, v7.4s, v12.4s
-	WORD $0x3dc04727 // ldr q7, [x25, #272]
+	WORD $0x3dc04b27 // ldr q7, [x25, #288]
 	WORD $0x4e2ccc67 // fmla v7.4s, v3.4s, v12.4s
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x3dc02f23 // ldr q3, [x25, #176]
 	WORD $0x6ea38682 // sub v2.4s, v20.4s, v3.4s
 	WORD $0x6e2cdd83 // fmul v3.4s, v12.4s, v12.4s
 	WORD $0x4eac1d94 // mov v20.16b, v12.16b
@@ -24458,12 +24436,12 @@ vectors3:
 	WORD $0x4f3f0447 // sshr v7.4s, v2.4s, #1
 	WORD $0x3dc00723 // ldr q3, [x25, #16]
 	WORD $0x4e23d68c // fadd v12.4s, v20.4s, v3.4s
-	WORD $0x3dc04b23 // ldr q3, [x25, #288]
+	WORD $0x3dc04f23 // ldr q3, [x25, #304]
 	WORD $0x4ea384f4 // add v20.4s, v7.4s, v3.4s
 	WORD $0x4f375683 // shl v3.4s, v20.4s, #23
 	WORD $0x6e23dd94 // fmul v20.4s, v12.4s, v3.4s
 	WORD $0x6ea78443 // sub v3.4s, v2.4s, v7.4s
-	WORD $0x3dc04b27 // ldr q7, [x25, #288]
+	WORD $0x3dc04f27 // ldr q7, [x25, #304]
 	WORD $0x4ea78462 // add v2.4s, v3.4s, v7.4s
 	WORD $0x4f375447 // shl v7.4s, v2.4s, #23
 	WORD $0x6e27de82 // fmul v2.4s, v20.4s, v7.4s
@@ -24498,10 +24476,10 @@ vectors1:
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc01b24 // ldr q4, [x25, #96]
-	WORD $0x3dc01b25 // ldr q5, [x25, #96]
-	WORD $0x3dc01b26 // ldr q6, [x25, #96]
-	WORD $0x3dc01b27 // ldr q7, [x25, #96]
+	WORD $0x3dc01f24 // ldr q4, [x25, #112]
+	WORD $0x3dc01f25 // ldr q5, [x25, #112]
+	WORD $0x3dc01f26 // ldr q6, [x25, #112]
+	WORD $0x3dc01f27 // ldr q7, [x25, #112]
 	WORD $0x6ea4e408 // fcmgt v8.4s, v0.4s, v4.4s
 	WORD $0x6ea5e429 // fcmgt v9.4s, v1.4s, v5.4s
 	WORD $0x6ea6e44a // fcmgt v10.4s, v2.4s, v6.4s
@@ -24518,38 +24496,38 @@ vectors1:
 	WORD $0x6e3edd0c // fmul v12.4s, v8.4s, v30.4s
 	WORD $0x6e3edd28 // fmul v8.4s, v9.4s, v30.4s
 	WORD $0x6e3edd49 // fmul v9.4s, v10.4s, v30.4s
-	WORD $0x3dc05b2a // ldr q10, [x25, #352]
-	WORD $0x3dc05b26 // ldr q6, [x25, #352]
-	WORD $0x3dc05b25 // ldr q5, [x25, #352]
-	WORD $0x3dc05b24 // ldr q4, [x25, #352]
+	WORD $0x3dc05f2a // ldr q10, [x25, #368]
+	WORD $0x3dc05f26 // ldr q6, [x25, #368]
+	WORD $0x3dc05f25 // ldr q5, [x25, #368]
+	WORD $0x3dc05f24 // ldr q4, [x25, #368]
 	WORD $0x4e2af4eb // fmax v11.4s, v7.4s, v10.4s
 	WORD $0x4e26f58a // fmax v10.4s, v12.4s, v6.4s
 	WORD $0x4e25f506 // fmax v6.4s, v8.4s, v5.4s
 	WORD $0x4e24f525 // fmax v5.4s, v9.4s, v4.4s
-	WORD $0x3dc02724 // ldr q4, [x25, #144]
-	WORD $0x3dc02729 // ldr q9, [x25, #144]
-	WORD $0x3dc02728 // ldr q8, [x25, #144]
-	WORD $0x3dc0272c // ldr q12, [x25, #144]
-	WORD $0x3dc02b27 // ldr q7, [x25, #160]
-	WORD $0x3dc02b2d // ldr q13, [x25, #160]
-	WORD $0x3dc02b2e // ldr q14, [x25, #160]
-	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02b29 // ldr q9, [x25, #160]
+	WORD $0x3dc02b28 // ldr q8, [x25, #160]
+	WORD $0x3dc02b2c // ldr q12, [x25, #160]
+	WORD $0x3dc02f27 // ldr q7, [x25, #176]
+	WORD $0x3dc02f2d // ldr q13, [x25, #176]
+	WORD $0x3dc02f2e // ldr q14, [x25, #176]
+	WORD $0x3dc02f2f // ldr q15, [x25, #176]
 	WORD $0x4e24cd67 // fmla v7.4s, v11.4s, v4.4s
 	WORD $0x4e29cd4d // fmla v13.4s, v10.4s, v9.4s
 	WORD $0x4e28ccce // fmla v14.4s, v6.4s, v8.4s
 	WORD $0x4e2cccaf // fmla v15.4s, v5.4s, v12.4s
-	WORD $0x3dc02b2c // ldr q12, [x25, #160]
-	WORD $0x3dc02b28 // ldr q8, [x25, #160]
-	WORD $0x3dc02b29 // ldr q9, [x25, #160]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02f2c // ldr q12, [x25, #176]
+	WORD $0x3dc02f28 // ldr q8, [x25, #176]
+	WORD $0x3dc02f29 // ldr q9, [x25, #176]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
 	WORD $0x4eacd4f0 // fsub v16.4s, v7.4s, v12.4s
 	WORD $0x4ea8d5ac // fsub v12.4s, v13.4s, v8.4s
 	WORD $0x4ea9d5c8 // fsub v8.4s, v14.4s, v9.4s
 	WORD $0x4ea4d5e9 // fsub v9.4s, v15.4s, v4.4s
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x3dc02f31 // ldr q17, [x25, #176]
-	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc03324 // ldr q4, [x25, #192]
+	WORD $0x3dc03331 // ldr q17, [x25, #192]
+	WORD $0x3dc03332 // ldr q18, [x25, #192]
+	WORD $0x3dc03333 // ldr q19, [x25, #192]
 	WORD $0x4eab1d74 // mov v20.16b, v11.16b
 	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
 	WORD $0x4ea61cca // mov v10.16b, v6.16b
@@ -24558,10 +24536,10 @@ vectors1:
 	WORD $0x4eb1cd8b // fmls v11.4s, v12.4s, v17.4s
 	WORD $0x4eb2cd0a // fmls v10.4s, v8.4s, v18.4s
 	WORD $0x4eb3cd26 // fmls v6.4s, v9.4s, v19.4s
-	WORD $0x3dc03333 // ldr q19, [x25, #192]
-	WORD $0x3dc03332 // ldr q18, [x25, #192]
-	WORD $0x3dc03331 // ldr q17, [x25, #192]
-	WORD $0x3dc03324 // ldr q4, [x25, #192]
+	WORD $0x3dc03733 // ldr q19, [x25, #208]
+	WORD $0x3dc03732 // ldr q18, [x25, #208]
+	WORD $0x3dc03731 // ldr q17, [x25, #208]
+	WORD $0x3dc03724 // ldr q4, [x25, #208]
 	WORD $0x4eb41e85 // mov v5.16b, v20.16b
 	WORD $0x4eab1d74 // mov v20.16b, v11.16b
 	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
@@ -24570,46 +24548,46 @@ vectors1:
 	WORD $0x4eb2cd94 // fmls v20.4s, v12.4s, v18.4s
 	WORD $0x4eb1cd0b // fmls v11.4s, v8.4s, v17.4s
 	WORD $0x4ea4cd2a // fmls v10.4s, v9.4s, v4.4s
-	WORD $0x3dc03724 // ldr q4, [x25, #208]
-	WORD $0x3dc03729 // ldr q9, [x25, #208]
-	WORD $0x3dc03731 // ldr q17, [x25, #208]
-	WORD $0x3dc03728 // ldr q8, [x25, #208]
-	WORD $0x3dc03b32 // ldr q18, [x25, #224]
-	WORD $0x3dc03b2c // ldr q12, [x25, #224]
-	WORD $0x3dc03b33 // ldr q19, [x25, #224]
-	WORD $0x3dc03b30 // ldr q16, [x25, #224]
+	WORD $0x3dc03b24 // ldr q4, [x25, #224]
+	WORD $0x3dc03b29 // ldr q9, [x25, #224]
+	WORD $0x3dc03b31 // ldr q17, [x25, #224]
+	WORD $0x3dc03b28 // ldr q8, [x25, #224]
+	WORD $0x3dc03f32 // ldr q18, [x25, #240]
+	WORD $0x3dc03f2c // ldr q12, [x25, #240]
+	WORD $0x3dc03f33 // ldr q19, [x25, #240]
+	WORD $0x3dc03f30 // ldr q16, [x25, #240]
 	WORD $0x4e25cc92 // fmla v18.4s, v4.4s, v5.4s
 	WORD $0x4e34cd2c // fmla v12.4s, v9.4s, v20.4s
 	WORD $0x4e2bce33 // fmla v19.4s, v17.4s, v11.4s
 	WORD $0x4e2acd10 // fmla v16.4s, v8.4s, v10.4s
-	WORD $0x3dc03f28 // ldr q8, [x25, #240]
-	WORD $0x3dc03f31 // ldr q17, [x25, #240]
-	WORD $0x3dc03f29 // ldr q9, [x25, #240]
-	WORD $0x3dc03f24 // ldr q4, [x25, #240]
+	WORD $0x3dc04328 // ldr q8, [x25, #256]
+	WORD $0x3dc04331 // ldr q17, [x25, #256]
+	WORD $0x3dc04329 // ldr q9, [x25, #256]
+	WORD $0x3dc04324 // ldr q4, [x25, #256]
 	WORD $0x4e25ce48 // fmla v8.4s, v18.4s, v5.4s
 	WORD $0x4e34cd91 // fmla v17.4s, v12.4s, v20.4s
 	WORD $0x4e2bce69 // fmla v9.4s, v19.4s, v11.4s
 	WORD $0x4e2ace04 // fmla v4.4s, v16.4s, v10.4s
-	WORD $0x3dc04330 // ldr q16, [x25, #256]
-	WORD $0x3dc04333 // ldr q19, [x25, #256]
-	WORD $0x3dc0432c // ldr q12, [x25, #256]
-	WORD $0x3dc04332 // ldr q18, [x25, #256]
+	WORD $0x3dc04730 // ldr q16, [x25, #272]
+	WORD $0x3dc04733 // ldr q19, [x25, #272]
+	WORD $0x3dc0472c // ldr q12, [x25, #272]
+	WORD $0x3dc04732 // ldr q18, [x25, #272]
 	WORD $0x4e25cd10 // fmla v16.4s, v8.4s, v5.4s
 	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
 	WORD $0x4e2bcd2c // fmla v12.4s, v9.4s, v11.4s
 	WORD $0x4e2acc92 // fmla v18.4s, v4.4s, v10.4s
-	WORD $0x3dc04724 // ldr q4, [x25, #272]
-	WORD $0x3dc04729 // ldr q9, [x25, #272]
-	WORD $0x3dc04731 // ldr q17, [x25, #272]
-	WORD $0x3dc04728 // ldr q8, [x25, #272]
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
+	WORD $0x3dc04b29 // ldr q9, [x25, #288]
+	WORD $0x3dc04b31 // ldr q17, [x25, #288]
+	WORD $0x3dc04b28 // ldr q8, [x25, #288]
 	WORD $0x4e25ce04 // fmla v4.4s, v16.4s, v5.4s
 	WORD $0x4e34ce69 // fmla v9.4s, v19.4s, v20.4s
 	WORD $0x4e2bcd91 // fmla v17.4s, v12.4s, v11.4s
 	WORD $0x4e2ace48 // fmla v8.4s, v18.4s, v10.4s
-	WORD $0x3dc02b32 // ldr q18, [x25, #160]
-	WORD $0x3dc02b2c // ldr q12, [x25, #160]
-	WORD $0x3dc02b33 // ldr q19, [x25, #160]
-	WORD $0x3dc02b30 // ldr q16, [x25, #160]
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x3dc02f2c // ldr q12, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc02f30 // ldr q16, [x25, #176]
 	WORD $0x6eb284e6 // sub v6.4s, v7.4s, v18.4s
 	WORD $0x6eac85b2 // sub v18.4s, v13.4s, v12.4s
 	WORD $0x6eb385cc // sub v12.4s, v14.4s, v19.4s
@@ -24626,10 +24604,10 @@ vectors1:
 	WORD $0x4e29cde5 // fmla v5.4s, v15.4s, v9.4s
 	WORD $0x4e31cdd4 // fmla v20.4s, v14.4s, v17.4s
 	WORD $0x4e28cdab // fmla v11.4s, v13.4s, v8.4s
-	WORD $0x3dc04b28 // ldr q8, [x25, #288]
-	WORD $0x3dc04b2d // ldr q13, [x25, #288]
-	WORD $0x3dc04b31 // ldr q17, [x25, #288]
-	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x3dc04f28 // ldr q8, [x25, #304]
+	WORD $0x3dc04f2d // ldr q13, [x25, #304]
+	WORD $0x3dc04f31 // ldr q17, [x25, #304]
+	WORD $0x3dc04f2e // ldr q14, [x25, #304]
 	WORD $0x4ea884c9 // add v9.4s, v6.4s, v8.4s
 	WORD $0x4ead8648 // add v8.4s, v18.4s, v13.4s
 	WORD $0x4eb1858d // add v13.4s, v12.4s, v17.4s
@@ -24685,39 +24663,39 @@ vectors3:
 	CMP $4, R2
 	BLT done4
 	WORD $0x3cc10434 // ldr q20, [x1], #16
-	WORD $0x3dc01b2d // ldr q13, [x25, #96]
+	WORD $0x3dc01f2d // ldr q13, [x25, #112]
 	WORD $0x6eade68b // fcmgt v11.4s, v20.4s, v13.4s
 	WORD $0x4eab1d63 // mov v3.16b, v11.16b
 	WORD $0x6e741da3 // bsl v3.16b, v13.16b, v20.16b
 	WORD $0x6e3edc6d // fmul v13.4s, v3.4s, v30.4s
-	WORD $0x3dc05b23 // ldr q3, [x25, #352]
+	WORD $0x3dc05f23 // ldr q3, [x25, #368]
 	WORD $0x4e23f5ab // fmax v11.4s, v13.4s, v3.4s
-	WORD $0x3dc02723 // ldr q3, [x25, #144]
-	WORD $0x3dc02b2d // ldr q13, [x25, #160]
-	WORD $0x4e23cd6d // fmla v13.4s, v11.4s, v3.4s
 	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x4ea3d5a2 // fsub v2.4s, v13.4s, v3.4s
+	WORD $0x3dc02f2d // ldr q13, [x25, #176]
+	WORD $0x4e23cd6d // fmla v13.4s, v11.4s, v3.4s
 	WORD $0x3dc02f23 // ldr q3, [x25, #176]
+	WORD $0x4ea3d5a2 // fsub v2.4s, v13.4s, v3.4s
+	WORD $0x3dc03323 // ldr q3, [x25, #192]
 	WORD $0x4eab1d71 // mov v17.16b, v11.16b
 	WORD $0x4ea3cc51 // fmls v17.4s, v2.4s, v3.4s
-	WORD $0x3dc03323 // ldr q3, [x25, #192]
+	WORD $0x3dc03723 // ldr q3, [x25, #208]
 	WORD $0x4eb11e2b // mov v11.16b, v17.16b
 	WORD $0x4ea3cc4b // fmls v11.4s, v2.4s, v3.4s
-	WORD $0x3dc03723 // ldr q3, [x25, #208]
-	WORD $0x3dc03b22 // ldr q2, [x25, #224]
+	WORD $0x3dc03b23 // ldr q3, [x25, #224]
+	WORD $0x3dc03f22 // ldr q2, [x25, #240]
 	WORD $0x4e2bcc62 // fmla v2.4s, v3.4s, v11.4s
-	WORD $0x3dc03f23 // ldr q3, [x25, #240]
+	WORD $0x3dc04323 // ldr q3, [x25, #256]
 	WORD $0x4e2bcc43 // fmla v3.4s, v2.4s, v11.4s
-	WORD $0x3dc04322 // ldr q2, [x25, #256]
+	WORD $0x3dc04722 // ldr q2, [x25, #272]
 	WORD $0x4e2bcc62 // fmla v2.4s, v3.4s, v11.4s
-	WORD $0x3dc04723 // ldr q3, [x25, #272]
+	WORD $0x3dc04b23 // ldr q3, [x25, #288]
 	WORD $0x4e2bcc43 // fmla v3.4s, v2.4s, v11.4s
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
 	WORD $0x6ea285b1 // sub v17.4s, v13.4s, v2.4s
 	WORD $0x6e2bdd62 // fmul v2.4s, v11.4s, v11.4s
 	WORD $0x4eab1d6d // mov v13.16b, v11.16b
 	WORD $0x4e23cc4d // fmla v13.4s, v2.4s, v3.4s
-	WORD $0x3dc04b23 // ldr q3, [x25, #288]
+	WORD $0x3dc04f23 // ldr q3, [x25, #304]
 	WORD $0x4ea38622 // add v2.4s, v17.4s, v3.4s
 	WORD $0x4f375443 // shl v3.4s, v2.4s, #23
 	WORD $0x3dc00722 // ldr q2, [x25, #16]
@@ -24853,10 +24831,10 @@ vectors1:
 	WORD $0x4e3ed404 // fadd v4.4s, v0.4s, v30.4s
 	WORD $0x4e3ed420 // fadd v0.4s, v1.4s, v30.4s
 	WORD $0x4e3ed441 // fadd v1.4s, v2.4s, v30.4s
-	WORD $0x3dc01b22 // ldr q2, [x25, #96]
-	WORD $0x3dc01b25 // ldr q5, [x25, #96]
-	WORD $0x3dc01b26 // ldr q6, [x25, #96]
-	WORD $0x3dc01b27 // ldr q7, [x25, #96]
+	WORD $0x3dc01f22 // ldr q2, [x25, #112]
+	WORD $0x3dc01f25 // ldr q5, [x25, #112]
+	WORD $0x3dc01f26 // ldr q6, [x25, #112]
+	WORD $0x3dc01f27 // ldr q7, [x25, #112]
 	WORD $0x6ea3e448 // fcmgt v8.4s, v2.4s, v3.4s
 	WORD $0x6ea4e4a9 // fcmgt v9.4s, v5.4s, v4.4s
 	WORD $0x6ea0e4ca // fcmgt v10.4s, v6.4s, v0.4s
@@ -24898,7 +24876,7 @@ vectors3:
 	WORD $0x3cc10423 // ldr q3, [x1], #16
 	WORD $0x6e3fdc65 // fmul v5.4s, v3.4s, v31.4s
 	WORD $0x4e3ed4a3 // fadd v3.4s, v5.4s, v30.4s
-	WORD $0x3dc01b25 // ldr q5, [x25, #96]
+	WORD $0x3dc01f25 // ldr q5, [x25, #112]
 	WORD $0x6ea3e4a4 // fcmgt v4.4s, v5.4s, v3.4s
 	WORD $0x4ea41c8b // mov v11.16b, v4.16b
 	WORD $0x6e631cab // bsl v11.16b, v5.16b, v3.16b
@@ -24936,10 +24914,10 @@ vectors1:
 	WORD $0x4e3ed4a4 // fadd v4.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c5 // fadd v5.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e6 // fadd v6.4s, v7.4s, v30.4s
-	WORD $0x3dc01b27 // ldr q7, [x25, #96]
-	WORD $0x3dc01b29 // ldr q9, [x25, #96]
-	WORD $0x3dc01b2a // ldr q10, [x25, #96]
-	WORD $0x3dc01b2b // ldr q11, [x25, #96]
+	WORD $0x3dc01f27 // ldr q7, [x25, #112]
+	WORD $0x3dc01f29 // ldr q9, [x25, #112]
+	WORD $0x3dc01f2a // ldr q10, [x25, #112]
+	WORD $0x3dc01f2b // ldr q11, [x25, #112]
 	WORD $0x6ea8e4ec // fcmgt v12.4s, v7.4s, v8.4s
 	WORD $0x6ea4e52d // fcmgt v13.4s, v9.4s, v4.4s
 	WORD $0x6ea5e54e // fcmgt v14.4s, v10.4s, v5.4s
@@ -24985,7 +24963,7 @@ vectors3:
 	WORD $0x3cc10429 // ldr q9, [x1], #16
 	WORD $0x6e3fdd24 // fmul v4.4s, v9.4s, v31.4s
 	WORD $0x4e3ed48f // fadd v15.4s, v4.4s, v30.4s
-	WORD $0x3dc01b24 // ldr q4, [x25, #96]
+	WORD $0x3dc01f24 // ldr q4, [x25, #112]
 	WORD $0x6eafe48e // fcmgt v14.4s, v4.4s, v15.4s
 	WORD $0x4eae1dc8 // mov v8.16b, v14.16b
 	WORD $0x6e6f1c88 // bsl v8.16b, v4.16b, v15.16b
@@ -25204,10 +25182,10 @@ vectors1:
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc05324 // ldr q4, [x25, #320]
-	WORD $0x3dc05325 // ldr q5, [x25, #320]
-	WORD $0x3dc05326 // ldr q6, [x25, #320]
-	WORD $0x3dc05327 // ldr q7, [x25, #320]
+	WORD $0x3dc05724 // ldr q4, [x25, #336]
+	WORD $0x3dc05725 // ldr q5, [x25, #336]
+	WORD $0x3dc05726 // ldr q6, [x25, #336]
+	WORD $0x3dc05727 // ldr q7, [x25, #336]
 	WORD $0x4e241c08 // and v8.16b, v0.16b, v4.16b
 	WORD $0x4e251c24 // and v4.16b, v1.16b, v5.16b
 	WORD $0x4e261c45 // and v5.16b, v2.16b, v6.16b
@@ -25247,7 +25225,7 @@ vectors3:
 	CMP $4, R2
 	BLT done4
 	WORD $0x3cc10426 // ldr q6, [x1], #16
-	WORD $0x3dc0532b // ldr q11, [x25, #320]
+	WORD $0x3dc0572b // ldr q11, [x25, #336]
 	WORD $0x4e2b1cc8 // and v8.16b, v6.16b, v11.16b
 	WORD $0x3dc0072b // ldr q11, [x25, #16]
 	WORD $0x4eab1d04 // orr v4.16b, v8.16b, v11.16b
@@ -25424,30 +25402,30 @@ vectors1:
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc11324 // ldr q4, [x25, #1088]
-	WORD $0x3dc11325 // ldr q5, [x25, #1088]
-	WORD $0x3dc11326 // ldr q6, [x25, #1088]
-	WORD $0x3dc11327 // ldr q7, [x25, #1088]
-	WORD $0x3dc02b28 // ldr q8, [x25, #160]
-	WORD $0x3dc02b29 // ldr q9, [x25, #160]
-	WORD $0x3dc02b2a // ldr q10, [x25, #160]
-	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x3dc11724 // ldr q4, [x25, #1104]
+	WORD $0x3dc11725 // ldr q5, [x25, #1104]
+	WORD $0x3dc11726 // ldr q6, [x25, #1104]
+	WORD $0x3dc11727 // ldr q7, [x25, #1104]
+	WORD $0x3dc02f28 // ldr q8, [x25, #176]
+	WORD $0x3dc02f29 // ldr q9, [x25, #176]
+	WORD $0x3dc02f2a // ldr q10, [x25, #176]
+	WORD $0x3dc02f2b // ldr q11, [x25, #176]
 	WORD $0x4e24cc08 // fmla v8.4s, v0.4s, v4.4s
 	WORD $0x4e25cc29 // fmla v9.4s, v1.4s, v5.4s
 	WORD $0x4e26cc4a // fmla v10.4s, v2.4s, v6.4s
 	WORD $0x4e27cc6b // fmla v11.4s, v3.4s, v7.4s
-	WORD $0x3dc02b27 // ldr q7, [x25, #160]
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02f27 // ldr q7, [x25, #176]
+	WORD $0x3dc02f26 // ldr q6, [x25, #176]
+	WORD $0x3dc02f25 // ldr q5, [x25, #176]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
 	WORD $0x4ea7d50c // fsub v12.4s, v8.4s, v7.4s
 	WORD $0x4ea6d527 // fsub v7.4s, v9.4s, v6.4s
 	WORD $0x4ea5d546 // fsub v6.4s, v10.4s, v5.4s
 	WORD $0x4ea4d565 // fsub v5.4s, v11.4s, v4.4s
-	WORD $0x3dc11724 // ldr q4, [x25, #1104]
-	WORD $0x3dc1172d // ldr q13, [x25, #1104]
-	WORD $0x3dc1172e // ldr q14, [x25, #1104]
-	WORD $0x3dc1172f // ldr q15, [x25, #1104]
+	WORD $0x3dc11b24 // ldr q4, [x25, #1120]
+	WORD $0x3dc11b2d // ldr q13, [x25, #1120]
+	WORD $0x3dc11b2e // ldr q14, [x25, #1120]
+	WORD $0x3dc11b2f // ldr q15, [x25, #1120]
 	WORD $0x4ea01c10 // mov v16.16b, v0.16b
 	WORD $0x4ea11c20 // mov v0.16b, v1.16b
 	WORD $0x4ea21c41 // mov v1.16b, v2.16b
@@ -25456,10 +25434,10 @@ vectors1:
 	WORD $0x4eadcce0 // fmls v0.4s, v7.4s, v13.4s
 	WORD $0x4eaeccc1 // fmls v1.4s, v6.4s, v14.4s
 	WORD $0x4eafcca2 // fmls v2.4s, v5.4s, v15.4s
-	WORD $0x3dc11b2f // ldr q15, [x25, #1120]
-	WORD $0x3dc11b2e // ldr q14, [x25, #1120]
-	WORD $0x3dc11b2d // ldr q13, [x25, #1120]
-	WORD $0x3dc11b24 // ldr q4, [x25, #1120]
+	WORD $0x3dc11f2f // ldr q15, [x25, #1136]
+	WORD $0x3dc11f2e // ldr q14, [x25, #1136]
+	WORD $0x3dc11f2d // ldr q13, [x25, #1136]
+	WORD $0x3dc11f24 // ldr q4, [x25, #1136]
 	WORD $0x4eb01e03 // mov v3.16b, v16.16b
 	WORD $0x4ea01c10 // mov v16.16b, v0.16b
 	WORD $0x4ea11c20 // mov v0.16b, v1.16b
@@ -25468,10 +25446,10 @@ vectors1:
 	WORD $0x4eaeccf0 // fmls v16.4s, v7.4s, v14.4s
 	WORD $0x4eadccc0 // fmls v0.4s, v6.4s, v13.4s
 	WORD $0x4ea4cca1 // fmls v1.4s, v5.4s, v4.4s
-	WORD $0x3dc11f24 // ldr q4, [x25, #1136]
-	WORD $0x3dc11f2d // ldr q13, [x25, #1136]
-	WORD $0x3dc11f2e // ldr q14, [x25, #1136]
-	WORD $0x3dc11f2f // ldr q15, [x25, #1136]
+	WORD $0x3dc12324 // ldr q4, [x25, #1152]
+	WORD $0x3dc1232d // ldr q13, [x25, #1152]
+	WORD $0x3dc1232e // ldr q14, [x25, #1152]
+	WORD $0x3dc1232f // ldr q15, [x25, #1152]
 	WORD $0x4ea31c62 // mov v2.16b, v3.16b
 	WORD $0x4eb01e03 // mov v3.16b, v16.16b
 	WORD $0x4ea01c10 // mov v16.16b, v0.16b
@@ -25484,22 +25462,22 @@ vectors1:
 	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
 	WORD $0x6e30de0e // fmul v14.4s, v16.4s, v16.4s
 	WORD $0x6e20dc06 // fmul v6.4s, v0.4s, v0.4s
-	WORD $0x3dc1232d // ldr q13, [x25, #1152]
-	WORD $0x3dc12327 // ldr q7, [x25, #1152]
-	WORD $0x3dc12324 // ldr q4, [x25, #1152]
-	WORD $0x3dc1232c // ldr q12, [x25, #1152]
-	WORD $0x3dc12721 // ldr q1, [x25, #1168]
-	WORD $0x3dc12731 // ldr q17, [x25, #1168]
-	WORD $0x3dc12732 // ldr q18, [x25, #1168]
-	WORD $0x3dc12733 // ldr q19, [x25, #1168]
+	WORD $0x3dc1272d // ldr q13, [x25, #1168]
+	WORD $0x3dc12727 // ldr q7, [x25, #1168]
+	WORD $0x3dc12724 // ldr q4, [x25, #1168]
+	WORD $0x3dc1272c // ldr q12, [x25, #1168]
+	WORD $0x3dc12b21 // ldr q1, [x25, #1184]
+	WORD $0x3dc12b31 // ldr q17, [x25, #1184]
+	WORD $0x3dc12b32 // ldr q18, [x25, #1184]
+	WORD $0x3dc12b33 // ldr q19, [x25, #1184]
 	WORD $0x4e2fcda1 // fmla v1.4s, v13.4s, v15.4s
 	WORD $0x4e25ccf1 // fmla v17.4s, v7.4s, v5.4s
 	WORD $0x4e2ecc92 // fmla v18.4s, v4.4s, v14.4s
 	WORD $0x4e26cd93 // fmla v19.4s, v12.4s, v6.4s
-	WORD $0x3dc12b2c // ldr q12, [x25, #1184]
-	WORD $0x3dc12b24 // ldr q4, [x25, #1184]
-	WORD $0x3dc12b27 // ldr q7, [x25, #1184]
-	WORD $0x3dc12b2d // ldr q13, [x25, #1184]
+	WORD $0x3dc12f2c // ldr q12, [x25, #1200]
+	WORD $0x3dc12f24 // ldr q4, [x25, #1200]
+	WORD $0x3dc12f27 // ldr q7, [x25, #1200]
+	WORD $0x3dc12f2d // ldr q13, [x25, #1200]
 	WORD $0x4e2fcc2c // fmla v12.4s, v1.4s, v15.4s
 	WORD $0x4e25ce24 // fmla v4.4s, v17.4s, v5.4s
 	WORD $0x4e2ece47 // fmla v7.4s, v18.4s, v14.4s
@@ -25516,10 +25494,10 @@ vectors1:
 	WORD $0x6e32dc73 // fmul v19.4s, v3.4s, v18.4s
 	WORD $0x6e31de12 // fmul v18.4s, v16.4s, v17.4s
 	WORD $0x6e21dc11 // fmul v17.4s, v0.4s, v1.4s
-	WORD $0x3dc04721 // ldr q1, [x25, #272]
-	WORD $0x3dc04720 // ldr q0, [x25, #272]
-	WORD $0x3dc04730 // ldr q16, [x25, #272]
-	WORD $0x3dc04723 // ldr q3, [x25, #272]
+	WORD $0x3dc04b21 // ldr q1, [x25, #288]
+	WORD $0x3dc04b20 // ldr q0, [x25, #288]
+	WORD $0x3dc04b30 // ldr q16, [x25, #288]
+	WORD $0x3dc04b23 // ldr q3, [x25, #288]
 	WORD $0x3dc00722 // ldr q2, [x25, #16]
 	WORD $0x3dc00727 // ldr q7, [x25, #16]
 	WORD $0x3dc00724 // ldr q4, [x25, #16]
@@ -25532,22 +25510,22 @@ vectors1:
 	WORD $0x6e25dcb0 // fmul v16.4s, v5.4s, v5.4s
 	WORD $0x6e2eddc0 // fmul v0.4s, v14.4s, v14.4s
 	WORD $0x6e26dcc1 // fmul v1.4s, v6.4s, v6.4s
-	WORD $0x3dc12f34 // ldr q20, [x25, #1200]
-	WORD $0x3dc12f35 // ldr q21, [x25, #1200]
-	WORD $0x3dc12f36 // ldr q22, [x25, #1200]
-	WORD $0x3dc12f37 // ldr q23, [x25, #1200]
-	WORD $0x3dc13338 // ldr q24, [x25, #1216]
-	WORD $0x3dc13339 // ldr q25, [x25, #1216]
-	WORD $0x3dc1333a // ldr q26, [x25, #1216]
-	WORD $0x3dc1333b // ldr q27, [x25, #1216]
+	WORD $0x3dc13334 // ldr q20, [x25, #1216]
+	WORD $0x3dc13335 // ldr q21, [x25, #1216]
+	WORD $0x3dc13336 // ldr q22, [x25, #1216]
+	WORD $0x3dc13337 // ldr q23, [x25, #1216]
+	WORD $0x3dc13738 // ldr q24, [x25, #1232]
+	WORD $0x3dc13739 // ldr q25, [x25, #1232]
+	WORD $0x3dc1373a // ldr q26, [x25, #1232]
+	WORD $0x3dc1373b // ldr q27, [x25, #1232]
 	WORD $0x4e2fce98 // fmla v24.4s, v20.4s, v15.4s
 	WORD $0x4e25ceb9 // fmla v25.4s, v21.4s, v5.4s
 	WORD $0x4e2eceda // fmla v26.4s, v22.4s, v14.4s
 	WORD $0x4e26cefb // fmla v27.4s, v23.4s, v6.4s
-	WORD $0x3dc13737 // ldr q23, [x25, #1232]
-	WORD $0x3dc13736 // ldr q22, [x25, #1232]
-	WORD $0x3dc13735 // ldr q21, [x25, #1232]
-	WORD $0x3dc13734 // ldr q20, [x25, #1232]
+	WORD $0x3dc13b37 // ldr q23, [x25, #1248]
+	WORD $0x3dc13b36 // ldr q22, [x25, #1248]
+	WORD $0x3dc13b35 // ldr q21, [x25, #1248]
+	WORD $0x3dc13b34 // ldr q20, [x25, #1248]
 	WORD $0x4e2fcf17 // fmla v23.4s, v24.4s, v15.4s
 	WORD $0x4e25cf36 // fmla v22.4s, v25.4s, v5.4s
 	WORD $0x4e2ecf55 // fmla v21.4s, v26.4s, v14.4s
@@ -25580,10 +25558,10 @@ vectors1:
 	WORD $0x4f3e5528 // shl v8.4s, v9.4s, #30
 	WORD $0x4f3e5549 // shl v9.4s, v10.4s, #30
 	WORD $0x4f3e556a // shl v10.4s, v11.4s, #30
-	WORD $0x3dc0532b // ldr q11, [x25, #320]
-	WORD $0x3dc05324 // ldr q4, [x25, #320]
-	WORD $0x3dc05332 // ldr q18, [x25, #320]
-	WORD $0x3dc05327 // ldr q7, [x25, #320]
+	WORD $0x3dc0572b // ldr q11, [x25, #336]
+	WORD $0x3dc05724 // ldr q4, [x25, #336]
+	WORD $0x3dc05732 // ldr q18, [x25, #336]
+	WORD $0x3dc05727 // ldr q7, [x25, #336]
 	WORD $0x4e2b1e33 // and v19.16b, v17.16b, v11.16b
 	WORD $0x4e241d0b // and v11.16b, v8.16b, v4.16b
 	WORD $0x4e321d24 // and v4.16b, v9.16b, v18.16b
@@ -25603,37 +25581,37 @@ vectors3:
 	CMP $4, R2
 	BLT done4
 	WORD $0x3cc10424 // ldr q4, [x1], #16
-	WORD $0x3dc1132b // ldr q11, [x25, #1088]
-	WORD $0x3dc02b33 // ldr q19, [x25, #160]
-	WORD $0x4e2bcc93 // fmla v19.4s, v4.4s, v11.4s
-	WORD $0x3dc02b2b // ldr q11, [x25, #160]
-	WORD $0x4eabd667 // fsub v7.4s, v19.4s, v11.4s
 	WORD $0x3dc1172b // ldr q11, [x25, #1104]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x4e2bcc93 // fmla v19.4s, v4.4s, v11.4s
+	WORD $0x3dc02f2b // ldr q11, [x25, #176]
+	WORD $0x4eabd667 // fsub v7.4s, v19.4s, v11.4s
+	WORD $0x3dc11b2b // ldr q11, [x25, #1120]
 	WORD $0x4ea41c92 // mov v18.16b, v4.16b
 	WORD $0x4eabccf2 // fmls v18.4s, v7.4s, v11.4s
-	WORD $0x3dc11b2b // ldr q11, [x25, #1120]
+	WORD $0x3dc11f2b // ldr q11, [x25, #1136]
 	WORD $0x4eb21e44 // mov v4.16b, v18.16b
 	WORD $0x4eabcce4 // fmls v4.4s, v7.4s, v11.4s
-	WORD $0x3dc11f2b // ldr q11, [x25, #1136]
+	WORD $0x3dc1232b // ldr q11, [x25, #1152]
 	WORD $0x4ea41c92 // mov v18.16b, v4.16b
 	WORD $0x4eabccf2 // fmls v18.4s, v7.4s, v11.4s
 	WORD $0x6e32de4b // fmul v11.4s, v18.4s, v18.4s
-	WORD $0x3dc12327 // ldr q7, [x25, #1152]
-	WORD $0x3dc12724 // ldr q4, [x25, #1168]
+	WORD $0x3dc12727 // ldr q7, [x25, #1168]
+	WORD $0x3dc12b24 // ldr q4, [x25, #1184]
 	WORD $0x4e2bcce4 // fmla v4.4s, v7.4s, v11.4s
-	WORD $0x3dc12b27 // ldr q7, [x25, #1184]
+	WORD $0x3dc12f27 // ldr q7, [x25, #1200]
 	WORD $0x4e2bcc87 // fmla v7.4s, v4.4s, v11.4s
 	WORD $0x3dc00724 // ldr q4, [x25, #16]
 	WORD $0x4e2bcce4 // fmla v4.4s, v7.4s, v11.4s
 	WORD $0x6e24de47 // fmul v7.4s, v18.4s, v4.4s
-	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
 	WORD $0x3dc00732 // ldr q18, [x25, #16]
 	WORD $0x4ea4cd72 // fmls v18.4s, v11.4s, v4.4s
 	WORD $0x6e2bdd64 // fmul v4.4s, v11.4s, v11.4s
-	WORD $0x3dc12f21 // ldr q1, [x25, #1200]
-	WORD $0x3dc13334 // ldr q20, [x25, #1216]
+	WORD $0x3dc13321 // ldr q1, [x25, #1216]
+	WORD $0x3dc13734 // ldr q20, [x25, #1232]
 	WORD $0x4e2bcc34 // fmla v20.4s, v1.4s, v11.4s
-	WORD $0x3dc13721 // ldr q1, [x25, #1232]
+	WORD $0x3dc13b21 // ldr q1, [x25, #1248]
 	WORD $0x4e2bce81 // fmla v1.4s, v20.4s, v11.4s
 	WORD $0x4eb21e4b // mov v11.16b, v18.16b
 	WORD $0x4e21cc8b // fmla v11.4s, v4.4s, v1.4s
@@ -25642,7 +25620,7 @@ vectors3:
 	WORD $0x4ea41c81 // mov v1.16b, v4.16b
 	WORD $0x6e671d61 // bsl v1.16b, v11.16b, v7.16b
 	WORD $0x4f3e5667 // shl v7.4s, v19.4s, #30
-	WORD $0x3dc05333 // ldr q19, [x25, #320]
+	WORD $0x3dc05733 // ldr q19, [x25, #336]
 	WORD $0x4e331ceb // and v11.16b, v7.16b, v19.16b
 	WORD $0x6e2b1c33 // eor v19.16b, v1.16b, v11.16b
 	WORD $0x3c810413 // str q19, [x0], #16
@@ -25665,30 +25643,30 @@ vectors1:
 	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc11324 // ldr q4, [x25, #1088]
-	WORD $0x3dc11325 // ldr q5, [x25, #1088]
-	WORD $0x3dc11326 // ldr q6, [x25, #1088]
-	WORD $0x3dc11327 // ldr q7, [x25, #1088]
-	WORD $0x3dc02b28 // ldr q8, [x25, #160]
-	WORD $0x3dc02b29 // ldr q9, [x25, #160]
-	WORD $0x3dc02b2a // ldr q10, [x25, #160]
-	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x3dc11724 // ldr q4, [x25, #1104]
+	WORD $0x3dc11725 // ldr q5, [x25, #1104]
+	WORD $0x3dc11726 // ldr q6, [x25, #1104]
+	WORD $0x3dc11727 // ldr q7, [x25, #1104]
+	WORD $0x3dc02f28 // ldr q8, [x25, #176]
+	WORD $0x3dc02f29 // ldr q9, [x25, #176]
+	WORD $0x3dc02f2a // ldr q10, [x25, #176]
+	WORD $0x3dc02f2b // ldr q11, [x25, #176]
 	WORD $0x4e24cc08 // fmla v8.4s, v0.4s, v4.4s
 	WORD $0x4e25cc29 // fmla v9.4s, v1.4s, v5.4s
 	WORD $0x4e26cc4a // fmla v10.4s, v2.4s, v6.4s
 	WORD $0x4e27cc6b // fmla v11.4s, v3.4s, v7.4s
-	WORD $0x3dc02b27 // ldr q7, [x25, #160]
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02f27 // ldr q7, [x25, #176]
+	WORD $0x3dc02f26 // ldr q6, [x25, #176]
+	WORD $0x3dc02f25 // ldr q5, [x25, #176]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
 	WORD $0x4ea7d50c // fsub v12.4s, v8.4s, v7.4s
 	WORD $0x4ea6d527 // fsub v7.4s, v9.4s, v6.4s
 	WORD $0x4ea5d546 // fsub v6.4s, v10.4s, v5.4s
 	WORD $0x4ea4d565 // fsub v5.4s, v11.4s, v4.4s
-	WORD $0x3dc11724 // ldr q4, [x25, #1104]
-	WORD $0x3dc1172d // ldr q13, [x25, #1104]
-	WORD $0x3dc1172e // ldr q14, [x25, #1104]
-	WORD $0x3dc1172f // ldr q15, [x25, #1104]
+	WORD $0x3dc11b24 // ldr q4, [x25, #1120]
+	WORD $0x3dc11b2d // ldr q13, [x25, #1120]
+	WORD $0x3dc11b2e // ldr q14, [x25, #1120]
+	WORD $0x3dc11b2f // ldr q15, [x25, #1120]
 	WORD $0x4ea01c10 // mov v16.16b, v0.16b
 	WORD $0x4ea11c20 // mov v0.16b, v1.16b
 	WORD $0x4ea21c41 // mov v1.16b, v2.16b
@@ -25697,10 +25675,10 @@ vectors1:
 	WORD $0x4eadcce0 // fmls v0.4s, v7.4s, v13.4s
 	WORD $0x4eaeccc1 // fmls v1.4s, v6.4s, v14.4s
 	WORD $0x4eafcca2 // fmls v2.4s, v5.4s, v15.4s
-	WORD $0x3dc11b2f // ldr q15, [x25, #1120]
-	WORD $0x3dc11b2e // ldr q14, [x25, #1120]
-	WORD $0x3dc11b2d // ldr q13, [x25, #1120]
-	WORD $0x3dc11b24 // ldr q4, [x25, #1120]
+	WORD $0x3dc11f2f // ldr q15, [x25, #1136]
+	WORD $0x3dc11f2e // ldr q14, [x25, #1136]
+	WORD $0x3dc11f2d // ldr q13, [x25, #1136]
+	WORD $0x3dc11f24 // ldr q4, [x25, #1136]
 	WORD $0x4eb01e03 // mov v3.16b, v16.16b
 	WORD $0x4ea01c10 // mov v16.16b, v0.16b
 	WORD $0x4ea11c20 // mov v0.16b, v1.16b
@@ -25709,10 +25687,10 @@ vectors1:
 	WORD $0x4eaeccf0 // fmls v16.4s, v7.4s, v14.4s
 	WORD $0x4eadccc0 // fmls v0.4s, v6.4s, v13.4s
 	WORD $0x4ea4cca1 // fmls v1.4s, v5.4s, v4.4s
-	WORD $0x3dc11f24 // ldr q4, [x25, #1136]
-	WORD $0x3dc11f2d // ldr q13, [x25, #1136]
-	WORD $0x3dc11f2e // ldr q14, [x25, #1136]
-	WORD $0x3dc11f2f // ldr q15, [x25, #1136]
+	WORD $0x3dc12324 // ldr q4, [x25, #1152]
+	WORD $0x3dc1232d // ldr q13, [x25, #1152]
+	WORD $0x3dc1232e // ldr q14, [x25, #1152]
+	WORD $0x3dc1232f // ldr q15, [x25, #1152]
 	WORD $0x4ea31c62 // mov v2.16b, v3.16b
 	WORD $0x4eb01e03 // mov v3.16b, v16.16b
 	WORD $0x4ea01c10 // mov v16.16b, v0.16b
@@ -25725,22 +25703,22 @@ vectors1:
 	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
 	WORD $0x6e30de0e // fmul v14.4s, v16.4s, v16.4s
 	WORD $0x6e20dc06 // fmul v6.4s, v0.4s, v0.4s
-	WORD $0x3dc1232d // ldr q13, [x25, #1152]
-	WORD $0x3dc12327 // ldr q7, [x25, #1152]
-	WORD $0x3dc12324 // ldr q4, [x25, #1152]
-	WORD $0x3dc1232c // ldr q12, [x25, #1152]
-	WORD $0x3dc12721 // ldr q1, [x25, #1168]
-	WORD $0x3dc12731 // ldr q17, [x25, #1168]
-	WORD $0x3dc12732 // ldr q18, [x25, #1168]
-	WORD $0x3dc12733 // ldr q19, [x25, #1168]
+	WORD $0x3dc1272d // ldr q13, [x25, #1168]
+	WORD $0x3dc12727 // ldr q7, [x25, #1168]
+	WORD $0x3dc12724 // ldr q4, [x25, #1168]
+	WORD $0x3dc1272c // ldr q12, [x25, #1168]
+	WORD $0x3dc12b21 // ldr q1, [x25, #1184]
+	WORD $0x3dc12b31 // ldr q17, [x25, #1184]
+	WORD $0x3dc12b32 // ldr q18, [x25, #1184]
+	WORD $0x3dc12b33 // ldr q19, [x25, #1184]
 	WORD $0x4e2fcda1 // fmla v1.4s, v13.4s, v15.4s
 	WORD $0x4e25ccf1 // fmla v17.4s, v7.4s, v5.4s
 	WORD $0x4e2ecc92 // fmla v18.4s, v4.4s, v14.4s
 	WORD $0x4e26cd93 // fmla v19.4s, v12.4s, v6.4s
-	WORD $0x3dc12b2c // ldr q12, [x25, #1184]
-	WORD $0x3dc12b24 // ldr q4, [x25, #1184]
-	WORD $0x3dc12b27 // ldr q7, [x25, #1184]
-	WORD $0x3dc12b2d // ldr q13, [x25, #1184]
+	WORD $0x3dc12f2c // ldr q12, [x25, #1200]
+	WORD $0x3dc12f24 // ldr q4, [x25, #1200]
+	WORD $0x3dc12f27 // ldr q7, [x25, #1200]
+	WORD $0x3dc12f2d // ldr q13, [x25, #1200]
 	WORD $0x4e2fcc2c // fmla v12.4s, v1.4s, v15.4s
 	WORD $0x4e25ce24 // fmla v4.4s, v17.4s, v5.4s
 	WORD $0x4e2ece47 // fmla v7.4s, v18.4s, v14.4s
@@ -25757,10 +25735,10 @@ vectors1:
 	WORD $0x6e32dc73 // fmul v19.4s, v3.4s, v18.4s
 	WORD $0x6e31de12 // fmul v18.4s, v16.4s, v17.4s
 	WORD $0x6e21dc11 // fmul v17.4s, v0.4s, v1.4s
-	WORD $0x3dc04721 // ldr q1, [x25, #272]
-	WORD $0x3dc04720 // ldr q0, [x25, #272]
-	WORD $0x3dc04730 // ldr q16, [x25, #272]
-	WORD $0x3dc04723 // ldr q3, [x25, #272]
+	WORD $0x3dc04b21 // ldr q1, [x25, #288]
+	WORD $0x3dc04b20 // ldr q0, [x25, #288]
+	WORD $0x3dc04b30 // ldr q16, [x25, #288]
+	WORD $0x3dc04b23 // ldr q3, [x25, #288]
 	WORD $0x3dc00722 // ldr q2, [x25, #16]
 	WORD $0x3dc00727 // ldr q7, [x25, #16]
 	WORD $0x3dc00724 // ldr q4, [x25, #16]
@@ -25773,22 +25751,22 @@ vectors1:
 	WORD $0x6e25dcb0 // fmul v16.4s, v5.4s, v5.4s
 	WORD $0x6e2eddc0 // fmul v0.4s, v14.4s, v14.4s
 	WORD $0x6e26dcc1 // fmul v1.4s, v6.4s, v6.4s
-	WORD $0x3dc12f34 // ldr q20, [x25, #1200]
-	WORD $0x3dc12f35 // ldr q21, [x25, #1200]
-	WORD $0x3dc12f36 // ldr q22, [x25, #1200]
-	WORD $0x3dc12f37 // ldr q23, [x25, #1200]
-	WORD $0x3dc13338 // ldr q24, [x25, #1216]
-	WORD $0x3dc13339 // ldr q25, [x25, #1216]
-	WORD $0x3dc1333a // ldr q26, [x25, #1216]
-	WORD $0x3dc1333b // ldr q27, [x25, #1216]
+	WORD $0x3dc13334 // ldr q20, [x25, #1216]
+	WORD $0x3dc13335 // ldr q21, [x25, #1216]
+	WORD $0x3dc13336 // ldr q22, [x25, #1216]
+	WORD $0x3dc13337 // ldr q23, [x25, #1216]
+	WORD $0x3dc13738 // ldr q24, [x25, #1232]
+	WORD $0x3dc13739 // ldr q25, [x25, #1232]
+	WORD $0x3dc1373a // ldr q26, [x25, #1232]
+	WORD $0x3dc1373b // ldr q27, [x25, #1232]
 	WORD $0x4e2fce98 // fmla v24.4s, v20.4s, v15.4s
 	WORD $0x4e25ceb9 // fmla v25.4s, v21.4s, v5.4s
 	WORD $0x4e2eceda // fmla v26.4s, v22.4s, v14.4s
 	WORD $0x4e26cefb // fmla v27.4s, v23.4s, v6.4s
-	WORD $0x3dc13737 // ldr q23, [x25, #1232]
-	WORD $0x3dc13736 // ldr q22, [x25, #1232]
-	WORD $0x3dc13735 // ldr q21, [x25, #1232]
-	WORD $0x3dc13734 // ldr q20, [x25, #1232]
+	WORD $0x3dc13b37 // ldr q23, [x25, #1248]
+	WORD $0x3dc13b36 // ldr q22, [x25, #1248]
+	WORD $0x3dc13b35 // ldr q21, [x25, #1248]
+	WORD $0x3dc13b34 // ldr q20, [x25, #1248]
 	WORD $0x4e2fcf17 // fmla v23.4s, v24.4s, v15.4s
 	WORD $0x4e25cf36 // fmla v22.4s, v25.4s, v5.4s
 	WORD $0x4e2ecf55 // fmla v21.4s, v26.4s, v14.4s
@@ -25801,10 +25779,10 @@ vectors1:
 	WORD $0x4e36ce02 // fmla v2.4s, v16.4s, v22.4s
 	WORD $0x4e35cc07 // fmla v7.4s, v0.4s, v21.4s
 	WORD $0x4e34cc24 // fmla v4.4s, v1.4s, v20.4s
-	WORD $0x3dc13b34 // ldr q20, [x25, #1248]
-	WORD $0x3dc13b21 // ldr q1, [x25, #1248]
-	WORD $0x3dc13b35 // ldr q21, [x25, #1248]
-	WORD $0x3dc13b20 // ldr q0, [x25, #1248]
+	WORD $0x3dc13f34 // ldr q20, [x25, #1264]
+	WORD $0x3dc13f21 // ldr q1, [x25, #1264]
+	WORD $0x3dc13f35 // ldr q21, [x25, #1264]
+	WORD $0x3dc13f20 // ldr q0, [x25, #1264]
 	WORD $0x4eb48516 // add v22.4s, v8.4s, v20.4s
 	WORD $0x4ea18534 // add v20.4s, v9.4s, v1.4s
 	WORD $0x4eb58541 // add v1.4s, v10.4s, v21.4s
@@ -25829,10 +25807,10 @@ vectors1:
 	WORD $0x4f3e5696 // shl v22.4s, v20.4s, #30
 	WORD $0x4f3e5434 // shl v20.4s, v1.4s, #30
 	WORD $0x4f3e56a1 // shl v1.4s, v21.4s, #30
-	WORD $0x3dc05335 // ldr q21, [x25, #320]
-	WORD $0x3dc05324 // ldr q4, [x25, #320]
-	WORD $0x3dc05332 // ldr q18, [x25, #320]
-	WORD $0x3dc05327 // ldr q7, [x25, #320]
+	WORD $0x3dc05735 // ldr q21, [x25, #336]
+	WORD $0x3dc05724 // ldr q4, [x25, #336]
+	WORD $0x3dc05732 // ldr q18, [x25, #336]
+	WORD $0x3dc05727 // ldr q7, [x25, #336]
 	WORD $0x4e351e33 // and v19.16b, v17.16b, v21.16b
 	WORD $0x4e241ed5 // and v21.16b, v22.16b, v4.16b
 	WORD $0x4e321e84 // and v4.16b, v20.16b, v18.16b
@@ -25852,48 +25830,48 @@ vectors3:
 	CMP $4, R2
 	BLT done4
 	WORD $0x3cc10424 // ldr q4, [x1], #16
-	WORD $0x3dc11335 // ldr q21, [x25, #1088]
-	WORD $0x3dc02b33 // ldr q19, [x25, #160]
-	WORD $0x4e35cc93 // fmla v19.4s, v4.4s, v21.4s
-	WORD $0x3dc02b35 // ldr q21, [x25, #160]
-	WORD $0x4eb5d667 // fsub v7.4s, v19.4s, v21.4s
 	WORD $0x3dc11735 // ldr q21, [x25, #1104]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x4e35cc93 // fmla v19.4s, v4.4s, v21.4s
+	WORD $0x3dc02f35 // ldr q21, [x25, #176]
+	WORD $0x4eb5d667 // fsub v7.4s, v19.4s, v21.4s
+	WORD $0x3dc11b35 // ldr q21, [x25, #1120]
 	WORD $0x4ea41c92 // mov v18.16b, v4.16b
 	WORD $0x4eb5ccf2 // fmls v18.4s, v7.4s, v21.4s
-	WORD $0x3dc11b35 // ldr q21, [x25, #1120]
+	WORD $0x3dc11f35 // ldr q21, [x25, #1136]
 	WORD $0x4eb21e44 // mov v4.16b, v18.16b
 	WORD $0x4eb5cce4 // fmls v4.4s, v7.4s, v21.4s
-	WORD $0x3dc11f35 // ldr q21, [x25, #1136]
+	WORD $0x3dc12335 // ldr q21, [x25, #1152]
 	WORD $0x4ea41c92 // mov v18.16b, v4.16b
 	WORD $0x4eb5ccf2 // fmls v18.4s, v7.4s, v21.4s
 	WORD $0x6e32de55 // fmul v21.4s, v18.4s, v18.4s
-	WORD $0x3dc12327 // ldr q7, [x25, #1152]
-	WORD $0x3dc12724 // ldr q4, [x25, #1168]
+	WORD $0x3dc12727 // ldr q7, [x25, #1168]
+	WORD $0x3dc12b24 // ldr q4, [x25, #1184]
 	WORD $0x4e35cce4 // fmla v4.4s, v7.4s, v21.4s
-	WORD $0x3dc12b27 // ldr q7, [x25, #1184]
+	WORD $0x3dc12f27 // ldr q7, [x25, #1200]
 	WORD $0x4e35cc87 // fmla v7.4s, v4.4s, v21.4s
 	WORD $0x3dc00724 // ldr q4, [x25, #16]
 	WORD $0x4e35cce4 // fmla v4.4s, v7.4s, v21.4s
 	WORD $0x6e24de47 // fmul v7.4s, v18.4s, v4.4s
-	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
 	WORD $0x3dc00732 // ldr q18, [x25, #16]
 	WORD $0x4ea4ceb2 // fmls v18.4s, v21.4s, v4.4s
 	WORD $0x6e35dea4 // fmul v4.4s, v21.4s, v21.4s
-	WORD $0x3dc12f2b // ldr q11, [x25, #1200]
-	WORD $0x3dc13320 // ldr q0, [x25, #1216]
+	WORD $0x3dc1332b // ldr q11, [x25, #1216]
+	WORD $0x3dc13720 // ldr q0, [x25, #1232]
 	WORD $0x4e35cd60 // fmla v0.4s, v11.4s, v21.4s
-	WORD $0x3dc1372b // ldr q11, [x25, #1232]
+	WORD $0x3dc13b2b // ldr q11, [x25, #1248]
 	WORD $0x4e35cc0b // fmla v11.4s, v0.4s, v21.4s
 	WORD $0x4eb21e55 // mov v21.16b, v18.16b
 	WORD $0x4e2bcc95 // fmla v21.4s, v4.4s, v11.4s
-	WORD $0x3dc13b2b // ldr q11, [x25, #1248]
+	WORD $0x3dc13f2b // ldr q11, [x25, #1264]
 	WORD $0x4eab8664 // add v4.4s, v19.4s, v11.4s
 	WORD $0x4f3f548b // shl v11.4s, v4.4s, #31
 	WORD $0x4ea0a973 // cmlt v19.4s, v11.4s, #0
 	WORD $0x4eb31e6b // mov v11.16b, v19.16b
 	WORD $0x6e671eab // bsl v11.16b, v21.16b, v7.16b
 	WORD $0x4f3e5487 // shl v7.4s, v4.4s, #30
-	WORD $0x3dc05324 // ldr q4, [x25, #320]
+	WORD $0x3dc05724 // ldr q4, [x25, #336]
 	WORD $0x4e241cf5 // and v21.16b, v7.16b, v4.16b
 	WORD $0x6e351d64 // eor v4.16b, v11.16b, v21.16b
 	WORD $0x3c810404 // str q4, [x0], #16
@@ -26770,8 +26748,8 @@ many2:
 loop3:
 	WORD $0x3dc00081 // ldr q1, [x4, #0]
 	WORD $0x3dc000a2 // ldr q2, [x5, #0]
-	WORD $0x3dc0bb23 // ldr q3, [x25, #736]
-	WORD $0x3dc08724 // ldr q4, [x25, #528]
+	WORD $0x3dc0bf23 // ldr q3, [x25, #752]
+	WORD $0x3dc08b24 // ldr q4, [x25, #544]
 	WORD $0x6e24e425 // fcmge v5.4s, v1.4s, v4.4s
 	WORD $0x6e21e464 // fcmge v4.4s, v3.4s, v1.4s
 	WORD $0x4e241ca6 // and v6.16b, v5.16b, v4.16b
@@ -26782,7 +26760,7 @@ loop3:
 	WORD $0x6eb0a8a0 // umaxv s0, v5.4s
 	FMOVS F0, R3
 	CBNZW R3, end
-	WORD $0x3dc13f25 // ldr q5, [x25, #1264]
+	WORD $0x3dc14325 // ldr q5, [x25, #1280]
 	WORD $0x6ea58424 // sub v4.4s, v1.4s, v5.4s
 	WORD $0x4f290485 // sshr v5.4s, v4.4s, #23
 	WORD $0x4f3754a4 // shl v4.4s, v5.4s, #23
@@ -26794,46 +26772,46 @@ loop3:
 	WORD $0x4e617883 // fcvtl2 v3.2d, v4.4s
 	WORD $0x0e617844 // fcvtl v4.2d, v2.2s
 	WORD $0x4e617847 // fcvtl2 v7.2d, v2.4s
-	WORD $0x3dc14322 // ldr q2, [x25, #1280]
-	WORD $0x3dc14328 // ldr q8, [x25, #1280]
+	WORD $0x3dc14722 // ldr q2, [x25, #1296]
+	WORD $0x3dc14728 // ldr q8, [x25, #1296]
 	WORD $0x4ee2d4a9 // fsub v9.2d, v5.2d, v2.2d
 	WORD $0x4ee8d422 // fsub v2.2d, v1.2d, v8.2d
-	WORD $0x3dc14728 // ldr q8, [x25, #1296]
-	WORD $0x3dc14721 // ldr q1, [x25, #1296]
+	WORD $0x3dc14b28 // ldr q8, [x25, #1312]
+	WORD $0x3dc14b21 // ldr q1, [x25, #1312]
 	WORD $0x4e68d525 // fadd v5.2d, v9.2d, v8.2d
 	WORD $0x4e61d448 // fadd v8.2d, v2.2d, v1.2d
 	WORD $0x6e65fd21 // fdiv v1.2d, v9.2d, v5.2d
 	WORD $0x6e68fc45 // fdiv v5.2d, v2.2d, v8.2d
 	WORD $0x6e61dc28 // fmul v8.2d, v1.2d, v1.2d
 	WORD $0x6e65dca2 // fmul v2.2d, v5.2d, v5.2d
-	WORD $0x3dc14b29 // ldr q9, [x25, #1312]
-	WORD $0x3dc14b2a // ldr q10, [x25, #1312]
-	WORD $0x3dc14f2b // ldr q11, [x25, #1328]
-	WORD $0x3dc14f2c // ldr q12, [x25, #1328]
+	WORD $0x3dc14f29 // ldr q9, [x25, #1328]
+	WORD $0x3dc14f2a // ldr q10, [x25, #1328]
+	WORD $0x3dc1532b // ldr q11, [x25, #1344]
+	WORD $0x3dc1532c // ldr q12, [x25, #1344]
 	WORD $0x6e69dd0d // fmul v13.2d, v8.2d, v9.2d
 	WORD $0x6e6adc49 // fmul v9.2d, v2.2d, v10.2d
 	WORD $0x4e6bd5aa // fadd v10.2d, v13.2d, v11.2d
 	WORD $0x4e6cd52b // fadd v11.2d, v9.2d, v12.2d
-	WORD $0x3dc1532c // ldr q12, [x25, #1344]
-	WORD $0x3dc15329 // ldr q9, [x25, #1344]
+	WORD $0x3dc1572c // ldr q12, [x25, #1360]
+	WORD $0x3dc15729 // ldr q9, [x25, #1360]
 	WORD $0x6e68dd4d // fmul v13.2d, v10.2d, v8.2d
 	WORD $0x6e62dd6a // fmul v10.2d, v11.2d, v2.2d
 	WORD $0x4e6cd5ab // fadd v11.2d, v13.2d, v12.2d
 	WORD $0x4e69d54c // fadd v12.2d, v10.2d, v9.2d
-	WORD $0x3dc15729 // ldr q9, [x25, #1360]
-	WORD $0x3dc1572a // ldr q10, [x25, #1360]
+	WORD $0x3dc15b29 // ldr q9, [x25, #1376]
+	WORD $0x3dc15b2a // ldr q10, [x25, #1376]
 	WORD $0x6e68dd6d // fmul v13.2d, v11.2d, v8.2d
 	WORD $0x6e62dd8b // fmul v11.2d, v12.2d, v2.2d
 	WORD $0x4e69d5ac // fadd v12.2d, v13.2d, v9.2d
 	WORD $0x4e6ad569 // fadd v9.2d, v11.2d, v10.2d
-	WORD $0x3dc15b2a // ldr q10, [x25, #1376]
-	WORD $0x3dc15b2b // ldr q11, [x25, #1376]
+	WORD $0x3dc15f2a // ldr q10, [x25, #1392]
+	WORD $0x3dc15f2b // ldr q11, [x25, #1392]
 	WORD $0x6e68dd8d // fmul v13.2d, v12.2d, v8.2d
 	WORD $0x6e62dd2c // fmul v12.2d, v9.2d, v2.2d
 	WORD $0x4e6ad5a9 // fadd v9.2d, v13.2d, v10.2d
 	WORD $0x4e6bd58a // fadd v10.2d, v12.2d, v11.2d
-	WORD $0x3dc15f2b // ldr q11, [x25, #1392]
-	WORD $0x3dc15f2c // ldr q12, [x25, #1392]
+	WORD $0x3dc1632b // ldr q11, [x25, #1408]
+	WORD $0x3dc1632c // ldr q12, [x25, #1408]
 	WORD $0x6e68dd2d // fmul v13.2d, v9.2d, v8.2d
 	WORD $0x6e62dd49 // fmul v9.2d, v10.2d, v2.2d
 	WORD $0x4e6bd5aa // fadd v10.2d, v13.2d, v11.2d
@@ -26846,42 +26824,42 @@ loop3:
 	WORD $0x6e65dd01 // fmul v1.2d, v8.2d, v5.2d
 	WORD $0x4e62d545 // fadd v5.2d, v10.2d, v2.2d
 	WORD $0x4e6bd422 // fadd v2.2d, v1.2d, v11.2d
-	WORD $0x3dc1632b // ldr q11, [x25, #1408]
-	WORD $0x3dc16321 // ldr q1, [x25, #1408]
+	WORD $0x3dc1672b // ldr q11, [x25, #1424]
+	WORD $0x3dc16721 // ldr q1, [x25, #1424]
 	WORD $0x6e6bdcca // fmul v10.2d, v6.2d, v11.2d
 	WORD $0x6e61dc6b // fmul v11.2d, v3.2d, v1.2d
 	WORD $0x4e65d541 // fadd v1.2d, v10.2d, v5.2d
 	WORD $0x4e62d565 // fadd v5.2d, v11.2d, v2.2d
 	WORD $0x6e61dc82 // fmul v2.2d, v4.2d, v1.2d
 	WORD $0x6e65dce1 // fmul v1.2d, v7.2d, v5.2d
-	WORD $0x3dc16725 // ldr q5, [x25, #1424]
-	WORD $0x3dc16727 // ldr q7, [x25, #1424]
+	WORD $0x3dc16b25 // ldr q5, [x25, #1440]
+	WORD $0x3dc16b27 // ldr q7, [x25, #1440]
 	WORD $0x4e65f444 // fmax v4.2d, v2.2d, v5.2d
 	WORD $0x4e67f425 // fmax v5.2d, v1.2d, v7.2d
-	WORD $0x3dc16b27 // ldr q7, [x25, #1440]
-	WORD $0x3dc16b21 // ldr q1, [x25, #1440]
+	WORD $0x3dc16f27 // ldr q7, [x25, #1456]
+	WORD $0x3dc16f21 // ldr q1, [x25, #1456]
 	WORD $0x4ee7f482 // fmin v2.2d, v4.2d, v7.2d
 	WORD $0x4ee1f4a7 // fmin v7.2d, v5.2d, v1.2d
-	WORD $0x3dc16f21 // ldr q1, [x25, #1456]
-	WORD $0x3dc16f25 // ldr q5, [x25, #1456]
-	WORD $0x3dc17324 // ldr q4, [x25, #1472]
-	WORD $0x3dc1732b // ldr q11, [x25, #1472]
+	WORD $0x3dc17321 // ldr q1, [x25, #1472]
+	WORD $0x3dc17325 // ldr q5, [x25, #1472]
+	WORD $0x3dc17724 // ldr q4, [x25, #1488]
+	WORD $0x3dc1772b // ldr q11, [x25, #1488]
 	WORD $0x6e61dc4a // fmul v10.2d, v2.2d, v1.2d
 	WORD $0x6e65dce1 // fmul v1.2d, v7.2d, v5.2d
 	WORD $0x4e64d545 // fadd v5.2d, v10.2d, v4.2d
 	WORD $0x4e6bd424 // fadd v4.2d, v1.2d, v11.2d
-	WORD $0x3dc1732b // ldr q11, [x25, #1472]
-	WORD $0x3dc17321 // ldr q1, [x25, #1472]
+	WORD $0x3dc1772b // ldr q11, [x25, #1488]
+	WORD $0x3dc17721 // ldr q1, [x25, #1488]
 	WORD $0x4eebd4aa // fsub v10.2d, v5.2d, v11.2d
 	WORD $0x4ee1d48b // fsub v11.2d, v4.2d, v1.2d
-	WORD $0x3dc17721 // ldr q1, [x25, #1488]
-	WORD $0x3dc17723 // ldr q3, [x25, #1488]
+	WORD $0x3dc17b21 // ldr q1, [x25, #1504]
+	WORD $0x3dc17b23 // ldr q3, [x25, #1504]
 	WORD $0x6e61dd46 // fmul v6.2d, v10.2d, v1.2d
 	WORD $0x6e63dd61 // fmul v1.2d, v11.2d, v3.2d
 	WORD $0x4ee6d443 // fsub v3.2d, v2.2d, v6.2d
 	WORD $0x4ee1d4e6 // fsub v6.2d, v7.2d, v1.2d
-	WORD $0x3dc17b21 // ldr q1, [x25, #1504]
-	WORD $0x3dc17b27 // ldr q7, [x25, #1504]
+	WORD $0x3dc17f21 // ldr q1, [x25, #1520]
+	WORD $0x3dc17f27 // ldr q7, [x25, #1520]
 	WORD $0x6e61dd42 // fmul v2.2d, v10.2d, v1.2d
 	WORD $0x6e67dd61 // fmul v1.2d, v11.2d, v7.2d
 	WORD $0x4ee2d467 // fsub v7.2d, v3.2d, v2.2d
@@ -26890,26 +26868,26 @@ loop3:
 	WORD $0x6e6bdd68 // fmul v8.2d, v11.2d, v11.2d
 	WORD $0x6e6add4c // fmul v12.2d, v10.2d, v10.2d
 	WORD $0x6e68dd09 // fmul v9.2d, v8.2d, v8.2d
-	WORD $0x3dc17f2d // ldr q13, [x25, #1520]
-	WORD $0x3dc17f2e // ldr q14, [x25, #1520]
-	WORD $0x3dc1832f // ldr q15, [x25, #1536]
-	WORD $0x3dc18330 // ldr q16, [x25, #1536]
+	WORD $0x3dc1832d // ldr q13, [x25, #1536]
+	WORD $0x3dc1832e // ldr q14, [x25, #1536]
+	WORD $0x3dc1872f // ldr q15, [x25, #1552]
+	WORD $0x3dc18730 // ldr q16, [x25, #1552]
 	WORD $0x6e6ddcf1 // fmul v17.2d, v7.2d, v13.2d
 	WORD $0x6e6edd6d // fmul v13.2d, v11.2d, v14.2d
 	WORD $0x4e6fd62e // fadd v14.2d, v17.2d, v15.2d
 	WORD $0x4e70d5af // fadd v15.2d, v13.2d, v16.2d
-	WORD $0x3dc18730 // ldr q16, [x25, #1552]
-	WORD $0x3dc1872d // ldr q13, [x25, #1552]
-	WORD $0x3dc18b31 // ldr q17, [x25, #1568]
-	WORD $0x3dc18b32 // ldr q18, [x25, #1568]
+	WORD $0x3dc18b30 // ldr q16, [x25, #1568]
+	WORD $0x3dc18b2d // ldr q13, [x25, #1568]
+	WORD $0x3dc18f31 // ldr q17, [x25, #1584]
+	WORD $0x3dc18f32 // ldr q18, [x25, #1584]
 	WORD $0x6e70dcf3 // fmul v19.2d, v7.2d, v16.2d
 	WORD $0x6e6ddd70 // fmul v16.2d, v11.2d, v13.2d
 	WORD $0x4e71d66d // fadd v13.2d, v19.2d, v17.2d
 	WORD $0x4e72d611 // fadd v17.2d, v16.2d, v18.2d
-	WORD $0x3dc18f32 // ldr q18, [x25, #1584]
-	WORD $0x3dc18f30 // ldr q16, [x25, #1584]
-	WORD $0x3dc19333 // ldr q19, [x25, #1600]
-	WORD $0x3dc19334 // ldr q20, [x25, #1600]
+	WORD $0x3dc19332 // ldr q18, [x25, #1600]
+	WORD $0x3dc19330 // ldr q16, [x25, #1600]
+	WORD $0x3dc19733 // ldr q19, [x25, #1616]
+	WORD $0x3dc19734 // ldr q20, [x25, #1616]
 	WORD $0x6e72dcf5 // fmul v21.2d, v7.2d, v18.2d
 	WORD $0x6e70dd72 // fmul v18.2d, v11.2d, v16.2d
 	WORD $0x4e73d6b0 // fadd v16.2d, v21.2d, v19.2d
@@ -26922,18 +26900,18 @@ loop3:
 	WORD $0x6e6fdd2e // fmul v14.2d, v9.2d, v15.2d
 	WORD $0x4e71d66f // fadd v15.2d, v19.2d, v17.2d
 	WORD $0x4e70d5d1 // fadd v17.2d, v14.2d, v16.2d
-	WORD $0x3dc19730 // ldr q16, [x25, #1616]
-	WORD $0x3dc1972e // ldr q14, [x25, #1616]
-	WORD $0x3dc19b33 // ldr q19, [x25, #1632]
-	WORD $0x3dc19b2d // ldr q13, [x25, #1632]
+	WORD $0x3dc19b30 // ldr q16, [x25, #1632]
+	WORD $0x3dc19b2e // ldr q14, [x25, #1632]
+	WORD $0x3dc19f33 // ldr q19, [x25, #1648]
+	WORD $0x3dc19f2d // ldr q13, [x25, #1648]
 	WORD $0x6e70dcf4 // fmul v20.2d, v7.2d, v16.2d
 	WORD $0x6e6edd70 // fmul v16.2d, v11.2d, v14.2d
 	WORD $0x4e73d68e // fadd v14.2d, v20.2d, v19.2d
 	WORD $0x4e6dd613 // fadd v19.2d, v16.2d, v13.2d
-	WORD $0x3dc19f2d // ldr q13, [x25, #1648]
-	WORD $0x3dc19f30 // ldr q16, [x25, #1648]
-	WORD $0x3dc1a334 // ldr q20, [x25, #1664]
-	WORD $0x3dc1a332 // ldr q18, [x25, #1664]
+	WORD $0x3dc1a32d // ldr q13, [x25, #1664]
+	WORD $0x3dc1a330 // ldr q16, [x25, #1664]
+	WORD $0x3dc1a734 // ldr q20, [x25, #1680]
+	WORD $0x3dc1a732 // ldr q18, [x25, #1680]
 	WORD $0x6e6ddcf5 // fmul v21.2d, v7.2d, v13.2d
 	WORD $0x6e70dd6d // fmul v13.2d, v11.2d, v16.2d
 	WORD $0x4e74d6b0 // fadd v16.2d, v21.2d, v20.2d
@@ -26952,14 +26930,14 @@ loop3:
 	WORD $0x4ee1d622 // fsub v2.2d, v17.2d, v1.2d
 	WORD $0x4e73d461 // fadd v1.2d, v3.2d, v19.2d
 	WORD $0x4e62d4d3 // fadd v19.2d, v6.2d, v2.2d
-	WORD $0x3dc14322 // ldr q2, [x25, #1280]
-	WORD $0x3dc14326 // ldr q6, [x25, #1280]
+	WORD $0x3dc14722 // ldr q2, [x25, #1296]
+	WORD $0x3dc14726 // ldr q6, [x25, #1296]
 	WORD $0x4e62d423 // fadd v3.2d, v1.2d, v2.2d
 	WORD $0x4e66d662 // fadd v2.2d, v19.2d, v6.2d
 	WORD $0x4f7454a6 // shl v6.2d, v5.2d, #52
 	WORD $0x4f745485 // shl v5.2d, v4.2d, #52
-	WORD $0x3dc14324 // ldr q4, [x25, #1280]
-	WORD $0x3dc14333 // ldr q19, [x25, #1280]
+	WORD $0x3dc14724 // ldr q4, [x25, #1296]
+	WORD $0x3dc14733 // ldr q19, [x25, #1296]
 	WORD $0x4ee484c1 // add v1.2d, v6.2d, v4.2d
 	WORD $0x4ef384a4 // add v4.2d, v5.2d, v19.2d
 	WORD $0x6e61dc73 // fmul v19.2d, v3.2d, v1.2d
@@ -27401,38 +27379,38 @@ loop1:
 	WORD $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
 	WORD $0x4ebfd4c5 // fsub v5.4s, v6.4s, v31.4s
 	WORD $0x4ebfd4e6 // fsub v6.4s, v7.4s, v31.4s
-	WORD $0x3dc02327 // ldr q7, [x25, #128]
-	WORD $0x3dc02329 // ldr q9, [x25, #128]
-	WORD $0x3dc0232a // ldr q10, [x25, #128]
-	WORD $0x3dc0232b // ldr q11, [x25, #128]
+	WORD $0x3dc02727 // ldr q7, [x25, #144]
+	WORD $0x3dc02729 // ldr q9, [x25, #144]
+	WORD $0x3dc0272a // ldr q10, [x25, #144]
+	WORD $0x3dc0272b // ldr q11, [x25, #144]
 	WORD $0x4e27f50c // fmax v12.4s, v8.4s, v7.4s
 	WORD $0x4e29f487 // fmax v7.4s, v4.4s, v9.4s
 	WORD $0x4e2af4a9 // fmax v9.4s, v5.4s, v10.4s
 	WORD $0x4e2bf4ca // fmax v10.4s, v6.4s, v11.4s
-	WORD $0x3dc0272b // ldr q11, [x25, #144]
-	WORD $0x3dc02726 // ldr q6, [x25, #144]
-	WORD $0x3dc02725 // ldr q5, [x25, #144]
-	WORD $0x3dc02724 // ldr q4, [x25, #144]
-	WORD $0x3dc02b28 // ldr q8, [x25, #160]
-	WORD $0x3dc02b2d // ldr q13, [x25, #160]
-	WORD $0x3dc02b2e // ldr q14, [x25, #160]
-	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02f28 // ldr q8, [x25, #176]
+	WORD $0x3dc02f2d // ldr q13, [x25, #176]
+	WORD $0x3dc02f2e // ldr q14, [x25, #176]
+	WORD $0x3dc02f2f // ldr q15, [x25, #176]
 	WORD $0x4e2bcd88 // fmla v8.4s, v12.4s, v11.4s
 	WORD $0x4e26cced // fmla v13.4s, v7.4s, v6.4s
 	WORD $0x4e25cd2e // fmla v14.4s, v9.4s, v5.4s
 	WORD $0x4e24cd4f // fmla v15.4s, v10.4s, v4.4s
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x3dc02f25 // ldr q5, [x25, #176]
+	WORD $0x3dc02f26 // ldr q6, [x25, #176]
+	WORD $0x3dc02f2b // ldr q11, [x25, #176]
 	WORD $0x4ea4d510 // fsub v16.4s, v8.4s, v4.4s
 	WORD $0x4ea5d5a4 // fsub v4.4s, v13.4s, v5.4s
 	WORD $0x4ea6d5c5 // fsub v5.4s, v14.4s, v6.4s
 	WORD $0x4eabd5e6 // fsub v6.4s, v15.4s, v11.4s
-	WORD $0x3dc02f2b // ldr q11, [x25, #176]
-	WORD $0x3dc02f31 // ldr q17, [x25, #176]
-	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc0332b // ldr q11, [x25, #192]
+	WORD $0x3dc03331 // ldr q17, [x25, #192]
+	WORD $0x3dc03332 // ldr q18, [x25, #192]
+	WORD $0x3dc03333 // ldr q19, [x25, #192]
 	WORD $0x4eac1d94 // mov v20.16b, v12.16b
 	WORD $0x4ea71cec // mov v12.16b, v7.16b
 	WORD $0x4ea91d27 // mov v7.16b, v9.16b
@@ -27441,10 +27419,10 @@ loop1:
 	WORD $0x4eb1cc8c // fmls v12.4s, v4.4s, v17.4s
 	WORD $0x4eb2cca7 // fmls v7.4s, v5.4s, v18.4s
 	WORD $0x4eb3ccc9 // fmls v9.4s, v6.4s, v19.4s
-	WORD $0x3dc03333 // ldr q19, [x25, #192]
-	WORD $0x3dc03332 // ldr q18, [x25, #192]
-	WORD $0x3dc03331 // ldr q17, [x25, #192]
-	WORD $0x3dc0332b // ldr q11, [x25, #192]
+	WORD $0x3dc03733 // ldr q19, [x25, #208]
+	WORD $0x3dc03732 // ldr q18, [x25, #208]
+	WORD $0x3dc03731 // ldr q17, [x25, #208]
+	WORD $0x3dc0372b // ldr q11, [x25, #208]
 	WORD $0x4eb41e8a // mov v10.16b, v20.16b
 	WORD $0x4eac1d94 // mov v20.16b, v12.16b
 	WORD $0x4ea71cec // mov v12.16b, v7.16b
@@ -27453,46 +27431,46 @@ loop1:
 	WORD $0x4eb2cc94 // fmls v20.4s, v4.4s, v18.4s
 	WORD $0x4eb1ccac // fmls v12.4s, v5.4s, v17.4s
 	WORD $0x4eabccc7 // fmls v7.4s, v6.4s, v11.4s
-	WORD $0x3dc0372b // ldr q11, [x25, #208]
-	WORD $0x3dc03726 // ldr q6, [x25, #208]
-	WORD $0x3dc03731 // ldr q17, [x25, #208]
-	WORD $0x3dc03725 // ldr q5, [x25, #208]
-	WORD $0x3dc03b32 // ldr q18, [x25, #224]
-	WORD $0x3dc03b24 // ldr q4, [x25, #224]
-	WORD $0x3dc03b33 // ldr q19, [x25, #224]
-	WORD $0x3dc03b30 // ldr q16, [x25, #224]
+	WORD $0x3dc03b2b // ldr q11, [x25, #224]
+	WORD $0x3dc03b26 // ldr q6, [x25, #224]
+	WORD $0x3dc03b31 // ldr q17, [x25, #224]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x3dc03f32 // ldr q18, [x25, #240]
+	WORD $0x3dc03f24 // ldr q4, [x25, #240]
+	WORD $0x3dc03f33 // ldr q19, [x25, #240]
+	WORD $0x3dc03f30 // ldr q16, [x25, #240]
 	WORD $0x4e2acd72 // fmla v18.4s, v11.4s, v10.4s
 	WORD $0x4e34ccc4 // fmla v4.4s, v6.4s, v20.4s
 	WORD $0x4e2cce33 // fmla v19.4s, v17.4s, v12.4s
 	WORD $0x4e27ccb0 // fmla v16.4s, v5.4s, v7.4s
-	WORD $0x3dc03f25 // ldr q5, [x25, #240]
-	WORD $0x3dc03f31 // ldr q17, [x25, #240]
-	WORD $0x3dc03f26 // ldr q6, [x25, #240]
-	WORD $0x3dc03f2b // ldr q11, [x25, #240]
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
+	WORD $0x3dc04331 // ldr q17, [x25, #256]
+	WORD $0x3dc04326 // ldr q6, [x25, #256]
+	WORD $0x3dc0432b // ldr q11, [x25, #256]
 	WORD $0x4e2ace45 // fmla v5.4s, v18.4s, v10.4s
 	WORD $0x4e34cc91 // fmla v17.4s, v4.4s, v20.4s
 	WORD $0x4e2cce66 // fmla v6.4s, v19.4s, v12.4s
 	WORD $0x4e27ce0b // fmla v11.4s, v16.4s, v7.4s
-	WORD $0x3dc04330 // ldr q16, [x25, #256]
-	WORD $0x3dc04333 // ldr q19, [x25, #256]
-	WORD $0x3dc04324 // ldr q4, [x25, #256]
-	WORD $0x3dc04332 // ldr q18, [x25, #256]
+	WORD $0x3dc04730 // ldr q16, [x25, #272]
+	WORD $0x3dc04733 // ldr q19, [x25, #272]
+	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x3dc04732 // ldr q18, [x25, #272]
 	WORD $0x4e2accb0 // fmla v16.4s, v5.4s, v10.4s
 	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
 	WORD $0x4e2cccc4 // fmla v4.4s, v6.4s, v12.4s
 	WORD $0x4e27cd72 // fmla v18.4s, v11.4s, v7.4s
-	WORD $0x3dc0472b // ldr q11, [x25, #272]
-	WORD $0x3dc04726 // ldr q6, [x25, #272]
-	WORD $0x3dc04731 // ldr q17, [x25, #272]
-	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x3dc04b2b // ldr q11, [x25, #288]
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+	WORD $0x3dc04b31 // ldr q17, [x25, #288]
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
 	WORD $0x4e2ace0b // fmla v11.4s, v16.4s, v10.4s
 	WORD $0x4e34ce66 // fmla v6.4s, v19.4s, v20.4s
 	WORD $0x4e2ccc91 // fmla v17.4s, v4.4s, v12.4s
 	WORD $0x4e27ce45 // fmla v5.4s, v18.4s, v7.4s
-	WORD $0x3dc02b32 // ldr q18, [x25, #160]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02b33 // ldr q19, [x25, #160]
-	WORD $0x3dc02b30 // ldr q16, [x25, #160]
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc02f30 // ldr q16, [x25, #176]
 	WORD $0x6eb28509 // sub v9.4s, v8.4s, v18.4s
 	WORD $0x6ea485b2 // sub v18.4s, v13.4s, v4.4s
 	WORD $0x6eb385c4 // sub v4.4s, v14.4s, v19.4s
@@ -27521,10 +27499,10 @@ loop1:
 	WORD $0x4e2fd546 // fadd v6.4s, v10.4s, v15.4s
 	WORD $0x4e2bd68f // fadd v15.4s, v20.4s, v11.4s
 	WORD $0x4e30d58b // fadd v11.4s, v12.4s, v16.4s
-	WORD $0x3dc04b30 // ldr q16, [x25, #288]
-	WORD $0x3dc04b2c // ldr q12, [x25, #288]
-	WORD $0x3dc04b34 // ldr q20, [x25, #288]
-	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x3dc04f30 // ldr q16, [x25, #304]
+	WORD $0x3dc04f2c // ldr q12, [x25, #304]
+	WORD $0x3dc04f34 // ldr q20, [x25, #304]
+	WORD $0x3dc04f2a // ldr q10, [x25, #304]
 	WORD $0x4eb084a8 // add v8.4s, v5.4s, v16.4s
 	WORD $0x4eac85b0 // add v16.4s, v13.4s, v12.4s
 	WORD $0x4eb4862c // add v12.4s, v17.4s, v20.4s
@@ -27541,10 +27519,10 @@ loop1:
 	WORD $0x6ead8645 // sub v5.4s, v18.4s, v13.4s
 	WORD $0x6eb1848d // sub v13.4s, v4.4s, v17.4s
 	WORD $0x6eae8671 // sub v17.4s, v19.4s, v14.4s
-	WORD $0x3dc04b2e // ldr q14, [x25, #288]
-	WORD $0x3dc04b33 // ldr q19, [x25, #288]
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x3dc04b32 // ldr q18, [x25, #288]
+	WORD $0x3dc04f2e // ldr q14, [x25, #304]
+	WORD $0x3dc04f33 // ldr q19, [x25, #304]
+	WORD $0x3dc04f24 // ldr q4, [x25, #304]
+	WORD $0x3dc04f32 // ldr q18, [x25, #304]
 	WORD $0x4eae8589 // add v9.4s, v12.4s, v14.4s
 	WORD $0x4eb384ae // add v14.4s, v5.4s, v19.4s
 	WORD $0x4ea485b3 // add v19.4s, v13.4s, v4.4s
@@ -27587,38 +27565,38 @@ loop1:
 	WORD $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
 	WORD $0x4ebfd4c5 // fsub v5.4s, v6.4s, v31.4s
 	WORD $0x4ebfd4e6 // fsub v6.4s, v7.4s, v31.4s
-	WORD $0x3dc02327 // ldr q7, [x25, #128]
-	WORD $0x3dc02329 // ldr q9, [x25, #128]
-	WORD $0x3dc0232a // ldr q10, [x25, #128]
-	WORD $0x3dc0232b // ldr q11, [x25, #128]
+	WORD $0x3dc02727 // ldr q7, [x25, #144]
+	WORD $0x3dc02729 // ldr q9, [x25, #144]
+	WORD $0x3dc0272a // ldr q10, [x25, #144]
+	WORD $0x3dc0272b // ldr q11, [x25, #144]
 	WORD $0x4e27f50c // fmax v12.4s, v8.4s, v7.4s
 	WORD $0x4e29f487 // fmax v7.4s, v4.4s, v9.4s
 	WORD $0x4e2af4a9 // fmax v9.4s, v5.4s, v10.4s
 	WORD $0x4e2bf4ca // fmax v10.4s, v6.4s, v11.4s
-	WORD $0x3dc0272b // ldr q11, [x25, #144]
-	WORD $0x3dc02726 // ldr q6, [x25, #144]
-	WORD $0x3dc02725 // ldr q5, [x25, #144]
-	WORD $0x3dc02724 // ldr q4, [x25, #144]
-	WORD $0x3dc02b28 // ldr q8, [x25, #160]
-	WORD $0x3dc02b2d // ldr q13, [x25, #160]
-	WORD $0x3dc02b2e // ldr q14, [x25, #160]
-	WORD $0x3dc02b2f // ldr q15, [x25, #160]
+	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc02f28 // ldr q8, [x25, #176]
+	WORD $0x3dc02f2d // ldr q13, [x25, #176]
+	WORD $0x3dc02f2e // ldr q14, [x25, #176]
+	WORD $0x3dc02f2f // ldr q15, [x25, #176]
 	WORD $0x4e2bcd88 // fmla v8.4s, v12.4s, v11.4s
 	WORD $0x4e26cced // fmla v13.4s, v7.4s, v6.4s
 	WORD $0x4e25cd2e // fmla v14.4s, v9.4s, v5.4s
 	WORD $0x4e24cd4f // fmla v15.4s, v10.4s, v4.4s
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x3dc02b2b // ldr q11, [x25, #160]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x3dc02f25 // ldr q5, [x25, #176]
+	WORD $0x3dc02f26 // ldr q6, [x25, #176]
+	WORD $0x3dc02f2b // ldr q11, [x25, #176]
 	WORD $0x4ea4d510 // fsub v16.4s, v8.4s, v4.4s
 	WORD $0x4ea5d5a4 // fsub v4.4s, v13.4s, v5.4s
 	WORD $0x4ea6d5c5 // fsub v5.4s, v14.4s, v6.4s
 	WORD $0x4eabd5e6 // fsub v6.4s, v15.4s, v11.4s
-	WORD $0x3dc02f2b // ldr q11, [x25, #176]
-	WORD $0x3dc02f31 // ldr q17, [x25, #176]
-	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc0332b // ldr q11, [x25, #192]
+	WORD $0x3dc03331 // ldr q17, [x25, #192]
+	WORD $0x3dc03332 // ldr q18, [x25, #192]
+	WORD $0x3dc03333 // ldr q19, [x25, #192]
 	WORD $0x4eac1d94 // mov v20.16b, v12.16b
 	WORD $0x4ea71cec // mov v12.16b, v7.16b
 	WORD $0x4ea91d27 // mov v7.16b, v9.16b
@@ -27627,10 +27605,10 @@ loop1:
 	WORD $0x4eb1cc8c // fmls v12.4s, v4.4s, v17.4s
 	WORD $0x4eb2cca7 // fmls v7.4s, v5.4s, v18.4s
 	WORD $0x4eb3ccc9 // fmls v9.4s, v6.4s, v19.4s
-	WORD $0x3dc03333 // ldr q19, [x25, #192]
-	WORD $0x3dc03332 // ldr q18, [x25, #192]
-	WORD $0x3dc03331 // ldr q17, [x25, #192]
-	WORD $0x3dc0332b // ldr q11, [x25, #192]
+	WORD $0x3dc03733 // ldr q19, [x25, #208]
+	WORD $0x3dc03732 // ldr q18, [x25, #208]
+	WORD $0x3dc03731 // ldr q17, [x25, #208]
+	WORD $0x3dc0372b // ldr q11, [x25, #208]
 	WORD $0x4eb41e8a // mov v10.16b, v20.16b
 	WORD $0x4eac1d94 // mov v20.16b, v12.16b
 	WORD $0x4ea71cec // mov v12.16b, v7.16b
@@ -27639,46 +27617,46 @@ loop1:
 	WORD $0x4eb2cc94 // fmls v20.4s, v4.4s, v18.4s
 	WORD $0x4eb1ccac // fmls v12.4s, v5.4s, v17.4s
 	WORD $0x4eabccc7 // fmls v7.4s, v6.4s, v11.4s
-	WORD $0x3dc0372b // ldr q11, [x25, #208]
-	WORD $0x3dc03726 // ldr q6, [x25, #208]
-	WORD $0x3dc03731 // ldr q17, [x25, #208]
-	WORD $0x3dc03725 // ldr q5, [x25, #208]
-	WORD $0x3dc03b32 // ldr q18, [x25, #224]
-	WORD $0x3dc03b24 // ldr q4, [x25, #224]
-	WORD $0x3dc03b33 // ldr q19, [x25, #224]
-	WORD $0x3dc03b30 // ldr q16, [x25, #224]
+	WORD $0x3dc03b2b // ldr q11, [x25, #224]
+	WORD $0x3dc03b26 // ldr q6, [x25, #224]
+	WORD $0x3dc03b31 // ldr q17, [x25, #224]
+	WORD $0x3dc03b25 // ldr q5, [x25, #224]
+	WORD $0x3dc03f32 // ldr q18, [x25, #240]
+	WORD $0x3dc03f24 // ldr q4, [x25, #240]
+	WORD $0x3dc03f33 // ldr q19, [x25, #240]
+	WORD $0x3dc03f30 // ldr q16, [x25, #240]
 	WORD $0x4e2acd72 // fmla v18.4s, v11.4s, v10.4s
 	WORD $0x4e34ccc4 // fmla v4.4s, v6.4s, v20.4s
 	WORD $0x4e2cce33 // fmla v19.4s, v17.4s, v12.4s
 	WORD $0x4e27ccb0 // fmla v16.4s, v5.4s, v7.4s
-	WORD $0x3dc03f25 // ldr q5, [x25, #240]
-	WORD $0x3dc03f31 // ldr q17, [x25, #240]
-	WORD $0x3dc03f26 // ldr q6, [x25, #240]
-	WORD $0x3dc03f2b // ldr q11, [x25, #240]
+	WORD $0x3dc04325 // ldr q5, [x25, #256]
+	WORD $0x3dc04331 // ldr q17, [x25, #256]
+	WORD $0x3dc04326 // ldr q6, [x25, #256]
+	WORD $0x3dc0432b // ldr q11, [x25, #256]
 	WORD $0x4e2ace45 // fmla v5.4s, v18.4s, v10.4s
 	WORD $0x4e34cc91 // fmla v17.4s, v4.4s, v20.4s
 	WORD $0x4e2cce66 // fmla v6.4s, v19.4s, v12.4s
 	WORD $0x4e27ce0b // fmla v11.4s, v16.4s, v7.4s
-	WORD $0x3dc04330 // ldr q16, [x25, #256]
-	WORD $0x3dc04333 // ldr q19, [x25, #256]
-	WORD $0x3dc04324 // ldr q4, [x25, #256]
-	WORD $0x3dc04332 // ldr q18, [x25, #256]
+	WORD $0x3dc04730 // ldr q16, [x25, #272]
+	WORD $0x3dc04733 // ldr q19, [x25, #272]
+	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x3dc04732 // ldr q18, [x25, #272]
 	WORD $0x4e2accb0 // fmla v16.4s, v5.4s, v10.4s
 	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
 	WORD $0x4e2cccc4 // fmla v4.4s, v6.4s, v12.4s
 	WORD $0x4e27cd72 // fmla v18.4s, v11.4s, v7.4s
-	WORD $0x3dc0472b // ldr q11, [x25, #272]
-	WORD $0x3dc04726 // ldr q6, [x25, #272]
-	WORD $0x3dc04731 // ldr q17, [x25, #272]
-	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x3dc04b2b // ldr q11, [x25, #288]
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+	WORD $0x3dc04b31 // ldr q17, [x25, #288]
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
 	WORD $0x4e2ace0b // fmla v11.4s, v16.4s, v10.4s
 	WORD $0x4e34ce66 // fmla v6.4s, v19.4s, v20.4s
 	WORD $0x4e2ccc91 // fmla v17.4s, v4.4s, v12.4s
 	WORD $0x4e27ce45 // fmla v5.4s, v18.4s, v7.4s
-	WORD $0x3dc02b32 // ldr q18, [x25, #160]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02b33 // ldr q19, [x25, #160]
-	WORD $0x3dc02b30 // ldr q16, [x25, #160]
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc02f30 // ldr q16, [x25, #176]
 	WORD $0x6eb28509 // sub v9.4s, v8.4s, v18.4s
 	WORD $0x6ea485b2 // sub v18.4s, v13.4s, v4.4s
 	WORD $0x6eb385c4 // sub v4.4s, v14.4s, v19.4s
@@ -27707,10 +27685,10 @@ loop1:
 	WORD $0x4e2fd546 // fadd v6.4s, v10.4s, v15.4s
 	WORD $0x4e2bd68f // fadd v15.4s, v20.4s, v11.4s
 	WORD $0x4e30d58b // fadd v11.4s, v12.4s, v16.4s
-	WORD $0x3dc04b30 // ldr q16, [x25, #288]
-	WORD $0x3dc04b2c // ldr q12, [x25, #288]
-	WORD $0x3dc04b34 // ldr q20, [x25, #288]
-	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x3dc04f30 // ldr q16, [x25, #304]
+	WORD $0x3dc04f2c // ldr q12, [x25, #304]
+	WORD $0x3dc04f34 // ldr q20, [x25, #304]
+	WORD $0x3dc04f2a // ldr q10, [x25, #304]
 	WORD $0x4eb084a8 // add v8.4s, v5.4s, v16.4s
 	WORD $0x4eac85b0 // add v16.4s, v13.4s, v12.4s
 	WORD $0x4eb4862c // add v12.4s, v17.4s, v20.4s
@@ -27727,10 +27705,10 @@ loop1:
 	WORD $0x6ead8645 // sub v5.4s, v18.4s, v13.4s
 	WORD $0x6eb1848d // sub v13.4s, v4.4s, v17.4s
 	WORD $0x6eae8671 // sub v17.4s, v19.4s, v14.4s
-	WORD $0x3dc04b2e // ldr q14, [x25, #288]
-	WORD $0x3dc04b33 // ldr q19, [x25, #288]
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x3dc04b32 // ldr q18, [x25, #288]
+	WORD $0x3dc04f2e // ldr q14, [x25, #304]
+	WORD $0x3dc04f33 // ldr q19, [x25, #304]
+	WORD $0x3dc04f24 // ldr q4, [x25, #304]
+	WORD $0x3dc04f32 // ldr q18, [x25, #304]
 	WORD $0x4eae8589 // add v9.4s, v12.4s, v14.4s
 	WORD $0x4eb384ae // add v14.4s, v5.4s, v19.4s
 	WORD $0x4ea485b3 // add v19.4s, v13.4s, v4.4s
@@ -27816,14 +27794,14 @@ loop1:
 vector:
 	WORD $0x4cdf88a0 // ld2 {v0.4s, v1.4s}, [x5], #32
 	WORD $0x4cdf88c2 // ld2 {v2.4s, v3.4s}, [x6], #32
-	WORD $0x3dc1a724 // ldr q4, [x25, #1680]
+	WORD $0x3dc1ab24 // ldr q4, [x25, #1696]
 	WORD $0x6e24dc05 // fmul v5.4s, v0.4s, v4.4s
-	WORD $0x3dc1a724 // ldr q4, [x25, #1680]
+	WORD $0x3dc1ab24 // ldr q4, [x25, #1696]
 	WORD $0x6e24dc46 // fmul v6.4s, v2.4s, v4.4s
 	WORD $0x4e26d4a4 // fadd v4.4s, v5.4s, v6.4s
-	WORD $0x3dc1a726 // ldr q6, [x25, #1680]
+	WORD $0x3dc1ab26 // ldr q6, [x25, #1696]
 	WORD $0x6e26dc25 // fmul v5.4s, v1.4s, v6.4s
-	WORD $0x3dc1a726 // ldr q6, [x25, #1680]
+	WORD $0x3dc1ab26 // ldr q6, [x25, #1696]
 	WORD $0x6e26dc67 // fmul v7.4s, v3.4s, v6.4s
 	WORD $0x4e27d4a6 // fadd v6.4s, v5.4s, v7.4s
 	WORD $0x4e26d487 // fadd v7.4s, v4.4s, v6.4s
@@ -27839,14 +27817,14 @@ vector:
 	ADD R8<<3, R6, R6
 	WORD $0x4cdf88a0 // ld2 {v0.4s, v1.4s}, [x5], #32
 	WORD $0x4cdf88c2 // ld2 {v2.4s, v3.4s}, [x6], #32
-	WORD $0x3dc1a727 // ldr q7, [x25, #1680]
+	WORD $0x3dc1ab27 // ldr q7, [x25, #1696]
 	WORD $0x6e27dc06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x3dc1a727 // ldr q7, [x25, #1680]
+	WORD $0x3dc1ab27 // ldr q7, [x25, #1696]
 	WORD $0x6e27dc44 // fmul v4.4s, v2.4s, v7.4s
 	WORD $0x4e24d4c7 // fadd v7.4s, v6.4s, v4.4s
-	WORD $0x3dc1a724 // ldr q4, [x25, #1680]
+	WORD $0x3dc1ab24 // ldr q4, [x25, #1696]
 	WORD $0x6e24dc26 // fmul v6.4s, v1.4s, v4.4s
-	WORD $0x3dc1a724 // ldr q4, [x25, #1680]
+	WORD $0x3dc1ab24 // ldr q4, [x25, #1696]
 	WORD $0x6e24dc65 // fmul v5.4s, v3.4s, v4.4s
 	WORD $0x4e25d4c4 // fadd v4.4s, v6.4s, v5.4s
 	WORD $0x4e24d4e5 // fadd v5.4s, v7.4s, v4.4s

@@ -2,8 +2,6 @@
 
 package kernel
 
-import "math"
-
 // layoutNEON has a coarse table, where a search begins, if there are so many spikes that it pays.
 // Otherwise spikes are found by binary search.
 func layoutNEON(k, spikes int) layout {
@@ -88,7 +86,7 @@ func (rowNEON) draw(s *Scratch, r *row, g, n int, x []float32, offsets []int32, 
 	i := 0
 	for _, p := range r.spans[:r.count] {
 		for start := p.Start; start < p.Start+p.N; start++ {
-			if t := r.totals[i]; masked || !(t >= leastTotal && t <= math.MaxFloat32) {
+			if masked || r.totals[i] < leastTotal {
 				r.draw(s, g, i, x[start:], offsets)
 			} else {
 				coarseNEON(l, s, g+i)
@@ -98,19 +96,12 @@ func (rowNEON) draw(s *Scratch, r *row, g, n int, x []float32, offsets []int32, 
 	}
 }
 
-// draw computes the total and the tables of one position, from its patch in x. Without a
-// distribution all spikes are entry 0.
+// draw computes the total and the tables of one position, from its patch in x.
 func (r *row) draw(s *Scratch, g, i int, x []float32, offsets []int32) {
 	l := s.l
 	if r.sums == nil {
 		r.sums = make([]float32, l.layout.room)
 	}
-	if r.totals[i] = CumulateAt(r.sums, x, offsets[:l.k]); r.totals[i] > 0 && r.totals[i] <= math.MaxFloat32 {
-		drawNEON(l, s, g+i, r.sums)
-		return
-	}
-	for k := range l.layout.room {
-		s.thresholds[(g+i)*l.layout.room+k] = fullShare
-	}
-	coarseNEON(l, s, g+i)
+	r.totals[i] = CumulateAt(r.sums, x, offsets[:l.k])
+	drawNEON(l, s, g+i, r.sums)
 }

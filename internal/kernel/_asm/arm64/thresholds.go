@@ -5,7 +5,10 @@ import (
 	"math"
 )
 
-const belowFull = 1<<31 - 1<<7 // the largest float32 below 2^31
+const (
+	fullShare = 1<<31 - 1
+	belowFull = 1<<31 - 1<<7 // the largest float32 below 2^31
+)
 
 // drawer generates the functions that turn sums of patches side by side into thresholds, for two
 // vectors of 4 patches.
@@ -18,14 +21,14 @@ type drawer struct {
 	most  int
 }
 
-// threshold sets t to the thresholds for sums. most holds belowFull, and spare is free.
-func (f *function) threshold(t, sums, totals, scale, most, spare int) {
-	f.v("fcmge", spare, sums, totals)
-	f.v("fmul", t, sums, scale)
-	f.v("ushr", spare, spare, 1)
-	f.v("fmin", t, t, most)
-	f.v("fcvtzs", t, t)
-	f.v("orr", t, t, spare)
+// threshold sets t to the thresholds for sums. most holds belowFull, and full the threshold that stands
+// for the total. spare is free.
+func (f *function) threshold(t, sums, totals, scale, most, full, spare int) {
+	f.v("fmul", spare, sums, scale)
+	f.v("fcmgt", t, totals, sums)
+	f.v("fmin", spare, spare, most)
+	f.v("fcvtzs", spare, spare)
+	f.v("bsl", t, spare, full)
 }
 
 // thresholdsOfSums generates the function for the sums of one patch.
@@ -37,16 +40,17 @@ func thresholdsOfSums() {
 	f.load("sums", sums)
 	f.load("n", n)
 	f.useConstants()
-	const total, scale, most = 16, 17, 18
+	const total, scale, most, full = 16, 17, 18, 19
 	f.spread("total", total)
 	f.spread("scale", scale)
 	f.constant(most, math.Float32bits(belowFull))
+	f.constant(full, fullShare)
 	f.loop(n, 16, func() {
 		for i := 0; i < 4; i += 2 {
 			f.v("ldppost", i, i+1, sums, 32)
 		}
 		for i := range 4 {
-			f.threshold(4+i, i, total, scale, most, 8+i)
+			f.threshold(4+i, i, total, scale, most, full, 8+i)
 		}
 		for i := 0; i < 4; i += 2 {
 			f.v("stppost", 4+i, 5+i, dst, 32)
@@ -142,7 +146,9 @@ func (d *drawer) thresholdsRow() {
 		d.constant(scales[v], math.Float32bits(1<<31))
 		d.v("fdiv", scales[v], scales[v], totals[v])
 	}
+	const full = 23
 	d.constant(d.most, math.Float32bits(belowFull))
+	d.constant(full, fullShare)
 	d.load("dst", dst)
 	d.load("room", room)
 	d.load("n", n)
@@ -151,7 +157,7 @@ func (d *drawer) thresholdsRow() {
 		for j := range 4 {
 			d.add()
 			for v := range 2 {
-				d.threshold(4*v+j, d.sums[v], totals[v], scales[v], d.most, 8+v)
+				d.threshold(4*v+j, d.sums[v], totals[v], scales[v], d.most, full, 8+v)
 			}
 		}
 		d.o("MOVD R%d, R%d", dst, place)
