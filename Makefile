@@ -26,7 +26,7 @@ FUZZTIME      ?= 60s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test check check-long format vet lint race modules purego tiers cross cross-all fused generated vuln fuzz emulated wasm embedded bench interop clients bench-onnxruntime bench-ort bench-operators conformance conformance-full workflows release-check clean
+.PHONY: build test check check-long format vet lint encodings race modules purego tiers cross cross-all fused generated vuln fuzz emulated wasm embedded bench interop clients bench-onnxruntime bench-ort bench-operators conformance conformance-full workflows release-check clean
 
 # -buildvcs=auto lets --version name the revision, whatever the Go settings say.
 build:
@@ -36,7 +36,7 @@ build:
 test:
 	go test ./...
 
-check: format vet lint test race modules purego tiers cross fused generated vuln
+check: format vet lint test encodings race modules purego tiers cross fused generated vuln
 
 check-long: conformance-full cross-all release-check
 	CGO_ENABLED=1 go test -race ./...
@@ -68,6 +68,12 @@ vet:
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)
 	$< run ./...
 	cd cluster && $< run ./...
+
+# The generator of the assembly for arm64 encodes the instructions for vectors itself. The GNU
+# assembler confirms them, if the Debian package binutils-aarch64-linux-gnu is installed.
+encodings:
+	GOARCH=arm64 go vet ./internal/kernel
+	cd internal/kernel/_asm && go vet ./arm64 && go test ./arm64
 
 # The packages that share memory between goroutines. make check-long has all, apart from the commands of
 # cluster: they compute in processes of their own, which the detector makes slow.
@@ -129,6 +135,7 @@ fused:
 # Generated files must be up to date. protoc is in the Debian package
 # protobuf-compiler; its version is part of the generated file.
 GENERATED := internal/onnx/onnxpb/sbs_onnx.pb.go internal/kernel/kernel_amd64.s internal/kernel/stubs_amd64.go internal/kernel/tables_amd64.go \
+	internal/kernel/kernel_arm64.s internal/kernel/stubs_arm64.go \
 	internal/serve/oip/open_inference_grpc.pb.go internal/serve/oip/open_inference_grpc_grpc.pb.go docs/operators.md
 PROTOC_GEN := $(TOOLS)/protoc-gen-go-$(PROTOC_GEN_GO)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc-$(PROTOC_GEN_GRPC)/protoc-gen-go-grpc
 
@@ -181,6 +188,9 @@ FILES    := -run '^TestRead|^TestWrite|^TestToONNX|^TestFromONNX|^TestRestore|^T
 # These take most of the time, and nothing in them depends on the processor.
 NOT_EMULATED := ^(TestResolve_HandlesTheLargestNumberOfSpikes|TestNNMF_GradientOfTheLoopIsItsDerivative|TestApproxConv_ReleasesTheMemoryOfImagesThatAreDone|TestFullLayer_HandsOutManySpikes)$$
 
+# The tests of integers, for a processor without the dot product of integers of 8 bits.
+WITHOUT_DOT_PRODUCT := Integers|Depthwise|Quantiz
+
 emulated:
 	@run() { \
 		arch=$$1 emulator=$${2:+qemu-$$2-static}; shift 2; \
@@ -190,6 +200,8 @@ emulated:
 	}; \
 	run arm64 aarch64 $(EMULATED); \
 	run arm64 aarch64 ./runtime ./train -run '^TestBits'; \
+	SBS_TEST_EMULATOR='qemu-aarch64-static -cpu cortex-a72' CGO_ENABLED=0 GOARCH=arm64 \
+		go test -exec 'qemu-aarch64-static -cpu cortex-a72' ./internal/kernel -run '$(WITHOUT_DOT_PRODUCT)' || exit 1; \
 	for target in 'riscv64 riscv64' 's390x s390x' 'arm arm' '386 '; do \
 		run $${target% *} "$${target#* }" $(BITS); \
 		run $${target% *} "$${target#* }" $(FILES); \

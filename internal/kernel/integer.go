@@ -3,6 +3,7 @@ package kernel
 import (
 	"context"
 	"fmt"
+	"sync"
 	"unsafe"
 )
 
@@ -39,13 +40,15 @@ func (b Bytes) Slice(lo, hi int) Bytes { return Bytes{data: b.data[lo:hi:hi], si
 
 // dots describes how a tier multiplies matrices A and B of integers of 8 bits. The integers
 // of A are stored as signed and those of B as unsigned ones, which adds -128 or 128 to those of
-// the other kind. A word holds the integers of some terms of a sum. Like the assembly, a sum
+// the other kind. If signed is set, words of B hold signed integers, 128 less than those that
+// count: products add 128 times the sum of the row of A. A word holds the integers of some terms of a sum. Like the assembly, a sum
 // wraps around if it does not fit into 32 bits.
 type dots struct {
 	name          string
 	rows, columns int // size of the largest tile
 	lanes         int // the number of columns of a tile is a multiple of lanes
 	per           int // integers in a word: 4 of 8 bits, or 2 of 16 bits
+	signed        bool
 
 	// tile sets each entry of a tile of C to the start of its row, plus the number of its
 	// column in more, plus its sum. If start is nil, it adds the sum to the old entries; more
@@ -297,6 +300,15 @@ func (r *IntegerRows) Multiply(ctx context.Context, i0, i1 int, x []uint32, taps
 			i0, i1, r.m, r.words, n, len(taps.offsets), len(x), ldc, len(c)))
 	}
 	d := r.d
+	if d.signed {
+		shifted := shiftedPool.Get().(*[]int32)
+		defer shiftedPool.Put(shifted)
+		*shifted = (*shifted)[:0]
+		for i, s := range start[:i1-i0] {
+			*shifted = append(*shifted, s+128*r.sums[i0+i])
+		}
+		start = *shifted
+	}
 	if r.words == 0 {
 		for i := range i1 - i0 {
 			for j := range n {
@@ -334,6 +346,9 @@ func (r *IntegerRows) Multiply(ctx context.Context, i0, i1 int, x []uint32, taps
 	return nil
 }
 
+// shiftedPool holds memory for the starts of rows.
+var shiftedPool = sync.Pool{New: func() any { return new([]int32) }}
+
 // maxWords is the number of words after which Multiply looks whether it is canceled.
 const maxWords = 1 << 14
 
@@ -347,13 +362,15 @@ func Interleave(dst []uint32, x Bytes, starts []int, n int) {
 		all[r] = starts[min(r, len(starts)-1)] // A has zeros for the rows that are missing
 		_ = x.data[all[r]:][:n]
 	}
-	activeDots().interleave(dst[:n], x.data, &all, n, x.signed)
+	d := activeDots()
+	d.interleave(dst[:n], x.data, &all, n, x.signed != d.signed)
 }
 
 // Fill returns the word of B whose integers are all v.
 func Fill(v int32, signed bool) uint32 {
-	b := uint32(uint8(v) ^ flipOf(signed))
-	if activeDots().per == 4 {
+	d := activeDots()
+	b := uint32(uint8(v) ^ flipOf(signed != d.signed))
+	if d.per == 4 {
 		return b * 0x01010101
 	}
 	return b * 0x00010001

@@ -56,7 +56,7 @@ func (c *IntegerColumns) Set(ctx context.Context, panel int, b Bytes) error {
 		for r := range starts {
 			starts[r] = min(w*c.d.per+r, c.k-1)*c.n + first
 		}
-		c.d.interleave(to[w*IntegerRoom:][:width], b.data, &starts, width, b.signed)
+		c.d.interleave(to[w*IntegerRoom:][:width], b.data, &starts, width, b.signed != c.d.signed)
 	}
 	return c.ones.Multiply(ctx, 0, 1, to, c.taps, width, []int32{0}, nil, c.sums[first:], IntegerRoom)
 }

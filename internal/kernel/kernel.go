@@ -59,7 +59,8 @@
 // Sums of products of integers wrap around at 32 bits, so that their order does not matter. With
 // AVX-512 VNNI or AVX-VNNI, an instruction adds four products of an unsigned and a signed integer.
 // The instruction for this in AVX2 saturates the sum of two products at 16 bits; the integers are
-// extended to 16 bits instead.
+// extended to 16 bits instead. On arm64, the dot product instruction adds four products of signed
+// integers; processors without it extend the integers to 16 bits, too.
 //
 // The code for the portable tier is the specification. It is tested against a simple
 // implementation of the formulas above, and the assembly is tested against it, bit for

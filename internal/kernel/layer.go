@@ -58,10 +58,10 @@ type layout struct {
 // updater is the implementation of a tier. It processes groups of positions.
 type updater struct {
 	positions int  // number of positions in a group
-	partial   bool // a group may have fewer positions
+	step      int  // a group may have fewer positions, a multiple of step
 	vector    int  // the length of h and of a row of weights is a multiple of this number
 	rows      bool // offsets are indices of rows of weights instead of byte offsets
-	layout    func(k int) layout
+	layout    func(k, spikes int) layout
 
 	// draw computes the tables for position g of a group from the running sums of
 	// its patch. sample draws a chunk of the spikes of positions g to g+n-1, beginning
@@ -123,7 +123,7 @@ func NewLayer(ctx context.Context, weights []float32, n int, s Schedule) (*Layer
 	}
 	all := rows(k, s.Partial)
 	l.up = updaterFor(active(), all, n)
-	l.layout = l.up.layout(k)
+	l.layout = l.up.layout(k, l.spikes)
 	l.width = roundUp(n, l.up.vector)
 	l.initial = make([]float32, l.up.positions*l.width)
 	for i := range l.initial {
@@ -317,10 +317,7 @@ func (s *Scratch) Run(ctx context.Context, n int) error {
 		}
 	}()
 	copy(s.h, l.initial)
-	s.live = n
-	if !l.up.partial {
-		s.live = len(s.jobs)
-	}
+	s.live = roundUp(n, l.up.step)
 	most := s.longest(n)
 	for i, r := range l.runs {
 		if r.first >= most {
@@ -373,7 +370,7 @@ func (s *Scratch) apply(r steps) {
 }
 
 // complete copies the spikes of the first position to the positions from n, for tiers
-// that compute whole groups only.
+// that compute several positions at once.
 func (s *Scratch) complete(n int) {
 	for g := n; g < s.live; g++ {
 		copy(s.offsets[g*chunk:][:chunk], s.offsets)

@@ -25,7 +25,7 @@ func updaterFor(t Tier, k, n int) updater {
 		return u.wide(wide)
 	}
 	f := table[v]
-	u.positions = f.positions
+	u.positions, u.step = f.positions, f.positions
 	u.fast = func(l *Layer, s *Scratch, r steps) {
 		f.fast(&s.h[0], &l.weights[0], &s.offsets[r.first%chunk], &r.num[0], r.n, r.inverse)
 	}
@@ -43,7 +43,7 @@ func updaterFor(t Tier, k, n int) updater {
 // wide returns u changed for layers with more neurons than the tables have functions
 // for.
 func (u updater) wide(f wideUpdate) updater {
-	u.positions, u.partial = wideGroup, true
+	u.positions, u.step = wideGroup, 1
 	u.vector *= wideVectors
 	u.fast = func(l *Layer, s *Scratch, r steps) {
 		f.fast(&s.h[0], &l.weights[0], &s.offsets[r.first%chunk], &r.num[0], r.n, r.inverse, 4*l.width, s.live)
@@ -80,7 +80,7 @@ const coarse = 32
 
 // layoutAssembly adds padding because a search reads up to 32 thresholds after the
 // last one.
-func layoutAssembly(k int) layout {
+func layoutAssembly(k, _ int) layout {
 	l := layout{coarse: coarse, block: 1, fill: fullShare}
 	for coarse*l.block < k {
 		l.block *= 2

@@ -12,14 +12,14 @@ const groupPortable = 4
 // portable returns the updater of the portable tier.
 func portable() updater {
 	return updater{
-		positions: groupPortable, partial: true, vector: lanes, rows: true, layout: layoutPortable,
+		positions: groupPortable, step: 1, vector: lanes, rows: true, layout: layoutPortable,
 		draw: drawPortable, sample: samplePortable, fast: updatePortable, general: updatePortable, transpose: transpose,
 	}
 }
 
 // layoutPortable has no padding, and two to four entries of the coarse table for
 // each threshold, up to a limit.
-func layoutPortable(k int) layout {
+func layoutPortable(k, _ int) layout {
 	return layout{room: k, coarse: coarseEntries(k)}
 }
 

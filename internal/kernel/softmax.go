@@ -109,6 +109,10 @@ func NormalizeRow(out, x, scale, bias, p []float32) {
 	if len(out) == 0 || normalizeRowVectors(out, x, scale, bias, p) {
 		return
 	}
+	normalizeRow(out, x, scale, bias, p)
+}
+
+func normalizeRow(out, x, scale, bias, p []float32) {
 	for i, v := range x {
 		out[i] = portmath.FMA(float32(((v-p[0])-p[1])*p[2]), scale[i], bias[i])
 	}

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -155,4 +156,23 @@ func TestScratch_PanicsForAWrongNumberOfGivenSpikes(t *testing.T) {
 	require.PanicsWithValue(t, "kernel: 5 spikes are given to a layer with 4", give(5, true))
 	require.NotPanics(t, give(3, true))
 	require.NotPanics(t, give(4, false))
+}
+
+// TestLayer_DrawsRowsOfWWithoutADistribution checks that no spike lies outside of W if the sum of a patch
+// is not a positive number.
+func TestLayer_DrawsRowsOfWWithoutADistribution(t *testing.T) {
+	for _, tier := range Tiers() {
+		undo := Use(tier)
+		for _, total := range []float32{0, float32(math.NaN()), float32(math.Inf(1))} {
+			for _, k := range []int{1, 10, 100, 1000} {
+				l := newLayer(constants(3*k, 1), 3, Schedule{Eps: constants(100, 0.1)})
+				sums := constants(k, total)
+				sums[0] = min(total, 1)
+				for _, spike := range drawn(l, 0, sums, 7, nil) {
+					require.Less(t, int(spike), k, "%v: sum %v of %d entries", tier, total, k)
+				}
+			}
+		}
+		undo()
+	}
 }

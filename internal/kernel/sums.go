@@ -29,11 +29,20 @@ func Total(s Summand, x []float32, center float64) float64 {
 	if sum, ok := totalVectors(s, x, center); ok {
 		return sum
 	}
-	var sums [32]float64
+	var sums [partialSums]float64
+	return addTo(&sums, s, x, center)
+}
+
+// partialSums is the number of partial sums of Total.
+const partialSums = 32
+
+// addTo adds the last numbers of a list to partial sums, whose number divides the index of the first
+// one, and returns their sum.
+func addTo(sums *[partialSums]float64, s Summand, x []float32, center float64) float64 {
 	for i, v := range x {
-		sums[i%32] += float64(s.of(float64(v), center))
+		sums[i%partialSums] += float64(s.of(float64(v), center))
 	}
-	for half := 16; half > 0; half /= 2 {
+	for half := partialSums / 2; half > 0; half /= 2 {
 		for i := range half {
 			sums[i] += sums[i+half]
 		}

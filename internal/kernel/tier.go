@@ -11,14 +11,15 @@ import (
 // Tier is an instruction set for which the inner loops are written.
 type Tier int
 
-// The tiers, in ascending order of speed.
+// The tiers. Those of one architecture are in ascending order of speed.
 const (
 	Portable Tier = iota // Go, for every processor
 	AVX2                 // amd64 with AVX2, FMA and POPCNT; for integers AVX-VNNI too, where it exists
 	AVX512               // amd64 with AVX-512 F, VL and DQ; for integers VNNI too, where it exists
+	NEON                 // arm64; for integers the dot product too, where it exists
 )
 
-var tierNames = []string{"portable", "avx2", "avx512"}
+var tierNames = []string{"portable", "avx2", "avx512", "neon"}
 
 func (t Tier) String() string { return tierNames[t] }
 

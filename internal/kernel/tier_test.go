@@ -26,6 +26,8 @@ func TestSelectTier_RefusesNamesThatAreNotAvailable(t *testing.T) {
 		{name: "AVX2", tiers: all, want: AVX512, err: `SBS_KERNEL is "AVX2"`},
 		{name: " avx2", tiers: all, want: AVX512, err: `SBS_KERNEL is " avx2"`},
 		{name: "avx512", tiers: all[:2], want: AVX2, err: `SBS_KERNEL is "avx512", which is not available in this program on this machine: unset it, or choose one of portable, avx2`},
+		{name: "neon", tiers: []Tier{Portable, NEON}, want: NEON},
+		{name: "avx2", tiers: []Tier{Portable, NEON}, want: NEON, err: `SBS_KERNEL is "avx2", which is not available in this program on this machine: unset it, or choose one of portable, neon`},
 		{name: "avx2", tiers: all[:1], want: Portable, err: `SBS_KERNEL is "avx2", which is not available in this program on this machine: unset it, or choose one of portable`},
 	} {
 		got, err := selectTier(c.name, c.tiers)
@@ -88,5 +90,5 @@ func TestCheck_ReadsTheEnvironmentWhenFirstNeeded(t *testing.T) {
 }
 
 func TestUse_PanicsForATierThatIsNotAvailable(t *testing.T) {
-	require.Panics(t, func() { Use(AVX512 + 1) })
+	require.Panics(t, func() { Use(NEON + 1) })
 }

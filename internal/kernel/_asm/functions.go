@@ -7,6 +7,7 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+	"github.com/spike-by-spike/sbs/internal/kernel/_asm/coefficients"
 )
 
 // reduced holds x = n*ln(2) + r and p = exp(r) - 1; n is in the low bits of t.
@@ -18,9 +19,9 @@ func (l lanes) reduce(x Op) reduced {
 	l.addProduct(t, x, number(math.Log2E))
 	n := l.minus(t, shiftBit)
 	r := l.copy(x)
-	l.subtractProduct(r, n, number(ln2High))
-	l.subtractProduct(r, n, number(ln2Low))
-	q := l.polynomial(r, expCoefficients...)
+	l.subtractProduct(r, n, number(coefficients.Ln2High))
+	l.subtractProduct(r, n, number(coefficients.Ln2Low))
+	q := l.polynomial(r, coefficients.Exp...)
 	z := l.times(r, r)
 	l.addProduct(r, z, q)
 	return reduced{t, n, r}
@@ -93,7 +94,7 @@ func (l lanes) tanh(x reg.VecVirtual) reg.VecVirtual {
 
 func (l lanes) erf(x reg.VecVirtual) reg.VecVirtual {
 	t := l.limitedMagnitude(x, 4)
-	u := l.times(t, l.polynomial(t, erfCoefficients...))
+	u := l.times(t, l.polynomial(t, coefficients.Erf...))
 	return l.withSign(l.expMinus(l.xor(u, signBit)), x)
 }
 
@@ -107,24 +108,24 @@ func (l lanes) limitedMagnitude(x Op, high float64) reg.VecVirtual {
 func (l lanes) gelu(x reg.VecVirtual) reg.VecVirtual {
 	c := l.limited(x, -14.5, 14.5)
 	t := l.times(l.and(c, magnBits), number(1/math.Sqrt2))
-	u := l.times(t, l.polynomial(t, geluCoefficients...))
+	u := l.times(t, l.polynomial(t, coefficients.Gelu...))
 	w := l.times(l.times(c, number(0.5)), l.exp(l.limited(l.xor(u, signBit), -104, math.Inf(1))))
 	return l.choose(l.negative(x), w, l.minus(x, w))
 }
 
 func (l lanes) geluTanh(x reg.VecVirtual) reg.VecVirtual {
 	c := l.limited(x, -20, math.Inf(1))
-	u := l.constant(number(geluTanhFactor))
-	l.addProduct(u, l.times(c, c), number(geluTanhFactor*0.044715))
+	u := l.constant(number(coefficients.GeluTanhFactor))
+	l.addProduct(u, l.times(c, c), number(coefficients.GeluTanhFactor*0.044715))
 	return l.times(c, l.sigmoid(l.times(c, u)))
 }
 
 // logOf returns log(1+f) + k*ln(2), where k may be nil for 0.
 func (l lanes) logOf(f, k reg.VecVirtual) reg.VecVirtual {
 	z := l.times(f, f)
-	y := l.times(l.times(z, f), l.polynomial(f, logCoefficients...))
+	y := l.times(l.times(z, f), l.polynomial(f, coefficients.Log...))
 	if k != nil {
-		l.addProduct(y, k, number(logLow))
+		l.addProduct(y, k, number(coefficients.Ln2Low))
 	}
 	l.subtractProduct(y, z, number(0.5))
 	y = l.plus(f, y)
@@ -139,13 +140,13 @@ func (l lanes) log(x reg.VecVirtual) reg.VecVirtual {
 	v := l.choose(small, l.times(x, number(0x1p25)), x)
 	i, m := l.new(), l.new()
 	if l == 16 {
-		VPSUBD_BCST(l.memory(rootHalf), v, i)
+		VPSUBD_BCST(l.memory(bits(coefficients.RootHalf)), v, i)
 		VPANDD_BCST(l.memory(0x7fffff), i, m)
-		VPADDD_BCST(l.memory(rootHalf), m, m)
+		VPADDD_BCST(l.memory(bits(coefficients.RootHalf)), m, m)
 	} else {
-		VPSUBD(l.memory(rootHalf), v, i)
+		VPSUBD(l.memory(bits(coefficients.RootHalf)), v, i)
 		VPAND(l.memory(0x7fffff), i, m)
-		VPADDD(l.memory(rootHalf), m, m)
+		VPADDD(l.memory(bits(coefficients.RootHalf)), m, m)
 	}
 	VPSRAD(U8(23), i, i)
 	VCVTDQ2PS(i, i)
@@ -162,7 +163,7 @@ const unorderedOrInfinite = 6
 
 func (l lanes) softplus(x reg.VecVirtual) reg.VecVirtual {
 	e := l.exp(l.limited(l.or(x, signBit), -104, math.Inf(1)))
-	large := l.compare(less, l.constant(number(rootMinus)), e)
+	large := l.compare(less, l.constant(number(coefficients.RootMinus)), e)
 	f := l.choose(large, l.times(l.minus(e, number(1)), number(0.5)), e)
 	y := l.logOf(f, nil)
 	y = l.plus(y, l.keep(large, l.constant(number(math.Ln2))))
@@ -183,14 +184,14 @@ func (l lanes) sine(x reg.VecVirtual, quarters bits) reg.VecVirtual {
 	l.addProduct(t, x, number(2/math.Pi))
 	n := l.minus(t, shiftBit)
 	r := l.copy(x)
-	for _, part := range halfPi {
+	for _, part := range coefficients.HalfPi {
 		l.subtractProduct(r, n, number(part))
 	}
 	z := l.times(r, r)
-	sin := l.times(r, l.polynomial(z, sinCoefficients...))
+	sin := l.times(r, l.polynomial(z, coefficients.Sin...))
 	cos := l.constant(number(1))
 	l.subtractProduct(cos, z, number(0.5))
-	l.addProduct(cos, l.times(z, z), l.polynomial(z, cosCoefficients...))
+	l.addProduct(cos, l.times(z, z), l.polynomial(z, coefficients.Cos...))
 	odd, sign := l.new(), l.new()
 	if l == 16 {
 		VPADDD_BCST(l.memory(quarters), t, t)

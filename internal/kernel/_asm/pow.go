@@ -6,6 +6,7 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+	"github.com/spike-by-spike/sbs/internal/kernel/_asm/coefficients"
 )
 
 // wides generates code for vectors of some float64.
@@ -118,7 +119,7 @@ func (l lanes) powers() {
 	CMPL(all, Imm(255))
 	JNE(LabelRef("end"))
 	k, m := YMM(), YMM()
-	VPSUBD(eight.memory(rootHalf+1), v, k)
+	VPSUBD(eight.memory(bits(coefficients.RootHalf+1)), v, k)
 	VPSRAD(U8(23), k, k)
 	VPSLLD(U8(23), k, m)
 	VPSUBD(m, v, m)

@@ -1,4 +1,4 @@
-//go:build !purego
+//go:build (amd64 || arm64) && !purego
 
 package kernel
 
@@ -19,7 +19,7 @@ func guarded[T float32 | float64 | uint32 | int64 | int32 | uint16 | uint8](t te
 	if len(*v) == 0 {
 		return
 	}
-	const page = 4096
+	page := syscall.Getpagesize()
 	size := len(*v) * int(unsafe.Sizeof((*v)[0]))
 	room := (size + page - 1) / page * page
 	m, err := syscall.Mmap(-1, 0, room+2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)

@@ -1,0 +1,157 @@
+package main
+
+// operandRoom is the size of the memory for the copies of a single number.
+const operandRoom = 64
+
+// pairVectors are the numbers of vectors that functions of pairs compute at once.
+var pairVectors = []int{4, 1}
+
+const (
+	rA, rB, rStepA, rStepB = R4, R5, R6, R7
+	pairDoc                = "step 0 means that all numbers of an operand are the first one, and otherwise it is 1. n is a multiple of 4."
+)
+
+// operand loads the parameters of an operand of pairs. A single number is copied as often as
+// one iteration needs it.
+func (f *function) operand(name, step string, at, rStep int) {
+	f.load(name, at)
+	f.load(step, rStep)
+	room, label := f.local(operandRoom), f.unique("many")
+	f.o("CBNZ R%d, %s", rStep, label)
+	f.v("ld1r", 0, at)
+	f.o("ADD $%d, RSP, R%d", room, at)
+	for i := 0; i < operandRoom; i += 16 {
+		f.v("str", 0, at, i)
+	}
+	f.label(label)
+}
+
+// pairsOf generates the loop of a function of two operands.
+func (f *function) pairsOf(n int, body func(a, b []int)) {
+	f.operand("a", "stepA", rA, rStepA)
+	f.operand("b", "stepB", rB, rStepB)
+	f.blocks(n, pairVectors, func(vectors int) {
+		var both [2][]int
+		for i, at := range []int{rA, rB} {
+			for v := 0; v < vectors; v += 2 {
+				first := f.new()
+				if both[i] = append(both[i], first); v+1 == vectors {
+					f.v("ldr", first, at, 16*v)
+					break
+				}
+				second := f.new()
+				both[i] = append(both[i], second)
+				f.v("ldp", first, second, at, 16*v)
+			}
+			f.o("ADD R%d<<%d, R%d, R%d", at+rStepA-rA, map[int]int{1: 4, 4: 6}[vectors], at, at)
+		}
+		body(both[0], both[1])
+	})
+	f.ret()
+}
+
+// pairs generates the functions of two operands.
+func pairs() {
+	for _, p := range []struct {
+		name string
+		of   func(f *function, a, b int) int
+	}{
+		{"add", func(f *function, a, b int) int { return f.plus(a, b) }},
+		{"sub", func(f *function, a, b int) int { return f.minus(a, b) }},
+		{"mul", func(f *function, a, b int) int { return f.times(a, b) }},
+		{"div", func(f *function, a, b int) int { return f.over(a, b) }},
+		{"max", func(f *function, a, b int) int { return f.either(f.do("fcmgt", a, b), a, b) }},
+		{"min", func(f *function, a, b int) int { return f.either(f.do("fcmgt", b, a), a, b) }},
+		{"preluOf", func(f *function, a, b int) int { return f.choose(f.do("fcmlt0", a), f.times(a, b), a) }},
+	} {
+		f := newFunction(p.name+"NEON", "func(dst, a, b *float32, n, stepA, stepB int)", p.name+"NEON computes an operation on n pairs of numbers.", pairDoc)
+		const dst, n = R0, R1
+		f.load("dst", dst)
+		f.load("n", n)
+		f.pairsOf(n, func(a, b []int) {
+			for v := range a {
+				a[v] = p.of(f, a[v], b[v])
+			}
+			f.stores(a, dst)
+		})
+	}
+	for _, c := range []struct {
+		name string
+		mask func(f *function, a, b int) int
+	}{
+		{"isLess", func(f *function, a, b int) int { return f.do("fcmgt", b, a) }},
+		{"isLessEqual", func(f *function, a, b int) int { return f.do("fcmge", b, a) }},
+		{"isEqual", func(f *function, a, b int) int { return f.do("fcmeq", a, b) }},
+	} {
+		f := newFunction(c.name+"NEON", "func(dst *bool, a, b *float32, n, stepA, stepB int)", c.name+"NEON compares n pairs of numbers.", pairDoc)
+		const dst, n = R0, R1
+		f.load("dst", dst)
+		f.load("n", n)
+		f.pairsOf(n, func(a, b []int) {
+			for v := range a {
+				a[v] = f.shifted("ushr", c.mask(f, a[v], b[v]), 31)
+			}
+			f.storeBytes(a, dst)
+		})
+	}
+	selection()
+}
+
+// either returns a where a mask is set or a is NaN, and otherwise b.
+func (f *function) either(better, a, b int) int {
+	return f.choose(f.do("orn", better, f.do("fcmeq", a, a)), a, b)
+}
+
+// storeBytes stores one or four vectors of numbers from 0 to 255 as bytes, and moves the pointer.
+func (f *function) storeBytes(all []int, dst int) {
+	var words []int
+	for v := 0; v < len(all); v += 2 {
+		w := f.do("xtn", all[v])
+		if v+1 < len(all) {
+			f.v("xtn2", w, all[v+1])
+		}
+		words = append(words, w)
+	}
+	bytes := f.do("xtnb", words[0])
+	if len(words) == 1 {
+		f.v("strspost", bytes, dst, 4)
+		return
+	}
+	f.v("xtn2b", bytes, words[1])
+	f.v("strpost", bytes, dst, 16)
+}
+
+// selection generates the choice between two operands.
+func selection() {
+	f := newFunction("selectionNEON", "func(dst *float32, c *bool, a, b *float32, n, stepA, stepB int)",
+		"selectionNEON sets each of n numbers to that of a if c is set, and otherwise to that of b.", pairDoc)
+	const dst, c, n = R0, R1, R2
+	f.load("dst", dst)
+	f.load("c", c)
+	f.load("n", n)
+	f.pairsOf(n, func(a, b []int) {
+		bytes, half := f.new(), f.new()
+		masks := []int{f.new()}
+		if len(a) == 1 {
+			f.v("ldrspost", bytes, c, 4)
+			f.v("uxtlb", half, bytes)
+			f.v("uxtl", masks[0], half)
+		} else {
+			masks = append(masks, f.new(), f.new(), f.new())
+			upper := f.new()
+			f.v("ldrpost", bytes, c, 16)
+			f.v("uxtlb", half, bytes)
+			f.v("uxtl2b", upper, bytes)
+			for i, from := range []int{half, upper} {
+				f.v("uxtl", masks[2*i], from)
+				f.v("uxtl2", masks[2*i+1], from)
+			}
+		}
+		for v := range a {
+			set := f.new()
+			f.v("cmeq", set, masks[v], f.do("zero"))
+			a[v] = f.choose(set, b[v], a[v])
+		}
+		f.stores(a, dst)
+	})
+}

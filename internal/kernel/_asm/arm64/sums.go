@@ -1,0 +1,150 @@
+package main
+
+// partialSums is the number of partial sums of float64.
+const partialSums = 32
+
+// summands are what is added up.
+var summands = []struct {
+	name string
+	of   func(f *function, v, center int) // replaces two numbers in v
+}{
+	{"Numbers", func(*function, int, int) {}},
+	{"Magnitudes", func(f *function, v, _ int) { f.v("fabs2d", v, v) }},
+	{"Squares", func(f *function, v, center int) {
+		if center >= 0 {
+			f.v("fsub2d", v, v, center)
+		}
+		f.v("fmul2d", v, v, v)
+	}},
+}
+
+// sums generates sums in float64 and comparisons of lists.
+func sums() {
+	for _, s := range summands {
+		total(s.name, s.of)
+		accumulate(s.name, s.of)
+	}
+	extreme("largest", func(f *function, v, best int) int { return f.do("fcmgt", v, best) })
+	extreme("smallest", func(f *function, v, best int) int { return f.do("fcmgt", best, v) })
+	bounds()
+}
+
+func total(name string, of func(f *function, v, center int)) {
+	name = "total" + name + "NEON"
+	f := newFunction(name, "func(sums *[32]float64, x *float32, n int, center float64)", name+" adds n numbers, a multiple of 32, to as many partial sums.")
+	const sums, x, n, center = R0, R1, R2, 31
+	f.load("sums", sums)
+	f.load("x", x)
+	f.load("n", n)
+	f.spread("center", center)
+	f.span("ldp", "ldr", partialSums/2, 0, sums, 0)
+	f.loop(n, partialSums, func() {
+		for i := 0; i < partialSums/2; i += 4 {
+			f.v("ldppost", 16, 17, x, 32)
+			for half := range 2 {
+				f.v("fcvtl", 18+2*half, 16+half)
+				f.v("fcvtl2", 19+2*half, 16+half)
+			}
+			for j := range 4 {
+				of(f, 18+j, center)
+				f.v("fadd2d", i+j, i+j, 18+j)
+			}
+		}
+	})
+	f.span("stp", "str", partialSums/2, 0, sums, 0)
+	f.ret()
+}
+
+func accumulate(name string, of func(f *function, v, center int)) {
+	name = "accumulate" + name + "NEON"
+	f := newFunction(name, "func(sums *float64, x *float32, n int)", name+" adds n numbers, a multiple of 4, to as many sums.")
+	const sums, x, n = R0, R1, R2
+	f.load("sums", sums)
+	f.load("x", x)
+	f.load("n", n)
+	f.loop(n, 4, func() {
+		f.v("ldrpost", 0, x, 16)
+		f.v("ldp", 1, 2, sums, 0)
+		f.v("fcvtl", 3, 0)
+		f.v("fcvtl2", 4, 0)
+		for half := range 2 {
+			of(f, 3+half, -1)
+			f.v("fadd2d", 1+half, 1+half, 3+half)
+		}
+		f.v("stppost", 1, 2, sums, 32)
+	})
+	f.ret()
+}
+
+// extreme generates the comparison of lists with 16 numbers.
+func extreme(name string, better func(f *function, v, best int) int) {
+	name += "NEON"
+	f := newFunction(name, "func(best *[16]float32, x *float32, n int)",
+		name+" compares n numbers, a multiple of 16, with those of best: number i with best[i%16].")
+	const best, x, n = R0, R1, R2
+	f.load("best", best)
+	f.load("x", x)
+	f.load("n", n)
+	f.span("ldp", "ldr", 4, 0, best, 0)
+	f.loop(n, 16, func() {
+		for i, v := range f.loads(4, x) {
+			take := f.do("orn", better(f, v, i), f.do("fcmeq", v, v))
+			f.v("bit", i, v, take)
+		}
+	})
+	f.span("stp", "str", 4, 0, best, 0)
+	f.ret()
+}
+
+func bounds() {
+	f := newFunction("boundsNEON", "func(lows, highs *[16]float32, x *float32, n int)",
+		"boundsNEON replaces lows[i%16] and highs[i%16] by number i of n, a multiple of 16, if it is less or greater.")
+	const lows, highs, x, n = R0, R1, R2, R3
+	for i, p := range []string{"lows", "highs", "x", "n"} {
+		f.load(p, lows+i)
+	}
+	f.span("ldp", "ldr", 4, 0, lows, 0)
+	f.span("ldp", "ldr", 4, 4, highs, 0)
+	f.loop(n, 16, func() {
+		for i, v := range f.loads(4, x) {
+			f.v("bit", i, v, f.do("fcmgt", i, v))
+			f.v("bit", 4+i, v, f.do("fcmgt", v, 4+i))
+		}
+	})
+	f.span("stp", "str", 4, 0, lows, 0)
+	f.span("stp", "str", 4, 4, highs, 0)
+	f.ret()
+}
+
+// softmax generates the sums of exponentials.
+func softmax() {
+	for _, c := range []struct{ name, signature, doc string }{
+		{"expSumNEON", "func(out, x *float32, n int, top float32, sums *[16]float32)", "computes out[i] = exp(x[i]-top) for i < n, a multiple of 16, and adds it to sums[i%16]."},
+		{"expTotalNEON", "func(x *float32, n int, top float32, sums *[16]float32)", "adds exp(x[i]-top) to sums[i%16] for i < n, a multiple of 16."},
+	} {
+		f := newFunction(c.name, c.signature, c.name+" "+c.doc)
+		const out, x, n, sums, top = R0, R1, R2, R3, 31
+		stored := c.name == "expSumNEON"
+		if stored {
+			f.load("out", out)
+		}
+		f.load("x", x)
+		f.load("n", n)
+		f.load("sums", sums)
+		f.spread("top", top)
+		f.useConstants()
+		f.span("ldp", "ldr", 4, 0, sums, 0)
+		f.loop(n, 16, func() {
+			all := f.loads(4, x)
+			f.sideBySide(len(all), func(i int) {
+				all[i] = f.expNegative(f.minus(all[i], top))
+				f.v("fadd", i, i, all[i])
+			})
+			if stored {
+				f.stores(all, out)
+			}
+		})
+		f.span("stp", "str", 4, 0, sums, 0)
+		f.ret()
+	}
+}

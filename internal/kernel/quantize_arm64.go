@@ -1,0 +1,60 @@
+//go:build !purego
+
+package kernel
+
+// requantizeVectors and the others compute as many integers as fill whole vectors, and return how
+// many these are.
+func requantizeVectors(out []uint8, x []int32, scales []float32, low, high float32, zero int32) int {
+	n := wholeVectors(len(out), lanesNEON)
+	if n == 0 {
+		return 0
+	}
+	if len(scales) > 1 {
+		requantizeNEON(&out[0], &x[0], n, &scales[:n][0], 16, low, high, zero)
+		return n
+	}
+	var same [16]float32
+	for i := range same {
+		same[i] = scales[0]
+	}
+	requantizeNEON(&out[0], &x[0], n, &same[0], 0, low, high, zero)
+	return n
+}
+
+func quantizeVectors(out []uint8, x []float32, scale, low, high float32, zero int32) int {
+	n := wholeVectors(len(out), lanesNEON)
+	if n > 0 {
+		quantizeNEON(&out[0], &x[0], n, scale, low, high, zero)
+	}
+	return n
+}
+
+func dequantizeVectors(out []float32, x []uint8, scale float32, zero int32, flip uint8) int {
+	n := wholeVectors(len(out), bytesNEON)
+	if n > 0 {
+		dequantizeNEON(&out[0], &x[0], n, uint32(flip), zero, scale)
+	}
+	return n
+}
+
+func boundsVectors(x []float32, low, high float32) (n int, least, largest float32) {
+	n = wholeVectors(len(x), sumLanes)
+	if n == 0 {
+		return 0, low, high
+	}
+	var lows, highs [sumLanes]float32
+	for i := range lows {
+		lows[i], highs[i] = low, high
+	}
+	boundsNEON(&lows, &highs, &x[0], n)
+	for i := range lows {
+		low, high = min(low, lows[i]), max(high, highs[i])
+	}
+	return n, low, high
+}
+
+func truncateVectors([]int32, []float32) int { return 0 }
+
+func singlesVectors([]float32, []int32) int { return 0 }
+
+func longsVectors([]int64, []int32) int { return 0 }
