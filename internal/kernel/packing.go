@@ -86,13 +86,3 @@ func split(runs []run, starts []int, places []int, width int) ([]run, []int) {
 	}
 	return runs, append(starts, len(runs))
 }
-
-// consecutive reports whether each number is the one before plus 1.
-func consecutive(v []int) bool {
-	for i, n := range v {
-		if n != v[0]+i {
-			return false
-		}
-	}
-	return true
-}

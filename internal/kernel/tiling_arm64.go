@@ -103,3 +103,13 @@ func packScatteredColumns(dst []float32, stride int, x []float32, taps, offsets 
 		}
 	}
 }
+
+// consecutive reports whether each number is the one before plus 1.
+func consecutive(v []int) bool {
+	for i, n := range v {
+		if n != v[0]+i {
+			return false
+		}
+	}
+	return true
+}
