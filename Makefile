@@ -185,6 +185,8 @@ fuzz:
 EMULATED := ./internal/portmath ./internal/kernel ./internal/poisson ./internal/noise ./ops/sbs ./internal/npy ./convert
 BITS     := -short -run '^TestBits|SameBits|^TestFMA|^TestSingle' ./internal/portmath ./ops/sbs ./ops/std ./runtime ./train
 FILES    := -run '^TestRead|^TestWrite|^TestToONNX|^TestFromONNX|^TestRestore|^TestDecode|BitForBit|RestoresTheNetwork' ./internal/npy ./internal/onnx ./convert ./train ./internal/pickle
+# A folder of PyTorch-SbS is converted, and classifies images.
+WHOLE    := ./examples/classify-folder -run '^TestRun_PrintsClassesAndAccuracy'
 # These take most of the time, and nothing in them depends on the processor.
 NOT_EMULATED := ^(TestResolve_HandlesTheLargestNumberOfSpikes|TestNNMF_GradientOfTheLoopIsItsDerivative|TestApproxConv_ReleasesTheMemoryOfImagesThatAreDone|TestFullLayer_HandsOutManySpikes)$$
 
@@ -200,6 +202,8 @@ emulated:
 	}; \
 	run arm64 aarch64 $(EMULATED); \
 	run arm64 aarch64 ./runtime ./train -run '^TestBits'; \
+	run arm64 aarch64 $(WHOLE); \
+	run s390x s390x $(WHOLE); \
 	SBS_TEST_EMULATOR='qemu-aarch64-static -cpu cortex-a72' CGO_ENABLED=0 GOARCH=arm64 \
 		go test -exec 'qemu-aarch64-static -cpu cortex-a72' ./internal/kernel -run '$(WITHOUT_DOT_PRODUCT)' || exit 1; \
 	for target in 'riscv64 riscv64' 's390x s390x' 'arm arm' '386 '; do \
