@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/internal/onnx"
@@ -62,6 +63,23 @@ func fusions() []fusion {
 			op("a = Conv(x, w9)"), op("s = Abs(b12)"), op("c = BatchNormalization(a, s, b12, s, v12)"), op("y = Relu(c)")}},
 		{name: "weights that are computed", steps: "Conv+Relu", list: nodes{
 			op("w = Neg(w9)"), op("a = Conv(x, w)"), op("y = Relu(a)")}},
+		{name: "product", steps: "MatMul+Add+Relu", list: nodes{
+			op("a = MatMul(x, p9)"), op("c = Add(b12, a)"), op("y = Relu(c)")}},
+		{name: "product with many columns", steps: "MatMul+Add+Elu", list: nodes{
+			op("a = MatMul(x, wide)"), op("c = Add(a, b1100)"), op("y = Elu(c)")}},
+		{name: "product with a vector", steps: "MatMul+Sub+Sigmoid", list: nodes{
+			op("a = MatMul(x, row9)"), op("c = Sub(one, a)"), op("y = Sigmoid(c)")}},
+		{name: "product of two values", steps: "Transpose, MatMul+Div+Tanh", list: nodes{
+			op("t = Transpose(x)", intsAttr("perm", 0, 1, 3, 2)), op("a = MatMul(x, t)"), op("c = Div(a, ten)"), op("y = Tanh(c)")}},
+		{name: "product and residual", steps: "Transpose, MatMul, MatMul+Add+Add", list: nodes{
+			op("t = Transpose(x)", intsAttr("perm", 0, 1, 3, 2)), op("a = MatMul(x, t)"), op("c = MatMul(a, x)"), op("d = Add(c, row9)"), op("y = Add(x, d)")}},
+		{name: "one matrix for many", steps: "MatMul+Mul", list: nodes{op("a = MatMul(p8, x)"), op("y = Mul(a, half)")}},
+		{name: "fully connected", steps: "Flatten, Gemm+LeakyRelu", list: nodes{
+			op("f = Flatten(x)"), op("a = Gemm(f, full, b12)", intAttr("transB", 1)), op("y = LeakyRelu(a)")}},
+		{name: "fully connected without bias", steps: "Flatten, Gemm+BatchNormalization+Clip", list: nodes{
+			op("f = Flatten(x)"), op("a = Gemm(f, full)", intAttr("transB", 1)), op("c = BatchNormalization(a, s12, b12, m12, v12)"), op("y = Clip(c, zero, one)")}},
+		{name: "factor of a product", steps: "Flatten, Gemm, Relu", list: nodes{
+			op("f = Flatten(x)"), op("a = Gemm(f, full, b12)", intAttr("transB", 1), &onnxpb.AttributeProto{Name: "alpha", Type: onnxpb.AttributeProto_FLOAT, F: proto.Float32(0.5)}), op("y = Relu(a)")}},
 
 		{name: "used twice", steps: "Conv, Relu+Add", list: nodes{op("a = Conv(x, w9)"), op("r = Relu(a)"), op("y = Add(a, r)")}},
 		{name: "both inputs", steps: "Conv, Add", list: nodes{op("a = Conv(x, w9)"), op("y = Add(a, a)")}},
@@ -104,6 +122,12 @@ func fusionModel(f fusion) *onnxpb.ModelProto {
 		add(fmt.Sprint("v", n), 0.5, 2, n)
 	}
 	add("bias12", -1, 1, 1, 12, 1, 1)
+	add("p9", -1, 1, int(size[1]), 12)
+	add("p8", -1, 1, 5, int(size[0]))
+	add("row8", -1, 1, int(size[0]))
+	add("wide", -1, 1, int(size[1]), 1100)
+	add("b1100", -1, 1, 1100)
+	add("full", -1, 1, 12, 4*int(size[0]*size[1]))
 	add("row9", -1, 1, int(size[1]))
 	m.Graph.Initializer = append(m.Graph.Initializer, scalarFloat("zero", 0), scalarFloat("half", 0.5))
 	return m
@@ -257,6 +281,8 @@ func TestFusion_BroadcastsLater(t *testing.T) {
 		{name: "batch", inputs: []*onnxpb.ValueInfoProto{info("x", -1, 4, 8, 9), info("z", -1, 12, 6, 7)}, list: added, x: []int{1, 4, 8, 9}, z: []int{3, 12, 6, 7}},
 		{name: "rows", inputs: []*onnxpb.ValueInfoProto{info("x", 1, 4, -1, -1), info("z", 1, 12, -1, -1)}, list: added, x: []int{1, 4, 3, 9}, z: []int{1, 12, 6, 7}},
 		{name: "columns", inputs: []*onnxpb.ValueInfoProto{info("x", 1, 4, -1, -1), info("z", 1, 12, -1, -1)}, list: added, x: []int{1, 4, 8, 3}, z: []int{1, 12, 6, 7}},
+		{name: "product", inputs: []*onnxpb.ValueInfoProto{info("x", -1, 4, 8, 9), info("z", -1, 4, 8, 12)}, list: nodes{op("a = MatMul(x, p9)"), op("y = Add(a, z)")},
+			x: []int{1, 4, 8, 9}, z: []int{3, 4, 8, 12}},
 		{name: "channels", inputs: open, list: normalized, x: []int{1, 1, 3, 3}, q: []int{1, 1, 3, 3}, z: []int{2, 4, 3, 3}},
 		{name: "sums of rows and columns", inputs: open, list: normalized, x: []int{1, 1, 3, 1}, q: []int{1, 1, 1, 3}, z: []int{1, 1, 3, 3}},
 	} {

@@ -69,6 +69,7 @@ type pattern struct {
 // patterns are tried in their order.
 var patterns = []pattern{
 	{begins: isConvolution, ends: endsWithPool, fuse: func(chain []Link) Fused { return &fusedConvolution{chain} }},
+	{begins: isProduct, fuse: func(chain []Link) Fused { return &fusedProduct{chain} }},
 	{begins: func(l *Link) bool { return l.pointwise() && !l.uses(Before) }, fuse: func(chain []Link) Fused { return &fusedPointwise{chain} }},
 }
 
