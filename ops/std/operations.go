@@ -113,10 +113,7 @@ func (pow) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	}
 	compute := convertedRows(elementPairs(portmath.Pow))
 	if in[0].DType() == ops.Float32 && in[1].DType() == ops.Float32 {
-		compute = typedRows(func(out, a, b []float32, stepA, stepB int) error {
-			kernel.Pow(out, a, b, stepA, stepB)
-			return nil
-		})
+		compute = singlePowers
 	}
 	if !isFloat(in[0].DType()) && !isFloat(in[1].DType()) {
 		compute = convertedRows(elementPairs(powInt))
