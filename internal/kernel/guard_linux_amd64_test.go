@@ -180,6 +180,8 @@ func TestIntegers_StayWithinTheirBuffers(t *testing.T) {
 			guarded(t, &long)
 			Longs(long, q.sums)
 			Singles(back, q.sums)
+			Narrow(out, q.sums)
+			TruncateBytes(out, q.numbers, Quantum{})
 			Truncate(q.sums, q.numbers)
 		}
 		undo()

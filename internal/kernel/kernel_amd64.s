@@ -40549,6 +40549,46 @@ vector:
 	VZEROUPPER
 	RET
 
+// func narrowAVX512(dst *uint8, x *int32, n int)
+// Requires: AVX, AVX512F
+TEXT ·narrowAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+
+vector:
+	VMOVUPS (CX)(BX*4), Z0
+	VPMOVDB Z0, (AX)(BX*1)
+	ADDQ    $0x10, BX
+	CMPQ    BX, DX
+	JL      vector
+	VZEROUPPER
+	RET
+
+// func truncateBytesAVX512(dst *uint8, x *float32, n int, low float32, high float32)
+// Requires: AVX, AVX512F
+TEXT ·truncateBytesAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS low+24(FP), Z1
+	VBROADCASTSS high+28(FP), Z2
+	XORQ         BX, BX
+
+vector:
+	VMOVUPS      (CX)(BX*4), Z0
+	VCMPPS       $0x07, Z0, Z0, K1
+	VMAXPS       Z0, Z1, Z0
+	VMINPS       Z0, Z2, Z0
+	VCVTTPS2DQ.Z Z0, K1, Z0
+	VPMOVDB      Z0, (AX)(BX*1)
+	ADDQ         $0x10, BX
+	CMPQ         BX, DX
+	JL           vector
+	VZEROUPPER
+	RET
+
 // func windows1x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·windows1x16AVX512(SB), NOSPLIT, $0-72
@@ -43473,6 +43513,55 @@ vector:
 	ADDQ      $0x04, BX
 	CMPQ      BX, DX
 	JL        vector
+	VZEROUPPER
+	RET
+
+// func narrowAVX2(dst *uint8, x *int32, n int)
+// Requires: AVX, AVX2
+TEXT ·narrowAVX2(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS lowBytes<>+0(SB), Y6
+	VMOVUPS lowBytes<>+32(SB), Y7
+	XORQ    BX, BX
+
+vector:
+	VMOVUPS (CX)(BX*4), Y0
+	VPSHUFB Y6, Y0, Y0
+	VPERMD  Y0, Y7, Y0
+	VMOVQ   X0, (AX)(BX*1)
+	ADDQ    $0x08, BX
+	CMPQ    BX, DX
+	JL      vector
+	VZEROUPPER
+	RET
+
+// func truncateBytesAVX2(dst *uint8, x *float32, n int, low float32, high float32)
+// Requires: AVX, AVX2
+TEXT ·truncateBytesAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS low+24(FP), Y1
+	VBROADCASTSS high+28(FP), Y2
+	VMOVUPS      lowBytes<>+0(SB), Y6
+	VMOVUPS      lowBytes<>+32(SB), Y7
+	XORQ         BX, BX
+
+vector:
+	VMOVUPS    (CX)(BX*4), Y0
+	VCMPPS     $0x07, Y0, Y0, Y8
+	VMAXPS     Y0, Y1, Y0
+	VMINPS     Y0, Y2, Y0
+	VCVTTPS2DQ Y0, Y0
+	VPAND      Y8, Y0, Y0
+	VPSHUFB    Y6, Y0, Y0
+	VPERMD     Y0, Y7, Y0
+	VMOVQ      X0, (AX)(BX*1)
+	ADDQ       $0x08, BX
+	CMPQ       BX, DX
+	JL         vector
 	VZEROUPPER
 	RET
 

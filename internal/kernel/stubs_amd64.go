@@ -851,6 +851,18 @@ func singlesAVX512(dst *float32, x *int32, n int)
 //go:noescape
 func longsAVX512(dst *int64, x *int32, n int)
 
+// narrowAVX512 computes dst[i] = uint8(x[i]) for i < n.
+// n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func narrowAVX512(dst *uint8, x *int32, n int)
+
+// truncateBytesAVX512 computes dst[i] = the integer part of x[i], limited to low and high, for i < n. NaN gives 0.
+// n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func truncateBytesAVX512(dst *uint8, x *float32, n int, low float32, high float32)
+
 // windows1x16AVX512 computes the sums of two halves of 1 windows. Pixel t of window i of half h is
 // x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
 // start. out receives a row of sums per window; the rows of the second half begin at out[next].
@@ -1209,6 +1221,18 @@ func singlesAVX2(dst *float32, x *int32, n int)
 //
 //go:noescape
 func longsAVX2(dst *int64, x *int32, n int)
+
+// narrowAVX2 computes dst[i] = uint8(x[i]) for i < n.
+// n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func narrowAVX2(dst *uint8, x *int32, n int)
+
+// truncateBytesAVX2 computes dst[i] = the integer part of x[i], limited to low and high, for i < n. NaN gives 0.
+// n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func truncateBytesAVX2(dst *uint8, x *float32, n int, low float32, high float32)
 
 // windows1x8AVX2 computes the sums of two halves of 1 windows. Pixel t of window i of half h is
 // x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
