@@ -2,6 +2,7 @@ package std
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
@@ -190,32 +191,41 @@ func (f *fusedRows) Run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 	if !l.fits {
 		return inTurn(ctx, f.group, in, out)
 	}
-	l.ctx, l.in, l.out = ctx, in, out.Float32s()
+	l.ctx, l.in, l.out = ctx, in, out
 	defer func() { l.ctx, l.in, l.out = nil, nil, nil }()
-	return ctx.Do(len(l.out)/l.length, max(l.block, grain/l.length), l)
+	return ctx.Do(l.blocks, max(1, grain/(l.block*l.length)), l)
 }
 
-// rowLoop is a parallel.Loop over the rows of the output of fusedRows. It stays in memory from run to
-// run.
+// rowLoop is a parallel.Loop over blocks of rows of the output of fusedRows. It stays in memory from run
+// to run.
 type rowLoop struct {
 	group  *fusedRows
 	fits   bool // whether the shapes do
 	length int  // of a row
-	block  int  // number of rows that are computed at once
+	rows   int
+	block  int // number of rows that are computed at once
+	blocks int
 	links  []rowLink
-	room   int // number of elements of temporary memory of a goroutine
+	room   int       // number of elements of temporary memory of a goroutine
+	states sync.Pool // of *rowState
 
-	ctx *ops.Context // of the run, like the arrays
+	ctx *ops.Context // of the run, like the tensors
 	in  []*ops.Tensor
-	out []float32
+	out *ops.Tensor
+}
+
+// rowState is the temporary memory of a goroutine.
+type rowState struct {
+	values   []*ops.Tensor   // a block of the output of each link; the last one is the whole output
+	operands [][]*ops.Tensor // of each link
 }
 
 // rowLink is a link of a rowLoop.
 type rowLink struct {
 	span     rowSpan // of the output
 	operands []rowOperand
-	place    int // of the output in the temporary memory
-	nest     nest
+	place    int  // of the output in the temporary memory
+	nest     nest // over the blocks of the output and two operands
 }
 
 // rowOperand is an input of a rowLink.
@@ -230,7 +240,7 @@ const rowBlock = 1 << 12
 
 // prepare sets everything that follows from the shapes of the inputs.
 func (l *rowLoop) prepare(f *fusedRows, in []*ops.Tensor, out *ops.Tensor) {
-	*l = rowLoop{group: f}
+	l.group = f
 	if slices.ContainsFunc(append([]*ops.Tensor{out}, in...), func(x *ops.Tensor) bool {
 		return x != nil && x.DType() != ops.Float32 && x.DType() != ops.Int64 // as axes
 	}) {
@@ -243,7 +253,9 @@ func (l *rowLoop) prepare(f *fusedRows, in []*ops.Tensor, out *ops.Tensor) {
 		return
 	}
 	l.fits, l.length = true, all[len(all)-1].Size
-	l.block = min(max(1, rowBlock/l.length), out.Len()/l.length)
+	l.rows = out.Len() / l.length
+	l.block = min(max(1, rowBlock/l.length), l.rows)
+	l.blocks = (l.rows + l.block - 1) / l.block
 	for i := range f.group {
 		link := rowLink{span: results[i]}
 		for input, at := range f.group[i].Inputs {
@@ -254,32 +266,36 @@ func (l *rowLoop) prepare(f *fusedRows, in []*ops.Tensor, out *ops.Tensor) {
 			link.operands = append(link.operands, o)
 		}
 		if len(link.operands) > 1 {
-			link.nest = l.nestOf(&link)
+			a, b := &link.operands[0], &link.operands[1]
+			dims := []int{l.blocks, l.block, l.length}
+			last := i == len(f.group)-1
+			axes := 3
+			if link.span == spanNumbers {
+				axes = 2
+			}
+			link.nest = newNest(dims[:axes], l.strides(link.span, last)[:axes], l.strides(a.span, a.link < 0)[:axes], l.strides(b.span, b.link < 0)[:axes])
 		}
 		l.links = append(l.links, link)
 	}
 	l.placeOutputs()
 }
 
-// nestOf returns the loops over a block of the output and two operands of a link.
-func (l *rowLoop) nestOf(link *rowLink) nest {
-	if link.span == spanNumbers {
-		return newNest([]int{l.block}, []int{1}, link.operands[0].span.strides(1)[:1], link.operands[1].span.strides(1)[:1])
-	}
-	return newNest([]int{l.block, l.length}, spanRows.strides(l.length), link.operands[0].span.strides(l.length), link.operands[1].span.strides(l.length))
-}
-
-// strides returns the distances between rows, of the given length, and between the elements of a row.
-func (s rowSpan) strides(length int) []int {
+// strides returns the distances between blocks, rows, and the elements of a row in an operand or
+// output, of which whole says that all blocks are there.
+func (l *rowLoop) strides(s rowSpan, whole bool) []int {
+	strides := []int{0, 0, 0}
 	switch s {
 	case spanRow:
-		return []int{0, 1}
+		strides[2] = 1
 	case spanNumbers:
-		return []int{1, 0}
+		strides[1] = 1
 	case spanRows:
-		return []int{length, 1}
+		strides[1], strides[2] = l.length, 1
 	}
-	return []int{0, 0}
+	if whole {
+		strides[0] = l.block * strides[1]
+	}
+	return strides
 }
 
 // placeOutputs gives the outputs of all links but the last one a place in the temporary memory. An
@@ -318,27 +334,69 @@ func lastUses(group []Link) []int {
 	return last
 }
 
-// Part computes the rows lo to hi-1.
+// state returns temporary memory.
+func (l *rowLoop) state() (*rowState, error) {
+	if s, ok := l.states.Get().(*rowState); ok {
+		return s, nil
+	}
+	memory := make([]float32, l.room)
+	s := &rowState{values: make([]*ops.Tensor, len(l.links)), operands: make([][]*ops.Tensor, len(l.links))}
+	for i := range l.links {
+		link := &l.links[i]
+		s.operands[i] = make([]*ops.Tensor, len(link.operands))
+		if i == len(l.links)-1 {
+			break
+		}
+		var err error
+		n := l.elements(link.span, l.block)
+		if s.values[i], err = ops.NewTensor([]int{n}, memory[link.place:][:n]); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// elements returns the number of elements of some rows.
+func (l *rowLoop) elements(s rowSpan, rows int) int {
+	if s == spanRows {
+		return rows * l.length
+	}
+	return rows
+}
+
+// Part computes the blocks lo to hi-1.
 func (l *rowLoop) Part(lo, hi int) error {
-	memory, err := ops.Temporary[float32](l.ctx, l.room)
+	bytes := 4 * int64(l.room)
+	if err := l.ctx.Reserve(bytes); err != nil {
+		return err
+	}
+	defer l.ctx.Release(bytes)
+	s, err := l.state()
 	if err != nil {
 		return err
 	}
-	defer ops.Free(l.ctx, memory)
+	defer func() {
+		for i := range s.operands {
+			clear(s.operands[i])
+		}
+		s.values[len(l.links)-1] = nil
+		l.states.Put(s)
+	}()
+	for i := range l.links {
+		for j, o := range l.links[i].operands {
+			if o.link >= 0 {
+				s.operands[i][j] = s.values[o.link]
+			} else if o.at >= 0 {
+				s.operands[i][j] = l.in[o.at]
+			}
+		}
+	}
+	s.values[len(l.links)-1] = l.out
 	watching := cancelCheck{ctx: l.ctx}
-	values := make([]*ops.Tensor, len(l.links))
-	for ; lo < hi; lo += l.block {
-		count := min(l.block, hi-lo)
+	for ; lo < hi; lo++ {
+		count := min(l.block, l.rows-lo*l.block)
 		for i := range l.links {
-			link := &l.links[i]
-			v := l.out[lo*l.length:]
-			if i < len(l.links)-1 {
-				v = memory[link.place:]
-			}
-			if values[i], err = l.part(v, link.span, 0, count); err != nil {
-				return err
-			}
-			if err := l.compute(i, values, lo, count); err != nil {
+			if err := l.compute(i, s, lo, count); err != nil {
 				return err
 			}
 			const slowest = 4 // as in apply
@@ -350,59 +408,57 @@ func (l *rowLoop) Part(lo, hi int) error {
 	return nil
 }
 
-// part returns the elements that belong to count rows, the first of which is row first.
-func (l *rowLoop) part(v []float32, s rowSpan, first, count int) (*ops.Tensor, error) {
-	if s == spanRows {
-		first, count = first*l.length, count*l.length
-	}
-	return ops.NewTensor([]int{count}, v[first:][:count])
-}
-
-// compute computes count rows of the output of link i, beginning with row first of the whole output.
-func (l *rowLoop) compute(i int, values []*ops.Tensor, first, count int) error {
-	link, out := &l.links[i], values[i]
-	own := make([]*ops.Tensor, len(link.operands))
-	for j, o := range link.operands {
-		switch {
-		case o.link >= 0:
-			own[j] = values[o.link]
-		case o.at < 0: // omitted
-		case o.span == spanRows || o.span == spanNumbers:
-			var err error
-			if own[j], err = l.part(l.in[o.at].Float32s(), o.span, first, count); err != nil {
-				return err
-			}
-		default:
-			own[j] = l.in[o.at]
-		}
-	}
-	n := out.Len()
+// compute computes count rows, those of a block, of the output of link i.
+func (l *rowLoop) compute(i int, s *rowState, block, count int) error {
+	link, own, out := &l.links[i], s.operands[i], s.values[i]
+	n := l.elements(link.span, count)
+	first := block * l.elements(link.span, l.block)
+	var function func(lo, hi int, out, x *ops.Tensor)
 	switch k := l.group.group[i].operation().(type) {
 	case unary:
-		k[ops.Float32](0, n, out, own[0])
+		function = k[ops.Float32]
 	case rectifier:
-		k.unary[ops.Float32](0, n, out, own[0])
+		function = k.unary[ops.Float32]
 	case *clip:
-		k.compute(ops.Float32, own)(0, n, out, own[0])
-	case arithmetic:
-		return k[ops.Float32](&link.nest, 0, n, out, own[0], own[1])
+		function = k.compute(ops.Float32, own)
 	case pow:
-		exponent, err := l.part(own[1].Float32s(), spanNumbers, 0, 1)
-		if err != nil {
-			return err
+		if function = powerWith(float64(own[1].Float32s()[0])); function == nil {
+			return singlePowers(&link.nest, first, first+n, out, own[0], own[1])
 		}
-		if compute := powerOf([]*ops.Tensor{own[0], exponent}); compute != nil {
-			compute(0, n, out, own[0])
-			return nil
-		}
-		return singlePowers(&link.nest, 0, n, out, own[0], own[1])
+	case arithmetic:
+		return k[ops.Float32](&link.nest, first, first+n, out, own[0], own[1])
 	case *reduction:
-		v, x := out.Float32s(), own[0].Float32s()
+		x := own[0].Float32s()
+		if link.operands[0].link < 0 {
+			x = x[block*l.block*l.length:]
+		}
+		v := out.Float32s()[:count]
 		for r := range v {
 			v[r] = k.lists.whole(x[r*l.length:][:l.length])
 		}
+		return nil
 	}
-	return nil
+	return l.apply(i, function, own[0], out, first, n)
+}
+
+// apply computes n elements of the output of link i, a function of the elements in the same place. The
+// first one is element first of a whole tensor.
+func (l *rowLoop) apply(i int, function func(lo, hi int, out, x *ops.Tensor), x, out *ops.Tensor, first, n int) error {
+	wholeX, wholeOut := l.links[i].operands[0].link < 0, i == len(l.links)-1
+	var err error
+	switch {
+	case wholeX && wholeOut:
+		function(first, first+n, out, x)
+		return nil
+	case wholeX:
+		x, err = ops.NewTensor([]int{n}, x.Float32s()[first:][:n])
+	case wholeOut:
+		out, err = ops.NewTensor([]int{n}, out.Float32s()[first:][:n])
+	}
+	if err == nil {
+		function(0, n, out, x)
+	}
+	return err
 }
 
 // singlePowers is the rowFunc of Pow of float32 elements.
