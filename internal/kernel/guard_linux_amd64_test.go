@@ -236,6 +236,7 @@ func TestLists_StayWithinTheirBuffers(t *testing.T) {
 			for kind := Numbers; kind <= Squares; kind++ {
 				Total(kind, v[0], 1)
 				Accumulate(kind, sums, v[0])
+				AccumulateRows(kind, sums[len(sums)-n/2:], v[0], 2, n/2)
 			}
 			Product(v[0])
 			Largest(v[0], 0)

@@ -58684,21 +58684,32 @@ end:
 	VZEROUPPER
 	RET
 
-// func accumulateNumbersAVX512(sums *float64, x *float32, n int)
+// func accumulateNumbersAVX512(sums *float64, x *float32, n int, rows int, stride int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·accumulateNumbersAVX512(SB), NOSPLIT, $0-24
+TEXT ·accumulateNumbersAVX512(SB), NOSPLIT, $0-40
 	MOVQ   sums+0(FP), AX
 	MOVQ   x+8(FP), CX
 	MOVQ   n+16(FP), DX
+	MOVQ   rows+24(FP), BX
+	MOVQ   stride+32(FP), SI
 	VXORPD Z0, Z0, Z0
 
 vector:
-	VCVTPS2PD (CX), Z0
-	VADDPD    (AX), Z0, Z0
+	VMOVUPD (AX), Z0
+	VMOVUPD 64(AX), Z1
+	MOVQ    CX, DI
+	MOVQ    BX, R8
+
+row:
+	VCVTPS2PD (DI), Z2
+	VADDPD    Z2, Z0, Z0
+	VCVTPS2PD 32(DI), Z2
+	VADDPD    Z2, Z1, Z1
+	ADDQ      SI, DI
+	DECQ      R8
+	JNZ       row
 	VMOVUPD   Z0, (AX)
-	VCVTPS2PD 32(CX), Z0
-	VADDPD    64(AX), Z0, Z0
-	VMOVUPD   Z0, 64(AX)
+	VMOVUPD   Z1, 64(AX)
 	ADDQ      $0x40, CX
 	ADDQ      $0x80, AX
 	SUBQ      $0x10, DX
@@ -58792,23 +58803,34 @@ DATA double7fffffffffffffff<>+24(SB)/4, $0xffffffff
 DATA double7fffffffffffffff<>+28(SB)/4, $0x7fffffff
 GLOBL double7fffffffffffffff<>(SB), RODATA|NOPTR, $32
 
-// func accumulateMagnitudesAVX512(sums *float64, x *float32, n int)
+// func accumulateMagnitudesAVX512(sums *float64, x *float32, n int, rows int, stride int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·accumulateMagnitudesAVX512(SB), NOSPLIT, $0-24
+TEXT ·accumulateMagnitudesAVX512(SB), NOSPLIT, $0-40
 	MOVQ   sums+0(FP), AX
 	MOVQ   x+8(FP), CX
 	MOVQ   n+16(FP), DX
+	MOVQ   rows+24(FP), BX
+	MOVQ   stride+32(FP), SI
 	VXORPD Z0, Z0, Z0
 
 vector:
-	VCVTPS2PD   (CX), Z0
-	VANDPD.BCST double7fffffffffffffff<>+0(SB), Z0, Z0
-	VADDPD      (AX), Z0, Z0
+	VMOVUPD (AX), Z0
+	VMOVUPD 64(AX), Z1
+	MOVQ    CX, DI
+	MOVQ    BX, R8
+
+row:
+	VCVTPS2PD   (DI), Z2
+	VANDPD.BCST double7fffffffffffffff<>+0(SB), Z2, Z2
+	VADDPD      Z2, Z0, Z0
+	VCVTPS2PD   32(DI), Z2
+	VANDPD.BCST double7fffffffffffffff<>+0(SB), Z2, Z2
+	VADDPD      Z2, Z1, Z1
+	ADDQ        SI, DI
+	DECQ        R8
+	JNZ         row
 	VMOVUPD     Z0, (AX)
-	VCVTPS2PD   32(CX), Z0
-	VANDPD.BCST double7fffffffffffffff<>+0(SB), Z0, Z0
-	VADDPD      64(AX), Z0, Z0
-	VMOVUPD     Z0, 64(AX)
+	VMOVUPD     Z1, 64(AX)
 	ADDQ        $0x40, CX
 	ADDQ        $0x80, AX
 	SUBQ        $0x10, DX
@@ -58901,23 +58923,34 @@ end:
 	VZEROUPPER
 	RET
 
-// func accumulateSquaresAVX512(sums *float64, x *float32, n int)
+// func accumulateSquaresAVX512(sums *float64, x *float32, n int, rows int, stride int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·accumulateSquaresAVX512(SB), NOSPLIT, $0-24
+TEXT ·accumulateSquaresAVX512(SB), NOSPLIT, $0-40
 	MOVQ   sums+0(FP), AX
 	MOVQ   x+8(FP), CX
 	MOVQ   n+16(FP), DX
+	MOVQ   rows+24(FP), BX
+	MOVQ   stride+32(FP), SI
 	VXORPD Z0, Z0, Z0
 
 vector:
-	VCVTPS2PD (CX), Z0
-	VMULPD    Z0, Z0, Z0
-	VADDPD    (AX), Z0, Z0
+	VMOVUPD (AX), Z0
+	VMOVUPD 64(AX), Z1
+	MOVQ    CX, DI
+	MOVQ    BX, R8
+
+row:
+	VCVTPS2PD (DI), Z2
+	VMULPD    Z2, Z2, Z2
+	VADDPD    Z2, Z0, Z0
+	VCVTPS2PD 32(DI), Z2
+	VMULPD    Z2, Z2, Z2
+	VADDPD    Z2, Z1, Z1
+	ADDQ      SI, DI
+	DECQ      R8
+	JNZ       row
 	VMOVUPD   Z0, (AX)
-	VCVTPS2PD 32(CX), Z0
-	VMULPD    Z0, Z0, Z0
-	VADDPD    64(AX), Z0, Z0
-	VMOVUPD   Z0, 64(AX)
+	VMOVUPD   Z1, 64(AX)
 	ADDQ      $0x40, CX
 	ADDQ      $0x80, AX
 	SUBQ      $0x10, DX
@@ -62852,21 +62885,32 @@ end:
 	VZEROUPPER
 	RET
 
-// func accumulateNumbersAVX2(sums *float64, x *float32, n int)
+// func accumulateNumbersAVX2(sums *float64, x *float32, n int, rows int, stride int)
 // Requires: AVX
-TEXT ·accumulateNumbersAVX2(SB), NOSPLIT, $0-24
+TEXT ·accumulateNumbersAVX2(SB), NOSPLIT, $0-40
 	MOVQ   sums+0(FP), AX
 	MOVQ   x+8(FP), CX
 	MOVQ   n+16(FP), DX
+	MOVQ   rows+24(FP), BX
+	MOVQ   stride+32(FP), SI
 	VXORPD Y0, Y0, Y0
 
 vector:
-	VCVTPS2PD (CX), Y0
-	VADDPD    (AX), Y0, Y0
+	VMOVUPD (AX), Y0
+	VMOVUPD 32(AX), Y1
+	MOVQ    CX, DI
+	MOVQ    BX, R8
+
+row:
+	VCVTPS2PD (DI), Y2
+	VADDPD    Y2, Y0, Y0
+	VCVTPS2PD 16(DI), Y2
+	VADDPD    Y2, Y1, Y1
+	ADDQ      SI, DI
+	DECQ      R8
+	JNZ       row
 	VMOVUPD   Y0, (AX)
-	VCVTPS2PD 16(CX), Y0
-	VADDPD    32(AX), Y0, Y0
-	VMOVUPD   Y0, 32(AX)
+	VMOVUPD   Y1, 32(AX)
 	ADDQ      $0x20, CX
 	ADDQ      $0x40, AX
 	SUBQ      $0x08, DX
@@ -63008,23 +63052,34 @@ end:
 	VZEROUPPER
 	RET
 
-// func accumulateMagnitudesAVX2(sums *float64, x *float32, n int)
+// func accumulateMagnitudesAVX2(sums *float64, x *float32, n int, rows int, stride int)
 // Requires: AVX
-TEXT ·accumulateMagnitudesAVX2(SB), NOSPLIT, $0-24
+TEXT ·accumulateMagnitudesAVX2(SB), NOSPLIT, $0-40
 	MOVQ   sums+0(FP), AX
 	MOVQ   x+8(FP), CX
 	MOVQ   n+16(FP), DX
+	MOVQ   rows+24(FP), BX
+	MOVQ   stride+32(FP), SI
 	VXORPD Y0, Y0, Y0
 
 vector:
-	VCVTPS2PD (CX), Y0
-	VANDPD    double7fffffffffffffff<>+0(SB), Y0, Y0
-	VADDPD    (AX), Y0, Y0
+	VMOVUPD (AX), Y0
+	VMOVUPD 32(AX), Y1
+	MOVQ    CX, DI
+	MOVQ    BX, R8
+
+row:
+	VCVTPS2PD (DI), Y2
+	VANDPD    double7fffffffffffffff<>+0(SB), Y2, Y2
+	VADDPD    Y2, Y0, Y0
+	VCVTPS2PD 16(DI), Y2
+	VANDPD    double7fffffffffffffff<>+0(SB), Y2, Y2
+	VADDPD    Y2, Y1, Y1
+	ADDQ      SI, DI
+	DECQ      R8
+	JNZ       row
 	VMOVUPD   Y0, (AX)
-	VCVTPS2PD 16(CX), Y0
-	VANDPD    double7fffffffffffffff<>+0(SB), Y0, Y0
-	VADDPD    32(AX), Y0, Y0
-	VMOVUPD   Y0, 32(AX)
+	VMOVUPD   Y1, 32(AX)
 	ADDQ      $0x20, CX
 	ADDQ      $0x40, AX
 	SUBQ      $0x08, DX
@@ -63199,23 +63254,34 @@ end:
 	VZEROUPPER
 	RET
 
-// func accumulateSquaresAVX2(sums *float64, x *float32, n int)
+// func accumulateSquaresAVX2(sums *float64, x *float32, n int, rows int, stride int)
 // Requires: AVX
-TEXT ·accumulateSquaresAVX2(SB), NOSPLIT, $0-24
+TEXT ·accumulateSquaresAVX2(SB), NOSPLIT, $0-40
 	MOVQ   sums+0(FP), AX
 	MOVQ   x+8(FP), CX
 	MOVQ   n+16(FP), DX
+	MOVQ   rows+24(FP), BX
+	MOVQ   stride+32(FP), SI
 	VXORPD Y0, Y0, Y0
 
 vector:
-	VCVTPS2PD (CX), Y0
-	VMULPD    Y0, Y0, Y0
-	VADDPD    (AX), Y0, Y0
+	VMOVUPD (AX), Y0
+	VMOVUPD 32(AX), Y1
+	MOVQ    CX, DI
+	MOVQ    BX, R8
+
+row:
+	VCVTPS2PD (DI), Y2
+	VMULPD    Y2, Y2, Y2
+	VADDPD    Y2, Y0, Y0
+	VCVTPS2PD 16(DI), Y2
+	VMULPD    Y2, Y2, Y2
+	VADDPD    Y2, Y1, Y1
+	ADDQ      SI, DI
+	DECQ      R8
+	JNZ       row
 	VMOVUPD   Y0, (AX)
-	VCVTPS2PD 16(CX), Y0
-	VMULPD    Y0, Y0, Y0
-	VADDPD    32(AX), Y0, Y0
-	VMOVUPD   Y0, 32(AX)
+	VMOVUPD   Y1, 32(AX)
 	ADDQ      $0x20, CX
 	ADDQ      $0x40, AX
 	SUBQ      $0x08, DX

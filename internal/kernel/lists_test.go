@@ -235,7 +235,14 @@ func TestTotal_EqualsTheDefinition(t *testing.T) {
 				for range 3 {
 					Accumulate(kind, sums, x)
 				}
+				stride := n / 3
+				rows, inTurn := make([]float64, stride), make([]float64, stride)
+				AccumulateRows(kind, rows, x, 3, stride)
+				for r := range 3 {
+					Accumulate(kind, inTurn, x[r*stride:][:stride])
+				}
 				undo()
+				require.Equal(t, inTurn, rows)
 				if tier == Portable {
 					portable, columns = got, sums
 				}

@@ -2261,11 +2261,11 @@ func selectionAVX512(dst *float32, c *bool, a *float32, b *float32, n int, stepA
 //go:noescape
 func totalNumbersAVX512(x *float32, n int, center float64) float64
 
-// accumulateNumbersAVX512 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
-// the number of lanes of a vector.
+// accumulateNumbersAVX512 adds the n numbers in each of some rows, their magnitudes or their squares to sums. n is a
+// positive multiple of the number of lanes of a vector, and rows is positive. The stride is in bytes.
 //
 //go:noescape
-func accumulateNumbersAVX512(sums *float64, x *float32, n int)
+func accumulateNumbersAVX512(sums *float64, x *float32, n int, rows int, stride int)
 
 // totalMagnitudesAVX512 returns the sum of n numbers, of their magnitudes, or of the squares of their distances from
 // a center.
@@ -2273,11 +2273,11 @@ func accumulateNumbersAVX512(sums *float64, x *float32, n int)
 //go:noescape
 func totalMagnitudesAVX512(x *float32, n int, center float64) float64
 
-// accumulateMagnitudesAVX512 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
-// the number of lanes of a vector.
+// accumulateMagnitudesAVX512 adds the n numbers in each of some rows, their magnitudes or their squares to sums. n is a
+// positive multiple of the number of lanes of a vector, and rows is positive. The stride is in bytes.
 //
 //go:noescape
-func accumulateMagnitudesAVX512(sums *float64, x *float32, n int)
+func accumulateMagnitudesAVX512(sums *float64, x *float32, n int, rows int, stride int)
 
 // totalSquaresAVX512 returns the sum of n numbers, of their magnitudes, or of the squares of their distances from
 // a center.
@@ -2285,11 +2285,11 @@ func accumulateMagnitudesAVX512(sums *float64, x *float32, n int)
 //go:noescape
 func totalSquaresAVX512(x *float32, n int, center float64) float64
 
-// accumulateSquaresAVX512 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
-// the number of lanes of a vector.
+// accumulateSquaresAVX512 adds the n numbers in each of some rows, their magnitudes or their squares to sums. n is a
+// positive multiple of the number of lanes of a vector, and rows is positive. The stride is in bytes.
 //
 //go:noescape
-func accumulateSquaresAVX512(sums *float64, x *float32, n int)
+func accumulateSquaresAVX512(sums *float64, x *float32, n int, rows int, stride int)
 
 // multiplyAVX512 multiplies partial products of 32 lanes by n numbers. n is a positive multiple of 32.
 //
@@ -2566,11 +2566,11 @@ func selectionAVX2(dst *float32, c *bool, a *float32, b *float32, n int, stepA i
 //go:noescape
 func totalNumbersAVX2(x *float32, n int, center float64) float64
 
-// accumulateNumbersAVX2 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
-// the number of lanes of a vector.
+// accumulateNumbersAVX2 adds the n numbers in each of some rows, their magnitudes or their squares to sums. n is a
+// positive multiple of the number of lanes of a vector, and rows is positive. The stride is in bytes.
 //
 //go:noescape
-func accumulateNumbersAVX2(sums *float64, x *float32, n int)
+func accumulateNumbersAVX2(sums *float64, x *float32, n int, rows int, stride int)
 
 // totalMagnitudesAVX2 returns the sum of n numbers, of their magnitudes, or of the squares of their distances from
 // a center.
@@ -2578,11 +2578,11 @@ func accumulateNumbersAVX2(sums *float64, x *float32, n int)
 //go:noescape
 func totalMagnitudesAVX2(x *float32, n int, center float64) float64
 
-// accumulateMagnitudesAVX2 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
-// the number of lanes of a vector.
+// accumulateMagnitudesAVX2 adds the n numbers in each of some rows, their magnitudes or their squares to sums. n is a
+// positive multiple of the number of lanes of a vector, and rows is positive. The stride is in bytes.
 //
 //go:noescape
-func accumulateMagnitudesAVX2(sums *float64, x *float32, n int)
+func accumulateMagnitudesAVX2(sums *float64, x *float32, n int, rows int, stride int)
 
 // totalSquaresAVX2 returns the sum of n numbers, of their magnitudes, or of the squares of their distances from
 // a center.
@@ -2590,11 +2590,11 @@ func accumulateMagnitudesAVX2(sums *float64, x *float32, n int)
 //go:noescape
 func totalSquaresAVX2(x *float32, n int, center float64) float64
 
-// accumulateSquaresAVX2 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
-// the number of lanes of a vector.
+// accumulateSquaresAVX2 adds the n numbers in each of some rows, their magnitudes or their squares to sums. n is a
+// positive multiple of the number of lanes of a vector, and rows is positive. The stride is in bytes.
 //
 //go:noescape
-func accumulateSquaresAVX2(sums *float64, x *float32, n int)
+func accumulateSquaresAVX2(sums *float64, x *float32, n int, rows int, stride int)
 
 // multiplyAVX2 multiplies partial products of 32 lanes by n numbers. n is a positive multiple of 32.
 //

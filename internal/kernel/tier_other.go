@@ -90,6 +90,8 @@ func productVectors(*[32]float64, []float32) int { return 0 }
 
 func accumulateVectors(Summand, []float64, []float32) int { return 0 }
 
+func accumulateRowsVectors(Summand, []float64, []float32, int, int) int { return 0 }
+
 func extremeVectors(bool, []float32, float32) (best float32, ok bool) { return 0, false }
 
 func fromHalfVectors([]float32, []uint16) int { return 0 }
