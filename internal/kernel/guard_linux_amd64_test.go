@@ -188,6 +188,22 @@ func TestIntegers_StayWithinTheirBuffers(t *testing.T) {
 	}
 }
 
+// TestTranspose_StaysWithinItsBuffers transposes matrices between inaccessible pages.
+func TestTranspose_StaysWithinItsBuffers(t *testing.T) {
+	for _, tier := range Tiers()[1:] {
+		undo := Use(tier)
+		for _, rows := range []int{1, 8, 16, 19, 33} {
+			for _, cols := range []int{3, 8, 15, 16, 40} {
+				x, y := make([]float32, rows*cols), make([]float32, rows*cols)
+				guarded(t, &x)
+				guarded(t, &y)
+				Transpose(y, rows, x, cols, rows, cols)
+			}
+		}
+		undo()
+	}
+}
+
 // TestLists_StayWithinTheirBuffers runs the functions of lists of numbers between inaccessible pages.
 func TestLists_StayWithinTheirBuffers(t *testing.T) {
 	for _, tier := range Tiers()[1:] {

@@ -360,7 +360,7 @@ func TestLogic_EqualsTheDefinition(t *testing.T) {
 func TestTranspose_EqualsTheDefinition(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 69))
-		rows, cols := r.IntN(20), r.IntN(20)
+		rows, cols := r.IntN(40), r.IntN(40)
 		from, to := cols+r.IntN(3), rows+r.IntN(3)
 		x := randomPixels(r, rows*from+1)
 		eachTier(t, "transposed", func() []float32 {

@@ -2323,6 +2323,12 @@ func toHalfAVX512(dst *uint16, x *float32, n int)
 //go:noescape
 func powAVX512(dst *float32, x *float32, y *float32, n int, stepX int, stepY int) int
 
+// transposeAVX512 copies element (i, j) of src to element (j, i) of dst. rows and cols are positive
+// multiples of the number of lanes of a vector. The strides are in bytes.
+//
+//go:noescape
+func transposeAVX512(dst *float32, dstStride int, src *float32, srcStride int, rows int, cols int)
+
 // expAVX2 applies a function with 0 parameters p to n numbers.
 //
 //go:noescape
@@ -2627,6 +2633,12 @@ func toHalfAVX2(dst *uint16, x *float32, n int)
 //
 //go:noescape
 func powAVX2(dst *float32, x *float32, y *float32, n int, stepX int, stepY int) int
+
+// transposeAVX2 copies element (i, j) of src to element (j, i) of dst. rows and cols are positive
+// multiples of the number of lanes of a vector. The strides are in bytes.
+//
+//go:noescape
+func transposeAVX2(dst *float32, dstStride int, src *float32, srcStride int, rows int, cols int)
 
 // flipAVX2 inverts the highest bit of each of n bytes. n is a positive multiple of 32.
 //

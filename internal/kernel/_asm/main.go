@@ -119,6 +119,7 @@ func main() {
 	tilingAVX2.interleave(2)
 	for _, l := range []lanes{16, 8} {
 		l.generate()
+		l.transpose()
 	}
 	flipAVX2()
 	widenAVX2()
