@@ -198,6 +198,7 @@ func TestTranspose_StaysWithinItsBuffers(t *testing.T) {
 				guarded(t, &x)
 				guarded(t, &y)
 				Transpose(y, rows, x, cols, rows, cols)
+				AddRows(y, cols, x, cols, rows, cols)
 			}
 		}
 		undo()

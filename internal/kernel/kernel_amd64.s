@@ -59665,6 +59665,52 @@ cols:
 	VZEROUPPER
 	RET
 
+// func addRowsAVX512(sums *float32, sumStride int, x *float32, stride int, rows int, n int)
+// Requires: AVX, AVX512F
+TEXT ·addRowsAVX512(SB), NOSPLIT, $0-48
+	MOVQ sums+0(FP), AX
+	MOVQ sumStride+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ stride+24(FP), BX
+	MOVQ rows+32(FP), SI
+	MOVQ n+40(FP), DI
+
+row:
+	MOVQ AX, R8
+	MOVQ DX, R9
+	MOVQ DI, R10
+
+vector:
+	CMPQ    R10, $0x10
+	JL      tail
+	VMOVUPS (R8), Z0
+	VMOVUPS (R9), Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, (R8)
+	ADDQ    $0x40, R8
+	ADDQ    $0x40, R9
+	SUBQ    $0x10, R10
+	JMP     vector
+
+tail:
+	TESTQ        R10, R10
+	JZ           done
+	VMOVD        R10, X0
+	VPBROADCASTD X0, Z0
+	VPCMPGTD     numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z    (R8), K1, Z0
+	VMOVUPS.Z    (R9), K1, Z1
+	VADDPS       Z1, Z0, Z0
+	VMOVUPS      Z0, K1, (R8)
+
+done:
+	ADDQ CX, AX
+	ADDQ BX, DX
+	DECQ SI
+	JNZ  row
+	VZEROUPPER
+	RET
+
 // func expAVX2(dst *float32, x *float32, n int, p *float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·expAVX2(SB), NOSPLIT, $0-32
@@ -64051,6 +64097,52 @@ cols:
 	SHRQ        $0x02, DI
 	SUBQ        $0x08, SI
 	JNE         rows
+	VZEROUPPER
+	RET
+
+// func addRowsAVX2(sums *float32, sumStride int, x *float32, stride int, rows int, n int)
+// Requires: AVX, AVX2
+TEXT ·addRowsAVX2(SB), NOSPLIT, $0-48
+	MOVQ sums+0(FP), AX
+	MOVQ sumStride+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ stride+24(FP), BX
+	MOVQ rows+32(FP), SI
+	MOVQ n+40(FP), DI
+
+row:
+	MOVQ AX, R8
+	MOVQ DX, R9
+	MOVQ DI, R10
+
+vector:
+	CMPQ    R10, $0x08
+	JL      tail
+	VMOVUPS (R8), Y0
+	VMOVUPS (R9), Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (R8)
+	ADDQ    $0x20, R8
+	ADDQ    $0x20, R9
+	SUBQ    $0x08, R10
+	JMP     vector
+
+tail:
+	TESTQ        R10, R10
+	JZ           done
+	VMOVD        R10, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (R8), Y0, Y1
+	VMASKMOVPS   (R9), Y0, Y2
+	VADDPS       Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (R8)
+
+done:
+	ADDQ CX, AX
+	ADDQ BX, DX
+	DECQ SI
+	JNZ  row
 	VZEROUPPER
 	RET
 

@@ -2329,6 +2329,12 @@ func powAVX512(dst *float32, x *float32, y *float32, n int, stepX int, stepY int
 //go:noescape
 func transposeAVX512(dst *float32, dstStride int, src *float32, srcStride int, rows int, cols int)
 
+// addRowsAVX512 adds n numbers of each of some rows of x to those of sums. n and rows are positive. The
+// strides are in bytes.
+//
+//go:noescape
+func addRowsAVX512(sums *float32, sumStride int, x *float32, stride int, rows int, n int)
+
 // expAVX2 applies a function with 0 parameters p to n numbers.
 //
 //go:noescape
@@ -2639,6 +2645,12 @@ func powAVX2(dst *float32, x *float32, y *float32, n int, stepX int, stepY int) 
 //
 //go:noescape
 func transposeAVX2(dst *float32, dstStride int, src *float32, srcStride int, rows int, cols int)
+
+// addRowsAVX2 adds n numbers of each of some rows of x to those of sums. n and rows are positive. The
+// strides are in bytes.
+//
+//go:noescape
+func addRowsAVX2(sums *float32, sumStride int, x *float32, stride int, rows int, n int)
 
 // flipAVX2 inverts the highest bit of each of n bytes. n is a positive multiple of 32.
 //

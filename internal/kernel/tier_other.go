@@ -80,6 +80,8 @@ func normalizeRowVectors(_, _, _, _, _ []float32) bool { return false }
 
 func combineVectors(_ Pair, _, _, _ []float32, _, _ int) int { return 0 }
 
+func addRowsVectors(_ []float32, _ int, _ []float32, _, _, _ int) bool { return false }
+
 func compareVectors(_ Comparison, _ []bool, _, _ []float32, _, _ int) int { return 0 }
 
 func selectVectors(_ []float32, _ []bool, _, _ []float32, _, _ int) int { return 0 }

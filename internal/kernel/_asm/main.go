@@ -120,6 +120,7 @@ func main() {
 	for _, l := range []lanes{16, 8} {
 		l.generate()
 		l.transpose()
+		l.addRows()
 	}
 	flipAVX2()
 	widenAVX2()
