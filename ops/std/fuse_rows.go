@@ -18,7 +18,7 @@ func FuseRows(group []Link) Fused {
 		return nil
 	}
 	for i := range group {
-		if group[i].Types[0] == nil || group[i].rowOperation() == nil {
+		if len(group[i].Types) == 0 || group[i].Types[0] == nil || group[i].rowOperation() == nil {
 			return nil
 		}
 	}
