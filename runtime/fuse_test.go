@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/internal/onnx"
@@ -28,6 +29,7 @@ type fusion struct {
 // fusions returns models with the input x, images with 4 channels, and the output y.
 func fusions() []fusion {
 	pads := intsAttr("pads", 1, 1, 1, 1)
+	last := intsAttr("axes", -1)
 	halves := []*onnxpb.AttributeProto{intsAttr("kernel_shape", 2, 2), intsAttr("strides", 2, 2)}
 	return []fusion{
 		{name: "activation", steps: "Conv+Relu", list: nodes{op("a = Conv(x, w9, b12)", pads), op("y = Relu(a)")}},
@@ -62,6 +64,43 @@ func fusions() []fusion {
 			op("a = Conv(x, w9)"), op("s = Abs(b12)"), op("c = BatchNormalization(a, s, b12, s, v12)"), op("y = Relu(c)")}},
 		{name: "weights that are computed", steps: "Conv+Relu", list: nodes{
 			op("w = Neg(w9)"), op("a = Conv(x, w)"), op("y = Relu(a)")}},
+		{name: "product", steps: "MatMul+Add+Relu", list: nodes{
+			op("a = MatMul(x, p9)"), op("c = Add(b12, a)"), op("y = Relu(c)")}},
+		{name: "product with many columns", steps: "MatMul+Add+Elu", list: nodes{
+			op("a = MatMul(x, wide)"), op("c = Add(a, b1100)"), op("y = Elu(c)")}},
+		{name: "product with a vector", steps: "MatMul+Sub+Sigmoid", list: nodes{
+			op("a = MatMul(x, row9)"), op("c = Sub(one, a)"), op("y = Sigmoid(c)")}},
+		{name: "product of two values", steps: "Transpose, MatMul+Div+Tanh", list: nodes{
+			op("t = Transpose(x)", intsAttr("perm", 0, 1, 3, 2)), op("a = MatMul(x, t)"), op("c = Div(a, ten)"), op("y = Tanh(c)")}},
+		{name: "product and residual", steps: "Transpose, MatMul, MatMul+Add+Add", list: nodes{
+			op("t = Transpose(x)", intsAttr("perm", 0, 1, 3, 2)), op("a = MatMul(x, t)"), op("c = MatMul(a, x)"), op("d = Add(c, row9)"), op("y = Add(x, d)")}},
+		{name: "one matrix for many", steps: "MatMul+Mul", list: nodes{op("a = MatMul(p8, x)"), op("y = Mul(a, half)")}},
+		{name: "fully connected", steps: "Flatten, Gemm+LeakyRelu", list: nodes{
+			op("f = Flatten(x)"), op("a = Gemm(f, full, b12)", intAttr("transB", 1)), op("y = LeakyRelu(a)")}},
+		{name: "fully connected without bias", steps: "Flatten, Gemm+BatchNormalization+Clip", list: nodes{
+			op("f = Flatten(x)"), op("a = Gemm(f, full)", intAttr("transB", 1)), op("c = BatchNormalization(a, s12, b12, m12, v12)"), op("y = Clip(c, zero, one)")}},
+		{name: "factor of a product", steps: "Flatten, Gemm, Relu", list: nodes{
+			op("f = Flatten(x)"), op("a = Gemm(f, full, b12)", intAttr("transB", 1), &onnxpb.AttributeProto{Name: "alpha", Type: onnxpb.AttributeProto_FLOAT, F: proto.Float32(0.5)}), op("y = Relu(a)")}},
+
+		{name: "normalization of rows", steps: "ReduceMean+Sub+Pow+ReduceMean+Add+Sqrt+Div+Mul+Add", list: rowNormalization("q = Pow(d, two)")},
+		{name: "normalization with a product", steps: "ReduceMean+Sub+Mul+ReduceMean+Add+Sqrt+Div+Mul+Add", list: rowNormalization("q = Mul(d, d)")},
+		{name: "normalization of long rows", steps: "ReduceMean+Sub+Pow+ReduceMean+Add+Sqrt+Div+Mul+Add", size: []int64{3, 5000}, list: rowNormalization("q = Pow(d, two)")},
+		{name: "normalization whose difference is an output", steps: "ReduceMean, Sub, Pow+ReduceMean+Add+Sqrt+Div+Mul+Add, Identity",
+			list: append(rowNormalization("q = Pow(d, two)"), op("also = Identity(d)"))},
+		{name: "root mean square", steps: "Pow+ReduceMean+Add+Sqrt+Div+Mul", list: nodes{
+			op("q = Pow(x, two)"), op("v = ReduceMean(q)", last), op("e = Add(half, v)"), op("s = Sqrt(e)"), op("n = Div(x, s)"), op("y = Mul(row9, n)")}},
+		{name: "axes as an input", steps: "Abs+ReduceSum+Div", list: nodes{op("a = Abs(x)"), op("s = ReduceSum(a, three)"), op("y = Div(a, s)")}},
+		{name: "softmax in nodes", steps: "ReduceMax+Sub+Exp+ReduceSum+Div", list: nodes{
+			op("m = ReduceMax(x)", last), op("d = Sub(x, m)"), op("e = Exp(d)"), op("s = ReduceSum(e, three)"), op("y = Div(e, s)")}},
+		{name: "gelu after a bias", steps: "Add+Div+Erf+Add+Mul+Mul", list: nodes{
+			op("b = Add(x, row9)"), op("a = Div(b, ten)"), op("e = Erf(a)"), op("p = Add(e, one)"), op("q = Mul(b, p)"), op("y = Mul(q, half)")}},
+		{name: "approximate gelu", steps: "Pow+Mul+Add+Mul+Tanh+Add+Mul+Mul", list: nodes{
+			op("c = Pow(x, threes)"), op("d = Mul(c, half)"), op("e = Add(x, d)"), op("f = Mul(e, two)"), op("g = Tanh(f)"), op("h = Add(g, one)"), op("i = Mul(x, h)"), op("y = Mul(i, half)")}},
+		{name: "other powers", steps: "Abs+Pow+Add", list: nodes{op("a = Abs(x)"), op("p = Pow(a, s1)"), op("y = Add(a, p)")}},
+		{name: "power for each row", steps: "Abs, ReduceMean, Pow, Add", list: nodes{
+			op("a = Abs(x)"), op("m = ReduceMean(a)", last), op("p = Pow(a, m)"), op("y = Add(a, p)")}},
+		{name: "mean of another axis", steps: "ReduceMean, Sub, Mul+Relu", list: nodes{
+			op("m = ReduceMean(x)", intsAttr("axes", 1)), op("d = Sub(x, m)"), op("q = Mul(d, d)"), op("y = Relu(q)")}},
 
 		{name: "used twice", steps: "Conv, Relu+Add", list: nodes{op("a = Conv(x, w9)"), op("r = Relu(a)"), op("y = Add(a, r)")}},
 		{name: "both inputs", steps: "Conv, Add", list: nodes{op("a = Conv(x, w9)"), op("y = Add(a, a)")}},
@@ -71,6 +110,15 @@ func fusions() []fusion {
 			op("a = Conv(x, w9)"), op("y = Add(a, one)"), op("also = If(true)", subgraph("then_branch", "", "t", nodes{op("t = Identity(a)")}), subgraph("else_branch", "", "e", nodes{op("e = Identity(a)")}))}},
 		{name: "statistics of the batch", steps: "Conv, BatchNormalization, Relu", list: nodes{
 			op("a = Conv(x, w9)"), op("c, n, o = BatchNormalization(a, s12, b12, m12, v12)", intAttr("training_mode", 1)), op("y = Relu(c)")}},
+	}
+}
+
+// rowNormalization returns LayerNormalization as nodes with a node that squares d.
+func rowNormalization(square string) nodes {
+	last := intsAttr("axes", -1)
+	return nodes{
+		op("m = ReduceMean(x)", last), op("d = Sub(x, m)"), op(square), op("v = ReduceMean(q)", last), op("e = Add(v, half)"), op("s = Sqrt(e)"),
+		op("n = Div(d, s)"), op("g = Mul(n, row9)"), op("y = Add(g, row9)"),
 	}
 }
 
@@ -104,8 +152,15 @@ func fusionModel(f fusion) *onnxpb.ModelProto {
 		add(fmt.Sprint("v", n), 0.5, 2, n)
 	}
 	add("bias12", -1, 1, 1, 12, 1, 1)
+	add("p9", -1, 1, int(size[1]), 12)
+	add("p8", -1, 1, 5, int(size[0]))
+	add("row8", -1, 1, int(size[0]))
+	add("wide", -1, 1, int(size[1]), 1100)
+	add("b1100", -1, 1, 1100)
+	add("full", -1, 1, 12, 4*int(size[0]*size[1]))
 	add("row9", -1, 1, int(size[1]))
-	m.Graph.Initializer = append(m.Graph.Initializer, scalarFloat("zero", 0), scalarFloat("half", 0.5))
+	m.Graph.Initializer = append(m.Graph.Initializer, scalarFloat("zero", 0), scalarFloat("half", 0.5), scalarFloat("two", 2), scalarFloat("threes", 3), onnx.Int64Tensor("three", 3))
+	add("s1", 1.5, 2, 1)
 	return m
 }
 
@@ -153,6 +208,62 @@ func TestFusion_ChangesNoBit(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFusion_RandomGraphsHaveTheSameBits compares random graphs, whose nodes often use a value twice.
+func TestFusion_RandomGraphsHaveTheSameBits(t *testing.T) {
+	r := rand.New(rand.NewPCG(2, 50))
+	last := intsAttr("axes", -1)
+	together := 0
+	for range 300 {
+		values := []string{"x"}
+		pick := func(others ...string) string {
+			if recent := values[max(0, len(values)-2):]; len(others) == 0 || r.IntN(3) > 0 {
+				return recent[r.IntN(len(recent))]
+			}
+			return others[r.IntN(len(others))]
+		}
+		var list nodes
+		count := 4 + r.IntN(8)
+		for i := range count {
+			name := fmt.Sprint("v", i)
+			if i == count-1 {
+				name = "y"
+			}
+			var n *onnxpb.NodeProto
+			switch r.IntN(12) {
+			case 0, 1:
+				n = op(fmt.Sprintf("%s = %s(%s)", name, []string{"ReduceMean", "ReduceMax", "ReduceL2"}[r.IntN(3)], pick()), last)
+			case 2:
+				n = op(fmt.Sprintf("%s = Pow(%s, %s)", name, pick(), []string{"two", "half", "s1", "threes"}[r.IntN(4)]))
+			case 3:
+				n = op(fmt.Sprintf("%s = MatMul(%s, square)", name, pick()))
+			case 4, 5, 6:
+				n = op(fmt.Sprintf("%s = %s(%s)", name, strings.Fields("Relu Sqrt Tanh Exp Neg Sigmoid Erf")[r.IntN(7)], pick()))
+			default:
+				a, b := pick(), pick("row9", "half", "x", "ten")
+				if r.IntN(2) == 0 {
+					a, b = b, a
+				}
+				n = op(fmt.Sprintf("%s = %s(%s, %s)", name, strings.Fields("Add Sub Mul Div")[r.IntN(4)], a, b))
+			}
+			list, values = append(list, n), append(values, name)
+		}
+		m := fusionModel(fusion{list: list})
+		m.Graph.Initializer = append(m.Graph.Initializer, onnx.Float32Tensor("square", []int{9, 9}, fusionInput(m, 1).Float32s()[100:181]))
+		plain, err := runtime.New(marshal(t, m), runtime.WithoutFusion())
+		if err != nil {
+			continue // a product of rows that a reduction has made short
+		}
+		in := map[string]*runtime.Tensor{"x": fusionInput(m, 2)}
+		steps, got := operatorsOf(t, load(t, m, runtime.Workers(1+r.IntN(2))), in)
+		_, want := operatorsOf(t, plain, in)
+		require.NoError(t, plain.Close())
+		together += strings.Count(steps, "+")
+		require.Equal(t, want["y"].Shape(), got["y"].Shape())
+		requireSameBits(t, want["y"], got["y"], steps)
+	}
+	require.Greater(t, together, 100)
 }
 
 // fusionInput returns images with numbers of both signs, NaN and infinity.
@@ -257,6 +368,8 @@ func TestFusion_BroadcastsLater(t *testing.T) {
 		{name: "batch", inputs: []*onnxpb.ValueInfoProto{info("x", -1, 4, 8, 9), info("z", -1, 12, 6, 7)}, list: added, x: []int{1, 4, 8, 9}, z: []int{3, 12, 6, 7}},
 		{name: "rows", inputs: []*onnxpb.ValueInfoProto{info("x", 1, 4, -1, -1), info("z", 1, 12, -1, -1)}, list: added, x: []int{1, 4, 3, 9}, z: []int{1, 12, 6, 7}},
 		{name: "columns", inputs: []*onnxpb.ValueInfoProto{info("x", 1, 4, -1, -1), info("z", 1, 12, -1, -1)}, list: added, x: []int{1, 4, 8, 3}, z: []int{1, 12, 6, 7}},
+		{name: "product", inputs: []*onnxpb.ValueInfoProto{info("x", -1, 4, 8, 9), info("z", -1, 4, 8, 12)}, list: nodes{op("a = MatMul(x, p9)"), op("y = Add(a, z)")},
+			x: []int{1, 4, 8, 9}, z: []int{3, 4, 8, 12}},
 		{name: "channels", inputs: open, list: normalized, x: []int{1, 1, 3, 3}, q: []int{1, 1, 3, 3}, z: []int{2, 4, 3, 3}},
 		{name: "sums of rows and columns", inputs: open, list: normalized, x: []int{1, 1, 3, 1}, q: []int{1, 1, 1, 3}, z: []int{1, 1, 3, 3}},
 	} {

@@ -31,7 +31,11 @@ func (p *Program) fuse(types []*ops.Input) {
 		if f.chained[i] {
 			continue
 		}
-		if chain, op := f.longest(i); op != nil {
+		chain, op := f.longest(i)
+		if group, rows := f.group(i); rows != nil && len(group) > len(chain) {
+			chain, op = group, rows
+		}
+		if op != nil {
 			for _, j := range chain {
 				f.chained[j] = true
 			}
@@ -78,6 +82,51 @@ func (f *fuser) longest(first int) ([]int, std.Fused) {
 	}
 }
 
+// mostOfGroup is the largest number of steps of a group.
+const mostOfGroup = 16
+
+// group returns the longest group of steps that std.FuseRows knows, and that begins with a step, and
+// nil for none.
+func (f *fuser) group(first int) ([]int, std.Fused) {
+	var best std.Fused
+	var length int
+	group := []int{first}
+	for {
+		next, closed := f.open(group)
+		if closed {
+			if op := std.FuseRows(f.links(group)); op != nil {
+				best, length = op, len(group)
+			}
+		}
+		if next < 0 || f.chained[next] || len(group) == mostOfGroup {
+			return group[:length], best
+		}
+		group = append(group, next)
+	}
+}
+
+// open returns the first step outside a group that uses an output of it, or -1 if the group cannot
+// grow, and whether nothing outside the group uses an output but that of its last step.
+func (f *fuser) open(group []int) (next int, closed bool) {
+	next, closed = -1, true
+	for i, step := range group {
+		s, last := &f.g.Steps[step], i == len(group)-1
+		if s.Op == nil || len(s.Outputs) != 1 || !last && slices.Contains(f.g.Outputs, s.Outputs[0]) {
+			return -1, false
+		}
+		for _, user := range f.users[s.Outputs[0]] {
+			if slices.Contains(group, user) {
+				continue
+			}
+			closed = closed && last
+			if next < 0 || user < next {
+				next = user
+			}
+		}
+	}
+	return next, closed
+}
+
 // next returns the step that alone uses the output of a step, if it can follow in a chain.
 func (f *fuser) next(step int) (int, bool) {
 	s := &f.g.Steps[step]
@@ -92,31 +141,48 @@ func (f *fuser) next(step int) (int, bool) {
 	return users[0], n.Op != nil && len(n.Outputs) == 1
 }
 
-// links describes a chain to std.Fuse. The inputs of the chain are those of its steps, one after
-// the other, as in step.
+// links describes a chain or group to std. Its inputs are those of its steps, one after the other, as
+// in step.
 func (f *fuser) links(chain []int) []std.Link {
 	var links []std.Link
-	inputs, before := 0, -1
-	for _, i := range chain {
-		s := &f.g.Steps[i]
+	inputs := 0
+	for i, step := range chain {
+		s := &f.g.Steps[step]
 		l := std.Link{Op: s.Op}
 		for _, slot := range s.Inputs {
 			var t *ops.Input
-			at := std.Omitted
+			at := f.source(chain[:i], slot)
 			if slot >= 0 {
-				t, at = f.types[slot], inputs
+				t = f.types[slot]
 			}
-			if slot >= 0 && slot == before {
-				at = std.Before
-			} else {
+			switch {
+			case at != std.Omitted:
+			case slot >= 0:
+				at = inputs
+				inputs++
+			default:
 				inputs++
 			}
 			l.Inputs, l.Types = append(l.Inputs, at), append(l.Types, t)
 		}
 		links = append(links, l)
-		before = s.Outputs[0]
 	}
 	return links
+}
+
+// source returns the entry of std.Link.Inputs for a value if it is an output of the steps so far, and
+// otherwise std.Omitted.
+func (f *fuser) source(chain []int, slot int) int {
+	for i, step := range chain {
+		switch {
+		case slot < 0 || f.g.Steps[step].Outputs[0] != slot:
+		case i == len(chain)-1:
+			return std.Before
+		default:
+			return std.Earlier(i)
+		}
+	}
+	return std.Omitted
 }
 
 // step returns the step that runs a chain.
@@ -125,22 +191,20 @@ func (f *fuser) step(chain []int, op std.Fused) Step {
 	c := &fusedOp{fused: op}
 	s := Step{Op: c, Outputs: last.Outputs, chain: true}
 	var names, operators []string
-	before := -1
-	for _, i := range chain {
-		part := &f.g.Steps[i]
+	for i, step := range chain {
+		part := &f.g.Steps[step]
 		c.parts = append(c.parts, part)
 		names, operators = append(names, part.Name), append(operators, part.Operator)
 		var own []int
 		for _, slot := range part.Inputs {
-			if slot >= 0 && slot == before {
-				own = append(own, std.Before)
+			if at := f.source(chain[:i], slot); at != std.Omitted {
+				own = append(own, at)
 				continue
 			}
 			own = append(own, len(s.Inputs))
 			s.Inputs = append(s.Inputs, slot)
 		}
 		c.inputs = append(c.inputs, own)
-		before = part.Outputs[0]
 	}
 	s.Name, s.Operator = strings.Join(names, "+"), strings.Join(operators, "+")
 	return s
@@ -149,17 +213,19 @@ func (f *fuser) step(chain []int, op std.Fused) Step {
 // fusedOp is the operator of a step that runs a chain of steps.
 type fusedOp struct {
 	parts  []*Step
-	inputs [][]int // by part and input: the index in the inputs of the chain, or std.Before
+	inputs [][]int // by part and input: the index in the inputs of the chain, or as in std.Link.Inputs
 	fused  std.Fused
 }
 
 // Infer implements ops.Op. Its errors name the part.
 func (c *fusedOp) Infer(in []*ops.Input) ([]ops.Type, error) {
-	var before *ops.Input
+	results := make([]*ops.Input, len(c.parts))
 	for i, s := range c.parts {
 		own := make([]*ops.Input, len(c.inputs[i]))
 		for j, at := range c.inputs[i] {
-			if own[j] = before; at != std.Before {
+			if from := std.Source(at, i); from >= 0 {
+				own[j] = results[from]
+			} else {
 				own[j] = in[at]
 			}
 		}
@@ -170,9 +236,9 @@ func (c *fusedOp) Infer(in []*ops.Input) ([]ops.Type, error) {
 		if _, known := types[0].Sizes(); !known || types[0].DType == 0 {
 			return nil, fmt.Errorf("%w: the type of the output of node %q (%s) depends on values", ops.ErrShape, s.Name, s.Operator)
 		}
-		before = &ops.Input{Type: types[0]}
+		results[i] = &ops.Input{Type: types[0]}
 	}
-	return []ops.Type{before.Type}, nil
+	return []ops.Type{results[len(results)-1].Type}, nil
 }
 
 // Pure implements ops.Pure.

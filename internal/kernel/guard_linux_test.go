@@ -180,7 +180,26 @@ func TestIntegers_StayWithinTheirBuffers(t *testing.T) {
 			guarded(t, &long)
 			Longs(long, q.sums)
 			Singles(back, q.sums)
+			Narrow(out, q.sums)
+			TruncateBytes(out, q.numbers, Quantum{})
 			Truncate(q.sums, q.numbers)
+		}
+		undo()
+	}
+}
+
+// TestTranspose_StaysWithinItsBuffers transposes matrices between inaccessible pages.
+func TestTranspose_StaysWithinItsBuffers(t *testing.T) {
+	for _, tier := range Tiers()[1:] {
+		undo := Use(tier)
+		for _, rows := range []int{1, 8, 16, 19, 33} {
+			for _, cols := range []int{3, 8, 15, 16, 40} {
+				x, y := make([]float32, rows*cols), make([]float32, rows*cols)
+				guarded(t, &x)
+				guarded(t, &y)
+				Transpose(y, rows, x, cols, rows, cols)
+				AddRows(y, cols, x, cols, rows, cols)
+			}
 		}
 		undo()
 	}
@@ -234,6 +253,7 @@ func TestLists_StayWithinTheirBuffers(t *testing.T) {
 			for kind := Numbers; kind <= Squares; kind++ {
 				Total(kind, v[0], 1)
 				Accumulate(kind, sums, v[0])
+				AccumulateRows(kind, sums[len(sums)-n/2:], v[0], 2, n/2)
 			}
 			Product(v[0])
 			Largest(v[0], 0)

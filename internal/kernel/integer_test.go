@@ -293,6 +293,24 @@ func TestQuantization_SameBitsInAllTiers(t *testing.T) {
 	}
 }
 
+// TestTruncateBytes_LimitsNumbers has numbers outside the range of the integers, and NaN.
+func TestTruncateBytes_LimitsNumbers(t *testing.T) {
+	inf := float32(math.Inf(1))
+	special := []float32{-inf, -1e30, -129, -128.5, -128, -1.5, -0.5, 0, 0.99, 127.5, 128, 255.9, 256, 3e9, 1e30, inf, float32(math.NaN())}
+	signed := []int8{-128, -128, -128, -128, -128, -1, 0, 0, 0, 127, 127, 127, 127, 127, 127, 127, 0}
+	unsigned := []uint8{0, 0, 0, 0, 0, 0, 0, 0, 0, 127, 128, 255, 255, 255, 255, 255, 0}
+	x := slices.Repeat(special, 3)
+	for _, tier := range Tiers() {
+		undo := Use(tier)
+		out := make([]uint8, len(x))
+		TruncateBytes(out, x, Quantum{Signed: true})
+		require.Equal(t, slices.Repeat(signed, 3), signedBytes(out), tier)
+		TruncateBytes(out, x, Quantum{})
+		require.Equal(t, slices.Repeat(unsigned, 3), out, tier)
+		undo()
+	}
+}
+
 // quantizationTask has random arguments of Requantize, Quantize, Dequantize and conversions.
 type quantizationTask struct {
 	sums    []int32
@@ -333,7 +351,10 @@ func (q quantizationTask) run() []any {
 	Truncate(whole, q.numbers)
 	Singles(single, q.sums)
 	Longs(long, q.sums)
-	return []any{out, back, least, largest, whole, single, long}
+	narrow, bytes := make([]uint8, len(q.sums)), make([]uint8, len(q.sums))
+	Narrow(narrow, q.sums)
+	TruncateBytes(bytes, q.numbers, Quantum{Signed: q.quantum.Signed})
+	return []any{out, back, least, largest, whole, single, long, narrow, bytes}
 }
 
 // BenchmarkIntegers reports the multiplications and additions per second.

@@ -40549,6 +40549,46 @@ vector:
 	VZEROUPPER
 	RET
 
+// func narrowAVX512(dst *uint8, x *int32, n int)
+// Requires: AVX, AVX512F
+TEXT ·narrowAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+
+vector:
+	VMOVUPS (CX)(BX*4), Z0
+	VPMOVDB Z0, (AX)(BX*1)
+	ADDQ    $0x10, BX
+	CMPQ    BX, DX
+	JL      vector
+	VZEROUPPER
+	RET
+
+// func truncateBytesAVX512(dst *uint8, x *float32, n int, low float32, high float32)
+// Requires: AVX, AVX512F
+TEXT ·truncateBytesAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS low+24(FP), Z1
+	VBROADCASTSS high+28(FP), Z2
+	XORQ         BX, BX
+
+vector:
+	VMOVUPS      (CX)(BX*4), Z0
+	VCMPPS       $0x07, Z0, Z0, K1
+	VMAXPS       Z0, Z1, Z0
+	VMINPS       Z0, Z2, Z0
+	VCVTTPS2DQ.Z Z0, K1, Z0
+	VPMOVDB      Z0, (AX)(BX*1)
+	ADDQ         $0x10, BX
+	CMPQ         BX, DX
+	JL           vector
+	VZEROUPPER
+	RET
+
 // func windows1x16AVX512(k int, taps *int, x *float32, step int, second int, w *float32, start *float32, out *float32, next int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·windows1x16AVX512(SB), NOSPLIT, $0-72
@@ -43473,6 +43513,55 @@ vector:
 	ADDQ      $0x04, BX
 	CMPQ      BX, DX
 	JL        vector
+	VZEROUPPER
+	RET
+
+// func narrowAVX2(dst *uint8, x *int32, n int)
+// Requires: AVX, AVX2
+TEXT ·narrowAVX2(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS lowBytes<>+0(SB), Y6
+	VMOVUPS lowBytes<>+32(SB), Y7
+	XORQ    BX, BX
+
+vector:
+	VMOVUPS (CX)(BX*4), Y0
+	VPSHUFB Y6, Y0, Y0
+	VPERMD  Y0, Y7, Y0
+	VMOVQ   X0, (AX)(BX*1)
+	ADDQ    $0x08, BX
+	CMPQ    BX, DX
+	JL      vector
+	VZEROUPPER
+	RET
+
+// func truncateBytesAVX2(dst *uint8, x *float32, n int, low float32, high float32)
+// Requires: AVX, AVX2
+TEXT ·truncateBytesAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS low+24(FP), Y1
+	VBROADCASTSS high+28(FP), Y2
+	VMOVUPS      lowBytes<>+0(SB), Y6
+	VMOVUPS      lowBytes<>+32(SB), Y7
+	XORQ         BX, BX
+
+vector:
+	VMOVUPS    (CX)(BX*4), Y0
+	VCMPPS     $0x07, Y0, Y0, Y8
+	VMAXPS     Y0, Y1, Y0
+	VMINPS     Y0, Y2, Y0
+	VCVTTPS2DQ Y0, Y0
+	VPAND      Y8, Y0, Y0
+	VPSHUFB    Y6, Y0, Y0
+	VPERMD     Y0, Y7, Y0
+	VMOVQ      X0, (AX)(BX*1)
+	ADDQ       $0x08, BX
+	CMPQ       BX, DX
+	JL         vector
 	VZEROUPPER
 	RET
 
@@ -58595,21 +58684,32 @@ end:
 	VZEROUPPER
 	RET
 
-// func accumulateNumbersAVX512(sums *float64, x *float32, n int)
+// func accumulateNumbersAVX512(sums *float64, x *float32, n int, rows int, stride int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·accumulateNumbersAVX512(SB), NOSPLIT, $0-24
+TEXT ·accumulateNumbersAVX512(SB), NOSPLIT, $0-40
 	MOVQ   sums+0(FP), AX
 	MOVQ   x+8(FP), CX
 	MOVQ   n+16(FP), DX
+	MOVQ   rows+24(FP), BX
+	MOVQ   stride+32(FP), SI
 	VXORPD Z0, Z0, Z0
 
 vector:
-	VCVTPS2PD (CX), Z0
-	VADDPD    (AX), Z0, Z0
+	VMOVUPD (AX), Z0
+	VMOVUPD 64(AX), Z1
+	MOVQ    CX, DI
+	MOVQ    BX, R8
+
+row:
+	VCVTPS2PD (DI), Z2
+	VADDPD    Z2, Z0, Z0
+	VCVTPS2PD 32(DI), Z2
+	VADDPD    Z2, Z1, Z1
+	ADDQ      SI, DI
+	DECQ      R8
+	JNZ       row
 	VMOVUPD   Z0, (AX)
-	VCVTPS2PD 32(CX), Z0
-	VADDPD    64(AX), Z0, Z0
-	VMOVUPD   Z0, 64(AX)
+	VMOVUPD   Z1, 64(AX)
 	ADDQ      $0x40, CX
 	ADDQ      $0x80, AX
 	SUBQ      $0x10, DX
@@ -58703,23 +58803,34 @@ DATA double7fffffffffffffff<>+24(SB)/4, $0xffffffff
 DATA double7fffffffffffffff<>+28(SB)/4, $0x7fffffff
 GLOBL double7fffffffffffffff<>(SB), RODATA|NOPTR, $32
 
-// func accumulateMagnitudesAVX512(sums *float64, x *float32, n int)
+// func accumulateMagnitudesAVX512(sums *float64, x *float32, n int, rows int, stride int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·accumulateMagnitudesAVX512(SB), NOSPLIT, $0-24
+TEXT ·accumulateMagnitudesAVX512(SB), NOSPLIT, $0-40
 	MOVQ   sums+0(FP), AX
 	MOVQ   x+8(FP), CX
 	MOVQ   n+16(FP), DX
+	MOVQ   rows+24(FP), BX
+	MOVQ   stride+32(FP), SI
 	VXORPD Z0, Z0, Z0
 
 vector:
-	VCVTPS2PD   (CX), Z0
-	VANDPD.BCST double7fffffffffffffff<>+0(SB), Z0, Z0
-	VADDPD      (AX), Z0, Z0
+	VMOVUPD (AX), Z0
+	VMOVUPD 64(AX), Z1
+	MOVQ    CX, DI
+	MOVQ    BX, R8
+
+row:
+	VCVTPS2PD   (DI), Z2
+	VANDPD.BCST double7fffffffffffffff<>+0(SB), Z2, Z2
+	VADDPD      Z2, Z0, Z0
+	VCVTPS2PD   32(DI), Z2
+	VANDPD.BCST double7fffffffffffffff<>+0(SB), Z2, Z2
+	VADDPD      Z2, Z1, Z1
+	ADDQ        SI, DI
+	DECQ        R8
+	JNZ         row
 	VMOVUPD     Z0, (AX)
-	VCVTPS2PD   32(CX), Z0
-	VANDPD.BCST double7fffffffffffffff<>+0(SB), Z0, Z0
-	VADDPD      64(AX), Z0, Z0
-	VMOVUPD     Z0, 64(AX)
+	VMOVUPD     Z1, 64(AX)
 	ADDQ        $0x40, CX
 	ADDQ        $0x80, AX
 	SUBQ        $0x10, DX
@@ -58812,23 +58923,34 @@ end:
 	VZEROUPPER
 	RET
 
-// func accumulateSquaresAVX512(sums *float64, x *float32, n int)
+// func accumulateSquaresAVX512(sums *float64, x *float32, n int, rows int, stride int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·accumulateSquaresAVX512(SB), NOSPLIT, $0-24
+TEXT ·accumulateSquaresAVX512(SB), NOSPLIT, $0-40
 	MOVQ   sums+0(FP), AX
 	MOVQ   x+8(FP), CX
 	MOVQ   n+16(FP), DX
+	MOVQ   rows+24(FP), BX
+	MOVQ   stride+32(FP), SI
 	VXORPD Z0, Z0, Z0
 
 vector:
-	VCVTPS2PD (CX), Z0
-	VMULPD    Z0, Z0, Z0
-	VADDPD    (AX), Z0, Z0
+	VMOVUPD (AX), Z0
+	VMOVUPD 64(AX), Z1
+	MOVQ    CX, DI
+	MOVQ    BX, R8
+
+row:
+	VCVTPS2PD (DI), Z2
+	VMULPD    Z2, Z2, Z2
+	VADDPD    Z2, Z0, Z0
+	VCVTPS2PD 32(DI), Z2
+	VMULPD    Z2, Z2, Z2
+	VADDPD    Z2, Z1, Z1
+	ADDQ      SI, DI
+	DECQ      R8
+	JNZ       row
 	VMOVUPD   Z0, (AX)
-	VCVTPS2PD 32(CX), Z0
-	VMULPD    Z0, Z0, Z0
-	VADDPD    64(AX), Z0, Z0
-	VMOVUPD   Z0, 64(AX)
+	VMOVUPD   Z1, 64(AX)
 	ADDQ      $0x40, CX
 	ADDQ      $0x80, AX
 	SUBQ      $0x10, DX
@@ -59390,6 +59512,204 @@ DATA double3e928b0493ee36ab<>+20(SB)/4, $0x3e928b04
 DATA double3e928b0493ee36ab<>+24(SB)/4, $0x93ee36ab
 DATA double3e928b0493ee36ab<>+28(SB)/4, $0x3e928b04
 GLOBL double3e928b0493ee36ab<>(SB), RODATA|NOPTR, $32
+
+// func transposeAVX512(dst *float32, dstStride int, src *float32, srcStride int, rows int, cols int)
+// Requires: AVX, AVX512F
+TEXT ·transposeAVX512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ dstStride+8(FP), CX
+	MOVQ src+16(FP), DX
+	MOVQ srcStride+24(FP), BX
+	MOVQ rows+32(FP), SI
+	MOVQ cols+40(FP), DI
+	LEAQ (CX)(CX*2), R8
+	LEAQ (BX)(BX*2), R9
+
+rows:
+	MOVQ AX, R10
+	MOVQ DI, R11
+	LEAQ (DX)(BX*4), R12
+	LEAQ (R12)(BX*4), R13
+	LEAQ (R13)(BX*4), R14
+
+cols:
+	VMOVUPS      (DX), X0
+	VINSERTF32X4 $0x01, (R12), Z0, Z0
+	VINSERTF32X4 $0x02, (R13), Z0, Z0
+	VINSERTF32X4 $0x03, (R14), Z0, Z0
+	VMOVUPS      (DX)(BX*1), X2
+	VINSERTF32X4 $0x01, (R12)(BX*1), Z2, Z2
+	VINSERTF32X4 $0x02, (R13)(BX*1), Z2, Z2
+	VINSERTF32X4 $0x03, (R14)(BX*1), Z2, Z2
+	VMOVUPS      (DX)(BX*2), X4
+	VINSERTF32X4 $0x01, (R12)(BX*2), Z4, Z4
+	VINSERTF32X4 $0x02, (R13)(BX*2), Z4, Z4
+	VINSERTF32X4 $0x03, (R14)(BX*2), Z4, Z4
+	VMOVUPS      (DX)(R9*1), X5
+	VINSERTF32X4 $0x01, (R12)(R9*1), Z5, Z5
+	VINSERTF32X4 $0x02, (R13)(R9*1), Z5, Z5
+	VINSERTF32X4 $0x03, (R14)(R9*1), Z5, Z5
+	VUNPCKLPS    Z2, Z0, Z1
+	VUNPCKHPS    Z2, Z0, Z3
+	VUNPCKLPS    Z5, Z4, Z2
+	VUNPCKHPS    Z5, Z4, Z5
+	VUNPCKLPD    Z2, Z1, Z0
+	VUNPCKHPD    Z2, Z1, Z2
+	VUNPCKLPD    Z5, Z3, Z4
+	VUNPCKHPD    Z5, Z3, Z5
+	VMOVUPS      Z0, (R10)
+	VMOVUPS      Z2, (R10)(CX*1)
+	VMOVUPS      Z4, (R10)(CX*2)
+	VMOVUPS      Z5, (R10)(R8*1)
+	LEAQ         (R10)(CX*4), R10
+	VMOVUPS      16(DX), X6
+	VINSERTF32X4 $0x01, 16(R12), Z6, Z6
+	VINSERTF32X4 $0x02, 16(R13), Z6, Z6
+	VINSERTF32X4 $0x03, 16(R14), Z6, Z6
+	VMOVUPS      16(DX)(BX*1), X7
+	VINSERTF32X4 $0x01, 16(R12)(BX*1), Z7, Z7
+	VINSERTF32X4 $0x02, 16(R13)(BX*1), Z7, Z7
+	VINSERTF32X4 $0x03, 16(R14)(BX*1), Z7, Z7
+	VMOVUPS      16(DX)(BX*2), X8
+	VINSERTF32X4 $0x01, 16(R12)(BX*2), Z8, Z8
+	VINSERTF32X4 $0x02, 16(R13)(BX*2), Z8, Z8
+	VINSERTF32X4 $0x03, 16(R14)(BX*2), Z8, Z8
+	VMOVUPS      16(DX)(R9*1), X9
+	VINSERTF32X4 $0x01, 16(R12)(R9*1), Z9, Z9
+	VINSERTF32X4 $0x02, 16(R13)(R9*1), Z9, Z9
+	VINSERTF32X4 $0x03, 16(R14)(R9*1), Z9, Z9
+	VUNPCKLPS    Z7, Z6, Z1
+	VUNPCKHPS    Z7, Z6, Z3
+	VUNPCKLPS    Z9, Z8, Z7
+	VUNPCKHPS    Z9, Z8, Z9
+	VUNPCKLPD    Z7, Z1, Z6
+	VUNPCKHPD    Z7, Z1, Z7
+	VUNPCKLPD    Z9, Z3, Z8
+	VUNPCKHPD    Z9, Z3, Z9
+	VMOVUPS      Z6, (R10)
+	VMOVUPS      Z7, (R10)(CX*1)
+	VMOVUPS      Z8, (R10)(CX*2)
+	VMOVUPS      Z9, (R10)(R8*1)
+	LEAQ         (R10)(CX*4), R10
+	VMOVUPS      32(DX), X10
+	VINSERTF32X4 $0x01, 32(R12), Z10, Z10
+	VINSERTF32X4 $0x02, 32(R13), Z10, Z10
+	VINSERTF32X4 $0x03, 32(R14), Z10, Z10
+	VMOVUPS      32(DX)(BX*1), X11
+	VINSERTF32X4 $0x01, 32(R12)(BX*1), Z11, Z11
+	VINSERTF32X4 $0x02, 32(R13)(BX*1), Z11, Z11
+	VINSERTF32X4 $0x03, 32(R14)(BX*1), Z11, Z11
+	VMOVUPS      32(DX)(BX*2), X12
+	VINSERTF32X4 $0x01, 32(R12)(BX*2), Z12, Z12
+	VINSERTF32X4 $0x02, 32(R13)(BX*2), Z12, Z12
+	VINSERTF32X4 $0x03, 32(R14)(BX*2), Z12, Z12
+	VMOVUPS      32(DX)(R9*1), X13
+	VINSERTF32X4 $0x01, 32(R12)(R9*1), Z13, Z13
+	VINSERTF32X4 $0x02, 32(R13)(R9*1), Z13, Z13
+	VINSERTF32X4 $0x03, 32(R14)(R9*1), Z13, Z13
+	VUNPCKLPS    Z11, Z10, Z1
+	VUNPCKHPS    Z11, Z10, Z3
+	VUNPCKLPS    Z13, Z12, Z11
+	VUNPCKHPS    Z13, Z12, Z13
+	VUNPCKLPD    Z11, Z1, Z10
+	VUNPCKHPD    Z11, Z1, Z11
+	VUNPCKLPD    Z13, Z3, Z12
+	VUNPCKHPD    Z13, Z3, Z13
+	VMOVUPS      Z10, (R10)
+	VMOVUPS      Z11, (R10)(CX*1)
+	VMOVUPS      Z12, (R10)(CX*2)
+	VMOVUPS      Z13, (R10)(R8*1)
+	LEAQ         (R10)(CX*4), R10
+	VMOVUPS      48(DX), X14
+	VINSERTF32X4 $0x01, 48(R12), Z14, Z14
+	VINSERTF32X4 $0x02, 48(R13), Z14, Z14
+	VINSERTF32X4 $0x03, 48(R14), Z14, Z14
+	VMOVUPS      48(DX)(BX*1), X15
+	VINSERTF32X4 $0x01, 48(R12)(BX*1), Z15, Z15
+	VINSERTF32X4 $0x02, 48(R13)(BX*1), Z15, Z15
+	VINSERTF32X4 $0x03, 48(R14)(BX*1), Z15, Z15
+	VMOVUPS      48(DX)(BX*2), X16
+	VINSERTF32X4 $0x01, 48(R12)(BX*2), Z16, Z16
+	VINSERTF32X4 $0x02, 48(R13)(BX*2), Z16, Z16
+	VINSERTF32X4 $0x03, 48(R14)(BX*2), Z16, Z16
+	VMOVUPS      48(DX)(R9*1), X17
+	VINSERTF32X4 $0x01, 48(R12)(R9*1), Z17, Z17
+	VINSERTF32X4 $0x02, 48(R13)(R9*1), Z17, Z17
+	VINSERTF32X4 $0x03, 48(R14)(R9*1), Z17, Z17
+	VUNPCKLPS    Z15, Z14, Z1
+	VUNPCKHPS    Z15, Z14, Z3
+	VUNPCKLPS    Z17, Z16, Z15
+	VUNPCKHPS    Z17, Z16, Z17
+	VUNPCKLPD    Z15, Z1, Z14
+	VUNPCKHPD    Z15, Z1, Z15
+	VUNPCKLPD    Z17, Z3, Z16
+	VUNPCKHPD    Z17, Z3, Z17
+	VMOVUPS      Z14, (R10)
+	VMOVUPS      Z15, (R10)(CX*1)
+	VMOVUPS      Z16, (R10)(CX*2)
+	VMOVUPS      Z17, (R10)(R8*1)
+	LEAQ         (R10)(CX*4), R10
+	ADDQ         $0x40, DX
+	ADDQ         $0x40, R12
+	ADDQ         $0x40, R13
+	ADDQ         $0x40, R14
+	SUBQ         $0x10, R11
+	JNE          cols
+	ADDQ         $0x40, AX
+	LEAQ         (R14)(BX*4), DX
+	SHLQ         $0x02, DI
+	SUBQ         DI, DX
+	SHRQ         $0x02, DI
+	SUBQ         $0x10, SI
+	JNE          rows
+	VZEROUPPER
+	RET
+
+// func addRowsAVX512(sums *float32, sumStride int, x *float32, stride int, rows int, n int)
+// Requires: AVX, AVX512F
+TEXT ·addRowsAVX512(SB), NOSPLIT, $0-48
+	MOVQ sums+0(FP), AX
+	MOVQ sumStride+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ stride+24(FP), BX
+	MOVQ rows+32(FP), SI
+	MOVQ n+40(FP), DI
+
+row:
+	MOVQ AX, R8
+	MOVQ DX, R9
+	MOVQ DI, R10
+
+vector:
+	CMPQ    R10, $0x10
+	JL      tail
+	VMOVUPS (R8), Z0
+	VMOVUPS (R9), Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, (R8)
+	ADDQ    $0x40, R8
+	ADDQ    $0x40, R9
+	SUBQ    $0x10, R10
+	JMP     vector
+
+tail:
+	TESTQ        R10, R10
+	JZ           done
+	VMOVD        R10, X0
+	VPBROADCASTD X0, Z0
+	VPCMPGTD     numbers<>+0(SB), Z0, K1
+	VMOVUPS.Z    (R8), K1, Z0
+	VMOVUPS.Z    (R9), K1, Z1
+	VADDPS       Z1, Z0, Z0
+	VMOVUPS      Z0, K1, (R8)
+
+done:
+	ADDQ CX, AX
+	ADDQ BX, DX
+	DECQ SI
+	JNZ  row
+	VZEROUPPER
+	RET
 
 // func expAVX2(dst *float32, x *float32, n int, p *float32)
 // Requires: AVX, AVX2, FMA3
@@ -62763,21 +63083,32 @@ end:
 	VZEROUPPER
 	RET
 
-// func accumulateNumbersAVX2(sums *float64, x *float32, n int)
+// func accumulateNumbersAVX2(sums *float64, x *float32, n int, rows int, stride int)
 // Requires: AVX
-TEXT ·accumulateNumbersAVX2(SB), NOSPLIT, $0-24
+TEXT ·accumulateNumbersAVX2(SB), NOSPLIT, $0-40
 	MOVQ   sums+0(FP), AX
 	MOVQ   x+8(FP), CX
 	MOVQ   n+16(FP), DX
+	MOVQ   rows+24(FP), BX
+	MOVQ   stride+32(FP), SI
 	VXORPD Y0, Y0, Y0
 
 vector:
-	VCVTPS2PD (CX), Y0
-	VADDPD    (AX), Y0, Y0
+	VMOVUPD (AX), Y0
+	VMOVUPD 32(AX), Y1
+	MOVQ    CX, DI
+	MOVQ    BX, R8
+
+row:
+	VCVTPS2PD (DI), Y2
+	VADDPD    Y2, Y0, Y0
+	VCVTPS2PD 16(DI), Y2
+	VADDPD    Y2, Y1, Y1
+	ADDQ      SI, DI
+	DECQ      R8
+	JNZ       row
 	VMOVUPD   Y0, (AX)
-	VCVTPS2PD 16(CX), Y0
-	VADDPD    32(AX), Y0, Y0
-	VMOVUPD   Y0, 32(AX)
+	VMOVUPD   Y1, 32(AX)
 	ADDQ      $0x20, CX
 	ADDQ      $0x40, AX
 	SUBQ      $0x08, DX
@@ -62919,23 +63250,34 @@ end:
 	VZEROUPPER
 	RET
 
-// func accumulateMagnitudesAVX2(sums *float64, x *float32, n int)
+// func accumulateMagnitudesAVX2(sums *float64, x *float32, n int, rows int, stride int)
 // Requires: AVX
-TEXT ·accumulateMagnitudesAVX2(SB), NOSPLIT, $0-24
+TEXT ·accumulateMagnitudesAVX2(SB), NOSPLIT, $0-40
 	MOVQ   sums+0(FP), AX
 	MOVQ   x+8(FP), CX
 	MOVQ   n+16(FP), DX
+	MOVQ   rows+24(FP), BX
+	MOVQ   stride+32(FP), SI
 	VXORPD Y0, Y0, Y0
 
 vector:
-	VCVTPS2PD (CX), Y0
-	VANDPD    double7fffffffffffffff<>+0(SB), Y0, Y0
-	VADDPD    (AX), Y0, Y0
+	VMOVUPD (AX), Y0
+	VMOVUPD 32(AX), Y1
+	MOVQ    CX, DI
+	MOVQ    BX, R8
+
+row:
+	VCVTPS2PD (DI), Y2
+	VANDPD    double7fffffffffffffff<>+0(SB), Y2, Y2
+	VADDPD    Y2, Y0, Y0
+	VCVTPS2PD 16(DI), Y2
+	VANDPD    double7fffffffffffffff<>+0(SB), Y2, Y2
+	VADDPD    Y2, Y1, Y1
+	ADDQ      SI, DI
+	DECQ      R8
+	JNZ       row
 	VMOVUPD   Y0, (AX)
-	VCVTPS2PD 16(CX), Y0
-	VANDPD    double7fffffffffffffff<>+0(SB), Y0, Y0
-	VADDPD    32(AX), Y0, Y0
-	VMOVUPD   Y0, 32(AX)
+	VMOVUPD   Y1, 32(AX)
 	ADDQ      $0x20, CX
 	ADDQ      $0x40, AX
 	SUBQ      $0x08, DX
@@ -63110,23 +63452,34 @@ end:
 	VZEROUPPER
 	RET
 
-// func accumulateSquaresAVX2(sums *float64, x *float32, n int)
+// func accumulateSquaresAVX2(sums *float64, x *float32, n int, rows int, stride int)
 // Requires: AVX
-TEXT ·accumulateSquaresAVX2(SB), NOSPLIT, $0-24
+TEXT ·accumulateSquaresAVX2(SB), NOSPLIT, $0-40
 	MOVQ   sums+0(FP), AX
 	MOVQ   x+8(FP), CX
 	MOVQ   n+16(FP), DX
+	MOVQ   rows+24(FP), BX
+	MOVQ   stride+32(FP), SI
 	VXORPD Y0, Y0, Y0
 
 vector:
-	VCVTPS2PD (CX), Y0
-	VMULPD    Y0, Y0, Y0
-	VADDPD    (AX), Y0, Y0
+	VMOVUPD (AX), Y0
+	VMOVUPD 32(AX), Y1
+	MOVQ    CX, DI
+	MOVQ    BX, R8
+
+row:
+	VCVTPS2PD (DI), Y2
+	VMULPD    Y2, Y2, Y2
+	VADDPD    Y2, Y0, Y0
+	VCVTPS2PD 16(DI), Y2
+	VMULPD    Y2, Y2, Y2
+	VADDPD    Y2, Y1, Y1
+	ADDQ      SI, DI
+	DECQ      R8
+	JNZ       row
 	VMOVUPD   Y0, (AX)
-	VCVTPS2PD 16(CX), Y0
-	VMULPD    Y0, Y0, Y0
-	VADDPD    32(AX), Y0, Y0
-	VMOVUPD   Y0, 32(AX)
+	VMOVUPD   Y1, 32(AX)
 	ADDQ      $0x20, CX
 	ADDQ      $0x40, AX
 	SUBQ      $0x08, DX
@@ -63670,6 +64023,126 @@ vector:
 
 end:
 	MOVQ R8, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func transposeAVX2(dst *float32, dstStride int, src *float32, srcStride int, rows int, cols int)
+// Requires: AVX
+TEXT ·transposeAVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ dstStride+8(FP), CX
+	MOVQ src+16(FP), DX
+	MOVQ srcStride+24(FP), BX
+	MOVQ rows+32(FP), SI
+	MOVQ cols+40(FP), DI
+	LEAQ (CX)(CX*2), R8
+	LEAQ (BX)(BX*2), R9
+
+rows:
+	MOVQ AX, R10
+	MOVQ DI, R11
+	LEAQ (DX)(BX*4), R12
+
+cols:
+	VMOVUPS     (DX), X0
+	VINSERTF128 $0x01, (R12), Y0, Y0
+	VMOVUPS     (DX)(BX*1), X2
+	VINSERTF128 $0x01, (R12)(BX*1), Y2, Y2
+	VMOVUPS     (DX)(BX*2), X4
+	VINSERTF128 $0x01, (R12)(BX*2), Y4, Y4
+	VMOVUPS     (DX)(R9*1), X5
+	VINSERTF128 $0x01, (R12)(R9*1), Y5, Y5
+	VUNPCKLPS   Y2, Y0, Y1
+	VUNPCKHPS   Y2, Y0, Y3
+	VUNPCKLPS   Y5, Y4, Y2
+	VUNPCKHPS   Y5, Y4, Y5
+	VUNPCKLPD   Y2, Y1, Y0
+	VUNPCKHPD   Y2, Y1, Y2
+	VUNPCKLPD   Y5, Y3, Y4
+	VUNPCKHPD   Y5, Y3, Y5
+	VMOVUPS     Y0, (R10)
+	VMOVUPS     Y2, (R10)(CX*1)
+	VMOVUPS     Y4, (R10)(CX*2)
+	VMOVUPS     Y5, (R10)(R8*1)
+	LEAQ        (R10)(CX*4), R10
+	VMOVUPS     16(DX), X6
+	VINSERTF128 $0x01, 16(R12), Y6, Y6
+	VMOVUPS     16(DX)(BX*1), X7
+	VINSERTF128 $0x01, 16(R12)(BX*1), Y7, Y7
+	VMOVUPS     16(DX)(BX*2), X8
+	VINSERTF128 $0x01, 16(R12)(BX*2), Y8, Y8
+	VMOVUPS     16(DX)(R9*1), X9
+	VINSERTF128 $0x01, 16(R12)(R9*1), Y9, Y9
+	VUNPCKLPS   Y7, Y6, Y1
+	VUNPCKHPS   Y7, Y6, Y3
+	VUNPCKLPS   Y9, Y8, Y7
+	VUNPCKHPS   Y9, Y8, Y9
+	VUNPCKLPD   Y7, Y1, Y6
+	VUNPCKHPD   Y7, Y1, Y7
+	VUNPCKLPD   Y9, Y3, Y8
+	VUNPCKHPD   Y9, Y3, Y9
+	VMOVUPS     Y6, (R10)
+	VMOVUPS     Y7, (R10)(CX*1)
+	VMOVUPS     Y8, (R10)(CX*2)
+	VMOVUPS     Y9, (R10)(R8*1)
+	LEAQ        (R10)(CX*4), R10
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, R12
+	SUBQ        $0x08, R11
+	JNE         cols
+	ADDQ        $0x20, AX
+	LEAQ        (R12)(BX*4), DX
+	SHLQ        $0x02, DI
+	SUBQ        DI, DX
+	SHRQ        $0x02, DI
+	SUBQ        $0x08, SI
+	JNE         rows
+	VZEROUPPER
+	RET
+
+// func addRowsAVX2(sums *float32, sumStride int, x *float32, stride int, rows int, n int)
+// Requires: AVX, AVX2
+TEXT ·addRowsAVX2(SB), NOSPLIT, $0-48
+	MOVQ sums+0(FP), AX
+	MOVQ sumStride+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ stride+24(FP), BX
+	MOVQ rows+32(FP), SI
+	MOVQ n+40(FP), DI
+
+row:
+	MOVQ AX, R8
+	MOVQ DX, R9
+	MOVQ DI, R10
+
+vector:
+	CMPQ    R10, $0x08
+	JL      tail
+	VMOVUPS (R8), Y0
+	VMOVUPS (R9), Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (R8)
+	ADDQ    $0x20, R8
+	ADDQ    $0x20, R9
+	SUBQ    $0x08, R10
+	JMP     vector
+
+tail:
+	TESTQ        R10, R10
+	JZ           done
+	VMOVD        R10, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     numbers<>+0(SB), Y0, Y0
+	VMASKMOVPS   (R8), Y0, Y1
+	VMASKMOVPS   (R9), Y0, Y2
+	VADDPS       Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (R8)
+
+done:
+	ADDQ CX, AX
+	ADDQ BX, DX
+	DECQ SI
+	JNZ  row
 	VZEROUPPER
 	RET
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -235,7 +236,14 @@ func TestTotal_EqualsTheDefinition(t *testing.T) {
 				for range 3 {
 					Accumulate(kind, sums, x)
 				}
+				stride := n / 3
+				rows, inTurn := make([]float64, stride), make([]float64, stride)
+				AccumulateRows(kind, rows, x, 3, stride)
+				for r := range 3 {
+					Accumulate(kind, inTurn, x[r*stride:][:stride])
+				}
 				undo()
+				require.Equal(t, inTurn, rows)
 				if tier == Portable {
 					portable, columns = got, sums
 				}
@@ -353,7 +361,7 @@ func TestLogic_EqualsTheDefinition(t *testing.T) {
 func TestTranspose_EqualsTheDefinition(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 69))
-		rows, cols := r.IntN(20), r.IntN(20)
+		rows, cols := r.IntN(40), r.IntN(40)
 		from, to := cols+r.IntN(3), rows+r.IntN(3)
 		x := randomPixels(r, rows*from+1)
 		eachTier(t, "transposed", func() []float32 {
@@ -365,6 +373,27 @@ func TestTranspose_EqualsTheDefinition(t *testing.T) {
 				}
 			}
 			return y
+		})
+	}
+}
+
+func TestAddRows_EqualsTheDefinition(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 71))
+		rows, n := r.IntN(6), r.IntN(50)
+		from, to := r.IntN(60), n+r.IntN(3)
+		x, y := randomPixels(r, rows*from+n+1), randomPixels(r, rows*to+n+1)
+		eachTier(t, "sums", func() []float32 {
+			sums := slices.Clone(y)
+			AddRows(sums, to, x, from, rows, n)
+			for i, v := range sums {
+				want := y[i]
+				if to > 0 && i/to < rows && i%to < n {
+					want += x[i/to*from+i%to]
+				}
+				require.True(t, sameBits(want, v))
+			}
+			return sums
 		})
 	}
 }

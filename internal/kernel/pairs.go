@@ -63,6 +63,24 @@ func Combine(op Pair, out, a, b []float32, stepA, stepB int) {
 	}
 }
 
+// AddRows adds n elements of each of some rows of x to those of sums. A stride is the distance between the
+// first elements of adjacent rows. Rows of sums must not overlap. AddRows panics if a slice is too short.
+func AddRows(sums []float32, sumStride int, x []float32, stride, rows, n int) {
+	if rows <= 0 || n <= 0 {
+		return
+	}
+	_, _ = sums[(rows-1)*sumStride:][:n], x[(rows-1)*stride:][:n]
+	if addRowsVectors(sums, sumStride, x, stride, rows, n) {
+		return
+	}
+	for r := range rows {
+		to, from := sums[r*sumStride:][:n], x[r*stride:][:n]
+		for i, v := range from {
+			to[i] += v
+		}
+	}
+}
+
 func larger(a, b float32) float32 {
 	if a > b || a != a {
 		return a

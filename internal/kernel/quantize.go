@@ -112,3 +112,26 @@ func Longs(out []int64, x []int32) {
 		out[done+i] = int64(v)
 	}
 }
+
+// Narrow computes out[i] = uint8(x[i]), the lowest 8 bits of x[i].
+func Narrow(out []uint8, x []int32) {
+	x = x[:len(out)]
+	done := narrowVectors(out, x)
+	for i, v := range x[done:] {
+		out[done+i] = uint8(v)
+	}
+}
+
+// TruncateBytes computes out[i] = x[i] without its fraction, limited to the integers of the kind of q,
+// whose Zero must be 0. NaN gives 0. out holds int8 if q is signed.
+func TruncateBytes(out []uint8, x []float32, q Quantum) {
+	x = x[:len(out)]
+	low, high := q.bounds()
+	done := truncateBytesVectors(out, x, low, high)
+	for i, v := range x[done:] {
+		if v != v {
+			v = 0
+		}
+		out[done+i] = uint8(int32(min(max(v, low), high)))
+	}
+}

@@ -113,3 +113,27 @@ func boundsVectors(x []float32, low, high float32) (n int, least, largest float3
 	}
 	return n, low, high
 }
+
+func narrowVectors(out []uint8, x []int32) int {
+	tier, n := wholeVectors(len(out))
+	switch {
+	case n == 0:
+	case tier == AVX512:
+		narrowAVX512(&out[0], &x[0], n)
+	default:
+		narrowAVX2(&out[0], &x[0], n)
+	}
+	return n
+}
+
+func truncateBytesVectors(out []uint8, x []float32, low, high float32) int {
+	tier, n := wholeVectors(len(out))
+	switch {
+	case n == 0:
+	case tier == AVX512:
+		truncateBytesAVX512(&out[0], &x[0], n, low, high)
+	default:
+		truncateBytesAVX2(&out[0], &x[0], n, low, high)
+	}
+	return n
+}

@@ -851,6 +851,18 @@ func singlesAVX512(dst *float32, x *int32, n int)
 //go:noescape
 func longsAVX512(dst *int64, x *int32, n int)
 
+// narrowAVX512 computes dst[i] = uint8(x[i]) for i < n.
+// n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func narrowAVX512(dst *uint8, x *int32, n int)
+
+// truncateBytesAVX512 computes dst[i] = the integer part of x[i], limited to low and high, for i < n. NaN gives 0.
+// n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func truncateBytesAVX512(dst *uint8, x *float32, n int, low float32, high float32)
+
 // windows1x16AVX512 computes the sums of two halves of 1 windows. Pixel t of window i of half h is
 // x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
 // start. out receives a row of sums per window; the rows of the second half begin at out[next].
@@ -1209,6 +1221,18 @@ func singlesAVX2(dst *float32, x *int32, n int)
 //
 //go:noescape
 func longsAVX2(dst *int64, x *int32, n int)
+
+// narrowAVX2 computes dst[i] = uint8(x[i]) for i < n.
+// n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func narrowAVX2(dst *uint8, x *int32, n int)
+
+// truncateBytesAVX2 computes dst[i] = the integer part of x[i], limited to low and high, for i < n. NaN gives 0.
+// n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func truncateBytesAVX2(dst *uint8, x *float32, n int, low float32, high float32)
 
 // windows1x8AVX2 computes the sums of two halves of 1 windows. Pixel t of window i of half h is
 // x[taps[t]+i*step+h*second]. Its weights are one row of w, which has k rows. The sums begin with
@@ -2237,11 +2261,11 @@ func selectionAVX512(dst *float32, c *bool, a *float32, b *float32, n int, stepA
 //go:noescape
 func totalNumbersAVX512(x *float32, n int, center float64) float64
 
-// accumulateNumbersAVX512 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
-// the number of lanes of a vector.
+// accumulateNumbersAVX512 adds the n numbers in each of some rows, their magnitudes or their squares to sums. n is a
+// positive multiple of the number of lanes of a vector, and rows is positive. The stride is in bytes.
 //
 //go:noescape
-func accumulateNumbersAVX512(sums *float64, x *float32, n int)
+func accumulateNumbersAVX512(sums *float64, x *float32, n int, rows int, stride int)
 
 // totalMagnitudesAVX512 returns the sum of n numbers, of their magnitudes, or of the squares of their distances from
 // a center.
@@ -2249,11 +2273,11 @@ func accumulateNumbersAVX512(sums *float64, x *float32, n int)
 //go:noescape
 func totalMagnitudesAVX512(x *float32, n int, center float64) float64
 
-// accumulateMagnitudesAVX512 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
-// the number of lanes of a vector.
+// accumulateMagnitudesAVX512 adds the n numbers in each of some rows, their magnitudes or their squares to sums. n is a
+// positive multiple of the number of lanes of a vector, and rows is positive. The stride is in bytes.
 //
 //go:noescape
-func accumulateMagnitudesAVX512(sums *float64, x *float32, n int)
+func accumulateMagnitudesAVX512(sums *float64, x *float32, n int, rows int, stride int)
 
 // totalSquaresAVX512 returns the sum of n numbers, of their magnitudes, or of the squares of their distances from
 // a center.
@@ -2261,11 +2285,11 @@ func accumulateMagnitudesAVX512(sums *float64, x *float32, n int)
 //go:noescape
 func totalSquaresAVX512(x *float32, n int, center float64) float64
 
-// accumulateSquaresAVX512 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
-// the number of lanes of a vector.
+// accumulateSquaresAVX512 adds the n numbers in each of some rows, their magnitudes or their squares to sums. n is a
+// positive multiple of the number of lanes of a vector, and rows is positive. The stride is in bytes.
 //
 //go:noescape
-func accumulateSquaresAVX512(sums *float64, x *float32, n int)
+func accumulateSquaresAVX512(sums *float64, x *float32, n int, rows int, stride int)
 
 // multiplyAVX512 multiplies partial products of 32 lanes by n numbers. n is a positive multiple of 32.
 //
@@ -2298,6 +2322,18 @@ func toHalfAVX512(dst *uint16, x *float32, n int)
 //
 //go:noescape
 func powAVX512(dst *float32, x *float32, y *float32, n int, stepX int, stepY int) int
+
+// transposeAVX512 copies element (i, j) of src to element (j, i) of dst. rows and cols are positive
+// multiples of the number of lanes of a vector. The strides are in bytes.
+//
+//go:noescape
+func transposeAVX512(dst *float32, dstStride int, src *float32, srcStride int, rows int, cols int)
+
+// addRowsAVX512 adds n numbers of each of some rows of x to those of sums. n and rows are positive. The
+// strides are in bytes.
+//
+//go:noescape
+func addRowsAVX512(sums *float32, sumStride int, x *float32, stride int, rows int, n int)
 
 // expAVX2 applies a function with 0 parameters p to n numbers.
 //
@@ -2542,11 +2578,11 @@ func selectionAVX2(dst *float32, c *bool, a *float32, b *float32, n int, stepA i
 //go:noescape
 func totalNumbersAVX2(x *float32, n int, center float64) float64
 
-// accumulateNumbersAVX2 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
-// the number of lanes of a vector.
+// accumulateNumbersAVX2 adds the n numbers in each of some rows, their magnitudes or their squares to sums. n is a
+// positive multiple of the number of lanes of a vector, and rows is positive. The stride is in bytes.
 //
 //go:noescape
-func accumulateNumbersAVX2(sums *float64, x *float32, n int)
+func accumulateNumbersAVX2(sums *float64, x *float32, n int, rows int, stride int)
 
 // totalMagnitudesAVX2 returns the sum of n numbers, of their magnitudes, or of the squares of their distances from
 // a center.
@@ -2554,11 +2590,11 @@ func accumulateNumbersAVX2(sums *float64, x *float32, n int)
 //go:noescape
 func totalMagnitudesAVX2(x *float32, n int, center float64) float64
 
-// accumulateMagnitudesAVX2 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
-// the number of lanes of a vector.
+// accumulateMagnitudesAVX2 adds the n numbers in each of some rows, their magnitudes or their squares to sums. n is a
+// positive multiple of the number of lanes of a vector, and rows is positive. The stride is in bytes.
 //
 //go:noescape
-func accumulateMagnitudesAVX2(sums *float64, x *float32, n int)
+func accumulateMagnitudesAVX2(sums *float64, x *float32, n int, rows int, stride int)
 
 // totalSquaresAVX2 returns the sum of n numbers, of their magnitudes, or of the squares of their distances from
 // a center.
@@ -2566,11 +2602,11 @@ func accumulateMagnitudesAVX2(sums *float64, x *float32, n int)
 //go:noescape
 func totalSquaresAVX2(x *float32, n int, center float64) float64
 
-// accumulateSquaresAVX2 adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of
-// the number of lanes of a vector.
+// accumulateSquaresAVX2 adds the n numbers in each of some rows, their magnitudes or their squares to sums. n is a
+// positive multiple of the number of lanes of a vector, and rows is positive. The stride is in bytes.
 //
 //go:noescape
-func accumulateSquaresAVX2(sums *float64, x *float32, n int)
+func accumulateSquaresAVX2(sums *float64, x *float32, n int, rows int, stride int)
 
 // multiplyAVX2 multiplies partial products of 32 lanes by n numbers. n is a positive multiple of 32.
 //
@@ -2603,6 +2639,18 @@ func toHalfAVX2(dst *uint16, x *float32, n int)
 //
 //go:noescape
 func powAVX2(dst *float32, x *float32, y *float32, n int, stepX int, stepY int) int
+
+// transposeAVX2 copies element (i, j) of src to element (j, i) of dst. rows and cols are positive
+// multiples of the number of lanes of a vector. The strides are in bytes.
+//
+//go:noescape
+func transposeAVX2(dst *float32, dstStride int, src *float32, srcStride int, rows int, cols int)
+
+// addRowsAVX2 adds n numbers of each of some rows of x to those of sums. n and rows are positive. The
+// strides are in bytes.
+//
+//go:noescape
+func addRowsAVX2(sums *float32, sumStride int, x *float32, stride int, rows int, n int)
 
 // flipAVX2 inverts the highest bit of each of n bytes. n is a positive multiple of 32.
 //

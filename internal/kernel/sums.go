@@ -85,6 +85,25 @@ func Accumulate(s Summand, sums []float64, x []float32) {
 	}
 }
 
+// AccumulateRows is Accumulate for each of some rows in turn. x begins with the first row, and stride is
+// the distance between the first elements of adjacent rows. AccumulateRows panics if x is too short.
+func AccumulateRows(s Summand, sums []float64, x []float32, rows, stride int) {
+	if rows <= 0 || len(sums) == 0 {
+		return
+	}
+	_ = x[(rows-1)*stride:][:len(sums)]
+	done := accumulateRowsVectors(s, sums, x, rows, stride)
+	if done == len(sums) {
+		return
+	}
+	for r := range rows {
+		row := x[r*stride:][:len(sums)]
+		for i := done; i < len(row); i++ {
+			sums[i] += float64(s.of(float64(row[i]), 0))
+		}
+	}
+}
+
 // Largest returns the largest of the numbers and of start, or NaN if one of them is NaN. Number i is
 // compared in lane i mod 16; which one of equal zeros is returned follows from this.
 func Largest(x []float32, start float32) float32 {

@@ -25,21 +25,27 @@ func totalVectors(s Summand, x []float32, center float64) (sum float64, ok bool)
 // accumulateVectors computes Accumulate for as many numbers as fill whole vectors, and returns how
 // many these are.
 func accumulateVectors(s Summand, sums []float64, x []float32) int {
-	tier, n := wholeVectors(len(x))
+	return accumulateRowsVectors(s, sums, x, 1, 0)
+}
+
+// accumulateRowsVectors computes AccumulateRows for as many columns as fill whole vectors, and returns
+// how many these are.
+func accumulateRowsVectors(s Summand, sums []float64, x []float32, rows, stride int) int {
+	tier, n := wholeVectors(len(sums))
 	switch {
 	case n == 0:
 	case tier == AVX512 && s == Numbers:
-		accumulateNumbersAVX512(&sums[0], &x[0], n)
+		accumulateNumbersAVX512(&sums[0], &x[0], n, rows, 4*stride)
 	case tier == AVX512 && s == Magnitudes:
-		accumulateMagnitudesAVX512(&sums[0], &x[0], n)
+		accumulateMagnitudesAVX512(&sums[0], &x[0], n, rows, 4*stride)
 	case tier == AVX512:
-		accumulateSquaresAVX512(&sums[0], &x[0], n)
+		accumulateSquaresAVX512(&sums[0], &x[0], n, rows, 4*stride)
 	case s == Numbers:
-		accumulateNumbersAVX2(&sums[0], &x[0], n)
+		accumulateNumbersAVX2(&sums[0], &x[0], n, rows, 4*stride)
 	case s == Magnitudes:
-		accumulateMagnitudesAVX2(&sums[0], &x[0], n)
+		accumulateMagnitudesAVX2(&sums[0], &x[0], n, rows, 4*stride)
 	default:
-		accumulateSquaresAVX2(&sums[0], &x[0], n)
+		accumulateSquaresAVX2(&sums[0], &x[0], n, rows, 4*stride)
 	}
 	return n
 }

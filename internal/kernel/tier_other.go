@@ -48,6 +48,10 @@ func singlesVectors([]float32, []int32) int { return 0 }
 
 func longsVectors([]int64, []int32) int { return 0 }
 
+func narrowVectors([]uint8, []int32) int { return 0 }
+
+func truncateBytesVectors([]uint8, []float32, float32, float32) int { return 0 }
+
 func splitVectors(_, _, _ []uint8) int { return 0 }
 
 func windowsOf(Tier) *windowTiling { return &portableWindows }
@@ -76,6 +80,8 @@ func normalizeRowVectors(_, _, _, _, _ []float32) bool { return false }
 
 func combineVectors(_ Pair, _, _, _ []float32, _, _ int) int { return 0 }
 
+func addRowsVectors(_ []float32, _ int, _ []float32, _, _, _ int) bool { return false }
+
 func compareVectors(_ Comparison, _ []bool, _, _ []float32, _, _ int) int { return 0 }
 
 func selectVectors(_ []float32, _ []bool, _, _ []float32, _, _ int) int { return 0 }
@@ -85,6 +91,8 @@ func totalVectors(Summand, []float32, float64) (sum float64, ok bool) { return 0
 func productVectors(*[32]float64, []float32) int { return 0 }
 
 func accumulateVectors(Summand, []float64, []float32) int { return 0 }
+
+func accumulateRowsVectors(Summand, []float64, []float32, int, int) int { return 0 }
 
 func extremeVectors(bool, []float32, float32) (best float32, ok bool) { return 0, false }
 

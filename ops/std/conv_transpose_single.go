@@ -132,7 +132,7 @@ func (c *transposedConv) part(group, lo, hi, first, last int) error {
 		}
 		for part := sums; len(part) > 0; {
 			some := min(len(part), stepsPerCheck)
-			fill(part[:some], start)
+			repeat(part[:some], start)
 			part = part[some:]
 			if err := watching.after(some); err != nil {
 				return err
@@ -260,7 +260,10 @@ func (s *transposedSums) axis(axis int, plane, values []float32, tap []int, plac
 	}
 	row, at := place*a.in, lo*a.stride+offset
 	place, value = row+at, value*(to-from)+lo-from
-	if axis < len(s.axes)-1 {
+	if next := axis + 1; next < len(s.axes) {
+		if next == len(s.axes)-1 && (s.starts != nil || s.axes[next].stride == 1) {
+			return s.rows(hi-lo, a.stride, plane, values, tap, place, value)
+		}
 		for range hi - lo {
 			if err := s.axis(axis+1, plane, values, tap, place, value); err != nil {
 				return err
@@ -279,6 +282,32 @@ func (s *transposedSums) axis(axis int, plane, values []float32, tap []int, plac
 		addApart(plane[place:], values[value:value+some], step)
 		place, value, n = place+some*step, value+some, n-some
 		if err := s.watching.after(some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rows is axis for the last axis and count places along the axis before it, which are stride apart. The
+// sums of a row are consecutive.
+func (s *transposedSums) rows(count, stride int, plane, values []float32, tap []int, place, value int) error {
+	axis := len(s.axes) - 1
+	a := &s.axes[axis]
+	offset := tap[axis]*a.dilation - a.before
+	lo, hi := max(0, ceilDiv(-offset, a.stride)), min(a.out, ceilDiv(a.in-offset, a.stride))
+	if lo >= hi {
+		return s.watching.after(1)
+	}
+	at := lo*a.stride + offset
+	place, value = place*a.in+at-s.skipped, value*a.out+lo
+	if s.starts != nil {
+		place += s.starts[at%a.stride] + at/a.stride - at
+	}
+	for most := max(1, stepsPerCheck/(hi-lo)); count > 0; count -= most {
+		some := min(count, most)
+		kernel.AddRows(plane[place:], stride*a.in, values[value:], a.out, some, hi-lo)
+		place, value = place+some*stride*a.in, value+some*a.out
+		if err := s.watching.after(some * (hi - lo)); err != nil {
 			return err
 		}
 	}

@@ -19,8 +19,8 @@ var conversions = map[conversion]func(lo, hi int, out, x *ops.Tensor){
 	{ops.Float32, ops.BFloat16}: toHalf,
 	{ops.Float32, ops.Int64}:    truncated(math.MinInt64, math.MaxInt64, kernel.Longs),
 	{ops.Float32, ops.Int32}:    truncated[int32](math.MinInt32, math.MaxInt32, nil),
-	{ops.Float32, ops.Uint8}:    truncated(0, math.MaxUint8, toUint8),
-	{ops.Float32, ops.Int8}:     truncated(math.MinInt8, math.MaxInt8, toInt8),
+	{ops.Float32, ops.Uint8}:    truncatedBytes(kernel.Uint8s, kernel.Quantum{}),
+	{ops.Float32, ops.Int8}:     truncatedBytes(kernel.Int8s, kernel.Quantum{Signed: true}),
 	{ops.Float32, ops.Bool}:     isNotZeroSingle,
 	{ops.Int64, ops.Bool}:       isNotZeroLong,
 	{ops.Int32, ops.Bool}:       isNotZeroInteger,
@@ -33,9 +33,9 @@ var conversions = map[conversion]func(lo, hi int, out, x *ops.Tensor){
 	{ops.Int64, ops.Int32}:      converted[int64, int32],
 	{ops.Int32, ops.Int64}:      toLongs,
 	{ops.Int64, ops.Uint8}:      converted[int64, uint8],
-	{ops.Int32, ops.Uint8}:      converted[int32, uint8],
+	{ops.Int32, ops.Uint8}:      narrowed(kernel.Uint8s),
 	{ops.Int64, ops.Int8}:       converted[int64, int8],
-	{ops.Int32, ops.Int8}:       converted[int32, int8],
+	{ops.Int32, ops.Int8}:       narrowed(kernel.Int8s),
 	{ops.Uint8, ops.Float32}:    fromBytes(kernel.Uint8s),
 	{ops.Int8, ops.Float32}:     fromBytes(kernel.Int8s),
 	{ops.Bool, ops.Float32}:     fromBytes(kernel.Bools),
@@ -75,7 +75,7 @@ func fromBytes[T uint8 | int8 | bool](bytes func([]T) kernel.Bytes) func(lo, hi 
 
 // truncated returns a loop that converts float32 elements to an integer type, and clamps them to its
 // range. narrow converts integers in the range of the type; nil means that T is int32.
-func truncated[T int64 | int32 | uint8 | int8](lowest, highest T, narrow func(out []T, x []int32)) func(lo, hi int, out, x *ops.Tensor) {
+func truncated[T int64 | int32](lowest, highest T, narrow func(out []T, x []int32)) func(lo, hi int, out, x *ops.Tensor) {
 	low, high := float32(lowest), float32(highest) // float32 may round them away from 0
 	// The fractions of numbers between these bounds vanish. The bounds are in the range of int32.
 	least, most := max(low-1, math.MinInt32), min(high+1, math.MaxInt32)
@@ -103,7 +103,7 @@ func truncated[T int64 | int32 | uint8 | int8](lowest, highest T, narrow func(ou
 // castChunk is the number of elements that are converted at once, by way of float32 or int32.
 const castChunk = 1024
 
-func clamp[T int64 | int32 | uint8 | int8](o []T, d []float32, lowest, highest T) {
+func clamp[T int64 | int32](o []T, d []float32, lowest, highest T) {
 	low, high := float32(lowest), float32(highest)
 	o = o[:len(d)]
 	for i, v := range d {
@@ -120,13 +120,23 @@ func clamp[T int64 | int32 | uint8 | int8](o []T, d []float32, lowest, highest T
 	}
 }
 
-// unit is the scale of integers that stand for themselves.
-var unit = []float32{1}
+// truncatedBytes returns a loop that converts float32 elements to an integer type of 8 bits, and clamps
+// them to its range.
+func truncatedBytes[T uint8 | int8](bytes func([]T) kernel.Bytes, q kernel.Quantum) func(lo, hi int, out, x *ops.Tensor) {
+	return func(lo, hi int, out, x *ops.Tensor) {
+		o, _ := ops.Data[T](out)
+		kernel.TruncateBytes(bytes(o[lo:hi]).Data(), x.Float32s()[lo:hi], q)
+	}
+}
 
-func toUint8(out []uint8, x []int32) { kernel.Requantize(out, x, unit, kernel.Quantum{}) }
-
-func toInt8(out []int8, x []int32) {
-	kernel.Requantize(kernel.Int8s(out).Data(), x, unit, kernel.Quantum{Signed: true})
+// narrowed returns a loop that converts int32 elements to an integer type of 8 bits, which keeps their
+// lowest bits.
+func narrowed[T uint8 | int8](bytes func([]T) kernel.Bytes) func(lo, hi int, out, x *ops.Tensor) {
+	return func(lo, hi int, out, x *ops.Tensor) {
+		o, _ := ops.Data[T](out)
+		d, _ := ops.Data[int32](x)
+		kernel.Narrow(bytes(o[lo:hi]).Data(), d[lo:hi])
+	}
 }
 
 // bytesTo returns a loop that converts elements of 8 bits to an integer type. widen converts integers of

@@ -12,7 +12,7 @@ type Link struct {
 	Op ops.Op
 
 	// Inputs has an entry for each input of the node: an index in the inputs of the whole
-	// chain, Before, or Omitted.
+	// chain, Before, Omitted or, in a group for FuseRows, a result of Earlier.
 	Inputs []int
 
 	// Types are the types of these inputs, as far as they are known. The chain also computes
@@ -30,6 +30,22 @@ const (
 	Omitted = -1 - iota
 	Before  // the output of the link before
 )
+
+// Earlier returns the entry of Link.Inputs for the output of a link, given by its number, that is not
+// the link before.
+func Earlier(link int) int { return Before - 1 - link }
+
+// Source returns the number of the link whose output is an input of link number link, given the entry
+// of Link.Inputs, or -1 if the input is none.
+func Source(entry, link int) int {
+	switch {
+	case entry == Before:
+		return link - 1
+	case entry < Before:
+		return Before - 1 - entry
+	}
+	return -1
+}
 
 // Fused computes a chain of nodes, as ops.Op.Run does for one node: in are the inputs of the chain,
 // and out is the output of the last link. The caller has inferred the types of all links.
@@ -69,6 +85,7 @@ type pattern struct {
 // patterns are tried in their order.
 var patterns = []pattern{
 	{begins: isConvolution, ends: endsWithPool, fuse: func(chain []Link) Fused { return &fusedConvolution{chain} }},
+	{begins: isProduct, fuse: func(chain []Link) Fused { return &fusedProduct{chain} }},
 	{begins: func(l *Link) bool { return l.pointwise() && !l.uses(Before) }, fuse: func(chain []Link) Fused { return &fusedPointwise{chain} }},
 }
 
@@ -112,28 +129,38 @@ func (l *Link) inputsOf(in []*ops.Tensor, before *ops.Tensor) []*ops.Tensor {
 // inTurn computes the links one after the other. It is for types that the types of the links did
 // not tell.
 func inTurn(ctx *ops.Context, chain []Link, in []*ops.Tensor, out *ops.Tensor) error {
-	var before *ops.Tensor
+	results := make([]*ops.Tensor, len(chain))
+	last := lastUses(chain)
 	for i := range chain {
 		l := &chain[i]
-		own, result := l.inputsOf(in, before), out
-		if i < len(chain)-1 {
+		own := make([]*ops.Tensor, len(l.Inputs))
+		for j, at := range l.Inputs {
+			if from := Source(at, i); from >= 0 {
+				own[j] = results[from]
+			} else if at >= 0 {
+				own[j] = in[at]
+			}
+		}
+		if results[i] = out; i < len(chain)-1 {
 			types, err := l.Op.Infer(inputs(own))
 			if err != nil {
 				return err
 			}
 			shape, _ := types[0].Sizes()
-			if result, err = temporaryTensor(ctx, types[0].DType, shape); err != nil {
+			if results[i], err = temporaryTensor(ctx, types[0].DType, shape); err != nil {
 				return err
 			}
 		}
 		part := ops.Context{Context: ctx.Context, Pool: ctx.Pool, Memory: ctx.Memory}
-		if err := l.Op.Run(&part, own, []*ops.Tensor{result}); err != nil {
+		if err := l.Op.Run(&part, own, []*ops.Tensor{results[i]}); err != nil {
 			return err
 		}
-		if before != nil {
-			ctx.Release(int64(before.Len()) * int64(before.DType().Size()))
+		for j, v := range results[:i] {
+			if last[j] == i {
+				ctx.Release(int64(v.Len()) * int64(v.DType().Size()))
+				results[j] = nil
+			}
 		}
-		before = result
 	}
 	return nil
 }

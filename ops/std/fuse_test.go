@@ -94,3 +94,9 @@ func TestFuse_FindsBroadcastsThatTheTypesDoNotTell(t *testing.T) {
 	}, randomTensor(r, 1, 2, 1, 5), randomTensor(r, 1, 2, 1, 5), randomTensor(r, 1, 1), randomTensor(r, 1, 1), randomTensor(r, 1, 1), tensor(one, []float32{2}),
 		randomTensor(r, 1, 2, 3, 5))
 }
+
+// TestFuseRows_OfANodeWithoutInputs has a group that begins with such a node, as RandomNormal is.
+func TestFuseRows_OfANodeWithoutInputs(t *testing.T) {
+	next := newTestLink(t, "Relu", []int{Before}, []int{3, 4})
+	require.Nil(t, FuseRows([]Link{{Op: next.Op}, next, next}))
+}

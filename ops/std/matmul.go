@@ -344,12 +344,7 @@ func (k *gemm) runSingle(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) er
 		}
 		return k.finish(ctx, in, out)
 	}
-	var start []float32
-	if bias != nil {
-		start = bias.Float32s()
-		p.bias = [2]int(broadcastStrides(bias.Shape(), 2))
-	}
-	return p.run(ctx, in[0].Float32s(), in[1].Float32s(), out.Float32s(), start)
+	return p.runWith(ctx, in[0], in[1], bias, out)
 }
 
 func gemmRows[T summand](ctx *ops.Context, k *gemm, in []*ops.Tensor, out *ops.Tensor, a, b, c []T) error {

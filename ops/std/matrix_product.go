@@ -17,14 +17,16 @@ type matrixProduct struct {
 	all            nest   // A, B and C, in matrices; one if A has any number of them and B is one matrix
 	oneB           bool   // whether B is one matrix
 	inputB         int    // the number of the input that is B
+	size           int    // number of elements of the output
 	bias           [2]int // the strides of the bias along the rows and columns of C
 
 	right                 *kernel.Right // of a constant B
 	ctx                   *ops.Context  // of the current run, like the arrays
 	a, b, c, start        []float32
-	rows, columns         int    // of a part
-	rowParts, columnParts int    // of a matrix
-	elements              [3]int // between neighboring matrices of A, B and C
+	stages                []stage // of later links of a chain: they change each part of C once it is complete
+	rows, columns         int     // of a part
+	rowParts, columnParts int     // of a matrix
+	elements              [3]int  // between neighboring matrices of A, B and C
 }
 
 // Limits of the parts of a product that one worker computes: more columns, or rows, share the
@@ -55,7 +57,7 @@ func (p *matrixProduct) prepare(shapeA, shapeB []int, transA, transB bool) {
 	if !transA && all.total > 1 && p.oneB && numElements(shapeA) == all.total*m*k {
 		p.m, p.all = m*all.total, newNest(nil) // one product with the rows of all matrices
 	}
-	p.lda, p.ldb, p.ldc = k, n, n
+	p.lda, p.ldb, p.ldc, p.size = k, n, n, all.total*m*n
 	if transA {
 		p.lda = m
 	}
@@ -78,6 +80,16 @@ func (p *matrixProduct) divide() {
 		}
 	}
 	p.rowParts, p.columnParts = (p.m+p.rows-1)/max(1, p.rows), (p.n+p.columns-1)/max(1, p.columns)
+}
+
+// runWith computes C. The bias, which may be nil, broadcasts to C.
+func (p *matrixProduct) runWith(ctx *ops.Context, a, b, bias, out *ops.Tensor) error {
+	var start []float32
+	if bias != nil {
+		start = bias.Float32s()
+		p.bias = [2]int(broadcastStrides(bias.Shape(), 2))
+	}
+	return p.run(ctx, a.Float32s(), b.Float32s(), out.Float32s(), start)
 }
 
 // run computes C. start is the bias, or nil.
@@ -110,7 +122,11 @@ func (p *matrixProduct) Part(lo, hi int) error {
 		column := lo % p.columnParts * p.columns
 		err := p.all.walk(matrix, matrix+1, func(at [maxOperands]int, _ int) error {
 			a, b, c := p.a[at[0]*p.elements[0]:], p.b[at[1]*p.elements[1]:], p.c[at[2]*p.elements[2]:]
-			return p.part(a, b, c, row, min(row+p.rows, p.m), column, min(column+p.columns, p.n))
+			bottom, end := min(row+p.rows, p.m), min(column+p.columns, p.n)
+			if err := p.part(a, b, c, row, bottom, column, end); err != nil || p.stages == nil {
+				return err
+			}
+			return p.finish(at[2]*p.elements[2], row, bottom, column, end)
 		})
 		if err != nil {
 			return err

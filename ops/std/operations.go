@@ -113,10 +113,7 @@ func (pow) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	}
 	compute := convertedRows(elementPairs(portmath.Pow))
 	if in[0].DType() == ops.Float32 && in[1].DType() == ops.Float32 {
-		compute = typedRows(func(out, a, b []float32, stepA, stepB int) error {
-			kernel.Pow(out, a, b, stepA, stepB)
-			return nil
-		})
+		compute = singlePowers
 	}
 	if !isFloat(in[0].DType()) && !isFloat(in[1].DType()) {
 		compute = convertedRows(elementPairs(powInt))
@@ -130,7 +127,12 @@ func powerOf(in []*ops.Tensor) func(lo, hi int, out, x *ops.Tensor) {
 	if in[0].DType() != ops.Float32 || in[1].Len() != 1 || len(in[1].Shape()) > len(in[0].Shape()) {
 		return nil
 	}
-	switch firstElement[float64](in[1]) {
+	return powerWith(firstElement[float64](in[1]))
+}
+
+// powerWith is powerOf for a given exponent.
+func powerWith(exponent float64) func(lo, hi int, out, x *ops.Tensor) {
+	switch exponent {
 	case -1:
 		return mapped(kernel.Reciprocal)
 	case 0.5:

@@ -27,6 +27,13 @@ type listReduction interface {
 	finish(s *columnState, out []float32, count int)
 }
 
+// rowsReduction is a listReduction that processes several lists faster at once.
+type rowsReduction interface {
+	// addRows is add for each of some lists. x begins with the first one, and stride is the distance of
+	// the next one.
+	addRows(s *columnState, x []float32, rows, stride int)
+}
+
 // columnState holds results of columns so far.
 type columnState struct {
 	room        [columnBlock]float64
@@ -128,6 +135,7 @@ func (l *reduceLoop) columns(r listReduction, lo, hi int) error {
 	out, data := l.out.Float32s(), l.data.Float32s()
 	watching := cancelCheck{ctx: l.ctx}
 	step := l.reduced.inner()[0]
+	together, several := r.(rowsReduction)
 	s := columnStates.Get().(*columnState)
 	defer columnStates.Put(s)
 	return l.kept.walk(lo, hi, func(to [maxOperands]int, columns int) error {
@@ -137,6 +145,9 @@ func (l *reduceLoop) columns(r listReduction, lo, hi int) error {
 			r.start(s, n)
 			for pass := range r.passes() {
 				err := l.reduced.walk(0, l.reduced.total, func(at [maxOperands]int, count int) error {
+					if several {
+						return l.addRows(together, s, data[first+at[0]:], count, n, &watching)
+					}
 					for j := range count {
 						r.add(s, pass, data[first+at[0]+j*step:][:n])
 						if err := watching.after(n); err != nil {
@@ -153,6 +164,20 @@ func (l *reduceLoop) columns(r listReduction, lo, hi int) error {
 		}
 		return nil
 	})
+}
+
+// addRows adds count lists of n elements.
+func (l *reduceLoop) addRows(r rowsReduction, s *columnState, x []float32, count, n int, watching *cancelCheck) error {
+	const most = 8 // lists that are added at once
+	step := l.reduced.inner()[0]
+	for j := 0; j < count; j += most {
+		part := min(most, count-j)
+		r.addRows(s, x[j*step:], part, step)
+		if err := watching.after(part * n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // listSum is the reduction to a sum in float64. last, if it is not nil, computes the result from the
@@ -182,6 +207,10 @@ func (s listSum) whole(part []float32) float32 {
 func (listSum) passes() int                                 { return 1 }
 func (listSum) start(c *columnState, n int)                 { c.reset(n, 0, 0) }
 func (s listSum) add(c *columnState, _ int, list []float32) { kernel.Accumulate(s.of, c.totals, list) }
+
+func (s listSum) addRows(c *columnState, x []float32, rows, stride int) {
+	kernel.AccumulateRows(s.of, c.totals, x, rows, stride)
+}
 
 func (s listSum) finish(c *columnState, out []float32, count int) {
 	for i, sum := range c.totals {

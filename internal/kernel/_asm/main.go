@@ -84,6 +84,8 @@ func main() {
 		t.truncate()
 		t.singles()
 		t.longs()
+		t.toBytes(false)
+		t.toBytes(true)
 		for pixels := 1; pixels <= t.halfPixels(); pixels++ {
 			for vectors := 1; vectors <= t.vectors; vectors++ {
 				t.windowTile(pixels, vectors)
@@ -117,6 +119,8 @@ func main() {
 	tilingAVX2.interleave(2)
 	for _, l := range []lanes{16, 8} {
 		l.generate()
+		l.transpose()
+		l.addRows()
 	}
 	flipAVX2()
 	widenAVX2()

@@ -133,3 +133,31 @@ func (l lanes) selection() {
 		ADDQ(Imm(uint64(l)), c)
 	}, a, b)
 }
+
+// addRows generates sums of the rows of two matrices.
+func (l lanes) addRows() {
+	name := "addRows" + l.suffix()
+	TEXT(name, NOSPLIT, "func(sums *float32, sumStride int, x *float32, stride, rows, n int)")
+	Doc(name+" adds n numbers of each of some rows of x to those of sums. n and rows are positive. The", "strides are in bytes.")
+	Pragma("noescape")
+	sums, sumStride := Load(Param("sums"), GP64()), Load(Param("sumStride"), GP64())
+	x, stride := Load(Param("x"), GP64()), Load(Param("stride"), GP64())
+	rows, n := Load(Param("rows"), GP64()), Load(Param("n"), GP64())
+	Label("row")
+	to, from, left := GP64(), GP64(), GP64()
+	MOVQ(sums, to)
+	MOVQ(x, from)
+	MOVQ(n, left)
+	l.each("", left, func(mask reg.Register) {
+		l.store(l.plus(l.load(Mem{Base: to}, mask), l.load(Mem{Base: from}, mask)), Mem{Base: to}, mask)
+	}, func() {
+		ADDQ(Imm(uint64(4*l)), to)
+		ADDQ(Imm(uint64(4*l)), from)
+	})
+	ADDQ(sumStride, sums)
+	ADDQ(stride, x)
+	DECQ(rows)
+	JNZ(LabelRef("row"))
+	VZEROUPPER()
+	RET()
+}

@@ -162,23 +162,38 @@ func (l lanes) multiply() {
 // accumulate generates sums of columns.
 func (l lanes) accumulate(kind string) {
 	name := "accumulate" + kind + l.suffix()
-	TEXT(name, NOSPLIT, "func(sums *float64, x *float32, n int)")
-	Doc(name+" adds n numbers, their magnitudes or their squares to sums. n is a positive multiple of", "the number of lanes of a vector.")
+	TEXT(name, NOSPLIT, "func(sums *float64, x *float32, n, rows, stride int)")
+	Doc(name+" adds the n numbers in each of some rows, their magnitudes or their squares to sums. n is a",
+		"positive multiple of the number of lanes of a vector, and rows is positive. The stride is in bytes.")
 	Pragma("noescape")
 	sums, x, n := Load(Param("sums"), GP64()), Load(Param("x"), GP64()), Load(Param("n"), GP64())
+	rows, stride := Load(Param("rows"), GP64()), Load(Param("stride"), GP64())
 	center := l.new()
 	VXORPD(center, center, center)
 	Label("vector")
-	for i := range 2 {
-		v := l.wide(Mem{Base: x, Disp: 2 * int(l) * i}, nil)
+	var totals [2]reg.VecVirtual
+	for i := range totals {
+		totals[i] = l.new()
+		VMOVUPD(Mem{Base: sums, Disp: 4 * int(l) * i}, totals[i])
+	}
+	from, left := GP64(), GP64()
+	MOVQ(x, from)
+	MOVQ(rows, left)
+	Label("row")
+	for i, total := range totals {
+		v := l.wide(Mem{Base: from, Disp: 2 * int(l) * i}, nil)
 		if kind == "Squares" {
 			VMULPD(v, v, v)
 		} else {
 			l.summand(kind, v, center, nil)
 		}
-		at := Mem{Base: sums, Disp: 4 * int(l) * i}
-		VADDPD(at, v, v)
-		VMOVUPD(v, at)
+		VADDPD(v, total, total)
+	}
+	ADDQ(stride, from)
+	DECQ(left)
+	JNZ(LabelRef("row"))
+	for i, total := range totals {
+		VMOVUPD(total, Mem{Base: sums, Disp: 4 * int(l) * i})
 	}
 	ADDQ(Imm(uint64(4*l)), x)
 	ADDQ(Imm(uint64(8*l)), sums)
