@@ -58,3 +58,7 @@ func truncateVectors([]int32, []float32) int { return 0 }
 func singlesVectors([]float32, []int32) int { return 0 }
 
 func longsVectors([]int64, []int32) int { return 0 }
+
+func narrowVectors([]uint8, []int32) int { return 0 }
+
+func truncateBytesVectors([]uint8, []float32, float32, float32) int { return 0 }

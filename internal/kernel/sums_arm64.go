@@ -60,3 +60,7 @@ func extremeVectors(largest bool, x []float32, start float32) (best float32, ok 
 }
 
 func productVectors(*[32]float64, []float32) int { return 0 }
+
+func accumulateRowsVectors(Summand, []float64, []float32, int, int) int { return 0 }
+
+func addRowsVectors(_ []float32, _ int, _ []float32, _, _, _ int) bool { return false }
