@@ -272,3 +272,7 @@ func (t *Trainer) Digest() (string, error) {
 	}
 	return t.config.digest()
 }
+
+// Sequential reports whether every sub-batch depends on the one before, also after the first updates:
+// Independent is always 1.
+func (t *Trainer) Sequential() bool { return t.made() && t.moves() }

@@ -1,6 +1,7 @@
 package training
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -40,7 +41,7 @@ func (s *session) interrupted(stderr io.Writer, resume string) error {
 
 // resumeCommand returns the command line that resumes the training.
 func (f *flags) resumeCommand() string {
-	return cli.ResumeCommand("sbs-train", []string{f.path}, f.set)
+	return cli.ResumeCommand(cmp.Or(f.program, programName), []string{f.path}, f.set)
 }
 
 // open locks the folder of the log, restores the checkpoint or makes room for the files of a
