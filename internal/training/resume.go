@@ -2,6 +2,7 @@ package training
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -46,7 +47,7 @@ func (f *flags) resumeCommand() string {
 
 // open locks the folder of the log, restores the checkpoint or makes room for the files of a
 // new training, and opens the log.
-func (f *flags) open(s *session, stderr io.Writer) (err error) {
+func (f *flags) open(ctx context.Context, s *session, stderr io.Writer) (err error) {
 	if s.lock, err = f.lockFolder(s.job, stderr); err != nil {
 		return err
 	}
@@ -60,6 +61,9 @@ func (f *flags) open(s *session, stderr io.Writer) (err error) {
 	if found {
 		last = s.updates()
 	} else if err := f.startNew(s.job, stderr); err != nil {
+		return err
+	}
+	if err := f.startShared(ctx, s, stderr); err != nil { // before there is something to resume
 		return err
 	}
 	if s.out, err = newRecorder(s.job, last); err != nil {

@@ -56,7 +56,10 @@ func (f *flags) train(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	f.print(stderr, j)
-	s, err := f.begin(j, stderr)
+	s, err := f.begin(ctx, j, stderr)
+	if errors.Is(err, context.Canceled) {
+		return f.interruptedEarly()
+	}
 	if err != nil {
 		return err
 	}
@@ -65,9 +68,7 @@ func (f *flags) train(ctx context.Context, stdout, stderr io.Writer) error {
 		shown = io.Discard
 	}
 	s.progress = trainlog.NewProgress(shown, s.totalUpdates(), s.out.last())
-	if err = f.startShared(ctx, s, stderr); err == nil {
-		err = s.run(ctx)
-	}
+	err = s.run(ctx)
 	s.progress.Done()
 	if errors.Is(err, context.Canceled) {
 		err = s.interrupted(stderr, f.resumeCommand())
@@ -90,12 +91,12 @@ func (s *session) close() error {
 
 // begin prepares the trainer and the files, and restores the checkpoint if the training
 // resumes. It prints warnings and, if the training does not resume as usual, the reason.
-func (f *flags) begin(j *job, stderr io.Writer) (*session, error) {
+func (f *flags) begin(ctx context.Context, j *job, stderr io.Writer) (*session, error) {
 	s, err := f.newSession(j)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.open(s, stderr); err != nil {
+	if err := f.open(ctx, s, stderr); err != nil {
 		return nil, errors.Join(err, s.trainer.Close(), s.lock.Release())
 	}
 	return s, nil

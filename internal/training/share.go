@@ -68,6 +68,9 @@ func (d *Distributed) Register(s *pflag.FlagSet) { d.register(s) }
 // Check returns an error about arguments and flags that are invalid.
 func (d *Distributed) Check(args []string) error { return d.checkArgs(d.Program, args) }
 
+// Path returns the path of the model or configuration.
+func (d *Distributed) Path() string { return d.path }
+
 // Cores returns the value of --workers, 0 without the flag.
 func (d *Distributed) Cores() int { return d.workers.Value }
 
@@ -107,12 +110,15 @@ func (f *flags) startShared(ctx context.Context, s *session, stderr io.Writer) e
 	s.gradients = f.gradients
 	return s.gradients.Start(ctx, share, func(text string, warning bool) {
 		switch {
-		case !f.quiet && warning:
-			s.progress.Printf("warning: %s", text)
-		case !f.quiet:
-			s.progress.Printf("%s", text)
-		case warning:
+		case warning && (f.quiet || s.progress == nil):
 			cli.PrintWarnings(stderr, text)
+		case f.quiet:
+		case s.progress == nil:
+			_, _ = fmt.Fprintln(stderr, text) // progress
+		case warning:
+			s.progress.Printf("warning: %s", text)
+		default:
+			s.progress.Printf("%s", text)
 		}
 	})
 }
