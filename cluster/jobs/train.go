@@ -61,9 +61,10 @@ type gradients struct {
 	log    training.Log
 
 	job     *engine.Job
-	spec    []byte
-	seats   int // that were offered
-	taken   int // the highest of those that workers have
+	text    *spec
+	spec    []byte // text in JSON
+	seats   int    // that were offered
+	taken   int    // the highest of those that workers have
 	started bool
 	refusal error // of the first worker that has refused before the start
 }
@@ -72,7 +73,7 @@ type gradients struct {
 func (g *gradients) Start(ctx context.Context, s *training.Share, log training.Log) error {
 	c := g.client
 	g.log = log
-	g.leader = reduce.Leader{Lost: lostAfter, Joined: g.joined, Left: g.left, Refused: g.refused}
+	g.leader = reduce.Leader{Lost: lostAfter, Joined: g.joined, Left: g.left, Refused: g.refused, Alone: g.again}
 	if err := g.leader.Lead(c.Engine.Conn(), s.Parameters); err != nil {
 		return err
 	}
@@ -120,11 +121,22 @@ func (g *gradients) offer(ctx context.Context, s *training.Share) (err error) {
 	if len(g.spec) > engine.MaxSpec {
 		return fmt.Errorf("the network and the list of the files have %d bytes, more than the limit of %d: put the images into fewer files, such as .npy, or let the workers read them with --shared", len(g.spec), engine.MaxSpec)
 	}
-	if g.job, _, err = c.Engine.Open(ctx, engine.JobID(g.spec)); err != nil {
+	g.text = text
+	return g.again(ctx)
+}
+
+// again puts the job on the server, also after workers have removed it because they could not reach
+// this client.
+func (g *gradients) again(ctx context.Context) error {
+	job, found, err := g.client.Engine.Open(ctx, engine.JobID(g.spec))
+	if err != nil {
 		return err
 	}
-	if err := c.send(ctx, g.job, text); err != nil {
-		return err
+	if !found {
+		g.job, g.seats, g.taken = job, 0, 0
+		if err := g.client.send(ctx, job, g.text); err != nil {
+			return err
+		}
 	}
 	return g.moreSeats(ctx)
 }

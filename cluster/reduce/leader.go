@@ -26,6 +26,9 @@ type Leader struct {
 	Joined, Left func(m Info)
 	Refused      func(m Info, reason string)
 
+	// Alone is called about every second as long as Compute waits without members. An error ends Compute.
+	Alone func(ctx context.Context) error
+
 	conn   *nats.Conn
 	length int
 	subs   []*nats.Subscription
@@ -233,6 +236,9 @@ func (l *Leader) Wait(ctx context.Context, ready func(members int) bool) error {
 	}
 }
 
+// askAlone is the time between two calls of Leader.Alone.
+const askAlone = time.Second
+
 // tick is the time between two looks at what is late.
 const tick = 20 * time.Millisecond
 
@@ -272,6 +278,7 @@ func (l *Leader) Compute(ctx context.Context, state []byte, first, count int, su
 	}
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
+	alone := time.Now()
 	for {
 		r.giveOut()
 		if r.complete() {
@@ -288,6 +295,11 @@ func (l *Leader) Compute(ctx context.Context, state []byte, first, count int, su
 			l.Look()
 			r.recall()
 			r.unheard()
+			if len(l.members) > 0 {
+				alone = time.Now()
+			} else if l.Alone != nil && time.Since(alone) > askAlone {
+				err, alone = l.Alone(ctx), time.Now()
+			}
 		}
 		if err != nil {
 			return nil, nil, err

@@ -179,5 +179,5 @@ func add(sum []float32, b []byte) error {
 // The times of signs of life.
 const (
 	helloEvery = 300 * time.Millisecond
-	leaderGone = 5 * time.Second // without a Leader, after which a member leaves
+	leaderGone = 3 * time.Second // without a Leader, after which a member leaves
 )

@@ -110,7 +110,7 @@ func waitForUpdates(t *testing.T, model string, n int) {
 // slowTraining returns the arguments of a training that takes some seconds.
 func slowTraining(t *testing.T) []string {
 	t.Helper()
-	return trainArgs(t, "--epochs", "12", "--spikes", "1500", "--no-test")
+	return trainArgs(t, "--epochs", "7", "--spikes", "500", "--no-test")
 }
 
 // startTraining starts a training on the workers of a server.
@@ -230,4 +230,36 @@ func TestTrain_NeedsJetStream(t *testing.T) {
 	_, _, err := call(t, newCommand, append(append([]string{"train"}, args...), "-o", "got.onnx", "--nats", url)...)
 	require.ErrorContains(t, err, "has no JetStream: start it with nats-server -js")
 	require.NoDirExists(t, "got-log")
+}
+
+// The server may restart: the workers and the command find each other again.
+func TestTrain_ServerMayRestart(t *testing.T) {
+	args := slowTraining(t)
+	wantTraining(t, args)
+	s, fixed, url := restartable(t)
+	startWorkers(t, url, 2)
+	cmd, stderr := startTraining(t, url, "got", args)
+	waitForUpdates(t, "got", 4)
+	s.Shutdown()
+	s.WaitForShutdown()
+	time.Sleep(200 * time.Millisecond)
+	startServer(t, fixed)
+	require.NoError(t, cmd.Wait(), stderr)
+	sameTraining(t, "want", "got")
+}
+
+// The workers come back if the job was removed from the server.
+func TestTrain_OffersItsJobAgain(t *testing.T) {
+	args := slowTraining(t)
+	wantTraining(t, args)
+	_, url := startServer(t, nil)
+	first := startWorkers(t, url, 1)
+	cmd, stderr := startTraining(t, url, "got", args)
+	waitForUpdates(t, "got", 3)
+	_, _, err := call(t, newCommand, "jobs", "--nats", url, "--remove", "all")
+	require.NoError(t, err)
+	require.NoError(t, first[0].Process.Kill())
+	startWorkers(t, url, 1)
+	require.NoError(t, cmd.Wait(), stderr)
+	sameTraining(t, "want", "got")
 }
