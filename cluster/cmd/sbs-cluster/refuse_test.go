@@ -69,6 +69,7 @@ func TestHelp_FitsATerminal(t *testing.T) {
 		require.NoError(t, err)
 		require.Contains(t, out, "Usage:\n  sbs-cluster "+word+" [flags]")
 		require.Contains(t, out, "--creds file")
+		require.NotContains(t, out, "(default )")
 	}
 	out, _, err := call(t, newCommand, "--help")
 	require.NoError(t, err)

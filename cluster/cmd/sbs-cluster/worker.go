@@ -71,7 +71,7 @@ func workerCommand() *cobra.Command {
 	cli.IntVar(s, &w.cores, "workers", 0, "`number` of CPU cores to use (default: all)")
 	s.StringVar(&w.folder, "folder", "", fmt.Sprintf("`folder` for models and images, of which at most %d GiB are kept (default: a temporary folder)", jobs.DefaultLimit>>30))
 	s.DurationVar(&w.LostAfter, "lost-after", 0, fmt.Sprintf("`time` without a sign of life after which a shard is given to another worker; it is set for all workers on the server (default: what is set, or else %v)", engine.DefaultLostAfter))
-	s.Lookup("lost-after").DefValue = ""
+	s.Lookup("lost-after").DefValue = "0" // pflag would print another one
 	s.BoolVar(&w.quiet, "quiet", false, "print only errors")
 	w.register(s, false)
 	return cmd
