@@ -322,7 +322,10 @@ func (l *Leader) publish(state []byte) error {
 	for at := 0; at < len(state); at += pieceSize {
 		w := work{Round: l.round, Sum: l.sum, Bytes: len(state), Offset: at}
 		if err := l.conn.PublishMsg(message(prefix+l.Session+toAll, w, state[at:min(at+pieceSize, len(state))])); err != nil {
-			return err
+			if l.conn.IsClosed() {
+				return err
+			}
+			break // the server is restarted; the members ask for what they miss
 		}
 	}
 	return nil

@@ -176,6 +176,9 @@ func (r *round) add(m *member, p *piece) {
 	r.request(toAdd, m, message("", w, before), outcome{m: m, piece: p})
 }
 
+// again is the time after which a request that could not be sent is repeated.
+const again = 200 * time.Millisecond
+
 // request sends a request and waits for the answer in another goroutine.
 func (r *round) request(kind string, m *member, msg *nats.Msg, o outcome) {
 	msg.Subject = prefix + r.Session + kind + "." + m.ID
@@ -183,6 +186,11 @@ func (r *round) request(kind string, m *member, msg *nats.Msg, o outcome) {
 		reply, err := r.conn.RequestMsgWithContext(r.ctx, msg)
 		if err == nil {
 			err = errorOf(reply)
+		} else if !errors.Is(err, nats.ErrNoResponders) {
+			select { // the server is restarted
+			case <-time.After(again):
+			case <-r.ctx.Done():
+			}
 		}
 		if err == nil {
 			o.work, err = workOf(reply)

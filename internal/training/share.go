@@ -98,9 +98,10 @@ func (s *session) share(f *flags) (*Share, error) {
 	return share, nil
 }
 
-// startShared tells those who compute the gradients, if others do, what the training is.
+// startShared tells those who compute the gradients, if others do and there is something to train, what
+// the training is.
 func (f *flags) startShared(ctx context.Context, s *session, stderr io.Writer) error {
-	if f.gradients == nil {
+	if f.gradients == nil || s.at.SubBatches >= s.end {
 		return nil
 	}
 	share, err := s.share(f)

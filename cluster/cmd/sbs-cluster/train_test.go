@@ -93,6 +93,14 @@ func TestTrain_HasTheBitsOfSbsTrain(t *testing.T) {
 		require.Contains(t, stderr, "workers: "+workers+", cores:")
 		sameTraining(t, "want", "got"+workers)
 	}
+	// A training that has ended needs no workers, and sbs-train continues one of sbs-cluster.
+	_, url := startServer(t, nil)
+	_, stderr, err := call(t, newCommand, append(append([]string{"train"}, args...), "-o", "got1.onnx", "--nats", url, "--resume")...)
+	require.NoError(t, err, stderr)
+	sameTraining(t, "want", "got1")
+	_, stderr, err = call(t, training.Command, append(args, "-o", "got2.onnx", "--resume")...)
+	require.NoError(t, err, stderr)
+	sameTraining(t, "want", "got2")
 }
 
 // updates returns the number of updates of a training so far.
