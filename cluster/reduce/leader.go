@@ -81,6 +81,7 @@ type task struct {
 // piece is a range of the entries of all vectors.
 type piece struct {
 	from, to int
+	owner    *member // that adds it up, unless it is lost or has too much to do; nil if nobody was there
 	done     bool
 	with     []*member
 	since    time.Time

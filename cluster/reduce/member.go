@@ -48,9 +48,13 @@ type Member struct {
 	state   assembly
 	vectors map[int][]float32 // of the round, by task
 	free    [][]float32
-	waiting int64  // tasks that the member has
-	follows uint64 // round of the state of the Computer
+	fetched map[fetched][]byte // pieces of the vectors of others
+	waiting int64              // tasks that the member has
+	follows uint64             // round of the state of the Computer
 }
+
+// fetched identifies a piece of the vector of a task.
+type fetched struct{ task, from, to int }
 
 // assembly is a state of which pieces have come.
 type assembly struct {
@@ -67,7 +71,7 @@ var ErrNoLeader = errors.New("the command that trains is gone")
 // Serve computes tasks until the Leader ends the session, or until ctx is done.
 func (m *Member) Serve(ctx context.Context, conn *nats.Conn) (err error) {
 	m.conn, m.id = conn, nats.NewInbox()[len("_INBOX."):]
-	m.vectors = map[int][]float32{}
+	m.vectors, m.fetched = map[int][]float32{}, map[fetched][]byte{}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m.base = ctx
@@ -97,6 +101,7 @@ func (m *Member) Serve(ctx context.Context, conn *nats.Conn) (err error) {
 	if m.Refusal == "" {
 		handle(at+toAll, m.receive)
 		handle(at+toGive+"."+m.id, m.give)
+		handle(at+toFetch, func(msg *nats.Msg) { running.Go(func() { m.fetch(msg) }) })
 		handle(at+toAdd+"."+m.id, func(msg *nats.Msg) { running.Go(func() { m.add(msg) }) })
 		handle(at+toCompute+"."+m.id, func(msg *nats.Msg) {
 			m.begin(msg)
@@ -169,6 +174,7 @@ func (m *Member) enter(round uint64) bool {
 		m.within, m.stop = context.WithCancel(m.base)
 		m.free = slices.AppendSeq(m.free, maps.Values(m.vectors))
 		clear(m.vectors)
+		clear(m.fetched)
 	}
 	return round == m.round
 }
@@ -340,6 +346,46 @@ func (m *Member) piece(w work, task int) ([]byte, error) {
 	return encode(make([]byte, 0, 4*(w.To-w.From)), v[w.From:w.To]), nil
 }
 
+// fetch fetches the pieces of a vector that the member will add up. If that fails, add fetches them again.
+func (m *Member) fetch(msg *nats.Msg) {
+	w, err := workOf(msg)
+	if err != nil || len(w.Holders) != 1 {
+		return
+	}
+	m.mu.Lock()
+	ok := m.enter(w.Round)
+	ctx := m.within
+	m.mu.Unlock()
+	for _, p := range w.Pieces {
+		if !ok || p.Owner != m.id || p.From < 0 || p.To < p.From || p.To-p.From > pieceSize/4 {
+			continue
+		}
+		data, err := m.request(ctx, w.Holders[0], work{Round: w.Round, Task: w.Task, From: p.From, To: p.To})
+		if err != nil {
+			return
+		}
+		m.mu.Lock()
+		if m.round == w.Round {
+			m.fetched[fetched{w.Task, p.From, p.To}] = data
+		}
+		m.mu.Unlock()
+	}
+}
+
+// request requests a piece of the vector of a task from another member.
+func (m *Member) request(ctx context.Context, holder string, w work) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, giveWithin)
+	defer cancel()
+	reply, err := m.conn.RequestMsgWithContext(ctx, message(prefix+m.Session+toGive+"."+holder, w, nil))
+	if err == nil {
+		err = errorOf(reply)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return reply.Data, nil
+}
+
 // giveWithin is the time within which another member gives a piece.
 const giveWithin = 2 * time.Second
 
@@ -377,7 +423,7 @@ func (m *Member) addUp(ctx context.Context, w work, before []byte) ([]byte, erro
 		data []byte
 		err  error
 	}
-	const atOnce = 8
+	const atOnce = 32
 	pieces := make([]chan given, len(w.Holders))
 	for i := range pieces {
 		pieces[i] = make(chan given, 1)
@@ -391,19 +437,17 @@ func (m *Member) addUp(ctx context.Context, w work, before []byte) ([]byte, erro
 			pieces[i] <- given{data, err}
 			return
 		}
+		m.mu.Lock()
+		data, ok := m.fetched[fetched{w.Task + i, w.From, w.To}]
+		ok = ok && m.round == w.Round
+		m.mu.Unlock()
+		if ok {
+			pieces[i] <- given{data, nil}
+			return
+		}
 		go func() {
-			inner, cancel := context.WithTimeout(ctx, giveWithin)
-			defer cancel()
-			q := work{Round: w.Round, Task: w.Task + i, From: w.From, To: w.To}
-			reply, err := m.conn.RequestMsgWithContext(inner, message(prefix+m.Session+toGive+"."+w.Holders[i], q, nil))
-			if err == nil {
-				err = errorOf(reply)
-			}
-			if err != nil {
-				pieces[i] <- given{nil, err}
-				return
-			}
-			pieces[i] <- given{reply.Data, nil}
+			data, err := m.request(ctx, w.Holders[i], work{Round: w.Round, Task: w.Task + i, From: w.From, To: w.To})
+			pieces[i] <- given{data, err}
 		}()
 	}
 	for i := range min(atOnce, len(pieces)) {

@@ -19,7 +19,7 @@ type round struct {
 	out    chan outcome
 	first  int
 	tasks  []*task
-	pieces []*piece // nil until all vectors are there
+	pieces []*piece // nil before the first vector is there
 	sum    []float32
 	before []float32 // sum before the round, nil for 0
 }
@@ -49,11 +49,12 @@ func (r *round) giveOut() {
 		r.steal()
 		return
 	}
-	if r.pieces == nil {
-		r.cut()
-	}
 	for _, p := range r.pieces {
 		if p.done || len(p.with) > 0 {
+			continue
+		}
+		if p.owner != nil && r.here(p.owner) && p.owner.adds < atOnce {
+			r.add(p.owner, p)
 			continue
 		}
 		list := r.idle()
@@ -204,12 +205,34 @@ func (r *round) request(kind string, m *member, msg *nats.Msg, o outcome) {
 	}()
 }
 
+// ahead tells the members that a task has its vector, so that they can fetch their pieces of it while other
+// tasks are computed.
+func (r *round) ahead(t *task) {
+	if r.pieces == nil {
+		r.cut()
+	}
+	w := work{Round: r.Leader.round, Task: t.number, Holders: []string{t.holder.ID}}
+	for _, p := range r.pieces {
+		if p.owner != nil && p.owner != t.holder {
+			w.Pieces = append(w.Pieces, share{p.from, p.to, p.owner.ID})
+		}
+	}
+	if len(w.Pieces) > 0 {
+		_ = r.conn.PublishMsg(message(prefix+r.Session+toFetch, w, nil)) // those that miss it fetch the pieces later
+	}
+}
+
 // cut divides the vectors into pieces, so that every member adds up some of them.
 func (r *round) cut() {
+	members := r.idle()
 	n := len(r.sum)
 	size := min(pieceSize/4, max((n+len(r.members)-1)/max(len(r.members), 1), 1))
 	for at := 0; at < n; at += size {
-		r.pieces = append(r.pieces, &piece{from: at, to: min(at+size, n)})
+		p := &piece{from: at, to: min(at+size, n)}
+		if len(members) > 0 {
+			p.owner = members[len(r.pieces)%len(members)]
+		}
+		r.pieces = append(r.pieces, p)
 	}
 	if r.pieces == nil {
 		r.pieces = []*piece{}
@@ -241,6 +264,7 @@ func (r *round) take(o outcome) error {
 		}
 		if o.task.holder == nil && r.here(o.m) {
 			o.task.holder, o.task.part = o.m, o.data
+			r.ahead(o.task)
 		}
 		return nil
 	}
@@ -296,7 +320,7 @@ func (r *round) recall() {
 	for _, t := range r.tasks {
 		t.with = slices.DeleteFunc(t.with, lost)
 		if t.holder != nil && lost(t.holder) && !r.complete() {
-			t.holder, t.part = nil, nil
+			t.holder = nil // the part is the same wherever it comes from
 		}
 	}
 	for _, p := range r.pieces {

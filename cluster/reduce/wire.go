@@ -30,6 +30,7 @@ const (
 	toLeader    = ".hello"   // requests of members: hello
 	stateOf     = ".fetch"   // requests of members: a piece of the state of the round
 	toAll       = ".state"   // pieces of the state of a round
+	toFetch     = ".ahead"   // a member has the vector of a task, of which others will add up pieces
 	toEnd       = ".end"     // the session ends
 	toCompute   = ".compute" // .compute.ID: requests to compute a task
 	toGive      = ".give"    // .give.ID: requests for a piece of the vector of a task
@@ -68,7 +69,16 @@ type work struct {
 	To      int      `json:"to,omitempty"`
 	Holders []string `json:"holders,omitempty"` // ID of the member that has the vector of each task
 
+	Pieces []share `json:"pieces,omitempty"`
+
 	Seconds float64 `json:"seconds,omitempty"` // that the task took
+}
+
+// share is a piece of the vectors and the ID of the member that will add it up.
+type share struct {
+	From  int    `json:"from"`
+	To    int    `json:"to"`
+	Owner string `json:"owner"`
 }
 
 // Kinds of errors of members.
