@@ -86,7 +86,7 @@ NOT_RACED := ^(TestEveryOperator_ChecksTheContext|TestConv_OfVolumesInFloat32IsT
 
 race:
 	CGO_ENABLED=1 go test -race -skip '$(NOT_RACED)' $(CONCURRENT)
-	cd cluster && CGO_ENABLED=1 go test -race ./engine ./jobs
+	cd cluster && CGO_ENABLED=1 go test -race ./engine ./jobs ./reduce
 
 # The separate modules, apart from the generator of the assembly.
 MODULES := $(filter-out ./internal/kernel/_asm ., $(patsubst %/go.mod,%,$(wildcard ./*/*/go.mod ./*/go.mod ./*/*/*/go.mod)))

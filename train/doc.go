@@ -50,6 +50,13 @@
 // The number of workers and the processor do not affect the result either: a training can
 // resume on another machine.
 //
+// # Training on several machines
+//
+// An update is defined by the gradients of its sub-batches, each computed on its own, and their sum in
+// the order of the sub-batches, in float32. It does not matter who computes them: [Trainer.Gradient]
+// computes the gradient of one sub-batch from a [Trainer.Snapshot] of another Trainer, and
+// [Trainer.Add] makes an update of them, with the bits of Step.
+//
 // # Ownership and concurrency
 //
 // A Trainer is not safe for concurrent use. The models, bytes and states that it returns

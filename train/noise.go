@@ -27,9 +27,9 @@ func (t *Trainer) setNoise() (err error) {
 	return t.noise.Fits(shape[2].Size, shape[3].Size, p.Crop)
 }
 
-// noisy returns the images of the next sub-batch with noise, in memory that the next call
-// uses again.
-func (t *Trainer) noisy(images *ops.Tensor) (*ops.Tensor, error) {
+// noisy returns the images of a sub-batch with noise, in memory that the next call uses again.
+// first is the number of the first image.
+func (t *Trainer) noisy(images *ops.Tensor, first uint64) (*ops.Tensor, error) {
 	if t.noise.Empty() {
 		return images, nil
 	}
@@ -37,7 +37,7 @@ func (t *Trainer) noisy(images *ops.Tensor) (*ops.Tensor, error) {
 	size := shape[1] * shape[2] * shape[3]
 	t.pixels = append(t.pixels[:0], images.Float32s()...)
 	for i := range shape[0] {
-		t.noise.Apply(t.pixels[i*size:][:size], shape[1], shape[2], shape[3], t.config.Seed, 0, t.state.Images+uint64(i))
+		t.noise.Apply(t.pixels[i*size:][:size], shape[1], shape[2], shape[3], t.config.Seed, 0, first+uint64(i))
 	}
 	return ops.NewTensor(shape, t.pixels)
 }

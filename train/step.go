@@ -26,6 +26,8 @@ type frame struct {
 	scales []float32 // by step; see trainerState.Scales
 	empty  []int     // positions of the output without a target, by the index of their first entry
 
+	measures bool // the scales are measured in this sub-batch
+
 	live   int64      // bytes of the values and gradients
 	memory ops.Memory // the temporary memory of the step that is running
 }
@@ -64,23 +66,19 @@ func (t *Trainer) Evaluate(ctx context.Context, b Batch, firstImage uint64) (Res
 }
 
 func (t *Trainer) step(ctx context.Context, b Batch) (Result, error) {
-	if err := t.check(ctx, b); err != nil {
-		return Result{}, err
-	}
-	var err error
-	if b.Images, err = t.noisy(b.Images); err != nil {
-		return Result{}, err
-	}
-	r, err := t.compute(ctx, b, t.state.Images)
+	part, err := t.partOf(ctx, b, 0, t.state.Images)
 	if err != nil {
 		return Result{}, err
 	}
-	if err := t.backward(ctx); err != nil {
-		return Result{}, err
+	for _, p := range t.params {
+		if p.running {
+			continue
+		}
+		for i, v := range p.grad.Float32s() {
+			p.sum[i] += v
+		}
 	}
-	t.collect(&r)
-	t.frame.forget(t.program.InputSlot(t.program.Inputs[0].Name))
-	return r, nil
+	return t.add(&part), nil
 }
 
 // check returns an error if a batch does not fit the model.
@@ -383,7 +381,7 @@ func (t *Trainer) scale(i int, g []float32) {
 	if t.config.NewGradientScales {
 		f.scales[i] = -1
 	}
-	if t.config.NewGradientScales || t.state.Updates == 0 || t.state.Updates == 1 && t.state.SubBatches == 0 {
+	if f.measures {
 		for _, v := range g {
 			f.scales[i] = max(f.scales[i], v, -v)
 		}

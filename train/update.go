@@ -3,27 +3,23 @@ package train
 import (
 	"cmp"
 	"context"
+	"slices"
 )
 
-// collect adds the results of a sub-batch to the update in progress, and makes the update
-// if it is complete. No other part of a step changes the state.
-func (t *Trainer) collect(r *Result) {
-	st := &t.state
-	copy(st.Scales, t.frame.scales)
+// add adds the part of the next sub-batch, whose gradients are in the sums already, to the update in
+// progress, and makes the update if it is complete. No other part of a step changes the state.
+func (t *Trainer) add(part *Part) Result {
+	st, r := &t.state, part.Result
+	copy(st.Scales, part.Scales)
+	means := part.Means
 	for _, p := range t.params {
 		if p.running {
-			t.moveMean(p)
-			continue
-		}
-		for i, v := range p.grad.Float32s() {
-			p.sum[i] += v
+			copy(p.value.Float32s(), means[0])
+			means = means[1:]
 		}
 	}
-	for i, s := range t.program.Main.Steps {
-		if t.layers[i].divides {
-			h := t.frame.values[s.Outputs[0]]
-			st.Contributions[i] += int64(h.Len() / h.Shape()[1])
-		}
+	for i, n := range part.Contributions {
+		st.Contributions[i] += n
 	}
 	st.Images += uint64(r.Images)
 	st.UpdateImages += r.Images
@@ -34,6 +30,7 @@ func (t *Trainer) collect(r *Result) {
 	if st.SubBatches >= t.config.SubBatches {
 		r.Update = t.update()
 	}
+	return r
 }
 
 // update makes one update with the gradients of all its sub-batches.
@@ -130,11 +127,11 @@ func (t *Trainer) updateParam(p *param) {
 	}
 }
 
-// moveMean moves the running mean of an on/off split 1/100 of the distance to the mean of
-// its input over images and channels, and over pixels if the running mean is one number.
-func (t *Trainer) moveMean(p *param) {
+// movedMean returns a running mean of an on/off split after a sub-batch: moved 1/100 of the distance to
+// the mean of its input over images and channels, and over pixels if the running mean is one number.
+func (t *Trainer) movedMean(p *param) []float32 {
 	in := t.frame.values[t.program.Main.Steps[p.step].Inputs[0]].Float32s()
-	mean := p.value.Float32s()
+	mean := slices.Clone(p.value.Float32s())
 	sums := make([]float64, len(mean))
 	for i, v := range in {
 		sums[i%len(mean)] += float64(v)
@@ -143,4 +140,5 @@ func (t *Trainer) moveMean(p *param) {
 		now := sum / float64(len(in)/len(mean))
 		mean[i] = float32(float64(0.99*float64(mean[i])) + float64(0.01*now))
 	}
+	return mean
 }

@@ -186,6 +186,9 @@ func olderThan(version string, major, minor int) bool {
 	return err1 == nil && err2 == nil && (a < major || a == major && b < minor)
 }
 
+// Conn returns the connection to the server, for messages that need no JetStream.
+func (e *Engine) Conn() *nats.Conn { return e.conn }
+
 // Close closes the connection. Messages that were sent before arrive.
 func (e *Engine) Close() {
 	if e.conn != nil {

@@ -272,6 +272,19 @@ func (j *Job) Run(ctx context.Context, spec []byte, n int, each func(task int, d
 	return nil
 }
 
+// Offer puts the tasks from to to of the job with a specification into the queue, unless they are there,
+// and waits for no results.
+func (j *Job) Offer(ctx context.Context, spec []byte, from, to int) error {
+	if err := j.putSpec(ctx, spec); err != nil {
+		return err
+	}
+	done := make([]bool, min(to, MaxTasks)+1)
+	for task := range min(from, len(done)) {
+		done[task] = true
+	}
+	return j.submit(ctx, done)
+}
+
 func (j *Job) putSpec(ctx context.Context, spec []byte) error {
 	return j.put(ctx, specName, sumOf(spec), int64(len(spec)), bytesOf(spec))
 }

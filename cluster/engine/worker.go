@@ -23,10 +23,14 @@ type Objects interface {
 
 // Computer computes the tasks of a job.
 type Computer interface {
-	// Compute returns the result of a task. An error that is not that of ctx ends the job.
+	// Compute returns the result of a task. An error that is not that of ctx ends the job; see also
+	// ErrAbandoned.
 	Compute(ctx context.Context, task int) ([]byte, error)
 	Close() error
 }
+
+// ErrAbandoned is the error of a task whose job nobody needs any more. The worker removes the job.
+var ErrAbandoned = errors.New("the client of the job is gone")
 
 // Worker computes tasks.
 type Worker struct {
@@ -173,6 +177,10 @@ func (w *Worker) task(ctx context.Context, msg jetstream.Msg) error {
 	}
 	if ctx.Err() != nil {
 		return w.handBack(ctx, msg, err)
+	}
+	if errors.Is(err, ErrAbandoned) {
+		w.Log("job %s: %v", id, err)
+		return errors.Join(w.engine.Remove(ctx, id), w.close(), w.settle(ctx, msg.Term))
 	}
 	r := result{Worker: w.Name, Seconds: time.Since(start).Seconds()}
 	if err != nil {

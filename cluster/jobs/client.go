@@ -23,7 +23,10 @@ type Client struct {
 	Shards  int  // number of shards, 0 for a number that fits the job
 	Shared  bool // workers read models and images under the paths that the client has
 	Quiet   bool // no progress
-	Stderr  io.Writer
+
+	LocalWorkers int // number of workers on this machine, 0 with those of a server
+
+	Stderr io.Writer
 
 	// Continue says how to continue after an interruption, given the ID of the job. It returns "" if the job is lost.
 	Continue func(id string) string
@@ -242,7 +245,7 @@ func (p *progress) show() {
 			alone, warned = time.Now(), false
 		} else if time.Since(alone) > patience && !warned {
 			warned = true
-			line.Printf("%s", p.noWorkers(other))
+			line.Printf("warning: %s", noWorkers(p.client.Version, other))
 		}
 		done := p.done.Load()
 		if first < 0 && time.Since(start) > time.Second {
@@ -269,9 +272,9 @@ func shortNumber(v float64) string {
 	return fmt.Sprintf("%.2g", v)
 }
 
-// noWorkers says why nothing happens.
-func (p *progress) noWorkers(other string) string {
-	text := "warning: no worker of version " + p.client.Version + " is there: start sbs-cluster worker on some machines"
+// noWorkers says why nothing happens. other is another version of which there are workers, or "".
+func noWorkers(version, other string) string {
+	text := "no worker of version " + version + " is there: start sbs-cluster worker on some machines"
 	if other != "" {
 		text += "; there are workers of version " + other + ", which cannot compute this job"
 	}

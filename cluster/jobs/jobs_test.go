@@ -209,13 +209,14 @@ func TestSetFlags_KeepsAllValues(t *testing.T) {
 	require.Equal(t, "", got.Lookup("output").Value.String())
 }
 
-func TestOpener_RefusesOtherJobs(t *testing.T) {
-	open := Opener("v1", 1, openFolder(t, DefaultLimit))
+func TestOpen_RefusesOtherJobs(t *testing.T) {
+	open := (&Work{Version: "v1", Cores: 1, Folder: openFolder(t, DefaultLimit)}).Open
 	for text, want := range map[string]string{
-		"x":                              "the specification of job id is damaged",
-		`{"version":"v2","kind":"run"}`:  "the job is of version v2 of sbs-cluster, and this worker of version v1",
-		`{"version":"v1","kind":"walk"}`: `unknown kind of job "walk"`,
-		`{"version":"v1","kind":"run"}`:  "the job needs one model and images",
+		"x":                               "the specification of job id is damaged",
+		`{"version":"v2","kind":"run"}`:   "the job is of version v2 of sbs-cluster, and this worker of version v1",
+		`{"version":"v1","kind":"walk"}`:  `unknown kind of job "walk"`,
+		`{"version":"v1","kind":"train"}`: "the specification of job id is damaged",
+		`{"version":"v1","kind":"run"}`:   "the job needs one model and images",
 		`{"version":"v1","kind":"sweep","flags":["--output=x"]}`: "the flags of the job are not valid",
 	} {
 		_, err := open(t.Context(), "id", []byte(text), nil)

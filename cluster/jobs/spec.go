@@ -1,5 +1,6 @@
 // Package jobs divides runs of sbs-run and sweeps of sbs-sweep into shards that workers compute, and
-// merges their results. It sends models and images to the workers.
+// merges their results. It lets workers compute the gradients of sbs-train. It sends models and images
+// to the workers.
 package jobs
 
 import (
@@ -26,6 +27,7 @@ type spec struct {
 	Data     []argument      `json:"data"` // images
 	Labels   []argument      `json:"labels,omitempty"`
 	Packs    []pack          `json:"packs,omitempty"` // files that travel with the job
+	Training *trainingOf     `json:"training,omitempty"`
 }
 
 // opened is a job whose models and images are opened, on the client or on a worker.
@@ -114,35 +116,44 @@ type refused struct{ pflag.Value }
 
 func (refused) Set(string) error { return errors.New("a job cannot set this flag") }
 
-// Opener returns the function that opens jobs for a worker of a version that uses some number of CPU
-// cores and keeps files in a folder.
-func Opener(version string, cores int, folder *Folder) func(context.Context, string, []byte, engine.Objects) (engine.Computer, error) {
-	return func(ctx context.Context, id string, text []byte, objects engine.Objects) (engine.Computer, error) {
-		var s spec
-		if err := json.Unmarshal(text, &s); err != nil {
-			return nil, fmt.Errorf("the specification of job %s is damaged: %w", id, err)
-		}
-		if s.Version != version {
-			return nil, fmt.Errorf("the job is of version %s of sbs-cluster, and this worker of version %s", s.Version, version)
-		}
-		k, err := kindOf(s.Kind)
-		if err != nil {
-			return nil, err
-		}
-		at, err := folder.fetch(ctx, id, &s, objects)
-		if err != nil {
-			return nil, err
-		}
-		at.in.flags, at.in.workers = s.Flags, cores
-		c := &computer{shards: s.Shards, files: at}
-		if c.opened, err = k.open(ctx, &at.in); err == nil {
-			err = c.Check(s.Identity)
-		}
-		if err != nil {
-			return nil, errors.Join(errors.New(cli.Message(err, nil)), c.Close())
-		}
-		return c, nil
+// Work describes a worker.
+type Work struct {
+	Version string // of the program
+	Name    string // shown to the user
+	Cores   int    // number of CPU cores to use
+	Folder  *Folder
+	Engine  *engine.Engine // for trainings
+}
+
+// Open opens a job on a worker.
+func (w *Work) Open(ctx context.Context, id string, text []byte, objects engine.Objects) (engine.Computer, error) {
+	var s spec
+	if err := json.Unmarshal(text, &s); err != nil {
+		return nil, fmt.Errorf("the specification of job %s is damaged: %w", id, err)
 	}
+	if s.Version != w.Version {
+		return nil, fmt.Errorf("the job is of version %s of sbs-cluster, and this worker of version %s", s.Version, w.Version)
+	}
+	if s.Kind == kindTrain {
+		return openTraining(ctx, id, &s, w, objects)
+	}
+	k, err := kindOf(s.Kind)
+	if err != nil {
+		return nil, err
+	}
+	at, err := w.Folder.fetch(ctx, id, &s, objects)
+	if err != nil {
+		return nil, err
+	}
+	at.in.flags, at.in.workers = s.Flags, w.Cores
+	c := &computer{shards: s.Shards, files: at}
+	if c.opened, err = k.open(ctx, &at.in); err == nil {
+		err = c.Check(s.Identity)
+	}
+	if err != nil {
+		return nil, errors.Join(errors.New(cli.Message(err, nil)), c.Close())
+	}
+	return c, nil
 }
 
 // computer computes the shards of a job on a worker.

@@ -60,6 +60,8 @@ To resume a training that was interrupted or killed, run the same command with
 with any number of workers and on any processor. If there is nothing to resume
 yet, --resume starts the training, so that a script can always pass it.`
 
+const programName = "sbs-train"
+
 const example = `  sbs-train model.onnx --data MNIST/
   sbs-train model.onnx --data MNIST/ -o fast.onnx --spikes 50 \
       --sampler low-discrepancy --epsilon-schedule auto
@@ -112,9 +114,11 @@ type flags struct {
 	ignoreChecksum bool
 	quiet          bool
 
-	set    *pflag.FlagSet
-	path   string           // of the model or configuration
-	images *dataset.Samples // the training images of a Tuning, instead of data
+	set       *pflag.FlagSet
+	program   string           // what the user calls
+	gradients Gradients        // nil if this process computes them
+	path      string           // of the model or configuration
+	images    *dataset.Samples // the training images of a Tuning, instead of data
 }
 
 // Command returns the command. Flags and arguments come from cobra.
@@ -126,11 +130,7 @@ func Command([]string) *cobra.Command {
 		Long:    long,
 		Example: example,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return fmt.Errorf("expected one model or configuration, got %d arguments: sbs-train MODEL.onnx --data PATH (see --help)", len(args))
-			}
-			f.path = args[0]
-			return f.check()
+			return f.checkArgs(programName, args)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.train(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -184,6 +184,15 @@ func (f *flags) register(s *pflag.FlagSet) {
 	cli.IntVar(s, &f.testEvery, "test-every", 1, "test every `N` epochs (updates, for a dialect 1 configuration) (default: 1, or the value in CONFIG.json)")
 	cli.IntVar(s, &f.saveEvery, "save-every", 1, "save the weights and the model every `N` epochs (updates, for a dialect 1 configuration) (default: 1)")
 	cli.Group(s, "Tests and saved files", "no-test", flagTestSpikes, "test-every", "save-every")
+}
+
+// checkArgs returns an error about arguments and flags of a program that are invalid.
+func (f *flags) checkArgs(program string, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("expected one model or configuration, got %d arguments: %s MODEL.onnx --data PATH (see --help)", len(args), program)
+	}
+	f.program, f.path = program, args[0]
+	return f.check()
 }
 
 // check returns an error about flags that are invalid or contradict each other.

@@ -32,6 +32,7 @@ func (f *flags) loadTraining(ctx context.Context, j *job, size dataset.Size, cla
 	if start != nil {
 		opt.Borders = (*metadata.Borders)(start.Borders)
 	}
+	j.reading = opt
 	return f.load(ctx, j, f.data, opt)
 }
 
@@ -80,40 +81,59 @@ type subBatch struct {
 	labels []int
 }
 
+// epochOrder is the order of the images in an epoch.
+type epochOrder struct {
+	epoch  int
+	images []int // nil before the first epoch
+}
+
+// prepare prepares sub-batch n of the training. order is that of the sub-batch before, or empty.
+func (j *job) prepare(b *subBatch, n int, order *epochOrder) {
+	whole := j.images.Size()
+	image, _ := j.augment.Output(whole) // setAugmentation has checked the size
+	size := image.Channels * image.Height * image.Width
+	epoch, i := n/j.perEpoch(), n%j.perEpoch()
+	if order.images == nil || order.epoch != epoch {
+		order.images, order.epoch = dataset.Order(j.images.Len(), j.config.Seed, uint64(epoch)), epoch
+	}
+	if b.pixels == nil {
+		b.pixels, b.labels = make([]float32, j.batch*size), make([]int, j.batch)
+	}
+	chosen := order.images[i*j.batch : min((i+1)*j.batch, len(order.images))]
+	b.pixels, b.labels = b.pixels[:len(chosen)*size], b.labels[:len(chosen)]
+	for k, n := range chosen {
+		j.augment.Train(b.pixels[k*size:(k+1)*size], j.images, n, j.config.Seed, uint64(epoch), func(pixels []float32) {
+			j.noise.Apply(pixels, whole.Channels, whole.Height, whole.Width, j.config.Seed, uint64(epoch), uint64(n))
+		})
+		b.labels[k] = j.images.Label(n)
+	}
+}
+
+// imagesBefore returns the number of images of the sub-batches before sub-batch n of the training.
+func (j *job) imagesBefore(n int) int64 {
+	epochs, more := n/j.perEpoch(), n%j.perEpoch()
+	return int64(epochs)*int64(j.images.Len()) + int64(more)*int64(j.batch)
+}
+
 // feed prepares the sub-batches first to end-1 of the training in another goroutine. The
 // receiver returns each of them on used, so that its memory can be used again.
 func (j *job) feed(ctx context.Context, first, end int) (batches <-chan *subBatch, used chan<- *subBatch) {
 	const ahead = 2
 	out, back := make(chan *subBatch, ahead), make(chan *subBatch, ahead+2)
-	whole := j.images.Size()
-	image, _ := j.augment.Output(whole) // setAugmentation has checked the size
-	size := image.Channels * image.Height * image.Width
 	for range cap(back) {
-		back <- &subBatch{pixels: make([]float32, j.batch*size), labels: make([]int, j.batch)}
+		back <- &subBatch{}
 	}
 	go func() {
 		defer close(out)
-		var order []int
-		ordered := -1
+		var order epochOrder
 		for n := first; n < end; n++ {
-			epoch, i := n/j.perEpoch(), n%j.perEpoch()
-			if epoch != ordered {
-				order, ordered = dataset.Order(j.images.Len(), j.config.Seed, uint64(epoch)), epoch
-			}
 			var b *subBatch
 			select {
 			case b = <-back:
 			case <-ctx.Done():
 				return
 			}
-			chosen := order[i*j.batch : min((i+1)*j.batch, len(order))]
-			b.pixels, b.labels = b.pixels[:len(chosen)*size], b.labels[:len(chosen)]
-			for k, n := range chosen {
-				j.augment.Train(b.pixels[k*size:(k+1)*size], j.images, n, j.config.Seed, uint64(epoch), func(pixels []float32) {
-					j.noise.Apply(pixels, whole.Channels, whole.Height, whole.Width, j.config.Seed, uint64(epoch), uint64(n))
-				})
-				b.labels[k] = j.images.Label(n)
-			}
+			j.prepare(b, n, &order)
 			select {
 			case out <- b:
 			case <-ctx.Done():

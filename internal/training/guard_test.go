@@ -129,7 +129,7 @@ func TestFailed_RestoresTheModelOfTheBestEpoch(t *testing.T) {
 	f := parse(t, save(t, cnn()), "--data", bars(t, 96, 0), "-o", filepath.Join(dir, "out.onnx"), "--no-test", "--epochs", "2", "--lr", "3", "--lr-schedule", "constant", "--quiet")
 	j, err := f.newJob(t.Context())
 	require.NoError(t, err)
-	s, err := f.begin(j, os.Stderr)
+	s, err := f.begin(t.Context(), j, os.Stderr)
 	require.NoError(t, err)
 	for i, c := range []struct {
 		loss float64

@@ -36,6 +36,7 @@ type job struct {
 	augment    dataset.Augmentation
 	noise      noise.Mix
 	images     *dataset.Samples
+	reading    dataset.Options  // of the images
 	test       *dataset.Samples // nil without tests
 	workers    int
 	own        []sbs.Params   // of the spikes of each SbS layer, before the flags changed them

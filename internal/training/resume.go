@@ -1,6 +1,8 @@
 package training
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -40,12 +42,12 @@ func (s *session) interrupted(stderr io.Writer, resume string) error {
 
 // resumeCommand returns the command line that resumes the training.
 func (f *flags) resumeCommand() string {
-	return cli.ResumeCommand("sbs-train", []string{f.path}, f.set)
+	return cli.ResumeCommand(cmp.Or(f.program, programName), []string{f.path}, f.set)
 }
 
 // open locks the folder of the log, restores the checkpoint or makes room for the files of a
 // new training, and opens the log.
-func (f *flags) open(s *session, stderr io.Writer) (err error) {
+func (f *flags) open(ctx context.Context, s *session, stderr io.Writer) (err error) {
 	if s.lock, err = f.lockFolder(s.job, stderr); err != nil {
 		return err
 	}
@@ -59,6 +61,9 @@ func (f *flags) open(s *session, stderr io.Writer) (err error) {
 	if found {
 		last = s.updates()
 	} else if err := f.startNew(s.job, stderr); err != nil {
+		return err
+	}
+	if err := f.startShared(ctx, s, stderr); err != nil { // before there is something to resume
 		return err
 	}
 	if s.out, err = newRecorder(s.job, last); err != nil {

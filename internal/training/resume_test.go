@@ -172,7 +172,7 @@ func TestInterrupted_ReportsACheckpointThatCannotBeWritten(t *testing.T) {
 	j, err := f.newJob(t.Context())
 	require.NoError(t, err)
 	var errOut bytes.Buffer
-	s, err := f.begin(j, &errOut)
+	s, err := f.begin(t.Context(), j, &errOut)
 	require.NoError(t, err)
 	require.NoError(t, os.Remove(s.checkpoints.path))
 	require.NoError(t, os.Mkdir(s.checkpoints.path, 0o755))

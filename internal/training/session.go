@@ -27,6 +27,8 @@ type session struct {
 	at       position
 	end      int // sub-batches of the whole training
 
+	gradients Gradients // nil if the trainer computes them
+
 	testSet string // identifies the test images and the number of spikes for tests
 
 	lock        *lock.Lock
@@ -54,7 +56,10 @@ func (f *flags) train(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	f.print(stderr, j)
-	s, err := f.begin(j, stderr)
+	s, err := f.begin(ctx, j, stderr)
+	if errors.Is(err, context.Canceled) {
+		return f.interruptedEarly()
+	}
 	if err != nil {
 		return err
 	}
@@ -86,12 +91,12 @@ func (s *session) close() error {
 
 // begin prepares the trainer and the files, and restores the checkpoint if the training
 // resumes. It prints warnings and, if the training does not resume as usual, the reason.
-func (f *flags) begin(j *job, stderr io.Writer) (*session, error) {
+func (f *flags) begin(ctx context.Context, j *job, stderr io.Writer) (*session, error) {
 	s, err := f.newSession(j)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.open(s, stderr); err != nil {
+	if err := f.open(ctx, s, stderr); err != nil {
 		return nil, errors.Join(err, s.trainer.Close(), s.lock.Release())
 	}
 	return s, nil
@@ -183,6 +188,9 @@ func (s *session) run(ctx context.Context) error {
 	if err := s.conclude(ctx); err != nil {
 		return err
 	}
+	if s.gradients != nil {
+		return s.runShared(ctx)
+	}
 	inner, cancel := context.WithCancel(ctx)
 	batches, used := s.feed(inner, s.at.SubBatches, s.end)
 	defer func() {
@@ -247,6 +255,11 @@ func (s *session) learn(ctx context.Context, b *subBatch) error {
 	if err != nil {
 		return err
 	}
+	return s.account(r, rateW, rateEpsilonXY)
+}
+
+// account counts a sub-batch that the trainer has learned with some rates.
+func (s *session) account(r train.Result, rateW, rateEpsilonXY float64) error {
 	loss := float64(r.LossPerImage * float64(r.Images))
 	for _, t := range []*tally{&s.at.Update, &s.at.Epoch} {
 		t.Loss, t.Images, t.Correct = t.Loss+loss, t.Images+r.Images, t.Correct+r.Correct
@@ -261,7 +274,7 @@ func (s *session) learn(ctx context.Context, b *subBatch) error {
 		return nil
 	}
 	s.at.Record = &trainlog.Record{
-		Update: int64(s.at.SubBatches / s.subBatches), Epoch: int64(epoch), Images: s.imagesSeen(),
+		Update: int64(s.at.SubBatches / s.subBatches), Epoch: int64(epoch), Images: s.imagesBefore(s.at.SubBatches),
 		Seconds: s.elapsed(), Loss: s.at.Update.loss(),
 	}
 	if e := s.at.Update.error(); !s.reconstructs() {
@@ -283,11 +296,6 @@ func (s *session) learn(ctx context.Context, b *subBatch) error {
 }
 
 func (s *session) elapsed() float64 { return s.seconds + time.Since(s.began).Seconds() }
-
-func (s *session) imagesSeen() int64 {
-	epochs, more := s.at.SubBatches/s.perEpoch(), s.at.SubBatches%s.perEpoch()
-	return int64(epochs)*int64(s.images.Len()) + int64(more)*int64(s.batch)
-}
 
 // conclude tests, saves and writes the logs after an update or epoch. If ctx is
 // canceled, conclude has changed nothing but the result of the last test, so that a

@@ -43,7 +43,7 @@ func (t Tuning) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := f.beginTuning(j, t.Warnings)
+	s, err := f.beginTuning(ctx, j, t.Warnings)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (t Tuning) Run(ctx context.Context) error {
 
 // beginTuning resumes a training, or starts it again if its checkpoints are damaged or from
 // another version. Its folder belongs to the other command, which has not asked for --force.
-func (f *flags) beginTuning(j *job, warnings io.Writer) (*session, error) {
+func (f *flags) beginTuning(ctx context.Context, j *job, warnings io.Writer) (*session, error) {
 	last := j.places.checkpoints()
 	for _, path := range []string{last.path, last.previous} {
 		if _, err := os.Stat(path); err == nil {
@@ -71,7 +71,7 @@ func (f *flags) beginTuning(j *job, warnings io.Writer) (*session, error) {
 		}
 	}
 	if f.resume {
-		s, err := f.begin(j, warnings)
+		s, err := f.begin(ctx, j, warnings)
 		if !errors.Is(err, errStartAgain) {
 			return s, err
 		}
@@ -81,5 +81,5 @@ func (f *flags) beginTuning(j *job, warnings io.Writer) (*session, error) {
 		cli.PrintWarnings(warnings, j.notes...)
 	}
 	f.force = true // a model without a checkpoint is from an attempt that failed at once
-	return f.begin(j, warnings)
+	return f.begin(ctx, j, warnings)
 }

@@ -50,14 +50,30 @@ type client struct {
 	shared       bool
 	localWorkers cli.OptionalInt
 	store        string
+
+	local []string // flags that have an effect only without --nats
 }
 
 func (c *client) register(s *pflag.FlagSet) {
+	c.local = []string{"local-workers", "store", "workers"}
 	cli.IntVar(s, &c.shards, "shards", 1, fmt.Sprintf("`number` of shards, at most %d (default: one that fits the job)", engine.MaxTasks))
-	s.BoolVar(&c.shared, "shared", false, "let the workers read models and images under the same paths as this command, instead of sending them")
-	cli.IntVar(s, &c.localWorkers, "local-workers", 1, "`number` of worker processes on this machine, which share the cores of --workers, without --nats (default: one per core)")
+	c.registerWorkers(s)
 	s.StringVar(&c.store, "store", "", "`folder` for the data of the NATS server in this process, without --nats: a job that was interrupted or killed then continues (default: a temporary folder)")
 	cli.Group(s, "Cluster", "shards", "shared", "local-workers", "store")
+	c.connection.register(s, true)
+}
+
+// registerWorkers defines the flags about the workers.
+func (c *client) registerWorkers(s *pflag.FlagSet) {
+	s.BoolVar(&c.shared, "shared", false, "let the workers read models and images under the same paths as this command, instead of sending them")
+	cli.IntVar(s, &c.localWorkers, "local-workers", 1, "`number` of worker processes on this machine, which share the cores of --workers, without --nats (default: one per core)")
+}
+
+// registerTraining defines the flags for a training. --workers has an effect with --nats, too.
+func (c *client) registerTraining(s *pflag.FlagSet) {
+	c.local = []string{"local-workers"}
+	c.registerWorkers(s)
+	cli.Group(s, "Cluster", "shared", "local-workers")
 	c.connection.register(s, true)
 }
 
@@ -66,13 +82,12 @@ func (c *client) check() error {
 	if err := c.connection.check(); err != nil {
 		return err
 	}
-	local := []string{"local-workers", "store", "workers"}
-	i := slices.IndexFunc(local, c.set.Changed)
+	i := slices.IndexFunc(c.local, c.set.Changed)
 	switch {
 	case c.shards.Value > engine.MaxTasks:
 		return fmt.Errorf("--shards %d: want at most %d", c.shards.Value, engine.MaxTasks)
 	case c.remote() && i >= 0:
-		return fmt.Errorf("--%s has no effect with --nats or --context, because the workers are started with sbs-cluster worker: leave it out", local[i])
+		return fmt.Errorf("--%s has no effect with --nats or --context, because the workers are started with sbs-cluster worker: leave it out", c.local[i])
 	case !c.remote() && c.shared:
 		return errors.New("--shared has no effect without --nats: workers on this machine read the files of this machine")
 	}
@@ -97,7 +112,7 @@ func (c *client) compute(cmd *cobra.Command, workers int, job func(*jobs.Client)
 		}
 		defer func() { err = errors.Join(err, l.stop()) }()
 		c.Options = l.server.Options()
-		j.Shared, j.Ended = true, l.ended
+		j.Shared, j.Ended, j.LocalWorkers = true, l.ended, l.workers
 		defer l.startWorkers(ctx)()
 		j.Continue = func(string) string {
 			if c.store == "" {

@@ -47,7 +47,7 @@ func (c *connection) register(s *pflag.FlagSet, withStorage bool) {
 		s.IntVar(&c.Replicas, "replicas", 1, "`number` of servers of a cluster that keep the data of the job (default: 1)")
 		s.DurationVar(&c.Lifetime, "lifetime", engine.DefaultLifetime, "`time` after which the server deletes the data of a job whose results nobody has fetched (default: a week)")
 		for _, name := range storageFlags {
-			s.Lookup(name).DefValue = "" // pflag would print it without the colon
+			s.Lookup(name).DefValue = "0" // pflag would print another one without the colon
 		}
 		names = append(names, storageFlags...)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -110,4 +111,27 @@ func TestWorker_EndsWithItsParent(t *testing.T) {
 	}, 10*time.Second, 10*time.Millisecond)
 	require.NoError(t, in.Close())
 	require.NoError(t, cmd.Wait(), stderr)
+}
+
+// Workers that are killed or stopped in the middle of an update are replaced, and one that continues
+// takes part again: the bits stay those of sbs-train.
+func TestTrain_WorkersMayBeLost(t *testing.T) {
+	clitest.DefaultSignals(t)
+	args := slowTraining(t)
+	wantTraining(t, args)
+	_, url := startServer(t, nil)
+	workers := startWorkers(t, url, 4)
+	cmd, stderr := startTraining(t, url, "got", args)
+	waitForUpdates(t, "got", 3)
+	require.NoError(t, workers[0].Process.Kill())
+	require.NoError(t, workers[1].Process.Signal(syscall.SIGTERM))
+	require.NoError(t, workers[1].Wait(), "a worker ends cleanly")
+	waitForUpdates(t, "got", 6)
+	require.NoError(t, workers[2].Process.Signal(syscall.SIGSTOP))
+	at := updates("got")
+	waitForUpdates(t, "got", at+5)
+	require.NoError(t, workers[2].Process.Signal(syscall.SIGCONT))
+	require.NoError(t, cmd.Wait(), stderr)
+	require.GreaterOrEqual(t, strings.Count(stderr(), " has left; workers: "), 2)
+	sameTraining(t, "want", "got")
 }

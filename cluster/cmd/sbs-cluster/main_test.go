@@ -209,17 +209,24 @@ func read(t *testing.T, path ...string) string {
 	return string(data)
 }
 
-func TestServer_MayRestart(t *testing.T) {
-	args := slow(t)
-	want, _, err := call(t, classification.Command, args...)
-	require.NoError(t, err)
+// restartable starts a server, and returns what starts it again at the same address.
+func restartable(t *testing.T) (s *server.Server, fixed func(*server.Options), url string) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	port := listener.Addr().(*net.TCPAddr).Port
 	require.NoError(t, listener.Close())
 	store := t.TempDir()
-	fixed := func(o *server.Options) { o.Port, o.StoreDir = port, store }
-	s, url := startServer(t, fixed)
+	fixed = func(o *server.Options) { o.Port, o.StoreDir = port, store }
+	s, url = startServer(t, fixed)
+	return s, fixed, url
+}
+
+func TestServer_MayRestart(t *testing.T) {
+	args := slow(t)
+	want, _, err := call(t, classification.Command, args...)
+	require.NoError(t, err)
+	s, fixed, url := restartable(t)
 	startWorkers(t, url, 2, "--lost-after", "2s")
 	cmd, stderr := process(t, slices.Concat([]string{"run", "--nats", url, "--shards", "40", "-o", "out.csv"}, args)...)
 	require.NoError(t, cmd.Start())

@@ -29,8 +29,8 @@ func TestCommand_RefusesInvalidCommandLines(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "expected run, sweep, worker or jobs"},
-		{[]string{"running"}, `the first word must be run, sweep, worker or jobs, not "running"`},
+		{nil, "expected run, sweep, train, worker or jobs"},
+		{[]string{"running"}, `the first word must be run, sweep, train, worker or jobs, not "running"`},
 		{[]string{"run"}, "expected a model and at least one image: sbs-cluster run MODEL.onnx IMAGES..."},
 		{[]string{"run", "sbs.onnx", "-"}, "shards cannot read - (the standard input)"},
 		{[]string{"run", "sbs.onnx", "bars", "--shard", "1/2"}, "unknown flag --shard"},
@@ -45,6 +45,11 @@ func TestCommand_RefusesInvalidCommandLines(t *testing.T) {
 		{[]string{"run", "sbs.onnx", "bars", "--nats", "x", "--tlscert", "y"}, "--tlscert and --tlskey need each other"},
 		{[]string{"sweep", "sbs.onnx", "--data", "bars"}, "the folder for the results is missing"},
 		{[]string{"sweep", "sbs.onnx", "--data", "bars", "-o", "x", "--resume"}, "unknown flag --resume"},
+		{[]string{"train", "--data", "bars"}, "expected one model or configuration, got 0 arguments: sbs-cluster train MODEL.onnx --data PATH"},
+		{[]string{"train", "sbs.onnx"}, "the training images are missing"},
+		{[]string{"train", "sbs.onnx", "--data", "bars", "--store", "x"}, "unknown flag --store"},
+		{[]string{"train", "sbs.onnx", "--data", "bars", "--shared"}, "--shared has no effect without --nats"},
+		{[]string{"train", "sbs.onnx", "--data", "bars", "--nats", "x", "--local-workers", "2"}, "--local-workers has no effect with --nats"},
 		{[]string{"worker"}, "the NATS server is missing"},
 		{[]string{"worker", "--nats", "x", "y"}, `unexpected argument "y"`},
 		{[]string{"worker", "--nats", "x", "--lost-after", "5ms"}, "--lost-after 5ms: want at least a second"},
@@ -59,16 +64,17 @@ func TestCommand_RefusesInvalidCommandLines(t *testing.T) {
 }
 
 func TestHelp_FitsATerminal(t *testing.T) {
-	for _, word := range []string{"run", "sweep", "worker", "jobs"} {
+	for _, word := range []string{"run", "sweep", "train", "worker", "jobs"} {
 		out, _, err := call(t, newCommand, word, "--help")
 		require.NoError(t, err)
 		require.Contains(t, out, "Usage:\n  sbs-cluster "+word+" [flags]")
 		require.Contains(t, out, "--creds file")
+		require.NotContains(t, out, "(default )")
 	}
 	out, _, err := call(t, newCommand, "--help")
 	require.NoError(t, err)
 	require.Contains(t, out, "\n  sbs-cluster worker --nats URL\n")
-	for _, text := range []string{long, runLong, sweepLong, workerLong, jobsLong} {
+	for _, text := range []string{long, runLong, sweepLong, trainLong, workerLong, jobsLong} {
 		for line := range strings.Lines(text) {
 			require.LessOrEqual(t, len(line), 83, line)
 		}

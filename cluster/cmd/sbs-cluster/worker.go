@@ -19,11 +19,12 @@ import (
 )
 
 const workerLong = `Computes shards of the jobs that "sbs-cluster run" and "sbs-cluster sweep" give
-to a NATS server, until it is interrupted.
+to a NATS server, and gradients for "sbs-cluster train", until it is interrupted.
 
 Start it once on every machine. It waits for jobs, and keeps waiting if the server
 is restarted. After SIGTERM or Ctrl-C it hands back the shard at work, which
 another worker computes then. A worker computes only the jobs of its own version.
+It takes part in a training until the training ends.
 
 Models and images that travel with a job are kept in --folder, so that later jobs
 do not fetch them again. Without the flag, they are removed when the worker ends.`
@@ -70,7 +71,7 @@ func workerCommand() *cobra.Command {
 	cli.IntVar(s, &w.cores, "workers", 0, "`number` of CPU cores to use (default: all)")
 	s.StringVar(&w.folder, "folder", "", fmt.Sprintf("`folder` for models and images, of which at most %d GiB are kept (default: a temporary folder)", jobs.DefaultLimit>>30))
 	s.DurationVar(&w.LostAfter, "lost-after", 0, fmt.Sprintf("`time` without a sign of life after which a shard is given to another worker; it is set for all workers on the server (default: what is set, or else %v)", engine.DefaultLostAfter))
-	s.Lookup("lost-after").DefValue = ""
+	s.Lookup("lost-after").DefValue = "0" // pflag would print another one
 	s.BoolVar(&w.quiet, "quiet", false, "print only errors")
 	w.register(s, false)
 	return cmd
@@ -118,8 +119,9 @@ func (w *worker) run(ctx context.Context, stdin io.Reader, stderr io.Writer) (er
 	if err != nil {
 		host = "localhost"
 	}
+	work := &jobs.Work{Version: w.Version, Name: fmt.Sprintf("%s (process %d)", host, os.Getpid()), Cores: cores, Folder: folder, Engine: e}
 	own := &engine.Worker{
-		Name: fmt.Sprintf("%s (process %d)", host, os.Getpid()), Cores: cores, Open: jobs.Opener(w.Version, cores, folder),
+		Name: work.Name, Cores: cores, Open: work.Open,
 		Log: func(format string, args ...any) {
 			if !w.quiet {
 				fmt.Fprintf(stderr, format+"\n", args...)
