@@ -35,7 +35,8 @@ var neonTiling = tiling{
 	packRows:    packerNEON(leftNEON),
 	packColumns: packerNEON(columnsNEON),
 	row:         rowProductsNEON,
-	rowSums:     rowSumsPortable,
+	direct:      &directNEON,
+	rowSums:     addRowSums,
 }
 
 func tilingOf(t Tier) *tiling {

@@ -92,6 +92,8 @@ func (f *function) place(list string, offset int) int {
 		}
 		size := 8
 		switch kind {
+		case "bool":
+			size = 1
 		case "float32", "uint32", "int32":
 			size = 4
 		case "int", "float64", "uint64":
@@ -137,7 +139,7 @@ func (f *function) v(name string, operands ...int) {
 // load loads parameters to general registers.
 func (f *function) load(name string, register int) {
 	p := f.parameters[name]
-	move := map[string]string{"uint32": "MOVWU", "int32": "MOVW"}[p.kind]
+	move := map[string]string{"bool": "MOVBU", "uint32": "MOVWU", "int32": "MOVW"}[p.kind]
 	if move == "" {
 		move = "MOVD"
 	}
