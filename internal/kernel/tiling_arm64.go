@@ -66,19 +66,19 @@ func packerNEON(stride int) packer {
 		if len(taps) == 0 {
 			return
 		}
-		along := len(taps) >= 8 && consecutive(taps)
 		for j := first; j < last; {
 			to, v := dst[j-first:], p.offsets[j:last]
 			_ = to[(len(taps)-1)*stride+lanesNEON-1]
 			switch {
 			case len(v) >= columnsNEON && consecutive(v[:columnsNEON]):
+				_ = to[(len(taps)-1)*stride+columnsNEON-1]
 				pack16NEON(&to[0], stride, &x[v[0]:][0], &taps[0], len(taps))
 				j += columnsNEON
 				continue
 			case len(v) >= lanesNEON && consecutive(v[:lanesNEON]):
 				pack4NEON(&to[0], stride, &x[v[0]:][0], &taps[0], len(taps))
 			default:
-				packScatteredColumns(to, stride, x, taps, v[:min(len(v), lanesNEON)], along)
+				packScatteredColumns(to, stride, x, taps, v[:min(len(v), lanesNEON)], p.along)
 			}
 			j += lanesNEON
 		}
