@@ -198,8 +198,36 @@ func (c windowTask) run(t testing.TB, guard func(words *[]uint32, out *[]int32))
 	return out
 }
 
+// TestDots_AddToTheOldEntries compares tiles that begin with the old entries, as only those of long sums do,
+// with tiles that begin with 0.
+func TestDots_AddToTheOldEntries(t *testing.T) {
+	eachDots(func(d *dots) {
+		r := rand.New(rand.NewPCG(1, 37))
+		for rows := 1; rows <= d.rows; rows++ {
+			for columns := d.lanes; columns <= d.columns; columns += d.lanes {
+				words := 1 + r.IntN(9)
+				a, b, offsets := make([]uint32, rows*words), make([]uint32, words*columns), multiples(nil, 0, words, columns)
+				for i := range a {
+					a[i] = pair(int16(r.IntN(256)-128), int16(r.IntN(256)-128))
+				}
+				for i := range b {
+					b[i] = pair(int16(r.IntN(256)), int16(r.IntN(256)))
+				}
+				sums, got := make([]int32, rows*columns), make([]int32, rows*columns)
+				d.tile(rows, columns, a, words, b, offsets, sums, columns, make([]int32, rows), nil)
+				for i := range got {
+					got[i] = int32(r.Uint32())
+					sums[i] += got[i]
+				}
+				d.tile(rows, columns, a, words, b, offsets, got, columns, nil, nil)
+				require.Equal(t, sums, got, "%s: %d rows, %d columns", d.name, rows, columns)
+			}
+		}
+	})
+}
+
 func TestIntegers_Convolve(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range cases(200) {
 		eachDots(func(d *dots) {
 			c := randomWindows(rand.New(rand.NewPCG(seed, 32)))
 			out := c.run(t, func(*[]uint32, *[]int32) {})
