@@ -326,6 +326,7 @@ type quantizationTask struct {
 	sums    []int32
 	scales  []float32
 	numbers []float32
+	special []float32 // also infinite ones and NaN
 	bytes   []uint8
 	quantum Quantum
 }
@@ -340,6 +341,7 @@ func quantization(r *rand.Rand) quantizationTask {
 	if q.quantum.Signed {
 		q.quantum.Zero -= 128
 	}
+	q.special = randomPixels(r, n)
 	for i := range n {
 		q.sums[i], q.bytes[i] = int32(r.Uint32())>>r.IntN(32), uint8(r.Uint32())
 		q.numbers[i] = float32(r.IntN(1000)-500) / 2
@@ -351,12 +353,13 @@ func quantization(r *rand.Rand) quantizationTask {
 }
 
 func (q quantizationTask) run() []any {
-	out := [2][]uint8{make([]uint8, len(q.sums)), make([]uint8, len(q.sums))}
+	out := [3][]uint8{make([]uint8, len(q.sums)), make([]uint8, len(q.sums)), make([]uint8, len(q.sums))}
 	Requantize(out[0], q.sums, q.scales, q.quantum)
 	Quantize(out[1], q.numbers, q.scales[0], q.quantum)
+	Quantize(out[2], q.special, q.scales[0], q.quantum)
 	back := make([]float32, len(q.sums))
 	Dequantize(back, Bytes{data: q.bytes, signed: q.quantum.Signed}, q.scales[0], q.quantum.Zero)
-	least, largest := Bounds(q.numbers, 0, 1)
+	least, largest := Bounds(q.special, 0, 1)
 	whole, single, long := make([]int32, len(q.sums)), make([]float32, len(q.sums)), make([]int64, len(q.sums))
 	Truncate(whole, q.numbers)
 	Singles(single, q.sums)

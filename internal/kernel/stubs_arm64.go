@@ -4,6 +4,22 @@
 
 package kernel
 
+// The assembly depends on these numbers.
+var (
+	_ [chunk - 160]struct{}
+	_ [160 - chunk]struct{}
+	_ [fewNeurons - 48]struct{}
+	_ [48 - fewNeurons]struct{}
+	_ [groupNEON - 16]struct{}
+	_ [16 - groupNEON]struct{}
+	_ [wideGroupNEON - 4]struct{}
+	_ [4 - wideGroupNEON]struct{}
+	_ [leftNEON - 8]struct{}
+	_ [8 - leftNEON]struct{}
+	_ [columnsNEON - 16]struct{}
+	_ [16 - columnsNEON]struct{}
+)
+
 // updateFast4NEON applies n spikes to each of 4*fours positions, at most 16, of 4 neurons, and
 // multiplies h by a factor.
 //
