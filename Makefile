@@ -180,9 +180,9 @@ fuzz:
 	@for f in $(FUZZ); do .ci/fuzz $${f%:*} $${f#*:} $(FUZZTIME) || exit 1; done
 
 # The tests whose results have to be the same on all processors, and those of files, under
-# qemu-user (Debian: qemu-user-static): arm64 with all of its kernels, and other processors with
+# qemu-user (Debian: qemu-user-static): arm64 with every instruction of its kernels, and other processors with
 # what can differ. s390x is big-endian, and arm and 386 have 32 bits; 386 needs no emulator.
-EMULATED := ./internal/portmath ./internal/kernel ./internal/poisson ./internal/noise ./ops/sbs ./internal/npy ./convert
+EMULATED := -short ./internal/portmath ./internal/poisson ./internal/noise ./ops/sbs ./internal/npy ./convert
 BITS     := -short -run '^TestBits|SameBits|^TestFMA|^TestSingle' ./internal/portmath ./ops/sbs ./ops/std ./runtime ./train
 FILES    := -run '^TestRead|^TestWrite|^TestToONNX|^TestFromONNX|^TestRestore|^TestDecode|BitForBit|RestoresTheNetwork' ./internal/npy ./internal/onnx ./convert ./train ./internal/pickle
 # A folder of PyTorch-SbS is converted, and classifies images.
@@ -191,7 +191,7 @@ WHOLE    := ./examples/classify-folder -run '^TestRun_PrintsClassesAndAccuracy'
 NOT_EMULATED := ^(TestResolve_HandlesTheLargestNumberOfSpikes|TestNNMF_GradientOfTheLoopIsItsDerivative|TestApproxConv_ReleasesTheMemoryOfImagesThatAreDone|TestFullLayer_HandsOutManySpikes)$$
 
 # The tests of integers, for a processor without the dot product of integers of 8 bits.
-WITHOUT_DOT_PRODUCT := Integers|Depthwise|Quantiz
+WITHOUT_DOT_PRODUCT := Integers|Dots|Depthwise|Quantiz
 
 emulated:
 	@run() { \
@@ -201,11 +201,12 @@ emulated:
 		SBS_TEST_EMULATOR=$$emulator CGO_ENABLED=0 GOARCH=$$arch go test -exec "$$emulator" -skip '$(NOT_EMULATED)' "$$@" || exit 1; \
 	}; \
 	run arm64 aarch64 $(EMULATED); \
+	echo ./internal/kernel; SBS_KERNEL_REACHED=qemu-aarch64-static go test -count 1 ./internal/kernel -run '^TestNEON_EveryInstructionIsReached$$' || exit 1; \
 	run arm64 aarch64 ./runtime ./train -run '^TestBits'; \
 	run arm64 aarch64 $(WHOLE); \
 	run s390x s390x $(WHOLE); \
 	SBS_TEST_EMULATOR='qemu-aarch64-static -cpu cortex-a72' CGO_ENABLED=0 GOARCH=arm64 \
-		go test -exec 'qemu-aarch64-static -cpu cortex-a72' ./internal/kernel -run '$(WITHOUT_DOT_PRODUCT)' || exit 1; \
+		go test -exec 'qemu-aarch64-static -cpu cortex-a72' -short ./internal/kernel -run '$(WITHOUT_DOT_PRODUCT)' || exit 1; \
 	for target in 'riscv64 riscv64' 's390x s390x' 'arm arm' '386 '; do \
 		run $${target% *} "$${target#* }" $(BITS); \
 		run $${target% *} "$${target#* }" $(FILES); \

@@ -82,7 +82,7 @@ func (c productTask) run(out []float32, lo, hi int) {
 // TestConvolve_EqualsTheDefinition compares every tier with the definition, for all
 // columns at once and in two parts.
 func TestConvolve_EqualsTheDefinition(t *testing.T) {
-	for seed := range uint64(250) {
+	for seed := range cases(250) {
 		r := rand.New(rand.NewPCG(seed, 13))
 		c := randomProduct(r)
 		want, sizes := make([]float64, len(c.out)), make([]float64, len(c.out))

@@ -187,8 +187,7 @@ func NewColumns(taps, offsets, places []int) *Columns {
 
 // Bytes returns the memory of the Columns, with that of the offsets and places.
 func (c *Columns) Bytes() int64 {
-	return int64(cap(c.packing.groups))*int64(unsafe.Sizeof(packGroup{})) + int64(cap(c.runs))*int64(unsafe.Sizeof(run{})) +
-		8*int64(cap(c.packing.bases)+cap(c.packing.starts)+cap(c.starts)+2*len(c.packing.offsets))
+	return c.packing.bytes() + int64(cap(c.runs))*int64(unsafe.Sizeof(run{})) + 8*int64(cap(c.starts)+2*len(c.packing.offsets))
 }
 
 // Release allows later Columns to use the memory of c. c must not be used after it.

@@ -101,7 +101,7 @@ func (g gemmTask) entry(i, j int) (sum, size float64) {
 // whole product and for random parts of it, and checks that Gemm does not change
 // numbers between the rows of C.
 func TestGemm_EqualsTheDefinition(t *testing.T) {
-	for seed := range uint64(250) {
+	for seed := range cases(250) {
 		compareGemm(t, seed, largeGemm)
 	}
 }

@@ -38,7 +38,7 @@ func TestLayer_StaysWithinItsBuffers(t *testing.T) {
 	for _, tier := range Tiers() {
 		t.Run(tier.String(), func(t *testing.T) {
 			defer Use(tier)()
-			for seed := range uint64(300) {
+			for seed := range cases(300) {
 				c := randomTask(rand.New(rand.NewPCG(seed, 8)), largeSizes)
 				l := newLayer(c.weights, c.n, Schedule{
 					Eps: c.eps, Places: c.places, MaxEpsXY: 2, Forgetting: c.forgetting, LowDiscrepancy: c.lowDiscrepancy, Partial: c.partial,
@@ -79,7 +79,7 @@ func TestProducts_StayWithinTheirBuffers(t *testing.T) {
 	for _, tier := range Tiers()[1:] {
 		t.Run(tier.String(), func(t *testing.T) {
 			defer Use(tier)()
-			for seed := range uint64(300) {
+			for seed := range cases(300) {
 				r := rand.New(rand.NewPCG(seed, 12))
 				g := randomGemm(r, largeGemm)
 				for _, v := range []*[]float32{&g.a, &g.b, &g.c} {

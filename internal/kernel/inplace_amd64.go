@@ -2,10 +2,7 @@
 
 package kernel
 
-type (
-	directFunc  func(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
-	rowSumsFunc func(k int, w *float32, stride int, x *float32, step int, c *float32)
-)
+type directFunc func(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc int, last int, more bool)
 
 // directTable holds the assembly functions of a directTiling.
 type directTable struct {
@@ -20,29 +17,10 @@ func (t *directTable) tile(rows, columns, k int, a []float32, row, tap int, b []
 	t.run[rows-1][before](k, &a[0], row, tap, &b[0], ldb, &c[0], ldc, columns-before*t.lanes, more)
 }
 
-// addRowSums is tiling.rowSums.
-func addRowSums(k int, w []float32, stride int, x []float32, step int, c []float32) {
-	if len(c) == 0 || k == 0 {
-		return
-	}
-	_, _ = w[(len(c)-1)*stride+k-1], x[(k-1)*step]
-	for len(c) >= 8 {
-		groups := min(len(c)/8, maxRowGroups)
-		rowSums[groups](k, &w[0], stride, &x[0], step, &c[0])
-		if c = c[8*groups:]; len(c) == 0 {
-			return
-		}
-		w = w[8*groups*stride:]
-	}
-	if len(c) == 0 {
-		return
-	}
-	var starts [8]int
-	var sums [8]float32
-	for i := range starts {
-		starts[i] = min(i, len(c)-1) * stride
-	}
-	copy(sums[:], c)
-	rowSumsApartAVX2(k, &w[0], &starts, &x[0], step, &sums[0])
-	copy(c, sums[:])
+// rowLanes is the number of rows of a group of rowSums.
+const rowLanes = 8
+
+// rowSumsApart adds k products to each sum. Row i of w begins at w[starts[i]].
+func rowSumsApart(k int, w *float32, starts *[rowLanes]int, x *float32, step int, sums *[rowLanes]float32) {
+	rowSumsApartAVX2(k, w, starts, x, step, &sums[0])
 }

@@ -198,8 +198,36 @@ func (c windowTask) run(t testing.TB, guard func(words *[]uint32, out *[]int32))
 	return out
 }
 
+// TestDots_AddToTheOldEntries compares tiles that begin with the old entries, as only those of long sums do,
+// with tiles that begin with 0.
+func TestDots_AddToTheOldEntries(t *testing.T) {
+	eachDots(func(d *dots) {
+		r := rand.New(rand.NewPCG(1, 37))
+		for rows := 1; rows <= d.rows; rows++ {
+			for columns := d.lanes; columns <= d.columns; columns += d.lanes {
+				words := 1 + r.IntN(9)
+				a, b, offsets := make([]uint32, rows*words), make([]uint32, words*columns), multiples(nil, 0, words, columns)
+				for i := range a {
+					a[i] = pair(int16(r.IntN(256)-128), int16(r.IntN(256)-128))
+				}
+				for i := range b {
+					b[i] = pair(int16(r.IntN(256)), int16(r.IntN(256)))
+				}
+				sums, got := make([]int32, rows*columns), make([]int32, rows*columns)
+				d.tile(rows, columns, a, words, b, offsets, sums, columns, make([]int32, rows), nil)
+				for i := range got {
+					got[i] = int32(r.Uint32())
+					sums[i] += got[i]
+				}
+				d.tile(rows, columns, a, words, b, offsets, got, columns, nil, nil)
+				require.Equal(t, sums, got, "%s: %d rows, %d columns", d.name, rows, columns)
+			}
+		}
+	})
+}
+
 func TestIntegers_Convolve(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range cases(200) {
 		eachDots(func(d *dots) {
 			c := randomWindows(rand.New(rand.NewPCG(seed, 32)))
 			out := c.run(t, func(*[]uint32, *[]int32) {})
@@ -316,6 +344,7 @@ type quantizationTask struct {
 	sums    []int32
 	scales  []float32
 	numbers []float32
+	special []float32 // also infinite ones and NaN
 	bytes   []uint8
 	quantum Quantum
 }
@@ -330,6 +359,7 @@ func quantization(r *rand.Rand) quantizationTask {
 	if q.quantum.Signed {
 		q.quantum.Zero -= 128
 	}
+	q.special = randomPixels(r, n)
 	for i := range n {
 		q.sums[i], q.bytes[i] = int32(r.Uint32())>>r.IntN(32), uint8(r.Uint32())
 		q.numbers[i] = float32(r.IntN(1000)-500) / 2
@@ -341,12 +371,13 @@ func quantization(r *rand.Rand) quantizationTask {
 }
 
 func (q quantizationTask) run() []any {
-	out := [2][]uint8{make([]uint8, len(q.sums)), make([]uint8, len(q.sums))}
+	out := [3][]uint8{make([]uint8, len(q.sums)), make([]uint8, len(q.sums)), make([]uint8, len(q.sums))}
 	Requantize(out[0], q.sums, q.scales, q.quantum)
 	Quantize(out[1], q.numbers, q.scales[0], q.quantum)
+	Quantize(out[2], q.special, q.scales[0], q.quantum)
 	back := make([]float32, len(q.sums))
 	Dequantize(back, Bytes{data: q.bytes, signed: q.quantum.Signed}, q.scales[0], q.quantum.Zero)
-	least, largest := Bounds(q.numbers, 0, 1)
+	least, largest := Bounds(q.special, 0, 1)
 	whole, single, long := make([]int32, len(q.sums)), make([]float32, len(q.sums)), make([]int64, len(q.sums))
 	Truncate(whole, q.numbers)
 	Singles(single, q.sums)

@@ -19711,6 +19711,3150 @@ loop1:
 	WORD $0xad075cb6 // stp q22, q23, [x5, #224]
 	RET
 
+// func direct1NarrowNEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct1NarrowNEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	WORD $0x4f000408 // movi v8.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	TBZ $1, R8, one1
+	FMOVD (R11), F8
+	TBZ $0, R8, loaded2
+	ADD $8, R11, R10
+	WORD $0x4d408148 // ld1 {v8.s}[2], [x10]
+	B loaded2
+
+one1:
+	FMOVS (R11), F8
+
+loaded2:
+	ADD R7, R11, R11
+
+start:
+
+loop3:
+	TBZ $1, R8, one4
+	FMOVD (R4), F0
+	TBZ $0, R8, loaded5
+	ADD $8, R4, R10
+	WORD $0x4d408140 // ld1 {v0.s}[2], [x10]
+	B loaded5
+
+one4:
+	FMOVS (R4), F0
+
+loaded5:
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop3
+	TBZ $1, R8, one6
+	FMOVD F8, (R6)
+	TBZ $0, R8, stored7
+	ADD $8, R6, R10
+	WORD $0x4d008148 // st1 {v8.s}[2], [x10]
+	B stored7
+
+one6:
+	FMOVS F8, (R6)
+
+stored7:
+	ADD R7, R6, R6
+	RET
+
+// func direct1x4NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct1x4NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0x3cea6968 // ldr q8, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+
+loop1:
+	WORD $0x3cea6880 // ldr q0, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0x3caa68c8 // str q8, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct1x8NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct1x8NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0x3dc00168 // ldr q8, [x11, #0]
+	WORD $0x3cea6969 // ldr q9, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+
+loop1:
+	WORD $0x3dc00080 // ldr q0, [x4, #0]
+	WORD $0x3cea6881 // ldr q1, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0x3d8000c8 // str q8, [x6, #0]
+	WORD $0x3caa68c9 // str q9, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct1x12NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct1x12NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0xad402568 // ldp q8, q9, [x11, #0]
+	WORD $0x3cea696a // ldr q10, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+
+loop1:
+	WORD $0xad400480 // ldp q0, q1, [x4, #0]
+	WORD $0x3cea6882 // ldr q2, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024c8 // stp q8, q9, [x6, #0]
+	WORD $0x3caa68ca // str q10, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct1x16NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct1x16NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0xad402568 // ldp q8, q9, [x11, #0]
+	WORD $0x3dc0096a // ldr q10, [x11, #32]
+	WORD $0x3cea696b // ldr q11, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+
+loop1:
+	WORD $0xad400480 // ldp q0, q1, [x4, #0]
+	WORD $0x3dc00882 // ldr q2, [x4, #32]
+	WORD $0x3cea6883 // ldr q3, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0x4f84106b // fmla v11.4s, v3.4s, v4.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024c8 // stp q8, q9, [x6, #0]
+	WORD $0x3d8008ca // str q10, [x6, #32]
+	WORD $0x3caa68cb // str q11, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct2NarrowNEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct2NarrowNEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	TBZ $1, R8, one1
+	FMOVD (R11), F8
+	TBZ $0, R8, loaded2
+	ADD $8, R11, R10
+	WORD $0x4d408148 // ld1 {v8.s}[2], [x10]
+	B loaded2
+
+one1:
+	FMOVS (R11), F8
+
+loaded2:
+	ADD R7, R11, R11
+	TBZ $1, R8, one3
+	FMOVD (R11), F9
+	TBZ $0, R8, loaded4
+	ADD $8, R11, R10
+	WORD $0x4d408149 // ld1 {v9.s}[2], [x10]
+	B loaded4
+
+one3:
+	FMOVS (R11), F9
+
+loaded4:
+	ADD R7, R11, R11
+
+start:
+
+loop5:
+	TBZ $1, R8, one6
+	FMOVD (R4), F0
+	TBZ $0, R8, loaded7
+	ADD $8, R4, R10
+	WORD $0x4d408140 // ld1 {v0.s}[2], [x10]
+	B loaded7
+
+one6:
+	FMOVS (R4), F0
+
+loaded7:
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f851009 // fmla v9.4s, v0.4s, v5.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop5
+	TBZ $1, R8, one8
+	FMOVD F8, (R6)
+	TBZ $0, R8, stored9
+	ADD $8, R6, R10
+	WORD $0x4d008148 // st1 {v8.s}[2], [x10]
+	B stored9
+
+one8:
+	FMOVS F8, (R6)
+
+stored9:
+	ADD R7, R6, R6
+	TBZ $1, R8, one10
+	FMOVD F9, (R6)
+	TBZ $0, R8, stored11
+	ADD $8, R6, R10
+	WORD $0x4d008149 // st1 {v9.s}[2], [x10]
+	B stored11
+
+one10:
+	FMOVS F9, (R6)
+
+stored11:
+	ADD R7, R6, R6
+	RET
+
+// func direct2x4NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct2x4NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0x3cea6968 // ldr q8, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3cea6969 // ldr q9, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+
+loop1:
+	WORD $0x3cea6880 // ldr q0, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f851009 // fmla v9.4s, v0.4s, v5.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0x3caa68c8 // str q8, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3caa68c9 // str q9, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct2x8NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct2x8NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0x3dc00168 // ldr q8, [x11, #0]
+	WORD $0x3cea6969 // ldr q9, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3dc0016a // ldr q10, [x11, #0]
+	WORD $0x3cea696b // ldr q11, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+
+loop1:
+	WORD $0x3dc00080 // ldr q0, [x4, #0]
+	WORD $0x3cea6881 // ldr q1, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f85100a // fmla v10.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102b // fmla v11.4s, v1.4s, v5.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0x3d8000c8 // str q8, [x6, #0]
+	WORD $0x3caa68c9 // str q9, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3d8000ca // str q10, [x6, #0]
+	WORD $0x3caa68cb // str q11, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct2x12NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct2x12NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0xad402568 // ldp q8, q9, [x11, #0]
+	WORD $0x3cea696a // ldr q10, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad40316b // ldp q11, q12, [x11, #0]
+	WORD $0x3cea696d // ldr q13, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+
+loop1:
+	WORD $0xad400480 // ldp q0, q1, [x4, #0]
+	WORD $0x3cea6882 // ldr q2, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f85100b // fmla v11.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102c // fmla v12.4s, v1.4s, v5.s[0]
+	WORD $0x4f85104d // fmla v13.4s, v2.4s, v5.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024c8 // stp q8, q9, [x6, #0]
+	WORD $0x3caa68ca // str q10, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0030cb // stp q11, q12, [x6, #0]
+	WORD $0x3caa68cd // str q13, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct2x16NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct2x16NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0xad402568 // ldp q8, q9, [x11, #0]
+	WORD $0x3dc0096a // ldr q10, [x11, #32]
+	WORD $0x3cea696b // ldr q11, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad40356c // ldp q12, q13, [x11, #0]
+	WORD $0x3dc0096e // ldr q14, [x11, #32]
+	WORD $0x3cea696f // ldr q15, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+
+loop1:
+	WORD $0xad400480 // ldp q0, q1, [x4, #0]
+	WORD $0x3dc00882 // ldr q2, [x4, #32]
+	WORD $0x3cea6883 // ldr q3, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0x4f84106b // fmla v11.4s, v3.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f85100c // fmla v12.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102d // fmla v13.4s, v1.4s, v5.s[0]
+	WORD $0x4f85104e // fmla v14.4s, v2.4s, v5.s[0]
+	WORD $0x4f85106f // fmla v15.4s, v3.4s, v5.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024c8 // stp q8, q9, [x6, #0]
+	WORD $0x3d8008ca // str q10, [x6, #32]
+	WORD $0x3caa68cb // str q11, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0034cc // stp q12, q13, [x6, #0]
+	WORD $0x3d8008ce // str q14, [x6, #32]
+	WORD $0x3caa68cf // str q15, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct3NarrowNEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct3NarrowNEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	TBZ $1, R8, one1
+	FMOVD (R11), F8
+	TBZ $0, R8, loaded2
+	ADD $8, R11, R10
+	WORD $0x4d408148 // ld1 {v8.s}[2], [x10]
+	B loaded2
+
+one1:
+	FMOVS (R11), F8
+
+loaded2:
+	ADD R7, R11, R11
+	TBZ $1, R8, one3
+	FMOVD (R11), F9
+	TBZ $0, R8, loaded4
+	ADD $8, R11, R10
+	WORD $0x4d408149 // ld1 {v9.s}[2], [x10]
+	B loaded4
+
+one3:
+	FMOVS (R11), F9
+
+loaded4:
+	ADD R7, R11, R11
+	TBZ $1, R8, one5
+	FMOVD (R11), F10
+	TBZ $0, R8, loaded6
+	ADD $8, R11, R10
+	WORD $0x4d40814a // ld1 {v10.s}[2], [x10]
+	B loaded6
+
+one5:
+	FMOVS (R11), F10
+
+loaded6:
+	ADD R7, R11, R11
+
+start:
+	ADD R2, R2, R12
+
+loop7:
+	TBZ $1, R8, one8
+	FMOVD (R4), F0
+	TBZ $0, R8, loaded9
+	ADD $8, R4, R10
+	WORD $0x4d408140 // ld1 {v0.s}[2], [x10]
+	B loaded9
+
+one8:
+	FMOVS (R4), F0
+
+loaded9:
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f851009 // fmla v9.4s, v0.4s, v5.s[0]
+	WORD $0xbc6c6826 // ldr s6, [x1, x12]
+	WORD $0x4f86100a // fmla v10.4s, v0.4s, v6.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop7
+	TBZ $1, R8, one10
+	FMOVD F8, (R6)
+	TBZ $0, R8, stored11
+	ADD $8, R6, R10
+	WORD $0x4d008148 // st1 {v8.s}[2], [x10]
+	B stored11
+
+one10:
+	FMOVS F8, (R6)
+
+stored11:
+	ADD R7, R6, R6
+	TBZ $1, R8, one12
+	FMOVD F9, (R6)
+	TBZ $0, R8, stored13
+	ADD $8, R6, R10
+	WORD $0x4d008149 // st1 {v9.s}[2], [x10]
+	B stored13
+
+one12:
+	FMOVS F9, (R6)
+
+stored13:
+	ADD R7, R6, R6
+	TBZ $1, R8, one14
+	FMOVD F10, (R6)
+	TBZ $0, R8, stored15
+	ADD $8, R6, R10
+	WORD $0x4d00814a // st1 {v10.s}[2], [x10]
+	B stored15
+
+one14:
+	FMOVS F10, (R6)
+
+stored15:
+	ADD R7, R6, R6
+	RET
+
+// func direct3x4NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct3x4NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0x3cea6968 // ldr q8, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3cea6969 // ldr q9, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3cea696a // ldr q10, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+	ADD R2, R2, R12
+
+loop1:
+	WORD $0x3cea6880 // ldr q0, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f851009 // fmla v9.4s, v0.4s, v5.s[0]
+	WORD $0xbc6c6826 // ldr s6, [x1, x12]
+	WORD $0x4f86100a // fmla v10.4s, v0.4s, v6.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0x3caa68c8 // str q8, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3caa68c9 // str q9, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3caa68ca // str q10, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct3x8NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct3x8NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0x3dc00168 // ldr q8, [x11, #0]
+	WORD $0x3cea6969 // ldr q9, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3dc0016a // ldr q10, [x11, #0]
+	WORD $0x3cea696b // ldr q11, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3dc0016c // ldr q12, [x11, #0]
+	WORD $0x3cea696d // ldr q13, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+	ADD R2, R2, R12
+
+loop1:
+	WORD $0x3dc00080 // ldr q0, [x4, #0]
+	WORD $0x3cea6881 // ldr q1, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f85100a // fmla v10.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102b // fmla v11.4s, v1.4s, v5.s[0]
+	WORD $0xbc6c6826 // ldr s6, [x1, x12]
+	WORD $0x4f86100c // fmla v12.4s, v0.4s, v6.s[0]
+	WORD $0x4f86102d // fmla v13.4s, v1.4s, v6.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0x3d8000c8 // str q8, [x6, #0]
+	WORD $0x3caa68c9 // str q9, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3d8000ca // str q10, [x6, #0]
+	WORD $0x3caa68cb // str q11, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3d8000cc // str q12, [x6, #0]
+	WORD $0x3caa68cd // str q13, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct3x12NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct3x12NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+	WORD $0x4f000410 // movi v16.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0xad402568 // ldp q8, q9, [x11, #0]
+	WORD $0x3cea696a // ldr q10, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad40316b // ldp q11, q12, [x11, #0]
+	WORD $0x3cea696d // ldr q13, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad403d6e // ldp q14, q15, [x11, #0]
+	WORD $0x3cea6970 // ldr q16, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+	ADD R2, R2, R12
+
+loop1:
+	WORD $0xad400480 // ldp q0, q1, [x4, #0]
+	WORD $0x3cea6882 // ldr q2, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f85100b // fmla v11.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102c // fmla v12.4s, v1.4s, v5.s[0]
+	WORD $0x4f85104d // fmla v13.4s, v2.4s, v5.s[0]
+	WORD $0xbc6c6826 // ldr s6, [x1, x12]
+	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
+	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
+	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024c8 // stp q8, q9, [x6, #0]
+	WORD $0x3caa68ca // str q10, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0030cb // stp q11, q12, [x6, #0]
+	WORD $0x3caa68cd // str q13, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad003cce // stp q14, q15, [x6, #0]
+	WORD $0x3caa68d0 // str q16, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct3x16NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct3x16NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4f000412 // movi v18.4s, #0
+	WORD $0x4f000413 // movi v19.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0xad402568 // ldp q8, q9, [x11, #0]
+	WORD $0x3dc0096a // ldr q10, [x11, #32]
+	WORD $0x3cea696b // ldr q11, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad40356c // ldp q12, q13, [x11, #0]
+	WORD $0x3dc0096e // ldr q14, [x11, #32]
+	WORD $0x3cea696f // ldr q15, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad404570 // ldp q16, q17, [x11, #0]
+	WORD $0x3dc00972 // ldr q18, [x11, #32]
+	WORD $0x3cea6973 // ldr q19, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+	ADD R2, R2, R12
+
+loop1:
+	WORD $0xad400480 // ldp q0, q1, [x4, #0]
+	WORD $0x3dc00882 // ldr q2, [x4, #32]
+	WORD $0x3cea6883 // ldr q3, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0x4f84106b // fmla v11.4s, v3.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f85100c // fmla v12.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102d // fmla v13.4s, v1.4s, v5.s[0]
+	WORD $0x4f85104e // fmla v14.4s, v2.4s, v5.s[0]
+	WORD $0x4f85106f // fmla v15.4s, v3.4s, v5.s[0]
+	WORD $0xbc6c6826 // ldr s6, [x1, x12]
+	WORD $0x4f861010 // fmla v16.4s, v0.4s, v6.s[0]
+	WORD $0x4f861031 // fmla v17.4s, v1.4s, v6.s[0]
+	WORD $0x4f861052 // fmla v18.4s, v2.4s, v6.s[0]
+	WORD $0x4f861073 // fmla v19.4s, v3.4s, v6.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024c8 // stp q8, q9, [x6, #0]
+	WORD $0x3d8008ca // str q10, [x6, #32]
+	WORD $0x3caa68cb // str q11, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0034cc // stp q12, q13, [x6, #0]
+	WORD $0x3d8008ce // str q14, [x6, #32]
+	WORD $0x3caa68cf // str q15, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0044d0 // stp q16, q17, [x6, #0]
+	WORD $0x3d8008d2 // str q18, [x6, #32]
+	WORD $0x3caa68d3 // str q19, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct4NarrowNEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct4NarrowNEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	TBZ $1, R8, one1
+	FMOVD (R11), F8
+	TBZ $0, R8, loaded2
+	ADD $8, R11, R10
+	WORD $0x4d408148 // ld1 {v8.s}[2], [x10]
+	B loaded2
+
+one1:
+	FMOVS (R11), F8
+
+loaded2:
+	ADD R7, R11, R11
+	TBZ $1, R8, one3
+	FMOVD (R11), F9
+	TBZ $0, R8, loaded4
+	ADD $8, R11, R10
+	WORD $0x4d408149 // ld1 {v9.s}[2], [x10]
+	B loaded4
+
+one3:
+	FMOVS (R11), F9
+
+loaded4:
+	ADD R7, R11, R11
+	TBZ $1, R8, one5
+	FMOVD (R11), F10
+	TBZ $0, R8, loaded6
+	ADD $8, R11, R10
+	WORD $0x4d40814a // ld1 {v10.s}[2], [x10]
+	B loaded6
+
+one5:
+	FMOVS (R11), F10
+
+loaded6:
+	ADD R7, R11, R11
+	TBZ $1, R8, one7
+	FMOVD (R11), F11
+	TBZ $0, R8, loaded8
+	ADD $8, R11, R10
+	WORD $0x4d40814b // ld1 {v11.s}[2], [x10]
+	B loaded8
+
+one7:
+	FMOVS (R11), F11
+
+loaded8:
+	ADD R7, R11, R11
+
+start:
+	ADD R2, R2, R12
+	ADD R2, R12, R13
+
+loop9:
+	TBZ $1, R8, one10
+	FMOVD (R4), F0
+	TBZ $0, R8, loaded11
+	ADD $8, R4, R10
+	WORD $0x4d408140 // ld1 {v0.s}[2], [x10]
+	B loaded11
+
+one10:
+	FMOVS (R4), F0
+
+loaded11:
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f851009 // fmla v9.4s, v0.4s, v5.s[0]
+	WORD $0xbc6c6826 // ldr s6, [x1, x12]
+	WORD $0x4f86100a // fmla v10.4s, v0.4s, v6.s[0]
+	WORD $0xbc6d6827 // ldr s7, [x1, x13]
+	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop9
+	TBZ $1, R8, one12
+	FMOVD F8, (R6)
+	TBZ $0, R8, stored13
+	ADD $8, R6, R10
+	WORD $0x4d008148 // st1 {v8.s}[2], [x10]
+	B stored13
+
+one12:
+	FMOVS F8, (R6)
+
+stored13:
+	ADD R7, R6, R6
+	TBZ $1, R8, one14
+	FMOVD F9, (R6)
+	TBZ $0, R8, stored15
+	ADD $8, R6, R10
+	WORD $0x4d008149 // st1 {v9.s}[2], [x10]
+	B stored15
+
+one14:
+	FMOVS F9, (R6)
+
+stored15:
+	ADD R7, R6, R6
+	TBZ $1, R8, one16
+	FMOVD F10, (R6)
+	TBZ $0, R8, stored17
+	ADD $8, R6, R10
+	WORD $0x4d00814a // st1 {v10.s}[2], [x10]
+	B stored17
+
+one16:
+	FMOVS F10, (R6)
+
+stored17:
+	ADD R7, R6, R6
+	TBZ $1, R8, one18
+	FMOVD F11, (R6)
+	TBZ $0, R8, stored19
+	ADD $8, R6, R10
+	WORD $0x4d00814b // st1 {v11.s}[2], [x10]
+	B stored19
+
+one18:
+	FMOVS F11, (R6)
+
+stored19:
+	ADD R7, R6, R6
+	RET
+
+// func direct4x4NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct4x4NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0x3cea6968 // ldr q8, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3cea6969 // ldr q9, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3cea696a // ldr q10, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3cea696b // ldr q11, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+	ADD R2, R2, R12
+	ADD R2, R12, R13
+
+loop1:
+	WORD $0x3cea6880 // ldr q0, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f851009 // fmla v9.4s, v0.4s, v5.s[0]
+	WORD $0xbc6c6826 // ldr s6, [x1, x12]
+	WORD $0x4f86100a // fmla v10.4s, v0.4s, v6.s[0]
+	WORD $0xbc6d6827 // ldr s7, [x1, x13]
+	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0x3caa68c8 // str q8, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3caa68c9 // str q9, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3caa68ca // str q10, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3caa68cb // str q11, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct4x8NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct4x8NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0x3dc00168 // ldr q8, [x11, #0]
+	WORD $0x3cea6969 // ldr q9, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3dc0016a // ldr q10, [x11, #0]
+	WORD $0x3cea696b // ldr q11, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3dc0016c // ldr q12, [x11, #0]
+	WORD $0x3cea696d // ldr q13, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3dc0016e // ldr q14, [x11, #0]
+	WORD $0x3cea696f // ldr q15, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+	ADD R2, R2, R12
+	ADD R2, R12, R13
+
+loop1:
+	WORD $0x3dc00080 // ldr q0, [x4, #0]
+	WORD $0x3cea6881 // ldr q1, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f85100a // fmla v10.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102b // fmla v11.4s, v1.4s, v5.s[0]
+	WORD $0xbc6c6826 // ldr s6, [x1, x12]
+	WORD $0x4f86100c // fmla v12.4s, v0.4s, v6.s[0]
+	WORD $0x4f86102d // fmla v13.4s, v1.4s, v6.s[0]
+	WORD $0xbc6d6827 // ldr s7, [x1, x13]
+	WORD $0x4f87100e // fmla v14.4s, v0.4s, v7.s[0]
+	WORD $0x4f87102f // fmla v15.4s, v1.4s, v7.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0x3d8000c8 // str q8, [x6, #0]
+	WORD $0x3caa68c9 // str q9, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3d8000ca // str q10, [x6, #0]
+	WORD $0x3caa68cb // str q11, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3d8000cc // str q12, [x6, #0]
+	WORD $0x3caa68cd // str q13, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3d8000ce // str q14, [x6, #0]
+	WORD $0x3caa68cf // str q15, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct4x12NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct4x12NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4f000412 // movi v18.4s, #0
+	WORD $0x4f000413 // movi v19.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0xad402568 // ldp q8, q9, [x11, #0]
+	WORD $0x3cea696a // ldr q10, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad40316b // ldp q11, q12, [x11, #0]
+	WORD $0x3cea696d // ldr q13, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad403d6e // ldp q14, q15, [x11, #0]
+	WORD $0x3cea6970 // ldr q16, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad404971 // ldp q17, q18, [x11, #0]
+	WORD $0x3cea6973 // ldr q19, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+	ADD R2, R2, R12
+	ADD R2, R12, R13
+
+loop1:
+	WORD $0xad400480 // ldp q0, q1, [x4, #0]
+	WORD $0x3cea6882 // ldr q2, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f85100b // fmla v11.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102c // fmla v12.4s, v1.4s, v5.s[0]
+	WORD $0x4f85104d // fmla v13.4s, v2.4s, v5.s[0]
+	WORD $0xbc6c6826 // ldr s6, [x1, x12]
+	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
+	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
+	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
+	WORD $0xbc6d6827 // ldr s7, [x1, x13]
+	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
+	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
+	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024c8 // stp q8, q9, [x6, #0]
+	WORD $0x3caa68ca // str q10, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0030cb // stp q11, q12, [x6, #0]
+	WORD $0x3caa68cd // str q13, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad003cce // stp q14, q15, [x6, #0]
+	WORD $0x3caa68d0 // str q16, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0048d1 // stp q17, q18, [x6, #0]
+	WORD $0x3caa68d3 // str q19, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct4x16NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct4x16NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4f000412 // movi v18.4s, #0
+	WORD $0x4f000413 // movi v19.4s, #0
+	WORD $0x4f000414 // movi v20.4s, #0
+	WORD $0x4f000415 // movi v21.4s, #0
+	WORD $0x4f000416 // movi v22.4s, #0
+	WORD $0x4f000417 // movi v23.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0xad402568 // ldp q8, q9, [x11, #0]
+	WORD $0x3dc0096a // ldr q10, [x11, #32]
+	WORD $0x3cea696b // ldr q11, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad40356c // ldp q12, q13, [x11, #0]
+	WORD $0x3dc0096e // ldr q14, [x11, #32]
+	WORD $0x3cea696f // ldr q15, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad404570 // ldp q16, q17, [x11, #0]
+	WORD $0x3dc00972 // ldr q18, [x11, #32]
+	WORD $0x3cea6973 // ldr q19, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad405574 // ldp q20, q21, [x11, #0]
+	WORD $0x3dc00976 // ldr q22, [x11, #32]
+	WORD $0x3cea6977 // ldr q23, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+	ADD R2, R2, R12
+	ADD R2, R12, R13
+
+loop1:
+	WORD $0xad400480 // ldp q0, q1, [x4, #0]
+	WORD $0x3dc00882 // ldr q2, [x4, #32]
+	WORD $0x3cea6883 // ldr q3, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0x4f84106b // fmla v11.4s, v3.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f85100c // fmla v12.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102d // fmla v13.4s, v1.4s, v5.s[0]
+	WORD $0x4f85104e // fmla v14.4s, v2.4s, v5.s[0]
+	WORD $0x4f85106f // fmla v15.4s, v3.4s, v5.s[0]
+	WORD $0xbc6c6826 // ldr s6, [x1, x12]
+	WORD $0x4f861010 // fmla v16.4s, v0.4s, v6.s[0]
+	WORD $0x4f861031 // fmla v17.4s, v1.4s, v6.s[0]
+	WORD $0x4f861052 // fmla v18.4s, v2.4s, v6.s[0]
+	WORD $0x4f861073 // fmla v19.4s, v3.4s, v6.s[0]
+	WORD $0xbc6d6827 // ldr s7, [x1, x13]
+	WORD $0x4f871014 // fmla v20.4s, v0.4s, v7.s[0]
+	WORD $0x4f871035 // fmla v21.4s, v1.4s, v7.s[0]
+	WORD $0x4f871056 // fmla v22.4s, v2.4s, v7.s[0]
+	WORD $0x4f871077 // fmla v23.4s, v3.4s, v7.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024c8 // stp q8, q9, [x6, #0]
+	WORD $0x3d8008ca // str q10, [x6, #32]
+	WORD $0x3caa68cb // str q11, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0034cc // stp q12, q13, [x6, #0]
+	WORD $0x3d8008ce // str q14, [x6, #32]
+	WORD $0x3caa68cf // str q15, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0044d0 // stp q16, q17, [x6, #0]
+	WORD $0x3d8008d2 // str q18, [x6, #32]
+	WORD $0x3caa68d3 // str q19, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0054d4 // stp q20, q21, [x6, #0]
+	WORD $0x3d8008d6 // str q22, [x6, #32]
+	WORD $0x3caa68d7 // str q23, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct5NarrowNEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct5NarrowNEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	TBZ $1, R8, one1
+	FMOVD (R11), F8
+	TBZ $0, R8, loaded2
+	ADD $8, R11, R10
+	WORD $0x4d408148 // ld1 {v8.s}[2], [x10]
+	B loaded2
+
+one1:
+	FMOVS (R11), F8
+
+loaded2:
+	ADD R7, R11, R11
+	TBZ $1, R8, one3
+	FMOVD (R11), F9
+	TBZ $0, R8, loaded4
+	ADD $8, R11, R10
+	WORD $0x4d408149 // ld1 {v9.s}[2], [x10]
+	B loaded4
+
+one3:
+	FMOVS (R11), F9
+
+loaded4:
+	ADD R7, R11, R11
+	TBZ $1, R8, one5
+	FMOVD (R11), F10
+	TBZ $0, R8, loaded6
+	ADD $8, R11, R10
+	WORD $0x4d40814a // ld1 {v10.s}[2], [x10]
+	B loaded6
+
+one5:
+	FMOVS (R11), F10
+
+loaded6:
+	ADD R7, R11, R11
+	TBZ $1, R8, one7
+	FMOVD (R11), F11
+	TBZ $0, R8, loaded8
+	ADD $8, R11, R10
+	WORD $0x4d40814b // ld1 {v11.s}[2], [x10]
+	B loaded8
+
+one7:
+	FMOVS (R11), F11
+
+loaded8:
+	ADD R7, R11, R11
+	TBZ $1, R8, one9
+	FMOVD (R11), F12
+	TBZ $0, R8, loaded10
+	ADD $8, R11, R10
+	WORD $0x4d40814c // ld1 {v12.s}[2], [x10]
+	B loaded10
+
+one9:
+	FMOVS (R11), F12
+
+loaded10:
+	ADD R7, R11, R11
+
+start:
+	ADD R2, R2, R12
+	ADD R2, R12, R13
+	ADD R2, R13, R14
+
+loop11:
+	TBZ $1, R8, one12
+	FMOVD (R4), F0
+	TBZ $0, R8, loaded13
+	ADD $8, R4, R10
+	WORD $0x4d408140 // ld1 {v0.s}[2], [x10]
+	B loaded13
+
+one12:
+	FMOVS (R4), F0
+
+loaded13:
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f851009 // fmla v9.4s, v0.4s, v5.s[0]
+	WORD $0xbc6c6826 // ldr s6, [x1, x12]
+	WORD $0x4f86100a // fmla v10.4s, v0.4s, v6.s[0]
+	WORD $0xbc6d6827 // ldr s7, [x1, x13]
+	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
+	WORD $0xbc6e6824 // ldr s4, [x1, x14]
+	WORD $0x4f84100c // fmla v12.4s, v0.4s, v4.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop11
+	TBZ $1, R8, one14
+	FMOVD F8, (R6)
+	TBZ $0, R8, stored15
+	ADD $8, R6, R10
+	WORD $0x4d008148 // st1 {v8.s}[2], [x10]
+	B stored15
+
+one14:
+	FMOVS F8, (R6)
+
+stored15:
+	ADD R7, R6, R6
+	TBZ $1, R8, one16
+	FMOVD F9, (R6)
+	TBZ $0, R8, stored17
+	ADD $8, R6, R10
+	WORD $0x4d008149 // st1 {v9.s}[2], [x10]
+	B stored17
+
+one16:
+	FMOVS F9, (R6)
+
+stored17:
+	ADD R7, R6, R6
+	TBZ $1, R8, one18
+	FMOVD F10, (R6)
+	TBZ $0, R8, stored19
+	ADD $8, R6, R10
+	WORD $0x4d00814a // st1 {v10.s}[2], [x10]
+	B stored19
+
+one18:
+	FMOVS F10, (R6)
+
+stored19:
+	ADD R7, R6, R6
+	TBZ $1, R8, one20
+	FMOVD F11, (R6)
+	TBZ $0, R8, stored21
+	ADD $8, R6, R10
+	WORD $0x4d00814b // st1 {v11.s}[2], [x10]
+	B stored21
+
+one20:
+	FMOVS F11, (R6)
+
+stored21:
+	ADD R7, R6, R6
+	TBZ $1, R8, one22
+	FMOVD F12, (R6)
+	TBZ $0, R8, stored23
+	ADD $8, R6, R10
+	WORD $0x4d00814c // st1 {v12.s}[2], [x10]
+	B stored23
+
+one22:
+	FMOVS F12, (R6)
+
+stored23:
+	ADD R7, R6, R6
+	RET
+
+// func direct5x4NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct5x4NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0x3cea6968 // ldr q8, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3cea6969 // ldr q9, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3cea696a // ldr q10, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3cea696b // ldr q11, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3cea696c // ldr q12, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+	ADD R2, R2, R12
+	ADD R2, R12, R13
+	ADD R2, R13, R14
+
+loop1:
+	WORD $0x3cea6880 // ldr q0, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f851009 // fmla v9.4s, v0.4s, v5.s[0]
+	WORD $0xbc6c6826 // ldr s6, [x1, x12]
+	WORD $0x4f86100a // fmla v10.4s, v0.4s, v6.s[0]
+	WORD $0xbc6d6827 // ldr s7, [x1, x13]
+	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
+	WORD $0xbc6e6824 // ldr s4, [x1, x14]
+	WORD $0x4f84100c // fmla v12.4s, v0.4s, v4.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0x3caa68c8 // str q8, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3caa68c9 // str q9, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3caa68ca // str q10, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3caa68cb // str q11, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3caa68cc // str q12, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct5x8NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct5x8NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0x3dc00168 // ldr q8, [x11, #0]
+	WORD $0x3cea6969 // ldr q9, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3dc0016a // ldr q10, [x11, #0]
+	WORD $0x3cea696b // ldr q11, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3dc0016c // ldr q12, [x11, #0]
+	WORD $0x3cea696d // ldr q13, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3dc0016e // ldr q14, [x11, #0]
+	WORD $0x3cea696f // ldr q15, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3dc00170 // ldr q16, [x11, #0]
+	WORD $0x3cea6971 // ldr q17, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+	ADD R2, R2, R12
+	ADD R2, R12, R13
+	ADD R2, R13, R14
+
+loop1:
+	WORD $0x3dc00080 // ldr q0, [x4, #0]
+	WORD $0x3cea6881 // ldr q1, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f85100a // fmla v10.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102b // fmla v11.4s, v1.4s, v5.s[0]
+	WORD $0xbc6c6826 // ldr s6, [x1, x12]
+	WORD $0x4f86100c // fmla v12.4s, v0.4s, v6.s[0]
+	WORD $0x4f86102d // fmla v13.4s, v1.4s, v6.s[0]
+	WORD $0xbc6d6827 // ldr s7, [x1, x13]
+	WORD $0x4f87100e // fmla v14.4s, v0.4s, v7.s[0]
+	WORD $0x4f87102f // fmla v15.4s, v1.4s, v7.s[0]
+	WORD $0xbc6e6824 // ldr s4, [x1, x14]
+	WORD $0x4f841010 // fmla v16.4s, v0.4s, v4.s[0]
+	WORD $0x4f841031 // fmla v17.4s, v1.4s, v4.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0x3d8000c8 // str q8, [x6, #0]
+	WORD $0x3caa68c9 // str q9, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3d8000ca // str q10, [x6, #0]
+	WORD $0x3caa68cb // str q11, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3d8000cc // str q12, [x6, #0]
+	WORD $0x3caa68cd // str q13, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3d8000ce // str q14, [x6, #0]
+	WORD $0x3caa68cf // str q15, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3d8000d0 // str q16, [x6, #0]
+	WORD $0x3caa68d1 // str q17, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct5x12NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct5x12NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4f000412 // movi v18.4s, #0
+	WORD $0x4f000413 // movi v19.4s, #0
+	WORD $0x4f000414 // movi v20.4s, #0
+	WORD $0x4f000415 // movi v21.4s, #0
+	WORD $0x4f000416 // movi v22.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0xad402568 // ldp q8, q9, [x11, #0]
+	WORD $0x3cea696a // ldr q10, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad40316b // ldp q11, q12, [x11, #0]
+	WORD $0x3cea696d // ldr q13, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad403d6e // ldp q14, q15, [x11, #0]
+	WORD $0x3cea6970 // ldr q16, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad404971 // ldp q17, q18, [x11, #0]
+	WORD $0x3cea6973 // ldr q19, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad405574 // ldp q20, q21, [x11, #0]
+	WORD $0x3cea6976 // ldr q22, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+	ADD R2, R2, R12
+	ADD R2, R12, R13
+	ADD R2, R13, R14
+
+loop1:
+	WORD $0xad400480 // ldp q0, q1, [x4, #0]
+	WORD $0x3cea6882 // ldr q2, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f85100b // fmla v11.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102c // fmla v12.4s, v1.4s, v5.s[0]
+	WORD $0x4f85104d // fmla v13.4s, v2.4s, v5.s[0]
+	WORD $0xbc6c6826 // ldr s6, [x1, x12]
+	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
+	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
+	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
+	WORD $0xbc6d6827 // ldr s7, [x1, x13]
+	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
+	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
+	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
+	WORD $0xbc6e6824 // ldr s4, [x1, x14]
+	WORD $0x4f841014 // fmla v20.4s, v0.4s, v4.s[0]
+	WORD $0x4f841035 // fmla v21.4s, v1.4s, v4.s[0]
+	WORD $0x4f841056 // fmla v22.4s, v2.4s, v4.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024c8 // stp q8, q9, [x6, #0]
+	WORD $0x3caa68ca // str q10, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0030cb // stp q11, q12, [x6, #0]
+	WORD $0x3caa68cd // str q13, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad003cce // stp q14, q15, [x6, #0]
+	WORD $0x3caa68d0 // str q16, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0048d1 // stp q17, q18, [x6, #0]
+	WORD $0x3caa68d3 // str q19, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0054d4 // stp q20, q21, [x6, #0]
+	WORD $0x3caa68d6 // str q22, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct5x16NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct5x16NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4f000412 // movi v18.4s, #0
+	WORD $0x4f000413 // movi v19.4s, #0
+	WORD $0x4f000414 // movi v20.4s, #0
+	WORD $0x4f000415 // movi v21.4s, #0
+	WORD $0x4f000416 // movi v22.4s, #0
+	WORD $0x4f000417 // movi v23.4s, #0
+	WORD $0x4f000418 // movi v24.4s, #0
+	WORD $0x4f000419 // movi v25.4s, #0
+	WORD $0x4f00041a // movi v26.4s, #0
+	WORD $0x4f00041b // movi v27.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0xad402568 // ldp q8, q9, [x11, #0]
+	WORD $0x3dc0096a // ldr q10, [x11, #32]
+	WORD $0x3cea696b // ldr q11, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad40356c // ldp q12, q13, [x11, #0]
+	WORD $0x3dc0096e // ldr q14, [x11, #32]
+	WORD $0x3cea696f // ldr q15, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad404570 // ldp q16, q17, [x11, #0]
+	WORD $0x3dc00972 // ldr q18, [x11, #32]
+	WORD $0x3cea6973 // ldr q19, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad405574 // ldp q20, q21, [x11, #0]
+	WORD $0x3dc00976 // ldr q22, [x11, #32]
+	WORD $0x3cea6977 // ldr q23, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad406578 // ldp q24, q25, [x11, #0]
+	WORD $0x3dc0097a // ldr q26, [x11, #32]
+	WORD $0x3cea697b // ldr q27, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+	ADD R2, R2, R12
+	ADD R2, R12, R13
+	ADD R2, R13, R14
+
+loop1:
+	WORD $0xad400480 // ldp q0, q1, [x4, #0]
+	WORD $0x3dc00882 // ldr q2, [x4, #32]
+	WORD $0x3cea6883 // ldr q3, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0x4f84106b // fmla v11.4s, v3.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f85100c // fmla v12.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102d // fmla v13.4s, v1.4s, v5.s[0]
+	WORD $0x4f85104e // fmla v14.4s, v2.4s, v5.s[0]
+	WORD $0x4f85106f // fmla v15.4s, v3.4s, v5.s[0]
+	WORD $0xbc6c6826 // ldr s6, [x1, x12]
+	WORD $0x4f861010 // fmla v16.4s, v0.4s, v6.s[0]
+	WORD $0x4f861031 // fmla v17.4s, v1.4s, v6.s[0]
+	WORD $0x4f861052 // fmla v18.4s, v2.4s, v6.s[0]
+	WORD $0x4f861073 // fmla v19.4s, v3.4s, v6.s[0]
+	WORD $0xbc6d6827 // ldr s7, [x1, x13]
+	WORD $0x4f871014 // fmla v20.4s, v0.4s, v7.s[0]
+	WORD $0x4f871035 // fmla v21.4s, v1.4s, v7.s[0]
+	WORD $0x4f871056 // fmla v22.4s, v2.4s, v7.s[0]
+	WORD $0x4f871077 // fmla v23.4s, v3.4s, v7.s[0]
+	WORD $0xbc6e6824 // ldr s4, [x1, x14]
+	WORD $0x4f841018 // fmla v24.4s, v0.4s, v4.s[0]
+	WORD $0x4f841039 // fmla v25.4s, v1.4s, v4.s[0]
+	WORD $0x4f84105a // fmla v26.4s, v2.4s, v4.s[0]
+	WORD $0x4f84107b // fmla v27.4s, v3.4s, v4.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024c8 // stp q8, q9, [x6, #0]
+	WORD $0x3d8008ca // str q10, [x6, #32]
+	WORD $0x3caa68cb // str q11, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0034cc // stp q12, q13, [x6, #0]
+	WORD $0x3d8008ce // str q14, [x6, #32]
+	WORD $0x3caa68cf // str q15, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0044d0 // stp q16, q17, [x6, #0]
+	WORD $0x3d8008d2 // str q18, [x6, #32]
+	WORD $0x3caa68d3 // str q19, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0054d4 // stp q20, q21, [x6, #0]
+	WORD $0x3d8008d6 // str q22, [x6, #32]
+	WORD $0x3caa68d7 // str q23, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0064d8 // stp q24, q25, [x6, #0]
+	WORD $0x3d8008da // str q26, [x6, #32]
+	WORD $0x3caa68db // str q27, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct6NarrowNEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct6NarrowNEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	TBZ $1, R8, one1
+	FMOVD (R11), F8
+	TBZ $0, R8, loaded2
+	ADD $8, R11, R10
+	WORD $0x4d408148 // ld1 {v8.s}[2], [x10]
+	B loaded2
+
+one1:
+	FMOVS (R11), F8
+
+loaded2:
+	ADD R7, R11, R11
+	TBZ $1, R8, one3
+	FMOVD (R11), F9
+	TBZ $0, R8, loaded4
+	ADD $8, R11, R10
+	WORD $0x4d408149 // ld1 {v9.s}[2], [x10]
+	B loaded4
+
+one3:
+	FMOVS (R11), F9
+
+loaded4:
+	ADD R7, R11, R11
+	TBZ $1, R8, one5
+	FMOVD (R11), F10
+	TBZ $0, R8, loaded6
+	ADD $8, R11, R10
+	WORD $0x4d40814a // ld1 {v10.s}[2], [x10]
+	B loaded6
+
+one5:
+	FMOVS (R11), F10
+
+loaded6:
+	ADD R7, R11, R11
+	TBZ $1, R8, one7
+	FMOVD (R11), F11
+	TBZ $0, R8, loaded8
+	ADD $8, R11, R10
+	WORD $0x4d40814b // ld1 {v11.s}[2], [x10]
+	B loaded8
+
+one7:
+	FMOVS (R11), F11
+
+loaded8:
+	ADD R7, R11, R11
+	TBZ $1, R8, one9
+	FMOVD (R11), F12
+	TBZ $0, R8, loaded10
+	ADD $8, R11, R10
+	WORD $0x4d40814c // ld1 {v12.s}[2], [x10]
+	B loaded10
+
+one9:
+	FMOVS (R11), F12
+
+loaded10:
+	ADD R7, R11, R11
+	TBZ $1, R8, one11
+	FMOVD (R11), F13
+	TBZ $0, R8, loaded12
+	ADD $8, R11, R10
+	WORD $0x4d40814d // ld1 {v13.s}[2], [x10]
+	B loaded12
+
+one11:
+	FMOVS (R11), F13
+
+loaded12:
+	ADD R7, R11, R11
+
+start:
+	ADD R2, R2, R12
+	ADD R2, R12, R13
+	ADD R2, R13, R14
+	ADD R2, R14, R15
+
+loop13:
+	TBZ $1, R8, one14
+	FMOVD (R4), F0
+	TBZ $0, R8, loaded15
+	ADD $8, R4, R10
+	WORD $0x4d408140 // ld1 {v0.s}[2], [x10]
+	B loaded15
+
+one14:
+	FMOVS (R4), F0
+
+loaded15:
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f851009 // fmla v9.4s, v0.4s, v5.s[0]
+	WORD $0xbc6c6826 // ldr s6, [x1, x12]
+	WORD $0x4f86100a // fmla v10.4s, v0.4s, v6.s[0]
+	WORD $0xbc6d6827 // ldr s7, [x1, x13]
+	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
+	WORD $0xbc6e6824 // ldr s4, [x1, x14]
+	WORD $0x4f84100c // fmla v12.4s, v0.4s, v4.s[0]
+	WORD $0xbc6f6825 // ldr s5, [x1, x15]
+	WORD $0x4f85100d // fmla v13.4s, v0.4s, v5.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop13
+	TBZ $1, R8, one16
+	FMOVD F8, (R6)
+	TBZ $0, R8, stored17
+	ADD $8, R6, R10
+	WORD $0x4d008148 // st1 {v8.s}[2], [x10]
+	B stored17
+
+one16:
+	FMOVS F8, (R6)
+
+stored17:
+	ADD R7, R6, R6
+	TBZ $1, R8, one18
+	FMOVD F9, (R6)
+	TBZ $0, R8, stored19
+	ADD $8, R6, R10
+	WORD $0x4d008149 // st1 {v9.s}[2], [x10]
+	B stored19
+
+one18:
+	FMOVS F9, (R6)
+
+stored19:
+	ADD R7, R6, R6
+	TBZ $1, R8, one20
+	FMOVD F10, (R6)
+	TBZ $0, R8, stored21
+	ADD $8, R6, R10
+	WORD $0x4d00814a // st1 {v10.s}[2], [x10]
+	B stored21
+
+one20:
+	FMOVS F10, (R6)
+
+stored21:
+	ADD R7, R6, R6
+	TBZ $1, R8, one22
+	FMOVD F11, (R6)
+	TBZ $0, R8, stored23
+	ADD $8, R6, R10
+	WORD $0x4d00814b // st1 {v11.s}[2], [x10]
+	B stored23
+
+one22:
+	FMOVS F11, (R6)
+
+stored23:
+	ADD R7, R6, R6
+	TBZ $1, R8, one24
+	FMOVD F12, (R6)
+	TBZ $0, R8, stored25
+	ADD $8, R6, R10
+	WORD $0x4d00814c // st1 {v12.s}[2], [x10]
+	B stored25
+
+one24:
+	FMOVS F12, (R6)
+
+stored25:
+	ADD R7, R6, R6
+	TBZ $1, R8, one26
+	FMOVD F13, (R6)
+	TBZ $0, R8, stored27
+	ADD $8, R6, R10
+	WORD $0x4d00814d // st1 {v13.s}[2], [x10]
+	B stored27
+
+one26:
+	FMOVS F13, (R6)
+
+stored27:
+	ADD R7, R6, R6
+	RET
+
+// func direct6x4NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct6x4NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0x3cea6968 // ldr q8, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3cea6969 // ldr q9, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3cea696a // ldr q10, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3cea696b // ldr q11, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3cea696c // ldr q12, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3cea696d // ldr q13, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+	ADD R2, R2, R12
+	ADD R2, R12, R13
+	ADD R2, R13, R14
+	ADD R2, R14, R15
+
+loop1:
+	WORD $0x3cea6880 // ldr q0, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f851009 // fmla v9.4s, v0.4s, v5.s[0]
+	WORD $0xbc6c6826 // ldr s6, [x1, x12]
+	WORD $0x4f86100a // fmla v10.4s, v0.4s, v6.s[0]
+	WORD $0xbc6d6827 // ldr s7, [x1, x13]
+	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
+	WORD $0xbc6e6824 // ldr s4, [x1, x14]
+	WORD $0x4f84100c // fmla v12.4s, v0.4s, v4.s[0]
+	WORD $0xbc6f6825 // ldr s5, [x1, x15]
+	WORD $0x4f85100d // fmla v13.4s, v0.4s, v5.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0x3caa68c8 // str q8, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3caa68c9 // str q9, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3caa68ca // str q10, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3caa68cb // str q11, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3caa68cc // str q12, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3caa68cd // str q13, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct6x8NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct6x8NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4f000412 // movi v18.4s, #0
+	WORD $0x4f000413 // movi v19.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0x3dc00168 // ldr q8, [x11, #0]
+	WORD $0x3cea6969 // ldr q9, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3dc0016a // ldr q10, [x11, #0]
+	WORD $0x3cea696b // ldr q11, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3dc0016c // ldr q12, [x11, #0]
+	WORD $0x3cea696d // ldr q13, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3dc0016e // ldr q14, [x11, #0]
+	WORD $0x3cea696f // ldr q15, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3dc00170 // ldr q16, [x11, #0]
+	WORD $0x3cea6971 // ldr q17, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0x3dc00172 // ldr q18, [x11, #0]
+	WORD $0x3cea6973 // ldr q19, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+	ADD R2, R2, R12
+	ADD R2, R12, R13
+	ADD R2, R13, R14
+	ADD R2, R14, R15
+
+loop1:
+	WORD $0x3dc00080 // ldr q0, [x4, #0]
+	WORD $0x3cea6881 // ldr q1, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f85100a // fmla v10.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102b // fmla v11.4s, v1.4s, v5.s[0]
+	WORD $0xbc6c6826 // ldr s6, [x1, x12]
+	WORD $0x4f86100c // fmla v12.4s, v0.4s, v6.s[0]
+	WORD $0x4f86102d // fmla v13.4s, v1.4s, v6.s[0]
+	WORD $0xbc6d6827 // ldr s7, [x1, x13]
+	WORD $0x4f87100e // fmla v14.4s, v0.4s, v7.s[0]
+	WORD $0x4f87102f // fmla v15.4s, v1.4s, v7.s[0]
+	WORD $0xbc6e6824 // ldr s4, [x1, x14]
+	WORD $0x4f841010 // fmla v16.4s, v0.4s, v4.s[0]
+	WORD $0x4f841031 // fmla v17.4s, v1.4s, v4.s[0]
+	WORD $0xbc6f6825 // ldr s5, [x1, x15]
+	WORD $0x4f851012 // fmla v18.4s, v0.4s, v5.s[0]
+	WORD $0x4f851033 // fmla v19.4s, v1.4s, v5.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0x3d8000c8 // str q8, [x6, #0]
+	WORD $0x3caa68c9 // str q9, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3d8000ca // str q10, [x6, #0]
+	WORD $0x3caa68cb // str q11, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3d8000cc // str q12, [x6, #0]
+	WORD $0x3caa68cd // str q13, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3d8000ce // str q14, [x6, #0]
+	WORD $0x3caa68cf // str q15, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3d8000d0 // str q16, [x6, #0]
+	WORD $0x3caa68d1 // str q17, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0x3d8000d2 // str q18, [x6, #0]
+	WORD $0x3caa68d3 // str q19, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct6x12NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct6x12NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4f000412 // movi v18.4s, #0
+	WORD $0x4f000413 // movi v19.4s, #0
+	WORD $0x4f000414 // movi v20.4s, #0
+	WORD $0x4f000415 // movi v21.4s, #0
+	WORD $0x4f000416 // movi v22.4s, #0
+	WORD $0x4f000417 // movi v23.4s, #0
+	WORD $0x4f000418 // movi v24.4s, #0
+	WORD $0x4f000419 // movi v25.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0xad402568 // ldp q8, q9, [x11, #0]
+	WORD $0x3cea696a // ldr q10, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad40316b // ldp q11, q12, [x11, #0]
+	WORD $0x3cea696d // ldr q13, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad403d6e // ldp q14, q15, [x11, #0]
+	WORD $0x3cea6970 // ldr q16, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad404971 // ldp q17, q18, [x11, #0]
+	WORD $0x3cea6973 // ldr q19, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad405574 // ldp q20, q21, [x11, #0]
+	WORD $0x3cea6976 // ldr q22, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad406177 // ldp q23, q24, [x11, #0]
+	WORD $0x3cea6979 // ldr q25, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+	ADD R2, R2, R12
+	ADD R2, R12, R13
+	ADD R2, R13, R14
+	ADD R2, R14, R15
+
+loop1:
+	WORD $0xad400480 // ldp q0, q1, [x4, #0]
+	WORD $0x3cea6882 // ldr q2, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f85100b // fmla v11.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102c // fmla v12.4s, v1.4s, v5.s[0]
+	WORD $0x4f85104d // fmla v13.4s, v2.4s, v5.s[0]
+	WORD $0xbc6c6826 // ldr s6, [x1, x12]
+	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
+	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
+	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
+	WORD $0xbc6d6827 // ldr s7, [x1, x13]
+	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
+	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
+	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
+	WORD $0xbc6e6824 // ldr s4, [x1, x14]
+	WORD $0x4f841014 // fmla v20.4s, v0.4s, v4.s[0]
+	WORD $0x4f841035 // fmla v21.4s, v1.4s, v4.s[0]
+	WORD $0x4f841056 // fmla v22.4s, v2.4s, v4.s[0]
+	WORD $0xbc6f6825 // ldr s5, [x1, x15]
+	WORD $0x4f851017 // fmla v23.4s, v0.4s, v5.s[0]
+	WORD $0x4f851038 // fmla v24.4s, v1.4s, v5.s[0]
+	WORD $0x4f851059 // fmla v25.4s, v2.4s, v5.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024c8 // stp q8, q9, [x6, #0]
+	WORD $0x3caa68ca // str q10, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0030cb // stp q11, q12, [x6, #0]
+	WORD $0x3caa68cd // str q13, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad003cce // stp q14, q15, [x6, #0]
+	WORD $0x3caa68d0 // str q16, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0048d1 // stp q17, q18, [x6, #0]
+	WORD $0x3caa68d3 // str q19, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0054d4 // stp q20, q21, [x6, #0]
+	WORD $0x3caa68d6 // str q22, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0060d7 // stp q23, q24, [x6, #0]
+	WORD $0x3caa68d9 // str q25, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func direct6x16NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+TEXT ·direct6x16NEON(SB), NOSPLIT, $0-73
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD row+16(FP), R2
+	MOVD tap+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD ldb+40(FP), R5
+	MOVD c+48(FP), R6
+	MOVD ldc+56(FP), R7
+	MOVD columns+64(FP), R8
+	MOVBU more+72(FP), R9
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	LSL $2, R5, R5
+	LSL $2, R7, R7
+	SUB $4, R8, R10
+	LSL $2, R10, R10
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4f000412 // movi v18.4s, #0
+	WORD $0x4f000413 // movi v19.4s, #0
+	WORD $0x4f000414 // movi v20.4s, #0
+	WORD $0x4f000415 // movi v21.4s, #0
+	WORD $0x4f000416 // movi v22.4s, #0
+	WORD $0x4f000417 // movi v23.4s, #0
+	WORD $0x4f000418 // movi v24.4s, #0
+	WORD $0x4f000419 // movi v25.4s, #0
+	WORD $0x4f00041a // movi v26.4s, #0
+	WORD $0x4f00041b // movi v27.4s, #0
+	WORD $0x4f00041c // movi v28.4s, #0
+	WORD $0x4f00041d // movi v29.4s, #0
+	WORD $0x4f00041e // movi v30.4s, #0
+	WORD $0x4f00041f // movi v31.4s, #0
+	CBZ R9, start
+	MOVD R6, R11
+	WORD $0xad402568 // ldp q8, q9, [x11, #0]
+	WORD $0x3dc0096a // ldr q10, [x11, #32]
+	WORD $0x3cea696b // ldr q11, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad40356c // ldp q12, q13, [x11, #0]
+	WORD $0x3dc0096e // ldr q14, [x11, #32]
+	WORD $0x3cea696f // ldr q15, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad404570 // ldp q16, q17, [x11, #0]
+	WORD $0x3dc00972 // ldr q18, [x11, #32]
+	WORD $0x3cea6973 // ldr q19, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad405574 // ldp q20, q21, [x11, #0]
+	WORD $0x3dc00976 // ldr q22, [x11, #32]
+	WORD $0x3cea6977 // ldr q23, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad406578 // ldp q24, q25, [x11, #0]
+	WORD $0x3dc0097a // ldr q26, [x11, #32]
+	WORD $0x3cea697b // ldr q27, [x11, x10]
+	ADD R7, R11, R11
+	WORD $0xad40757c // ldp q28, q29, [x11, #0]
+	WORD $0x3dc0097e // ldr q30, [x11, #32]
+	WORD $0x3cea697f // ldr q31, [x11, x10]
+	ADD R7, R11, R11
+
+start:
+	ADD R2, R2, R12
+	ADD R2, R12, R13
+	ADD R2, R13, R14
+	ADD R2, R14, R15
+
+loop1:
+	WORD $0xad400480 // ldp q0, q1, [x4, #0]
+	WORD $0x3dc00882 // ldr q2, [x4, #32]
+	WORD $0x3cea6883 // ldr q3, [x4, x10]
+	WORD $0xbd400024 // ldr s4, [x1, #0]
+	WORD $0x4f841008 // fmla v8.4s, v0.4s, v4.s[0]
+	WORD $0x4f841029 // fmla v9.4s, v1.4s, v4.s[0]
+	WORD $0x4f84104a // fmla v10.4s, v2.4s, v4.s[0]
+	WORD $0x4f84106b // fmla v11.4s, v3.4s, v4.s[0]
+	WORD $0xbc626825 // ldr s5, [x1, x2]
+	WORD $0x4f85100c // fmla v12.4s, v0.4s, v5.s[0]
+	WORD $0x4f85102d // fmla v13.4s, v1.4s, v5.s[0]
+	WORD $0x4f85104e // fmla v14.4s, v2.4s, v5.s[0]
+	WORD $0x4f85106f // fmla v15.4s, v3.4s, v5.s[0]
+	WORD $0xbc6c6826 // ldr s6, [x1, x12]
+	WORD $0x4f861010 // fmla v16.4s, v0.4s, v6.s[0]
+	WORD $0x4f861031 // fmla v17.4s, v1.4s, v6.s[0]
+	WORD $0x4f861052 // fmla v18.4s, v2.4s, v6.s[0]
+	WORD $0x4f861073 // fmla v19.4s, v3.4s, v6.s[0]
+	WORD $0xbc6d6827 // ldr s7, [x1, x13]
+	WORD $0x4f871014 // fmla v20.4s, v0.4s, v7.s[0]
+	WORD $0x4f871035 // fmla v21.4s, v1.4s, v7.s[0]
+	WORD $0x4f871056 // fmla v22.4s, v2.4s, v7.s[0]
+	WORD $0x4f871077 // fmla v23.4s, v3.4s, v7.s[0]
+	WORD $0xbc6e6824 // ldr s4, [x1, x14]
+	WORD $0x4f841018 // fmla v24.4s, v0.4s, v4.s[0]
+	WORD $0x4f841039 // fmla v25.4s, v1.4s, v4.s[0]
+	WORD $0x4f84105a // fmla v26.4s, v2.4s, v4.s[0]
+	WORD $0x4f84107b // fmla v27.4s, v3.4s, v4.s[0]
+	WORD $0xbc6f6825 // ldr s5, [x1, x15]
+	WORD $0x4f85101c // fmla v28.4s, v0.4s, v5.s[0]
+	WORD $0x4f85103d // fmla v29.4s, v1.4s, v5.s[0]
+	WORD $0x4f85105e // fmla v30.4s, v2.4s, v5.s[0]
+	WORD $0x4f85107f // fmla v31.4s, v3.4s, v5.s[0]
+	ADD R3, R1, R1
+	ADD R5, R4, R4
+	SUBS $1, R0, R0
+	BNE loop1
+	WORD $0xad0024c8 // stp q8, q9, [x6, #0]
+	WORD $0x3d8008ca // str q10, [x6, #32]
+	WORD $0x3caa68cb // str q11, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0034cc // stp q12, q13, [x6, #0]
+	WORD $0x3d8008ce // str q14, [x6, #32]
+	WORD $0x3caa68cf // str q15, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0044d0 // stp q16, q17, [x6, #0]
+	WORD $0x3d8008d2 // str q18, [x6, #32]
+	WORD $0x3caa68d3 // str q19, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0054d4 // stp q20, q21, [x6, #0]
+	WORD $0x3d8008d6 // str q22, [x6, #32]
+	WORD $0x3caa68d7 // str q23, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0064d8 // stp q24, q25, [x6, #0]
+	WORD $0x3d8008da // str q26, [x6, #32]
+	WORD $0x3caa68db // str q27, [x6, x10]
+	ADD R7, R6, R6
+	WORD $0xad0074dc // stp q28, q29, [x6, #0]
+	WORD $0x3d8008de // str q30, [x6, #32]
+	WORD $0x3caa68df // str q31, [x6, x10]
+	ADD R7, R6, R6
+	RET
+
+// func rowSums4NEON(k int, w *float32, stride int, x *float32, step int, c *float32)
+TEXT ·rowSums4NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD w+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD x+24(FP), R3
+	MOVD step+32(FP), R4
+	MOVD c+40(FP), R5
+	LSL $2, R4, R4
+	LSL $2, R2, R2
+	ADD R2, R2, R10
+	ADD R2, R10, R11
+	WORD $0x3dc000a0 // ldr q0, [x5, #0]
+	SUBS $4, R0, R0
+	BLT rest
+
+four:
+	WORD $0xbd400064 // ldr s4, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xbd400065 // ldr s5, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xbd400066 // ldr s6, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xbd400067 // ldr s7, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0x3dc00028 // ldr q8, [x1, #0]
+	WORD $0x3ce26829 // ldr q9, [x1, x2]
+	WORD $0x3cea682a // ldr q10, [x1, x10]
+	WORD $0x3ceb682b // ldr q11, [x1, x11]
+	WORD $0x4e892910 // trn1 v16.4s, v8.4s, v9.4s
+	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
+	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
+	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
+	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4f841180 // fmla v0.4s, v12.4s, v4.s[0]
+	WORD $0x4f8511a0 // fmla v0.4s, v13.4s, v5.s[0]
+	WORD $0x4f8611c0 // fmla v0.4s, v14.4s, v6.s[0]
+	WORD $0x4f8711e0 // fmla v0.4s, v15.4s, v7.s[0]
+	ADD $16, R1, R1
+	SUBS $4, R0, R0
+	BGE four
+
+rest:
+	ADDS $4, R0, R0
+	BEQ done
+
+loop1:
+	WORD $0xbd400064 // ldr s4, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xbd400028 // ldr s8, [x1, #0]
+	WORD $0xbc626829 // ldr s9, [x1, x2]
+	WORD $0xbc6a682a // ldr s10, [x1, x10]
+	WORD $0xbc6b682b // ldr s11, [x1, x11]
+	WORD $0x6e0c0528 // ins v8.s[1], v9.s[0]
+	WORD $0x6e140548 // ins v8.s[2], v10.s[0]
+	WORD $0x6e1c0568 // ins v8.s[3], v11.s[0]
+	WORD $0x4f841100 // fmla v0.4s, v8.4s, v4.s[0]
+	ADD $4, R1, R1
+	SUBS $1, R0, R0
+	BNE loop1
+
+done:
+	WORD $0x3d8000a0 // str q0, [x5, #0]
+	RET
+
+// func rowSums8NEON(k int, w *float32, stride int, x *float32, step int, c *float32)
+TEXT ·rowSums8NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD w+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD x+24(FP), R3
+	MOVD step+32(FP), R4
+	MOVD c+40(FP), R5
+	LSL $2, R4, R4
+	LSL $2, R2, R2
+	ADD R2, R2, R10
+	ADD R2, R10, R11
+	ADD R2<<2, R1, R6
+	WORD $0xad4004a0 // ldp q0, q1, [x5, #0]
+	SUBS $4, R0, R0
+	BLT rest
+
+four:
+	WORD $0xbd400064 // ldr s4, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xbd400065 // ldr s5, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xbd400066 // ldr s6, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xbd400067 // ldr s7, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0x3dc00028 // ldr q8, [x1, #0]
+	WORD $0x3ce26829 // ldr q9, [x1, x2]
+	WORD $0x3cea682a // ldr q10, [x1, x10]
+	WORD $0x3ceb682b // ldr q11, [x1, x11]
+	WORD $0x4e892910 // trn1 v16.4s, v8.4s, v9.4s
+	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
+	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
+	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
+	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4f841180 // fmla v0.4s, v12.4s, v4.s[0]
+	WORD $0x4f8511a0 // fmla v0.4s, v13.4s, v5.s[0]
+	WORD $0x4f8611c0 // fmla v0.4s, v14.4s, v6.s[0]
+	WORD $0x4f8711e0 // fmla v0.4s, v15.4s, v7.s[0]
+	WORD $0x3dc000c8 // ldr q8, [x6, #0]
+	WORD $0x3ce268c9 // ldr q9, [x6, x2]
+	WORD $0x3cea68ca // ldr q10, [x6, x10]
+	WORD $0x3ceb68cb // ldr q11, [x6, x11]
+	WORD $0x4e892910 // trn1 v16.4s, v8.4s, v9.4s
+	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
+	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
+	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
+	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4f841181 // fmla v1.4s, v12.4s, v4.s[0]
+	WORD $0x4f8511a1 // fmla v1.4s, v13.4s, v5.s[0]
+	WORD $0x4f8611c1 // fmla v1.4s, v14.4s, v6.s[0]
+	WORD $0x4f8711e1 // fmla v1.4s, v15.4s, v7.s[0]
+	ADD $16, R1, R1
+	ADD $16, R6, R6
+	SUBS $4, R0, R0
+	BGE four
+
+rest:
+	ADDS $4, R0, R0
+	BEQ done
+
+loop1:
+	WORD $0xbd400064 // ldr s4, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xbd400028 // ldr s8, [x1, #0]
+	WORD $0xbc626829 // ldr s9, [x1, x2]
+	WORD $0xbc6a682a // ldr s10, [x1, x10]
+	WORD $0xbc6b682b // ldr s11, [x1, x11]
+	WORD $0x6e0c0528 // ins v8.s[1], v9.s[0]
+	WORD $0x6e140548 // ins v8.s[2], v10.s[0]
+	WORD $0x6e1c0568 // ins v8.s[3], v11.s[0]
+	WORD $0x4f841100 // fmla v0.4s, v8.4s, v4.s[0]
+	WORD $0xbd4000c8 // ldr s8, [x6, #0]
+	WORD $0xbc6268c9 // ldr s9, [x6, x2]
+	WORD $0xbc6a68ca // ldr s10, [x6, x10]
+	WORD $0xbc6b68cb // ldr s11, [x6, x11]
+	WORD $0x6e0c0528 // ins v8.s[1], v9.s[0]
+	WORD $0x6e140548 // ins v8.s[2], v10.s[0]
+	WORD $0x6e1c0568 // ins v8.s[3], v11.s[0]
+	WORD $0x4f841101 // fmla v1.4s, v8.4s, v4.s[0]
+	ADD $4, R1, R1
+	ADD $4, R6, R6
+	SUBS $1, R0, R0
+	BNE loop1
+
+done:
+	WORD $0xad0004a0 // stp q0, q1, [x5, #0]
+	RET
+
+// func rowSums12NEON(k int, w *float32, stride int, x *float32, step int, c *float32)
+TEXT ·rowSums12NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD w+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD x+24(FP), R3
+	MOVD step+32(FP), R4
+	MOVD c+40(FP), R5
+	LSL $2, R4, R4
+	LSL $2, R2, R2
+	ADD R2, R2, R10
+	ADD R2, R10, R11
+	ADD R2<<2, R1, R6
+	ADD R2<<2, R6, R7
+	WORD $0xad4004a0 // ldp q0, q1, [x5, #0]
+	WORD $0x3dc008a2 // ldr q2, [x5, #32]
+	SUBS $4, R0, R0
+	BLT rest
+
+four:
+	WORD $0xbd400064 // ldr s4, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xbd400065 // ldr s5, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xbd400066 // ldr s6, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xbd400067 // ldr s7, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0x3dc00028 // ldr q8, [x1, #0]
+	WORD $0x3ce26829 // ldr q9, [x1, x2]
+	WORD $0x3cea682a // ldr q10, [x1, x10]
+	WORD $0x3ceb682b // ldr q11, [x1, x11]
+	WORD $0x4e892910 // trn1 v16.4s, v8.4s, v9.4s
+	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
+	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
+	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
+	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4f841180 // fmla v0.4s, v12.4s, v4.s[0]
+	WORD $0x4f8511a0 // fmla v0.4s, v13.4s, v5.s[0]
+	WORD $0x4f8611c0 // fmla v0.4s, v14.4s, v6.s[0]
+	WORD $0x4f8711e0 // fmla v0.4s, v15.4s, v7.s[0]
+	WORD $0x3dc000c8 // ldr q8, [x6, #0]
+	WORD $0x3ce268c9 // ldr q9, [x6, x2]
+	WORD $0x3cea68ca // ldr q10, [x6, x10]
+	WORD $0x3ceb68cb // ldr q11, [x6, x11]
+	WORD $0x4e892910 // trn1 v16.4s, v8.4s, v9.4s
+	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
+	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
+	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
+	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4f841181 // fmla v1.4s, v12.4s, v4.s[0]
+	WORD $0x4f8511a1 // fmla v1.4s, v13.4s, v5.s[0]
+	WORD $0x4f8611c1 // fmla v1.4s, v14.4s, v6.s[0]
+	WORD $0x4f8711e1 // fmla v1.4s, v15.4s, v7.s[0]
+	WORD $0x3dc000e8 // ldr q8, [x7, #0]
+	WORD $0x3ce268e9 // ldr q9, [x7, x2]
+	WORD $0x3cea68ea // ldr q10, [x7, x10]
+	WORD $0x3ceb68eb // ldr q11, [x7, x11]
+	WORD $0x4e892910 // trn1 v16.4s, v8.4s, v9.4s
+	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
+	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
+	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
+	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4f841182 // fmla v2.4s, v12.4s, v4.s[0]
+	WORD $0x4f8511a2 // fmla v2.4s, v13.4s, v5.s[0]
+	WORD $0x4f8611c2 // fmla v2.4s, v14.4s, v6.s[0]
+	WORD $0x4f8711e2 // fmla v2.4s, v15.4s, v7.s[0]
+	ADD $16, R1, R1
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	SUBS $4, R0, R0
+	BGE four
+
+rest:
+	ADDS $4, R0, R0
+	BEQ done
+
+loop1:
+	WORD $0xbd400064 // ldr s4, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xbd400028 // ldr s8, [x1, #0]
+	WORD $0xbc626829 // ldr s9, [x1, x2]
+	WORD $0xbc6a682a // ldr s10, [x1, x10]
+	WORD $0xbc6b682b // ldr s11, [x1, x11]
+	WORD $0x6e0c0528 // ins v8.s[1], v9.s[0]
+	WORD $0x6e140548 // ins v8.s[2], v10.s[0]
+	WORD $0x6e1c0568 // ins v8.s[3], v11.s[0]
+	WORD $0x4f841100 // fmla v0.4s, v8.4s, v4.s[0]
+	WORD $0xbd4000c8 // ldr s8, [x6, #0]
+	WORD $0xbc6268c9 // ldr s9, [x6, x2]
+	WORD $0xbc6a68ca // ldr s10, [x6, x10]
+	WORD $0xbc6b68cb // ldr s11, [x6, x11]
+	WORD $0x6e0c0528 // ins v8.s[1], v9.s[0]
+	WORD $0x6e140548 // ins v8.s[2], v10.s[0]
+	WORD $0x6e1c0568 // ins v8.s[3], v11.s[0]
+	WORD $0x4f841101 // fmla v1.4s, v8.4s, v4.s[0]
+	WORD $0xbd4000e8 // ldr s8, [x7, #0]
+	WORD $0xbc6268e9 // ldr s9, [x7, x2]
+	WORD $0xbc6a68ea // ldr s10, [x7, x10]
+	WORD $0xbc6b68eb // ldr s11, [x7, x11]
+	WORD $0x6e0c0528 // ins v8.s[1], v9.s[0]
+	WORD $0x6e140548 // ins v8.s[2], v10.s[0]
+	WORD $0x6e1c0568 // ins v8.s[3], v11.s[0]
+	WORD $0x4f841102 // fmla v2.4s, v8.4s, v4.s[0]
+	ADD $4, R1, R1
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	SUBS $1, R0, R0
+	BNE loop1
+
+done:
+	WORD $0xad0004a0 // stp q0, q1, [x5, #0]
+	WORD $0x3d8008a2 // str q2, [x5, #32]
+	RET
+
+// func rowSums16NEON(k int, w *float32, stride int, x *float32, step int, c *float32)
+TEXT ·rowSums16NEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD w+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD x+24(FP), R3
+	MOVD step+32(FP), R4
+	MOVD c+40(FP), R5
+	LSL $2, R4, R4
+	LSL $2, R2, R2
+	ADD R2, R2, R10
+	ADD R2, R10, R11
+	ADD R2<<2, R1, R6
+	ADD R2<<2, R6, R7
+	ADD R2<<2, R7, R8
+	WORD $0xad4004a0 // ldp q0, q1, [x5, #0]
+	WORD $0xad410ca2 // ldp q2, q3, [x5, #32]
+	SUBS $4, R0, R0
+	BLT rest
+
+four:
+	WORD $0xbd400064 // ldr s4, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xbd400065 // ldr s5, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xbd400066 // ldr s6, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xbd400067 // ldr s7, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0x3dc00028 // ldr q8, [x1, #0]
+	WORD $0x3ce26829 // ldr q9, [x1, x2]
+	WORD $0x3cea682a // ldr q10, [x1, x10]
+	WORD $0x3ceb682b // ldr q11, [x1, x11]
+	WORD $0x4e892910 // trn1 v16.4s, v8.4s, v9.4s
+	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
+	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
+	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
+	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4f841180 // fmla v0.4s, v12.4s, v4.s[0]
+	WORD $0x4f8511a0 // fmla v0.4s, v13.4s, v5.s[0]
+	WORD $0x4f8611c0 // fmla v0.4s, v14.4s, v6.s[0]
+	WORD $0x4f8711e0 // fmla v0.4s, v15.4s, v7.s[0]
+	WORD $0x3dc000c8 // ldr q8, [x6, #0]
+	WORD $0x3ce268c9 // ldr q9, [x6, x2]
+	WORD $0x3cea68ca // ldr q10, [x6, x10]
+	WORD $0x3ceb68cb // ldr q11, [x6, x11]
+	WORD $0x4e892910 // trn1 v16.4s, v8.4s, v9.4s
+	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
+	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
+	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
+	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4f841181 // fmla v1.4s, v12.4s, v4.s[0]
+	WORD $0x4f8511a1 // fmla v1.4s, v13.4s, v5.s[0]
+	WORD $0x4f8611c1 // fmla v1.4s, v14.4s, v6.s[0]
+	WORD $0x4f8711e1 // fmla v1.4s, v15.4s, v7.s[0]
+	WORD $0x3dc000e8 // ldr q8, [x7, #0]
+	WORD $0x3ce268e9 // ldr q9, [x7, x2]
+	WORD $0x3cea68ea // ldr q10, [x7, x10]
+	WORD $0x3ceb68eb // ldr q11, [x7, x11]
+	WORD $0x4e892910 // trn1 v16.4s, v8.4s, v9.4s
+	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
+	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
+	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
+	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4f841182 // fmla v2.4s, v12.4s, v4.s[0]
+	WORD $0x4f8511a2 // fmla v2.4s, v13.4s, v5.s[0]
+	WORD $0x4f8611c2 // fmla v2.4s, v14.4s, v6.s[0]
+	WORD $0x4f8711e2 // fmla v2.4s, v15.4s, v7.s[0]
+	WORD $0x3dc00108 // ldr q8, [x8, #0]
+	WORD $0x3ce26909 // ldr q9, [x8, x2]
+	WORD $0x3cea690a // ldr q10, [x8, x10]
+	WORD $0x3ceb690b // ldr q11, [x8, x11]
+	WORD $0x4e892910 // trn1 v16.4s, v8.4s, v9.4s
+	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
+	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
+	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
+	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4f841183 // fmla v3.4s, v12.4s, v4.s[0]
+	WORD $0x4f8511a3 // fmla v3.4s, v13.4s, v5.s[0]
+	WORD $0x4f8611c3 // fmla v3.4s, v14.4s, v6.s[0]
+	WORD $0x4f8711e3 // fmla v3.4s, v15.4s, v7.s[0]
+	ADD $16, R1, R1
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	ADD $16, R8, R8
+	SUBS $4, R0, R0
+	BGE four
+
+rest:
+	ADDS $4, R0, R0
+	BEQ done
+
+loop1:
+	WORD $0xbd400064 // ldr s4, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xbd400028 // ldr s8, [x1, #0]
+	WORD $0xbc626829 // ldr s9, [x1, x2]
+	WORD $0xbc6a682a // ldr s10, [x1, x10]
+	WORD $0xbc6b682b // ldr s11, [x1, x11]
+	WORD $0x6e0c0528 // ins v8.s[1], v9.s[0]
+	WORD $0x6e140548 // ins v8.s[2], v10.s[0]
+	WORD $0x6e1c0568 // ins v8.s[3], v11.s[0]
+	WORD $0x4f841100 // fmla v0.4s, v8.4s, v4.s[0]
+	WORD $0xbd4000c8 // ldr s8, [x6, #0]
+	WORD $0xbc6268c9 // ldr s9, [x6, x2]
+	WORD $0xbc6a68ca // ldr s10, [x6, x10]
+	WORD $0xbc6b68cb // ldr s11, [x6, x11]
+	WORD $0x6e0c0528 // ins v8.s[1], v9.s[0]
+	WORD $0x6e140548 // ins v8.s[2], v10.s[0]
+	WORD $0x6e1c0568 // ins v8.s[3], v11.s[0]
+	WORD $0x4f841101 // fmla v1.4s, v8.4s, v4.s[0]
+	WORD $0xbd4000e8 // ldr s8, [x7, #0]
+	WORD $0xbc6268e9 // ldr s9, [x7, x2]
+	WORD $0xbc6a68ea // ldr s10, [x7, x10]
+	WORD $0xbc6b68eb // ldr s11, [x7, x11]
+	WORD $0x6e0c0528 // ins v8.s[1], v9.s[0]
+	WORD $0x6e140548 // ins v8.s[2], v10.s[0]
+	WORD $0x6e1c0568 // ins v8.s[3], v11.s[0]
+	WORD $0x4f841102 // fmla v2.4s, v8.4s, v4.s[0]
+	WORD $0xbd400108 // ldr s8, [x8, #0]
+	WORD $0xbc626909 // ldr s9, [x8, x2]
+	WORD $0xbc6a690a // ldr s10, [x8, x10]
+	WORD $0xbc6b690b // ldr s11, [x8, x11]
+	WORD $0x6e0c0528 // ins v8.s[1], v9.s[0]
+	WORD $0x6e140548 // ins v8.s[2], v10.s[0]
+	WORD $0x6e1c0568 // ins v8.s[3], v11.s[0]
+	WORD $0x4f841103 // fmla v3.4s, v8.4s, v4.s[0]
+	ADD $4, R1, R1
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	ADD $4, R8, R8
+	SUBS $1, R0, R0
+	BNE loop1
+
+done:
+	WORD $0xad0004a0 // stp q0, q1, [x5, #0]
+	WORD $0xad010ca2 // stp q2, q3, [x5, #32]
+	RET
+
+// func rowSumsApartNEON(k int, w *float32, starts *[4]int, x *float32, step int, c *float32)
+TEXT ·rowSumsApartNEON(SB), NOSPLIT, $0-48
+	MOVD k+0(FP), R0
+	MOVD w+8(FP), R1
+	MOVD starts+16(FP), R2
+	MOVD x+24(FP), R3
+	MOVD step+32(FP), R4
+	MOVD c+40(FP), R5
+	LSL $2, R4, R4
+	MOVD 0(R2), R6
+	ADD R6<<2, R1, R6
+	MOVD 8(R2), R7
+	ADD R7<<2, R1, R7
+	MOVD 16(R2), R8
+	ADD R8<<2, R1, R8
+	MOVD 24(R2), R9
+	ADD R9<<2, R1, R9
+	WORD $0x3dc000a0 // ldr q0, [x5, #0]
+	SUBS $4, R0, R0
+	BLT rest
+
+four:
+	WORD $0xbd400064 // ldr s4, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xbd400065 // ldr s5, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xbd400066 // ldr s6, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xbd400067 // ldr s7, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0x3dc000c8 // ldr q8, [x6, #0]
+	WORD $0x3dc000e9 // ldr q9, [x7, #0]
+	WORD $0x3dc0010a // ldr q10, [x8, #0]
+	WORD $0x3dc0012b // ldr q11, [x9, #0]
+	WORD $0x4e892910 // trn1 v16.4s, v8.4s, v9.4s
+	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
+	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
+	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
+	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4f841180 // fmla v0.4s, v12.4s, v4.s[0]
+	WORD $0x4f8511a0 // fmla v0.4s, v13.4s, v5.s[0]
+	WORD $0x4f8611c0 // fmla v0.4s, v14.4s, v6.s[0]
+	WORD $0x4f8711e0 // fmla v0.4s, v15.4s, v7.s[0]
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	ADD $16, R8, R8
+	ADD $16, R9, R9
+	SUBS $4, R0, R0
+	BGE four
+
+rest:
+	ADDS $4, R0, R0
+	BEQ done
+
+loop1:
+	WORD $0xbd400064 // ldr s4, [x3, #0]
+	ADD R4, R3, R3
+	WORD $0xbd4000c8 // ldr s8, [x6, #0]
+	WORD $0xbd4000e9 // ldr s9, [x7, #0]
+	WORD $0xbd40010a // ldr s10, [x8, #0]
+	WORD $0xbd40012b // ldr s11, [x9, #0]
+	WORD $0x6e0c0528 // ins v8.s[1], v9.s[0]
+	WORD $0x6e140548 // ins v8.s[2], v10.s[0]
+	WORD $0x6e1c0568 // ins v8.s[3], v11.s[0]
+	WORD $0x4f841100 // fmla v0.4s, v8.4s, v4.s[0]
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	ADD $4, R8, R8
+	ADD $4, R9, R9
+	SUBS $1, R0, R0
+	BNE loop1
+
+done:
+	WORD $0x3d8000a0 // str q0, [x5, #0]
+	RET
+
 // func pack16NEON(dst *float32, stride int, x *float32, taps *int, n int)
 TEXT ·pack16NEON(SB), NOSPLIT, $0-40
 	MOVD dst+0(FP), R0
@@ -27256,6 +30400,69 @@ loop1:
 	BNE loop1
 	RET
 
+// func multiplyNEON(partial *[32]float64, x *float32, n int)
+TEXT ·multiplyNEON(SB), NOSPLIT, $0-24
+	MOVD partial+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	WORD $0xad400400 // ldp q0, q1, [x0, #0]
+	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
+	WORD $0xad421404 // ldp q4, q5, [x0, #64]
+	WORD $0xad431c06 // ldp q6, q7, [x0, #96]
+	WORD $0xad442408 // ldp q8, q9, [x0, #128]
+	WORD $0xad452c0a // ldp q10, q11, [x0, #160]
+	WORD $0xad46340c // ldp q12, q13, [x0, #192]
+	WORD $0xad473c0e // ldp q14, q15, [x0, #224]
+
+loop1:
+	WORD $0xacc14430 // ldp q16, q17, [x1], #32
+	WORD $0x0e617a12 // fcvtl v18.2d, v16.2s
+	WORD $0x4e617a13 // fcvtl2 v19.2d, v16.4s
+	WORD $0x0e617a34 // fcvtl v20.2d, v17.2s
+	WORD $0x4e617a35 // fcvtl2 v21.2d, v17.4s
+	WORD $0x6e72dc00 // fmul v0.2d, v0.2d, v18.2d
+	WORD $0x6e73dc21 // fmul v1.2d, v1.2d, v19.2d
+	WORD $0x6e74dc42 // fmul v2.2d, v2.2d, v20.2d
+	WORD $0x6e75dc63 // fmul v3.2d, v3.2d, v21.2d
+	WORD $0xacc14430 // ldp q16, q17, [x1], #32
+	WORD $0x0e617a12 // fcvtl v18.2d, v16.2s
+	WORD $0x4e617a13 // fcvtl2 v19.2d, v16.4s
+	WORD $0x0e617a34 // fcvtl v20.2d, v17.2s
+	WORD $0x4e617a35 // fcvtl2 v21.2d, v17.4s
+	WORD $0x6e72dc84 // fmul v4.2d, v4.2d, v18.2d
+	WORD $0x6e73dca5 // fmul v5.2d, v5.2d, v19.2d
+	WORD $0x6e74dcc6 // fmul v6.2d, v6.2d, v20.2d
+	WORD $0x6e75dce7 // fmul v7.2d, v7.2d, v21.2d
+	WORD $0xacc14430 // ldp q16, q17, [x1], #32
+	WORD $0x0e617a12 // fcvtl v18.2d, v16.2s
+	WORD $0x4e617a13 // fcvtl2 v19.2d, v16.4s
+	WORD $0x0e617a34 // fcvtl v20.2d, v17.2s
+	WORD $0x4e617a35 // fcvtl2 v21.2d, v17.4s
+	WORD $0x6e72dd08 // fmul v8.2d, v8.2d, v18.2d
+	WORD $0x6e73dd29 // fmul v9.2d, v9.2d, v19.2d
+	WORD $0x6e74dd4a // fmul v10.2d, v10.2d, v20.2d
+	WORD $0x6e75dd6b // fmul v11.2d, v11.2d, v21.2d
+	WORD $0xacc14430 // ldp q16, q17, [x1], #32
+	WORD $0x0e617a12 // fcvtl v18.2d, v16.2s
+	WORD $0x4e617a13 // fcvtl2 v19.2d, v16.4s
+	WORD $0x0e617a34 // fcvtl v20.2d, v17.2s
+	WORD $0x4e617a35 // fcvtl2 v21.2d, v17.4s
+	WORD $0x6e72dd8c // fmul v12.2d, v12.2d, v18.2d
+	WORD $0x6e73ddad // fmul v13.2d, v13.2d, v19.2d
+	WORD $0x6e74ddce // fmul v14.2d, v14.2d, v20.2d
+	WORD $0x6e75ddef // fmul v15.2d, v15.2d, v21.2d
+	SUBS $32, R2, R2
+	BNE loop1
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	WORD $0xad021404 // stp q4, q5, [x0, #64]
+	WORD $0xad031c06 // stp q6, q7, [x0, #96]
+	WORD $0xad042408 // stp q8, q9, [x0, #128]
+	WORD $0xad052c0a // stp q10, q11, [x0, #160]
+	WORD $0xad06340c // stp q12, q13, [x0, #192]
+	WORD $0xad073c0e // stp q14, q15, [x0, #224]
+	RET
+
 // func largestNEON(best *[16]float32, x *float32, n int)
 TEXT ·largestNEON(SB), NOSPLIT, $0-24
 	MOVD best+0(FP), R0
@@ -30878,4 +34085,113 @@ loop1:
 	WORD $0xac811c06 // stp q6, q7, [x0], #32
 	SUBS $16, R2, R2
 	BNE loop1
+	RET
+
+// func truncateNEON(dst *int32, x *float32, n int)
+TEXT ·truncateNEON(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+
+vectors1:
+	CMP $16, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x4ea1b804 // fcvtzs v4.4s, v0.4s
+	WORD $0x4ea1b820 // fcvtzs v0.4s, v1.4s
+	WORD $0x4ea1b841 // fcvtzs v1.4s, v2.4s
+	WORD $0x4ea1b862 // fcvtzs v2.4s, v3.4s
+	WORD $0xac810004 // stp q4, q0, [x0], #32
+	WORD $0xac810801 // stp q1, q2, [x0], #32
+	SUB $16, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10422 // ldr q2, [x1], #16
+	WORD $0x4ea1b841 // fcvtzs v1.4s, v2.4s
+	WORD $0x3c810401 // str q1, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func singlesNEON(dst *float32, x *int32, n int)
+TEXT ·singlesNEON(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+
+vectors1:
+	CMP $16, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x4e21d804 // scvtf v4.4s, v0.4s
+	WORD $0x4e21d820 // scvtf v0.4s, v1.4s
+	WORD $0x4e21d841 // scvtf v1.4s, v2.4s
+	WORD $0x4e21d862 // scvtf v2.4s, v3.4s
+	WORD $0xac810004 // stp q4, q0, [x0], #32
+	WORD $0xac810801 // stp q1, q2, [x0], #32
+	SUB $16, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10422 // ldr q2, [x1], #16
+	WORD $0x4e21d841 // scvtf v1.4s, v2.4s
+	WORD $0x3c810401 // str q1, [x0], #16
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
+	RET
+
+// func longsNEON(dst *int64, x *int32, n int)
+TEXT ·longsNEON(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+
+vectors1:
+	CMP $16, R2
+	BLT done2
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x0f20a404 // sxtl v4.2d, v0.2s
+	WORD $0x4f20a405 // sxtl2 v5.2d, v0.4s
+	WORD $0x0f20a420 // sxtl v0.2d, v1.2s
+	WORD $0x4f20a426 // sxtl2 v6.2d, v1.4s
+	WORD $0x0f20a441 // sxtl v1.2d, v2.2s
+	WORD $0x4f20a447 // sxtl2 v7.2d, v2.4s
+	WORD $0x0f20a462 // sxtl v2.2d, v3.2s
+	WORD $0x4f20a468 // sxtl2 v8.2d, v3.4s
+	WORD $0xac811404 // stp q4, q5, [x0], #32
+	WORD $0xac811800 // stp q0, q6, [x0], #32
+	WORD $0xac811c01 // stp q1, q7, [x0], #32
+	WORD $0xac812002 // stp q2, q8, [x0], #32
+	SUB $16, R2, R2
+	B vectors1
+
+done2:
+
+vectors3:
+	CMP $4, R2
+	BLT done4
+	WORD $0x3cc10428 // ldr q8, [x1], #16
+	WORD $0x0f20a502 // sxtl v2.2d, v8.2s
+	WORD $0x4f20a507 // sxtl2 v7.2d, v8.4s
+	WORD $0xac811c02 // stp q2, q7, [x0], #32
+	SUB $4, R2, R2
+	B vectors3
+
+done4:
 	RET

@@ -44,6 +44,14 @@ var (
 	}
 )
 
+// cases returns the number of random cases: with -short, which emulated processors need, a tenth of n.
+func cases(n uint64) uint64 {
+	if testing.Short() {
+		return n / 10
+	}
+	return n
+}
+
 // randomTask returns a task with one of the given numbers of entries and spikes, and
 // at most one of the given numbers of neurons and positions.
 func randomTask(r *rand.Rand, z sizes) task {
@@ -166,8 +174,7 @@ func (c task) String() string {
 
 // TestTiers_AgreeWithTheReference compares every tier with the reference.
 func TestTiers_AgreeWithTheReference(t *testing.T) {
-	const cases = 2000
-	for seed := range uint64(cases) {
+	for seed := range cases(2000) {
 		compareTiers(t, seed, largeSizes)
 	}
 }
@@ -186,23 +193,44 @@ const casesVariable = "SBS_KERNEL_CASES"
 // TestTiersOften_AgreeWithTheReference compares every tier with the reference for
 // many small layers.
 func TestTiersOften_AgreeWithTheReference(t *testing.T) {
-	cases := uint64(20_000)
+	n := cases(20_000)
 	if v := os.Getenv(casesVariable); v != "" {
 		var err error
-		cases, err = strconv.ParseUint(v, 10, 64)
+		n, err = strconv.ParseUint(v, 10, 64)
 		require.NoError(t, err, casesVariable)
 	}
 	var worst float64
-	for seed := range cases {
+	for seed := range n {
 		worst = max(worst, compareTiers(t, seed, smallSizes))
 	}
-	t.Logf("%d cases, largest difference %.2g", cases, worst)
+	t.Logf("%d cases, largest difference %.2g", n, worst)
 }
 
-// compareTiers compares every tier with the reference, and with the portable tier bit by
-// bit. It returns the largest difference from the reference.
+// TestTiers_AgreeForEveryNumberOfNeurons compares small layers of all sizes and kinds for which there is
+// assembly.
+func TestTiers_AgreeForEveryNumberOfNeurons(t *testing.T) {
+	for n := 1; n <= 130; n++ {
+		for kind := range uint64(3) {
+			c := randomTask(rand.New(rand.NewPCG(uint64(n), kind)), sizes{k: []int{5}, n: []int{1}, spikes: []int{4}, positions: 1})
+			c.n, c.weights = n, uniform(rand.New(rand.NewPCG(uint64(n), 9)), c.k*n)
+			c.places, c.forgetting = int(min(kind, 1)), float32(kind/2)*0.25
+			c.partial, c.given[0], c.epsXY[0] = false, nil, constants(c.places, 0.5)
+			for range 8 {
+				c.sums, c.given, c.epsXY = append(c.sums, c.sums[0]), append(c.given, nil), append(c.epsXY, c.epsXY[0])
+			}
+			compareTask(t, kind, c)
+		}
+	}
+}
+
+// compareTiers is compareTask for a random task.
 func compareTiers(t *testing.T, seed uint64, z sizes) (worst float64) {
-	c := randomTask(rand.New(rand.NewPCG(seed, 7)), z)
+	return compareTask(t, seed, randomTask(rand.New(rand.NewPCG(seed, 7)), z))
+}
+
+// compareTask compares every tier with the reference, and with the portable tier bit by
+// bit. It returns the largest difference from the reference.
+func compareTask(t *testing.T, seed uint64, c task) (worst float64) {
 	want := c.reference()
 	var portable [][]float32
 	for _, tier := range Tiers() {

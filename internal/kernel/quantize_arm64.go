@@ -53,11 +53,29 @@ func boundsVectors(x []float32, low, high float32) (n int, least, largest float3
 	return n, low, high
 }
 
-func truncateVectors([]int32, []float32) int { return 0 }
+func truncateVectors(out []int32, x []float32) int {
+	n := wholeVectors(len(out), lanesNEON)
+	if n > 0 {
+		truncateNEON(&out[0], &x[0], n)
+	}
+	return n
+}
 
-func singlesVectors([]float32, []int32) int { return 0 }
+func singlesVectors(out []float32, x []int32) int {
+	n := wholeVectors(len(out), lanesNEON)
+	if n > 0 {
+		singlesNEON(&out[0], &x[0], n)
+	}
+	return n
+}
 
-func longsVectors([]int64, []int32) int { return 0 }
+func longsVectors(out []int64, x []int32) int {
+	n := wholeVectors(len(out), lanesNEON)
+	if n > 0 {
+		longsNEON(&out[0], &x[0], n)
+	}
+	return n
+}
 
 func narrowVectors([]uint8, []int32) int { return 0 }
 

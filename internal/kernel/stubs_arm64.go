@@ -4,6 +4,22 @@
 
 package kernel
 
+// The assembly depends on these numbers.
+var (
+	_ [chunk - 160]struct{}
+	_ [160 - chunk]struct{}
+	_ [fewNeurons - 48]struct{}
+	_ [48 - fewNeurons]struct{}
+	_ [groupNEON - 16]struct{}
+	_ [16 - groupNEON]struct{}
+	_ [wideGroupNEON - 4]struct{}
+	_ [4 - wideGroupNEON]struct{}
+	_ [leftNEON - 8]struct{}
+	_ [8 - leftNEON]struct{}
+	_ [columnsNEON - 16]struct{}
+	_ [16 - columnsNEON]struct{}
+)
+
 // updateFast4NEON applies n spikes to each of 4*fours positions, at most 16, of 4 neurons, and
 // multiplies h by a factor.
 //
@@ -476,6 +492,216 @@ func row3xNEON(k int, a, b *float32, step, panel int, c *float32)
 //go:noescape
 func row4xNEON(k int, a, b *float32, step, panel int, c *float32)
 
+// direct1NarrowNEON sets each entry of a tile of 1 rows and 1 to 3 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct1NarrowNEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct1x4NEON sets each entry of a tile of 1 rows and 4 to 4 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct1x4NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct1x8NEON sets each entry of a tile of 1 rows and 5 to 8 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct1x8NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct1x12NEON sets each entry of a tile of 1 rows and 9 to 12 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct1x12NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct1x16NEON sets each entry of a tile of 1 rows and 13 to 16 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct1x16NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct2NarrowNEON sets each entry of a tile of 2 rows and 1 to 3 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct2NarrowNEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct2x4NEON sets each entry of a tile of 2 rows and 4 to 4 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct2x4NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct2x8NEON sets each entry of a tile of 2 rows and 5 to 8 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct2x8NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct2x12NEON sets each entry of a tile of 2 rows and 9 to 12 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct2x12NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct2x16NEON sets each entry of a tile of 2 rows and 13 to 16 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct2x16NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct3NarrowNEON sets each entry of a tile of 3 rows and 1 to 3 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct3NarrowNEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct3x4NEON sets each entry of a tile of 3 rows and 4 to 4 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct3x4NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct3x8NEON sets each entry of a tile of 3 rows and 5 to 8 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct3x8NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct3x12NEON sets each entry of a tile of 3 rows and 9 to 12 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct3x12NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct3x16NEON sets each entry of a tile of 3 rows and 13 to 16 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct3x16NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct4NarrowNEON sets each entry of a tile of 4 rows and 1 to 3 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct4NarrowNEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct4x4NEON sets each entry of a tile of 4 rows and 4 to 4 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct4x4NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct4x8NEON sets each entry of a tile of 4 rows and 5 to 8 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct4x8NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct4x12NEON sets each entry of a tile of 4 rows and 9 to 12 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct4x12NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct4x16NEON sets each entry of a tile of 4 rows and 13 to 16 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct4x16NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct5NarrowNEON sets each entry of a tile of 5 rows and 1 to 3 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct5NarrowNEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct5x4NEON sets each entry of a tile of 5 rows and 4 to 4 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct5x4NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct5x8NEON sets each entry of a tile of 5 rows and 5 to 8 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct5x8NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct5x12NEON sets each entry of a tile of 5 rows and 9 to 12 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct5x12NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct5x16NEON sets each entry of a tile of 5 rows and 13 to 16 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct5x16NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct6NarrowNEON sets each entry of a tile of 6 rows and 1 to 3 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct6NarrowNEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct6x4NEON sets each entry of a tile of 6 rows and 4 to 4 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct6x4NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct6x8NEON sets each entry of a tile of 6 rows and 5 to 8 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct6x8NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct6x12NEON sets each entry of a tile of 6 rows and 9 to 12 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct6x12NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// direct6x16NEON sets each entry of a tile of 6 rows and 13 to 16 columns of C to a sum of k products. If more is set, it
+// adds them to the entry. Entry (i, t) of A is a[i*row+t*tap].
+//
+//go:noescape
+func direct6x16NEON(k int, a *float32, row, tap int, b *float32, ldb int, c *float32, ldc, columns int, more bool)
+
+// rowSums4NEON adds k products to each of 4 numbers of c: of the numbers of a row of w, whose
+// distance is stride, with those of x, whose distance is step.
+//
+//go:noescape
+func rowSums4NEON(k int, w *float32, stride int, x *float32, step int, c *float32)
+
+// rowSums8NEON adds k products to each of 8 numbers of c: of the numbers of a row of w, whose
+// distance is stride, with those of x, whose distance is step.
+//
+//go:noescape
+func rowSums8NEON(k int, w *float32, stride int, x *float32, step int, c *float32)
+
+// rowSums12NEON adds k products to each of 12 numbers of c: of the numbers of a row of w, whose
+// distance is stride, with those of x, whose distance is step.
+//
+//go:noescape
+func rowSums12NEON(k int, w *float32, stride int, x *float32, step int, c *float32)
+
+// rowSums16NEON adds k products to each of 16 numbers of c: of the numbers of a row of w, whose
+// distance is stride, with those of x, whose distance is step.
+//
+//go:noescape
+func rowSums16NEON(k int, w *float32, stride int, x *float32, step int, c *float32)
+
+// rowSumsApartNEON adds k products to each of 4 numbers of c: of the numbers of a row of w, which begins at
+// w[starts[i]], with those of x, whose distance is step.
+//
+//go:noescape
+func rowSumsApartNEON(k int, w *float32, starts *[4]int, x *float32, step int, c *float32)
+
 // pack16NEON copies x[taps[i]+l] to dst[i*stride+l] for i < n and l < 16.
 //
 //go:noescape
@@ -886,6 +1112,11 @@ func totalSquaresNEON(sums *[32]float64, x *float32, n int, center float64)
 //go:noescape
 func accumulateSquaresNEON(sums *float64, x *float32, n int)
 
+// multiplyNEON multiplies as many partial products by n numbers, a multiple of 32.
+//
+//go:noescape
+func multiplyNEON(partial *[32]float64, x *float32, n int)
+
 // largestNEON compares n numbers, a multiple of 16, with those of best: number i with best[i%16].
 //
 //go:noescape
@@ -1132,3 +1363,18 @@ func requantizeNEON(dst *uint8, x *int32, n int, scales *float32, step int, low,
 //
 //go:noescape
 func dequantizeNEON(dst *float32, x *uint8, n int, flip uint32, zero int32, scale float32)
+
+// truncateNEON computes dst[i] = the integer part of x[i] for i < n, a multiple of 4.
+//
+//go:noescape
+func truncateNEON(dst *int32, x *float32, n int)
+
+// singlesNEON computes dst[i] = float32(x[i]) for i < n, a multiple of 4.
+//
+//go:noescape
+func singlesNEON(dst *float32, x *int32, n int)
+
+// longsNEON computes dst[i] = int64(x[i]) for i < n, a multiple of 4.
+//
+//go:noescape
+func longsNEON(dst *int64, x *int32, n int)

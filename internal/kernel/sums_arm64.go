@@ -59,7 +59,15 @@ func extremeVectors(largest bool, x []float32, start float32) (best float32, ok 
 	return gather(&all, better), true
 }
 
-func productVectors(*[32]float64, []float32) int { return 0 }
+// productVectors multiplies partial products by as many numbers as fill blocks of 32, and returns how many
+// these are.
+func productVectors(partial *[32]float64, x []float32) int {
+	n := wholeVectors(len(x), 32)
+	if n > 0 {
+		multiplyNEON(partial, &x[0], n)
+	}
+	return n
+}
 
 func accumulateRowsVectors(Summand, []float64, []float32, int, int) int { return 0 }
 

@@ -35,7 +35,8 @@ var neonTiling = tiling{
 	packRows:    packerNEON(leftNEON),
 	packColumns: packerNEON(columnsNEON),
 	row:         rowProductsNEON,
-	rowSums:     rowSumsPortable,
+	direct:      &directNEON,
+	rowSums:     addRowSums,
 }
 
 func tilingOf(t Tier) *tiling {
@@ -65,19 +66,19 @@ func packerNEON(stride int) packer {
 		if len(taps) == 0 {
 			return
 		}
-		along := len(taps) >= 8 && consecutive(taps)
 		for j := first; j < last; {
 			to, v := dst[j-first:], p.offsets[j:last]
 			_ = to[(len(taps)-1)*stride+lanesNEON-1]
 			switch {
 			case len(v) >= columnsNEON && consecutive(v[:columnsNEON]):
+				_ = to[(len(taps)-1)*stride+columnsNEON-1]
 				pack16NEON(&to[0], stride, &x[v[0]:][0], &taps[0], len(taps))
 				j += columnsNEON
 				continue
 			case len(v) >= lanesNEON && consecutive(v[:lanesNEON]):
 				pack4NEON(&to[0], stride, &x[v[0]:][0], &taps[0], len(taps))
 			default:
-				packScatteredColumns(to, stride, x, taps, v[:min(len(v), lanesNEON)], along)
+				packScatteredColumns(to, stride, x, taps, v[:min(len(v), lanesNEON)], p.along)
 			}
 			j += lanesNEON
 		}
@@ -102,14 +103,4 @@ func packScatteredColumns(dst []float32, stride int, x []float32, taps, offsets 
 			dst[t*stride+l] = x[o+t]
 		}
 	}
-}
-
-// consecutive reports whether each number is the one before plus 1.
-func consecutive(v []int) bool {
-	for i, n := range v {
-		if n != v[0]+i {
-			return false
-		}
-	}
-	return true
 }

@@ -101,24 +101,36 @@ func TestWindowFilters_EqualTheDefinition(t *testing.T) {
 // TestWindowFilters_EqualFilters compares with Filters.Convolve, which has another memory layout.
 func TestWindowFilters_EqualFilters(t *testing.T) {
 	for seed := range uint64(50) {
-		c := randomWindowsTask(rand.New(rand.NewPCG(seed, 41)))
-		var offsets, places []int
-		for i := range c.grid.Rows * c.grid.Cols {
-			offsets = append(offsets, i/c.grid.Cols*c.grid.RowStep+i%c.grid.Cols*c.grid.ColStep)
-			places = append(places, i)
+		compareWithFilters(t, randomWindowsTask(rand.New(rand.NewPCG(seed, 41))))
+	}
+	for m := 1; m <= MaxWidth; m++ { // all sizes of tiles
+		for cols := 1; cols <= 8; cols++ {
+			r := rand.New(rand.NewPCG(uint64(m), uint64(cols)))
+			c := windowsTask{count: 1, m: m, k: 2, taps: []int{0, 1}, grid: Grid{Rows: 2, Cols: cols, RowStep: cols + 1, ColStep: 1}}
+			c.a, c.x = randomNumbers(r, 2*m), randomNumbers(r, 2*cols+2)
+			compareWithFilters(t, c)
 		}
-		for _, tier := range Tiers() {
-			undo := Use(tier)
-			f, err := NewFilters(t.Context(), c.count, c.m, c.k, c.a)
-			require.NoError(t, err)
-			columns := NewColumns(c.taps, offsets, places)
-			want := make([]float32, len(places)*c.m)
-			require.NoError(t, f.Convolve(t.Context(), c.group, columns, c.x, c.bias, want, len(places)))
-			got := make([]float32, len(want))
-			Transpose(got, len(places), c.run(t, nil), c.m, len(places), c.m)
-			undo()
-			require.Equal(t, want, got, "%v, seed %d", tier, seed)
-		}
+	}
+}
+
+func compareWithFilters(t *testing.T, c windowsTask) {
+	t.Helper()
+	var offsets, places []int
+	for i := range c.grid.Rows * c.grid.Cols {
+		offsets = append(offsets, i/c.grid.Cols*c.grid.RowStep+i%c.grid.Cols*c.grid.ColStep)
+		places = append(places, i)
+	}
+	for _, tier := range Tiers() {
+		undo := Use(tier)
+		f, err := NewFilters(t.Context(), c.count, c.m, c.k, c.a)
+		require.NoError(t, err)
+		columns := NewColumns(c.taps, offsets, places)
+		want := make([]float32, len(places)*c.m)
+		require.NoError(t, f.Convolve(t.Context(), c.group, columns, c.x, c.bias, want, len(places)))
+		got := make([]float32, len(want))
+		Transpose(got, len(places), c.run(t, nil), c.m, len(places), c.m)
+		undo()
+		require.Equal(t, want, got, "%v: %d filters, %v", tier, c.m, c.grid)
 	}
 }
 

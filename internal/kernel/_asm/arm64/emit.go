@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -34,6 +36,11 @@ const (
 	R24
 	R25
 )
+
+// usable reports whether functions may use a general register.
+func usable(register int) bool {
+	return R0 <= register && register <= R15 || R19 <= register && register <= R25
+}
 
 // line is a line of a function: an instruction of the table with its operands, or text in the syntax
 // of Go's assembler.
@@ -92,6 +99,8 @@ func (f *function) place(list string, offset int) int {
 		}
 		size := 8
 		switch kind {
+		case "bool":
+			size = 1
 		case "float32", "uint32", "int32":
 			size = 4
 		case "int", "float64", "uint64":
@@ -112,8 +121,16 @@ func (f *function) place(list string, offset int) int {
 
 // o adds a line in the syntax of Go's assembler.
 func (f *function) o(format string, operands ...any) {
-	f.lines = append(f.lines, line{text: "\t" + fmt.Sprintf(format, operands...)})
+	text := fmt.Sprintf(format, operands...)
+	for _, m := range generalRegister.FindAllStringSubmatch(text, -1) {
+		if r, _ := strconv.Atoi(m[1]); !usable(r) {
+			panic(f.name + ": " + text)
+		}
+	}
+	f.lines = append(f.lines, line{text: "\t" + text})
 }
+
+var generalRegister = regexp.MustCompile(`\bR(\d+)\b`)
 
 // label adds a label, and comment a comment.
 func (f *function) label(name string)   { f.lines = append(f.lines, line{text: "\n" + name + ":"}) }
@@ -131,13 +148,19 @@ func (f *function) v(name string, operands ...int) {
 	if i == nil {
 		panic("no instruction " + name)
 	}
+	letters, vector := i.operands()
+	for o, letter := range letters {
+		if (letter == 'n' || letter == 'm') && !vector[o] && !usable(operands[o]) {
+			panic(fmt.Sprintf("%s: register %d in %s", f.name, operands[o], i.format))
+		}
+	}
 	f.lines = append(f.lines, line{of: i, operands: operands})
 }
 
 // load loads parameters to general registers.
 func (f *function) load(name string, register int) {
 	p := f.parameters[name]
-	move := map[string]string{"uint32": "MOVWU", "int32": "MOVW"}[p.kind]
+	move := map[string]string{"bool": "MOVBU", "uint32": "MOVWU", "int32": "MOVW"}[p.kind]
 	if move == "" {
 		move = "MOVD"
 	}

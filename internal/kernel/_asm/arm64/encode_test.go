@@ -158,6 +158,27 @@ func run(t *testing.T, input *strings.Reader, program string, arguments ...strin
 	}
 }
 
+// TestFunctions_CannotUseTheRegistersOfOthers tries the registers of the linker (R16, R17), of the platform
+// (R18), of Go (R26 to R28), and those of frames and calls.
+func TestFunctions_CannotUseTheRegistersOfOthers(t *testing.T) {
+	generate()
+	refuses := func(register int, use func(f *function)) {
+		defer func() {
+			if recover() == nil {
+				t.Errorf("a function can use R%d", register)
+			}
+		}()
+		use(&function{})
+	}
+	for _, r := range []int{16, 17, 18, 26, 27, 28, 29, 30} {
+		refuses(r, func(f *function) { f.o("ADD $1, R0, R%d", r) })
+		refuses(r, func(f *function) { f.o("MOVD.P 8(R%d), R0", r) })
+		refuses(r, func(f *function) { f.v("ldr", 0, r, 0) })
+		refuses(r, func(f *function) { f.v("ldrx", 0, R0, r) })
+		refuses(r, func(f *function) { f.v("dupw", 0, r) })
+	}
+}
+
 func TestInstructions_AreAllUsed(t *testing.T) {
 	generate()
 	used := map[string]bool{}

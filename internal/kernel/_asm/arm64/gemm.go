@@ -20,6 +20,7 @@ func products() {
 	for panels := 1; panels <= maxPanels; panels++ {
 		rowProducts(panels)
 	}
+	inPlace()
 	packVectors(4)
 	packVectors(1)
 	packScattered()

@@ -27,6 +27,7 @@ func integers() {
 	quantize(false)
 	quantize(true)
 	dequantize()
+	convert()
 }
 
 // General registers of the tiles.

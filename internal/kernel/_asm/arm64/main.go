@@ -71,7 +71,14 @@ func assemblyFile() string {
 
 func stubFile() string {
 	var b strings.Builder
-	b.WriteString(header + "package kernel\n")
+	b.WriteString(header + "package kernel\n\n// The assembly depends on these numbers.\nvar (\n")
+	for _, n := range []struct {
+		name  string
+		value int
+	}{{"chunk", chunk}, {"fewNeurons", fewNeurons}, {"groupNEON", group}, {"wideGroupNEON", wideGroup}, {"leftNEON", leftRoom}, {"columnsNEON", 4 * tileVectors}} {
+		fmt.Fprintf(&b, "\t_ [%[1]s - %[2]d]struct{}\n\t_ [%[2]d - %[1]s]struct{}\n", n.name, n.value)
+	}
+	b.WriteString(")\n")
 	for _, f := range functions {
 		b.WriteString(f.stub())
 	}

@@ -24,6 +24,7 @@ func sums() {
 		total(s.name, s.of)
 		accumulate(s.name, s.of)
 	}
+	multiply()
 	extreme("largest", func(f *function, v, best int) int { return f.do("fcmgt", v, best) })
 	extreme("smallest", func(f *function, v, best int) int { return f.do("fcmgt", best, v) })
 	bounds()
@@ -73,6 +74,31 @@ func accumulate(name string, of func(f *function, v, center int)) {
 		}
 		f.v("stppost", 1, 2, sums, 32)
 	})
+	f.ret()
+}
+
+// multiply generates the products of the numbers of a row, in float64.
+func multiply() {
+	f := newFunction("multiplyNEON", "func(partial *[32]float64, x *float32, n int)",
+		"multiplyNEON multiplies as many partial products by n numbers, a multiple of 32.")
+	const partial, x, n = R0, R1, R2
+	for i, p := range []string{"partial", "x", "n"} {
+		f.load(p, partial+i)
+	}
+	f.span("ldp", "ldr", partialSums/2, 0, partial, 0)
+	f.loop(n, partialSums, func() {
+		for i := 0; i < partialSums/2; i += 4 {
+			f.v("ldppost", 16, 17, x, 32)
+			for half := range 2 {
+				f.v("fcvtl", 18+2*half, 16+half)
+				f.v("fcvtl2", 19+2*half, 16+half)
+			}
+			for j := range 4 {
+				f.v("fmul2d", i+j, i+j, 18+j)
+			}
+		}
+	})
+	f.span("stp", "str", partialSums/2, 0, partial, 0)
 	f.ret()
 }
 

@@ -7,7 +7,10 @@ var instructions = []instruction{
 	{"ldr", "ldr q{d}, [x{n}, #{q}]", 0x3dc00000},
 	{"str", "str q{d}, [x{n}, #{q}]", 0x3d800000},
 	{"ldrs", "ldr s{d}, [x{n}, #{w}]", 0xbd400000},
-	{"ldrsx", "ldr s{d}, [x{n}, x{m}, lsl #2]", 0xbc607800},
+	{"ldrsindex", "ldr s{d}, [x{n}, x{m}, lsl #2]", 0xbc607800},
+	{"ldrx", "ldr q{d}, [x{n}, x{m}]", 0x3ce06800},
+	{"strx", "str q{d}, [x{n}, x{m}]", 0x3ca06800},
+	{"ldrsx", "ldr s{d}, [x{n}, x{m}]", 0xbc606800},
 	{"ldrpost", "ldr q{d}, [x{n}], #{k}", 0x3cc00400},
 	{"strpost", "str q{d}, [x{n}], #{k}", 0x3c800400},
 	{"ldrspost", "ldr s{d}, [x{n}], #{k}", 0xbc400400},
@@ -18,6 +21,8 @@ var instructions = []instruction{
 	{"stppost", "stp q{d}, q{a}, [x{n}], #{p}", 0xac800000},
 	{"ld1r", "ld1r {v{d}.4s}, [x{n}]", 0x4d40c800},
 	{"ld1rpost", "ld1r {v{d}.4s}, [x{n}], #4", 0x4ddfc800},
+	{"ld1lane2", "ld1 {v{d}.s}[2], [x{n}]", 0x4d408000},
+	{"st1lane2", "st1 {v{d}.s}[2], [x{n}]", 0x4d008000},
 	{"ld2post", "ld2 {v{d}.4s, v{2}.4s}, [x{n}], #32", 0x4cdf8800},
 	{"ld2b", "ld2 {v{d}.16b, v{2}.16b}, [x{n}], #32", 0x4cdf8000},
 
@@ -47,8 +52,6 @@ var instructions = []instruction{
 	{"fcvtzs", "fcvtzs v{d}.4s, v{n}.4s", 0x4ea1b800},
 	{"fcvtns", "fcvtns v{d}.4s, v{n}.4s", 0x4e21a800},
 	{"scvtf", "scvtf v{d}.4s, v{n}.4s", 0x4e21d800},
-
-	// Single numbers.
 
 	// Arithmetic of float64.
 	{"fadd2d", "fadd v{d}.2d, v{n}.2d, v{m}.2d", 0x4e60d400},
@@ -88,6 +91,8 @@ var instructions = []instruction{
 	{"uaddlv", "uaddlv d{d}, v{n}.4s", 0x6eb03800},
 	{"uxtl", "uxtl v{d}.4s, v{n}.4h", 0x2f10a400},
 	{"uxtl2", "uxtl2 v{d}.4s, v{n}.8h", 0x6f10a400},
+	{"sxtl", "sxtl v{d}.2d, v{n}.2s", 0x0f20a400},
+	{"sxtl2", "sxtl2 v{d}.2d, v{n}.4s", 0x4f20a400},
 	{"sxtlb", "sxtl v{d}.8h, v{n}.8b", 0x0f08a400},
 	{"sxtl2b", "sxtl2 v{d}.8h, v{n}.16b", 0x4f08a400},
 	{"uxtlb", "uxtl v{d}.8h, v{n}.8b", 0x2f08a400},

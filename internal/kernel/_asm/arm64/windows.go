@@ -39,7 +39,7 @@ func windowTile(pixels, vectors int) {
 		f.o("ADD $%d, R%d, R%d", 16*vectors, w, w)
 		for i := range 2 * pixels {
 			pixel := 4 + i%4
-			f.v("ldrsx", pixel, window(i), tap)
+			f.v("ldrsindex", pixel, window(i), tap)
 			for v := range vectors {
 				f.v("fmlalane", sum(i, v), v, pixel, 0)
 			}
