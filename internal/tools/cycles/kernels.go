@@ -91,20 +91,32 @@ func kernels() []kernel {
 			all = append(all, update(kind, n.neurons, n.vectors))
 		}
 	}
-	scalar := "the search is scalar code: vectors of this architecture cannot be loaded from scattered addresses"
+	const scalar = "the search is scalar code: NEON cannot load a vector from scattered addresses"
 	all = append(all,
 		kernel{
-			group: "Spikes", name: "independent, with a table", unit: "spike", note: scalar, measured: "Sample/%s/k=25",
-			neon: neon("sampleTable", 0, 4), avx2: avx2("sample", 3, 8), avx512: avx512("sample", 3, 16), portable: one("samplePortable:iid", 0, chunk),
+			group: "Spikes", name: "independent, 25 entries, with a table", unit: "spike", note: scalar, measured: "Sample/%s/k=25",
+			neon: neon("sampleTable", 0, 4), avx2: one("sampleAVX2.abi0:registers", 1, 8), avx512: one("sampleAVX512.abi0:registers", 1, 16),
+			portable: one("samplePortable:iid", 0, chunk),
 		},
 		kernel{
-			group: "Spikes", name: "low-discrepancy, with a table", unit: "spike", note: scalar,
-			neon: neon("sampleTableLowDiscrepancy", 0, 4), avx2: avx2("sampleLowDiscrepancy", 3, 8), avx512: avx512("sampleLowDiscrepancy", 3, 16),
+			group: "Spikes", name: "low-discrepancy, 25 entries, with a table", unit: "spike", note: scalar,
+			neon: neon("sampleTableLowDiscrepancy", 0, 4),
+			avx2: one("sampleLowDiscrepancyAVX2.abi0:registers", 1, 8), avx512: one("sampleLowDiscrepancyAVX512.abi0:registers", 1, 16),
 			portable: one("samplePortable:low-discrepancy", 0, chunk),
 		},
 		kernel{
-			group: "Spikes", name: "low-discrepancy, binary search in 1024", unit: "spike", note: scalar,
-			neon: neon("sampleHalvesLowDiscrepancy", 0, 4), portable: one("samplePortable:low-discrepancy", 0, chunk),
+			group: "Spikes", name: table64, unit: "spike", note: scalar,
+			neon:     neon("sampleTableLowDiscrepancy", 0, 4),
+			avx2:     append(one("sampleLowDiscrepancyAVX2.abi0:memory", 1, 8), avx2("sampleLowDiscrepancy", 3, 4)...),
+			avx512:   one("sampleLowDiscrepancyAVX512.abi0:64", 1, 16),
+			portable: one("samplePortable:low-discrepancy", 0, chunk),
+		},
+		kernel{
+			group: "Spikes", name: bisection, unit: "spike", note: "the binary search saves the making of the table, which portable code has in another row",
+			neon:     neon("sampleHalvesLowDiscrepancy", 0, 4),
+			avx2:     append(one("sampleLowDiscrepancyAVX2.abi0:memory", 1, 8), avx2("sampleLowDiscrepancy", 4, 4)...),
+			avx512:   append(one("sampleLowDiscrepancyAVX512.abi0:memory", 1, 16), avx512("sampleLowDiscrepancy", 4, 4)...),
+			portable: one("samplePortable:low-discrepancy", 0, chunk),
 		},
 		kernel{
 			group: "Spikes", name: "cumulative sums", unit: "entry",
@@ -258,6 +270,5 @@ func inlined() map[string]bool {
 var scalarLoops = map[string]string{
 	"sampleTable": "the search in a table", "sampleTableLowDiscrepancy": "the search in a table",
 	"sampleHalves": "binary searches", "sampleHalvesLowDiscrepancy": "binary searches",
-	"starts":        "the entries of a table depend on each other",
 	"packScattered": "numbers are copied from scattered addresses",
 }

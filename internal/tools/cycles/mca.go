@@ -25,7 +25,7 @@ var (
 
 // few and many are the iterations that llvm-mca runs. The difference of the two times has neither the start nor the
 // end of the loop in it.
-const few, many = 20, 60
+const few, many = 10, 30
 
 // region is the code of an iteration, as text for the assembler.
 type region struct {

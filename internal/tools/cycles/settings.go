@@ -28,6 +28,17 @@ func (p *program) resolve(name string) (string, *program, error) {
 		q.trips["numbers#0"], q.trips["numbers#1"] = 0, chunk
 		return function, &q, nil
 	}
+	if strings.HasPrefix(name, "sample") { // a search in registers, which may go on in memory
+		inRegisters := map[string]int{"registers": 0}
+		if strings.Contains(name, "AVX512") {
+			inRegisters = map[string]int{"64": 0, "registers": 1}
+		}
+		if branch, ok := inRegisters[setting]; ok {
+			q.taken[place(function, 1)] = []int{branch}
+		}
+		q.trips[place(function, 2)] = 0 // at most 1024 entries: nothing is halved
+		return function, &q, nil
+	}
 	kind, number, _ := strings.Cut(setting, ":")
 	var neurons int
 	if _, err := fmt.Sscan(number, &neurons); err != nil {
