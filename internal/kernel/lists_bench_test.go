@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 )
@@ -48,7 +49,5 @@ func BenchmarkLists(b *testing.B) {
 			})
 		}
 	}
-	if total == 0 {
-		b.Fatal("nothing was added")
-	}
+	sink ^= math.Float64bits(total) // so that the compiler keeps the sums
 }

@@ -14,7 +14,7 @@ func fixture(t *testing.T, name string) *program {
 	t.Helper()
 	f, err := os.Open("testdata/" + name)
 	require.NoError(t, err)
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	functions, err := parse(f)
 	require.NoError(t, err)
 	return &program{functions: functions, prefix: kernelPackage + ".", trips: trips(), taken: taken(), inlined: inlined()}

@@ -85,7 +85,7 @@ func build(llvm, arch string) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	binary := filepath.Join(dir, "kernel.test")
 	compile := exec.Command("go", "test", "-c", "-o", binary, kernelPackage)
 	compile.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0")

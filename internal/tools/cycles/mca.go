@@ -53,8 +53,13 @@ func cycles(llvm string, p processor, regions []region) (map[string]float64, err
 		regions = slices.DeleteFunc(slices.Clone(regions), func(r region) bool { return strings.Contains(r.text, "\tsdot ") })
 	}
 	var b strings.Builder
-	for n, r := range regions {
-		fmt.Fprintf(&b, "# LLVM-MCA-BEGIN r%d\n%s# LLVM-MCA-END r%d\n", n, r.text, n)
+	numbers := map[string]int{} // of the regions with different text
+	for _, r := range regions {
+		if _, ok := numbers[r.text]; !ok {
+			n := len(numbers)
+			numbers[r.text] = n
+			fmt.Fprintf(&b, "# LLVM-MCA-BEGIN r%d\n%s# LLVM-MCA-END r%d\n", n, r.text, n)
+		}
 	}
 	short, err := simulate(llvm, p, b.String(), few)
 	if err != nil {
@@ -64,11 +69,12 @@ func cycles(llvm string, p processor, regions []region) (map[string]float64, err
 	if err != nil {
 		return nil, err
 	}
-	if len(short) != len(regions) || len(long) != len(regions) {
-		return nil, fmt.Errorf("llvm-mca returned %d regions instead of %d", len(short), len(regions))
+	if len(short) != len(numbers) || len(long) != len(numbers) {
+		return nil, fmt.Errorf("llvm-mca returned %d regions instead of %d", len(short), len(numbers))
 	}
 	out := map[string]float64{}
-	for n, r := range regions {
+	for _, r := range regions {
+		n := numbers[r.text]
 		out[r.name] = float64(long[n]-short[n]) / (many - few)
 	}
 	return out, nil

@@ -24,7 +24,7 @@ mispredicted branches, and reading instructions. What they lack makes some numbe
   and uses the model of N1 here.
 - Cyclone needs 8 cycles for a fused multiply-add, and M1 needs 4. Portable sums wait for it, so that portable code looks too
   slow on M1, and the ratios of NEON are too good.
-- The model of Sapphire Rapids has one unit for AVX-512 multiply-adds. The processor has two: products are twice as
+- The model of Sapphire Rapids has one unit for AVX-512 multiply-adds. The processor has two, so that products are up to twice as
   fast as the model says.
 - An address that a load or store of NEON increments is available late in the models. Loops with one such instruction
   and little else, such as "add to sums in float64", look slower than they are.
@@ -39,8 +39,7 @@ h, pooling, work in Go) is missing. The factor is measured / model.
 
 const aboutEstimates = `The estimates for arm64 are those of the models times the factor of AVX2 for the same network. They assume that the work
 outside of the loops and the losses in the caches are in proportion the same. Expect errors of a factor of 1.5 either
-way, and more on the Raspberry Pi, whose memory is slow. Several cores of a machine share its memory, but blocks of these networks
-stay in the caches. 3.3% of the images take the second stage of mnist-fast.
+way, and more on the Raspberry Pi, whose memory is slow, and on M1, which has no model of its own. 3.3% of the images take the second stage of mnist-fast.
 `
 
 const aboutTable = `Cycles per unit of work; less is better. A72, N1, V2 and M1 have NEON, and in parentheses how many times faster it is than the
@@ -67,7 +66,7 @@ func reason(k kernel) string {
 	case k.note != "":
 		return k.note
 	case strings.HasPrefix(k.group, "Updates"):
-		return "three arithmetic instructions per vector and few others, in both codes, so that four lanes gain little more than 4x"
+		return "with NEON, the units for vectors and for loads and stores are busy in nearly every cycle; portable code has few instructions besides the same ones on single numbers, of which a vector has four"
 	case strings.Contains(k.name, "float64"):
 		return "a vector has two numbers of float64"
 	}
