@@ -14,7 +14,7 @@ an Intel Xeon (Emerald Rapids, the core of Sapphire Rapids).
 llvm-mca gets the instructions that run: the program disassembles the test binary of ` + "`internal/kernel`" + `, which Go has linked, and
 finds loops by their backward branches. The portable code is what Go compiles for arm64, with its checks of bounds.
 Loops inside a loop run as often as their work says, and calls are replaced by the code of the function. The program fails if
-an inner loop of the assembly has no vector instruction; only drawing spikes has scalar loops.
+an inner loop of the assembly has no vector instruction; only drawing spikes and copying scattered numbers have scalar loops.
 
 What the models leave out makes real processors slower: misses of the caches, stores that later loads wait for,
 mispredicted branches, and reading instructions. What they lack makes some numbers wrong in both directions:
