@@ -7,6 +7,7 @@
 # make wasm        WebAssembly, in node: the bits of the results, sbs-run, and the program of examples/wasm
 # make embedded    C files of models, compiled for this machine, for ARM and for a microcontroller
 # make bench       the benchmarks
+# make cycles      docs/benchmarks/arm64.md: the inner loops on arm64, estimated with llvm-mca
 # make interop     compares models with onnxruntime, which npm installs
 # make clients     sbs-serve with clients in Python and JavaScript, which npm installs
 # make bench-onnxruntime MODEL=cnn.onnx THREADS=2   how fast onnxruntime runs a model
@@ -26,7 +27,7 @@ FUZZTIME      ?= 60s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test check check-long format vet lint encodings race modules purego tiers cross cross-all fused generated vuln fuzz emulated wasm embedded bench interop clients bench-onnxruntime bench-ort bench-operators conformance conformance-full workflows release-check clean
+.PHONY: build test check check-long format vet lint encodings race modules purego tiers cross cross-all fused generated vuln fuzz emulated wasm embedded bench cycles interop clients bench-onnxruntime bench-ort bench-operators conformance conformance-full workflows release-check clean
 
 # -buildvcs=auto lets --version name the revision, whatever the Go settings say.
 build:
@@ -239,6 +240,12 @@ release-check: workflows
 
 bench:
 	go test ./... -run '^$$' -bench .
+
+# LLVM is the suffix of LLVM's programs. Older models than those of version 19 take Neoverse N1 for Cortex-A57.
+LLVM ?= -19
+
+cycles:
+	go run ./internal/tools/cycles -llvm=$(LLVM)
 
 # The accuracy of the published networks and of those in models/: see .ci/conformance.
 conformance: build
