@@ -3,6 +3,8 @@ package c99
 import (
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 
 	"github.com/spike-by-spike/sbs/convert"
@@ -36,7 +38,8 @@ type File struct {
 //
 // It returns an error that wraps ErrUnsupported and names everything for which there is no C code: layers that
 // draw spikes from whole images (SpikeImage, Poisson, and SbS with FullLayer), alpha iterations, approximate
-// products, reconstructions, and large images that are normalized.
+// products, reconstructions, weights that are not finite, inputs instead of random numbers, and large images that
+// are normalized.
 func Generate(model []byte, o Options, opts ...convert.ReadOption) (*File, error) {
 	if NameOf(o.Name) != o.Name {
 		return nil, fmt.Errorf("c99: %q is not a name for C: want lower-case letters, digits and underscores, such as %s", o.Name, NameOf(o.Name))
@@ -85,6 +88,9 @@ func NameOf(file string) string {
 // check returns an error that names everything for which there is no C code.
 func check(s *convert.Staged, opt convert.Options) error {
 	var missing []string
+	if opt.Inject != convert.InjectNothing {
+		missing = append(missing, fmt.Sprintf("inputs for %s instead of random numbers: convert the weights without --inject", opt.Inject))
+	}
 	for i, stage := range s.Stages {
 		in := ""
 		if len(s.Stages) > 1 {
@@ -114,6 +120,9 @@ func missingIn(n *convert.Network, opt convert.Options) []string {
 	}
 	if s := sizes[0]; n.Preprocessing.Normalize && s.Channels*s.Height*s.Width > maxNormalized {
 		missing = append(missing, fmt.Sprintf("images of more than %d pixels that are normalized", maxNormalized))
+	}
+	if s := n.Input; tooMany(s.Channels, s.Height, s.Width) {
+		missing = append(missing, fmt.Sprintf("images of so many pixels: C addresses at most %d", most))
 	}
 	for i, l := range n.Layers {
 		for _, m := range missingOf(l, sizes[i], sizes[i+1], opt) {
@@ -150,16 +159,43 @@ func missingOf(l convert.Layer, in, out convert.Size, opt convert.Options) []str
 	default:
 		missing = append(missing, "this kind of layer")
 	}
-	add(!smallEnough(l, in, out), "so many numbers: C addresses at most 2^31-1")
+	add(!smallEnough(l, in, out), fmt.Sprintf("so many numbers: C addresses at most %d", most))
+	add(!finite(l), notFinite)
 	return missing
 }
 
 // fewPositions is the number of positions below which the runtime adds channels in another order.
 const fewPositions = 8
 
+const notFinite = "weights that are infinite or not a number"
+
+// finite reports whether the weights of a layer are finite. Package convert has checked those of SbS and NNMF layers.
+func finite(l convert.Layer) bool {
+	var weights []*ops.Tensor
+	switch l := l.(type) {
+	case *convert.Conv:
+		weights = []*ops.Tensor{l.Weights, l.Bias}
+	case *convert.ApproxConv:
+		weights = []*ops.Tensor{l.Weights, l.Bias}
+	case *convert.OnOff:
+		weights = []*ops.Tensor{l.Mean}
+	}
+	return !slices.ContainsFunc(weights, func(t *ops.Tensor) bool {
+		return t != nil && slices.ContainsFunc(t.Float32s(), func(x float32) bool { return !(math.Abs(float64(x)) <= math.MaxFloat32) })
+	})
+}
+
+// most is the largest number of numbers that an int of C counts.
+const most = math.MaxInt32
+
+// tooMany reports whether a tensor of the given shape has more numbers than that.
+func tooMany(shape ...int) bool {
+	n, err := ops.Len(shape)
+	return err != nil || n > most
+}
+
 // smallEnough reports whether the indices of a layer fit into an int of C.
 func smallEnough(l convert.Layer, in, out convert.Size) bool {
-	const most = 1<<31 - 1
 	patch := []int{in.Channels}
 	if w, ok := windowOf(l); ok {
 		patch = append(patch, w.Kernel[0], w.Kernel[1])
@@ -169,12 +205,7 @@ func smallEnough(l convert.Layer, in, out convert.Size) bool {
 			}
 		}
 	}
-	for _, sizes := range [][]int{{in.Channels, in.Height, in.Width}, {2 * out.Channels, out.Height, out.Width}, append(patch, out.Channels)} {
-		if n, err := ops.Len(sizes); err != nil || n > most {
-			return false
-		}
-	}
-	return true
+	return !tooMany(in.Channels, in.Height, in.Width) && !tooMany(2*out.Channels, out.Height, out.Width) && !tooMany(append(patch, out.Channels)...)
 }
 
 // windowOf returns the window of a layer, and false if it has none.

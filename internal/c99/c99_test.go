@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,6 +80,45 @@ func TestGenerate_RefusesLayers(t *testing.T) {
 	require.ErrorContains(t, err, "layer 3 (Reconstruction): this kind of layer")
 	_, err = c99.Quantize(n)
 	require.ErrorContains(t, err, "layer 3 (Reconstruction) needs the scales of the weights")
+}
+
+func TestGenerate_RefusesWeightsThatAreNotFinite(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(-1))
+	for name, change := range map[string]func(n *convert.Network){
+		"layer 0 (Conv)":       func(n *convert.Network) { n.Layers[0].(*convert.Conv).Weights.Float32s()[4] = nan },
+		"layer 3 (Conv)":       func(n *convert.Network) { n.Layers[3].(*convert.Conv).Weights.Float32s()[4] = inf },
+		"layer 5 (ApproxConv)": func(n *convert.Network) { n.Layers[5].(*convert.ApproxConv).Bias.Float32s()[4] = inf },
+		"layer 8 (OnOff)": func(n *convert.Network) {
+			n.Layers[8] = &convert.OnOff{Mean: tensor(t, []int{1, 1, 1, 1}, nan)}
+		},
+	} {
+		n := cnn()
+		change(n)
+		_, err := c99.Generate(modeltest.Write(t, n, convert.Options{}), options)
+		require.ErrorIs(t, err, c99.ErrUnsupported)
+		require.ErrorContains(t, err, name+": weights that are infinite or not a number")
+		_, err = c99.Quantize(n)
+		require.ErrorContains(t, err, name+" has weights that are infinite or not a number")
+	}
+}
+
+// The numbers in the inputs would replace the random numbers of the file.
+func TestGenerate_RefusesInjectedNumbers(t *testing.T) {
+	for _, inject := range []convert.Inject{convert.InjectSpikes, convert.InjectUniforms} {
+		_, err := c99.Generate(modeltest.Write(t, converttest.Digits(), convert.Options{Inject: inject}), options)
+		require.ErrorIs(t, err, c99.ErrUnsupported)
+		require.ErrorContains(t, err, "there is no code for inputs for "+string(inject)+" instead of random numbers: convert the weights without --inject")
+	}
+}
+
+func TestGenerate_RefusesImagesOfTooManyPixels(t *testing.T) {
+	n := &convert.Network{
+		Step: -1, Input: convert.Size{Channels: 1, Height: 65_536, Width: 65_536}, Preprocessing: convert.Preprocessing{Crop: 32_767},
+		Layers: []convert.Layer{&convert.ReLU{}},
+	}
+	_, err := c99.Generate(modeltest.Write(t, n, convert.Options{}), options)
+	require.ErrorIs(t, err, c99.ErrUnsupported)
+	require.ErrorContains(t, err, "there is no code for images of so many pixels: C addresses at most 2147483647")
 }
 
 // Layers in standard operators draw other random numbers.
