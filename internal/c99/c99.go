@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -42,7 +43,7 @@ type File struct {
 // are normalized.
 func Generate(model []byte, o Options, opts ...convert.ReadOption) (*File, error) {
 	if NameOf(o.Name) != o.Name {
-		return nil, fmt.Errorf("c99: %q is not a name for C: want lower-case letters, digits and underscores, such as %s", o.Name, NameOf(o.Name))
+		return nil, fmt.Errorf("c99: %q is not a name for C: want %s, such as %s", o.Name, Names, NameOf(o.Name))
 	}
 	s, err := convert.StagesFromONNX(model, opts...)
 	if err != nil {
@@ -68,6 +69,12 @@ func Generate(model []byte, o Options, opts ...convert.ReadOption) (*File, error
 	return p.write()
 }
 
+// Names says what names for C are.
+const Names = "lower-case letters, digits and underscores, beginning with a letter, and not the name of a type"
+
+// types match the names for which <stdint.h> and <limits.h> define the macro NAME_WIDTH since C23.
+var types = regexp.MustCompile(`^(u?int(_(least|fast))?\d+|u?int(max|ptr)?|[su]?char|u?shrt|u?l?long|bool|ptrdiff|sig_atomic|size|wchar|wint)$`)
+
 // NameOf makes a name for C from the name of a file without its ending.
 func NameOf(file string) string {
 	name := strings.Map(func(r rune) rune {
@@ -79,7 +86,7 @@ func NameOf(file string) string {
 		}
 		return '_'
 	}, file)
-	if name == "" || name[0] < 'a' {
+	if name == "" || name[0] < 'a' || types.MatchString(name) {
 		name = strings.TrimRight("model_"+strings.TrimLeft(name, "_"), "_")
 	}
 	return name

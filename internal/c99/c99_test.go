@@ -155,7 +155,7 @@ func TestGenerate_NamesTheOperatorsOfOtherPrograms(t *testing.T) {
 
 func TestGenerate_RefusesNames(t *testing.T) {
 	data := modeltest.Write(t, converttest.Digits(), convert.Options{})
-	for name, want := range map[string]string{"": "model", "Mnist": "mnist", "a-b": "a_b", "1": "model_1", "é": "model", "_x": "model_x"} {
+	for name, want := range map[string]string{"": "model", "Mnist": "mnist", "a-b": "a_b", "1": "model_1", "é": "model", "_x": "model_x", "int8": "model_int8", "uint_least16": "model_uint_least16", "size": "model_size"} {
 		require.Equal(t, want, c99.NameOf(name), name)
 		_, err := c99.Generate(data, c99.Options{Name: name})
 		require.ErrorContains(t, err, "is not a name for C", name)
@@ -233,6 +233,17 @@ func TestFile_NeedsNoLibrary(t *testing.T) {
 	}
 }
 
+// Options of compilers must not change the thresholds.
+func TestGenerate_WritesExactThresholds(t *testing.T) {
+	s := converttest.Staged()
+	s.Stages[0].Threshold = 0.15
+	data, err := convert.StagesToONNX(s, convert.Options{})
+	require.NoError(t, err)
+	file, err := c99.Generate(data, options)
+	require.NoError(t, err)
+	require.Contains(t, string(file.Code), ">= (double)0x1.3333333333333p-03L)")
+}
+
 // The program of a file classifies bytes as sbs-run does.
 func TestProgram_ClassifiesImages(t *testing.T) {
 	folder, c := t.TempDir(), compiler(t)
@@ -275,4 +286,15 @@ func TestProgram_ClassifiesImages(t *testing.T) {
 	printed, err := cmd.Output()
 	require.NoError(t, err)
 	require.Equal(t, want, string(printed))
+
+	cmd = run()
+	cmd.Stdin = bytes.NewReader(pixels[:200])
+	printed, err = cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(printed), "the input ends with 56 bytes, but an image has 144\n")
+	for _, args := range [][]string{{"-1"}, {"5x"}, {""}, {"1", "2"}} {
+		printed, err = run(args...).CombinedOutput()
+		require.Error(t, err)
+		require.Equal(t, "want no argument but the seed, a number from 0 on\n", string(printed))
+	}
 }

@@ -256,3 +256,7 @@ func appendFloat(b []byte, x float32) []byte {
 }
 
 func float(x float32) string { return string(appendFloat(nil, x)) }
+
+// double returns an exact constant of type long double: GCC's option -fsingle-precision-constant makes floats of
+// those of type double.
+func double(x float64) string { return strconv.FormatFloat(x, 'x', -1, 64) + "L" }
