@@ -107,10 +107,41 @@ func check(s *convert.Staged, opt convert.Options) error {
 			missing = append(missing, in+m)
 		}
 	}
+	if n := numbers(s); n > maxNumbers {
+		missing = append(missing, fmt.Sprintf("more than %d weights and other numbers: the model has %d", maxNumbers, n))
+	}
 	if missing == nil {
 		return nil
 	}
 	return fmt.Errorf("c99: the model %w: there is no code for %s", ErrUnsupported, strings.Join(missing, "; "))
+}
+
+// maxNumbers bounds the constants of a file, which then has less than 2 GB.
+const maxNumbers = 100_000_000
+
+// numbers returns how many numbers the layers of all stages have.
+func numbers(s *convert.Staged) int64 {
+	var n int64
+	for _, stage := range s.Stages {
+		for _, l := range stage.Network.Layers {
+			var tensors []*ops.Tensor
+			switch l := l.(type) {
+			case *convert.SbS:
+				tensors = []*ops.Tensor{l.Weights, l.EpsilonXY}
+				n += int64(l.Spikes)
+			case *convert.NNMF:
+				tensors = []*ops.Tensor{l.Weights}
+			default:
+				tensors = unchecked(l)
+			}
+			for _, t := range tensors {
+				if t != nil {
+					n += int64(t.Len())
+				}
+			}
+		}
+	}
+	return n
 }
 
 // maxNeurons is the number of neurons from which the runtime divides h in the middle of a chunk of spikes.
@@ -176,18 +207,22 @@ const fewPositions = 8
 
 const notFinite = "weights that are infinite or not a number"
 
-// finite reports whether the weights of a layer are finite. Package convert has checked those of SbS and NNMF layers.
-func finite(l convert.Layer) bool {
-	var weights []*ops.Tensor
+// unchecked returns the weights of a layer, some of them nil, if package convert has not checked that they are finite.
+func unchecked(l convert.Layer) []*ops.Tensor {
 	switch l := l.(type) {
 	case *convert.Conv:
-		weights = []*ops.Tensor{l.Weights, l.Bias}
+		return []*ops.Tensor{l.Weights, l.Bias}
 	case *convert.ApproxConv:
-		weights = []*ops.Tensor{l.Weights, l.Bias}
+		return []*ops.Tensor{l.Weights, l.Bias}
 	case *convert.OnOff:
-		weights = []*ops.Tensor{l.Mean}
+		return []*ops.Tensor{l.Mean}
 	}
-	return !slices.ContainsFunc(weights, func(t *ops.Tensor) bool {
+	return nil
+}
+
+// finite reports whether the weights of a layer are finite.
+func finite(l convert.Layer) bool {
+	return !slices.ContainsFunc(unchecked(l), func(t *ops.Tensor) bool {
 		return t != nil && slices.ContainsFunc(t.Float32s(), func(x float32) bool { return !(math.Abs(float64(x)) <= math.MaxFloat32) })
 	})
 }
