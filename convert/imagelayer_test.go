@@ -66,11 +66,14 @@ func TestOptionsOf_ReadsTheSeedOfAllLayers(t *testing.T) {
 	networks["Poisson and Conv"] = &convert.Network{Step: -1, Input: convert.Size{Channels: 1, Height: 2, Width: 2}, Layers: []convert.Layer{&convert.ReLU{}, &convert.Poisson{Spikes: 3}}}
 	for name, n := range networks {
 		for _, body := range []convert.Body{convert.BodyFunction, convert.BodyNone} {
-			data, err := convert.ToONNX(n, convert.Options{Seed: 41, Body: body, Batch: 2})
-			require.NoError(t, err)
-			opt, err := convert.OptionsOf(data)
-			require.NoError(t, err)
-			require.Equal(t, convert.Options{Seed: 41, Body: body, Batch: 2}, opt, name)
+			for _, inject := range []convert.Inject{convert.InjectNothing, convert.InjectSpikes, convert.InjectUniforms} {
+				want := convert.Options{Seed: 41, Body: body, Batch: 2, Inject: inject}
+				data, err := convert.ToONNX(n, want)
+				require.NoError(t, err)
+				opt, err := convert.OptionsOf(data)
+				require.NoError(t, err)
+				require.Equal(t, want, opt, name)
+			}
 		}
 		m := decode(t, n, convert.Options{Seed: 41})
 		seeds := map[float32]bool{}

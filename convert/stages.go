@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 
 	"github.com/spike-by-spike/sbs/internal/metadata"
@@ -263,9 +264,9 @@ func ExtractStage(data []byte, stage int, opts ...ReadOption) ([]byte, error) {
 }
 
 // OptionsOf returns the options that ToONNX needs to write the network of a model without
-// stages again in the same form: with the same seed and the same fixed batch size, and with the
-// same definition of the SbS operator. For a model whose SbS layers are inline it returns
-// BodyInline and no seed.
+// stages again in the same form: with the same seed, the same fixed batch size and the same inputs
+// instead of random numbers, and with the same definition of the SbS operator. For a model whose
+// SbS layers are inline it returns BodyInline and no seed.
 func OptionsOf(data []byte) (Options, error) {
 	m, err := onnx.Unmarshal(context.Background(), data)
 	if err != nil {
@@ -291,6 +292,10 @@ func optionsOf(m *onnxpb.ModelProto) (opt Options, err error) {
 	if in := m.GetGraph().GetInput(); len(in) > 0 {
 		if dims := in[0].GetType().GetTensorType().GetShape().GetDim(); len(dims) > 0 {
 			opt.Batch = int(dims[0].GetDimValue())
+		}
+		switch inject := Inject(path.Base(in[len(in)-1].GetName())); inject { // see InjectedName
+		case InjectSpikes, InjectUniforms:
+			opt.Inject = inject
 		}
 	}
 	opt.Seed, err = seedOfModel(m)

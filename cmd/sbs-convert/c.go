@@ -31,7 +31,7 @@ func (f *flags) checkC(set *pflag.FlagSet, from string) error {
 	case !isModel(from):
 		return fmt.Errorf("%s is not a model: sbs-convert MODEL.onnx FILE.c; convert a weights folder to a model first", from)
 	case f.prefix != "" && c99.NameOf(f.prefix) != f.prefix:
-		return fmt.Errorf("--prefix %q: want lower-case letters, digits and underscores, beginning with a letter, such as %s", f.prefix, c99.NameOf(f.prefix))
+		return fmt.Errorf("--prefix %q: want %s, such as %s", f.prefix, c99.Names, c99.NameOf(f.prefix))
 	}
 	return onlyFlags(set, "when not writing C", []string{"stage", "weights", "prefix", "force", cli.ChecksumFlag})
 }

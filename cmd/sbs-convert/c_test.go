@@ -88,7 +88,7 @@ func TestC_IsRefused(t *testing.T) {
 		{"from a folder", []string{weights, c}, weights + " is not a model: sbs-convert MODEL.onnx FILE.c; convert a weights folder to a model first", true},
 		{"from the standard input", []string{"-", c}, "- is not a model", true},
 		{"other flags", []string{path, c, "--spikes", "5"}, "--spikes applies only when not writing C", true},
-		{"invalid prefix", []string{path, c, "--prefix", "a-b"}, `--prefix "a-b": want lower-case letters, digits and underscores, beginning with a letter, such as a_b`, true},
+		{"invalid prefix", []string{path, c, "--prefix", "a-b"}, `--prefix "a-b": want lower-case letters, digits and underscores, beginning with a letter, and not the name of a type, such as a_b`, true},
 		{"unknown weights", []string{path, c, "--weights", "4bit"}, "want float32 or int8", true},
 		{"weights from a folder", []string{weights, filepath.Join(dir, "q.onnx"), "--weights", "int8"}, "--weights and --prefix apply only to a model", true},
 		{"weights to a folder", []string{path, filepath.Join(dir, "Weights"), "--weights", "int8"}, "--weights applies only when", true},

@@ -189,7 +189,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 
 	f.weights = weightsFloat32
 	cli.ChoiceVar(s, &f.weights, "weights", []string{weightsFloat32, weightsInt8},
-		"`type` of the weights in the C file or in the new model: float32, or int8 for weights of 8 bits, with a scale for each row or filter")
+		"`type` of the weights in the C file or in the new model: float32, or int8 for weights of 8 bits, scaled for each row or filter")
 	s.StringVar(&f.prefix, "prefix", "", "`beginning` of the names in the C file (default: the name of the file)")
 	cli.Group(s, headingC, "weights", "prefix")
 

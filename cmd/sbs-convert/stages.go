@@ -85,7 +85,7 @@ func (f *flags) writeFrom(ctx context.Context, stdout io.Writer, from, path stri
 	}
 	written, err := writeModel(path, data, f.force)
 	if err != nil {
-		return fmt.Errorf("the model could not be written: %w", err)
+		return fmt.Errorf("the file could not be written: %w", err)
 	}
 	verb := "wrote"
 	if !written {

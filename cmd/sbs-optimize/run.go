@@ -105,8 +105,10 @@ func (f *flags) open(ctx context.Context, path string) (*convert.Network, conver
 }
 
 // searched returns the form of the models that the command measures, for a model that is to be
-// written in the given form: they have SbS operators, of which the spikes are known.
+// written in the given form: they have SbS operators, of which the spikes are known, and draw
+// random numbers themselves.
 func searched(form convert.Options) convert.Options {
+	form.Inject = convert.InjectNothing
 	if form.Body == convert.BodyInline {
 		form.Body = convert.BodyFunction
 	}

@@ -3,6 +3,9 @@ package c99
 import (
 	"errors"
 	"fmt"
+	"math"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spike-by-spike/sbs/convert"
@@ -36,10 +39,11 @@ type File struct {
 //
 // It returns an error that wraps ErrUnsupported and names everything for which there is no C code: layers that
 // draw spikes from whole images (SpikeImage, Poisson, and SbS with FullLayer), alpha iterations, approximate
-// products, reconstructions, and large images that are normalized.
+// products, reconstructions, weights that are not finite, inputs instead of random numbers, and large images that
+// are normalized.
 func Generate(model []byte, o Options, opts ...convert.ReadOption) (*File, error) {
 	if NameOf(o.Name) != o.Name {
-		return nil, fmt.Errorf("c99: %q is not a name for C: want lower-case letters, digits and underscores, such as %s", o.Name, NameOf(o.Name))
+		return nil, fmt.Errorf("c99: %q is not a name for C: want %s, such as %s", o.Name, Names, NameOf(o.Name))
 	}
 	s, err := convert.StagesFromONNX(model, opts...)
 	if err != nil {
@@ -65,6 +69,12 @@ func Generate(model []byte, o Options, opts ...convert.ReadOption) (*File, error
 	return p.write()
 }
 
+// Names says what names for C are.
+const Names = "lower-case letters, digits and underscores, beginning with a letter, and not the name of a type"
+
+// types match the names for which <stdint.h> and <limits.h> define the macro NAME_WIDTH since C23.
+var types = regexp.MustCompile(`^(u?int(_(least|fast))?\d+|u?int(max|ptr)?|[su]?char|u?shrt|u?l?long|bool|ptrdiff|sig_atomic|size|wchar|wint)$`)
+
 // NameOf makes a name for C from the name of a file without its ending.
 func NameOf(file string) string {
 	name := strings.Map(func(r rune) rune {
@@ -76,7 +86,7 @@ func NameOf(file string) string {
 		}
 		return '_'
 	}, file)
-	if name == "" || name[0] < 'a' {
+	if name == "" || name[0] < 'a' || types.MatchString(name) {
 		name = strings.TrimRight("model_"+strings.TrimLeft(name, "_"), "_")
 	}
 	return name
@@ -85,6 +95,9 @@ func NameOf(file string) string {
 // check returns an error that names everything for which there is no C code.
 func check(s *convert.Staged, opt convert.Options) error {
 	var missing []string
+	if opt.Inject != convert.InjectNothing {
+		missing = append(missing, fmt.Sprintf("inputs for %s instead of random numbers: convert the weights without --inject", opt.Inject))
+	}
 	for i, stage := range s.Stages {
 		in := ""
 		if len(s.Stages) > 1 {
@@ -94,10 +107,41 @@ func check(s *convert.Staged, opt convert.Options) error {
 			missing = append(missing, in+m)
 		}
 	}
+	if n := numbers(s); n > maxNumbers {
+		missing = append(missing, fmt.Sprintf("more than %d weights and other numbers: the model has %d", maxNumbers, n))
+	}
 	if missing == nil {
 		return nil
 	}
 	return fmt.Errorf("c99: the model %w: there is no code for %s", ErrUnsupported, strings.Join(missing, "; "))
+}
+
+// maxNumbers bounds the constants of a file, which then has less than 2 GB.
+const maxNumbers = 100_000_000
+
+// numbers returns how many numbers the layers of all stages have.
+func numbers(s *convert.Staged) int64 {
+	var n int64
+	for _, stage := range s.Stages {
+		for _, l := range stage.Network.Layers {
+			var tensors []*ops.Tensor
+			switch l := l.(type) {
+			case *convert.SbS:
+				tensors = []*ops.Tensor{l.Weights, l.EpsilonXY}
+				n += int64(l.Spikes)
+			case *convert.NNMF:
+				tensors = []*ops.Tensor{l.Weights}
+			default:
+				tensors = unchecked(l)
+			}
+			for _, t := range tensors {
+				if t != nil {
+					n += int64(t.Len())
+				}
+			}
+		}
+	}
+	return n
 }
 
 // maxNeurons is the number of neurons from which the runtime divides h in the middle of a chunk of spikes.
@@ -114,6 +158,9 @@ func missingIn(n *convert.Network, opt convert.Options) []string {
 	}
 	if s := sizes[0]; n.Preprocessing.Normalize && s.Channels*s.Height*s.Width > maxNormalized {
 		missing = append(missing, fmt.Sprintf("images of more than %d pixels that are normalized", maxNormalized))
+	}
+	if s := n.Input; tooMany(s.Channels, s.Height, s.Width) {
+		missing = append(missing, fmt.Sprintf("images of so many pixels: C addresses at most %d", most))
 	}
 	for i, l := range n.Layers {
 		for _, m := range missingOf(l, sizes[i], sizes[i+1], opt) {
@@ -150,16 +197,47 @@ func missingOf(l convert.Layer, in, out convert.Size, opt convert.Options) []str
 	default:
 		missing = append(missing, "this kind of layer")
 	}
-	add(!smallEnough(l, in, out), "so many numbers: C addresses at most 2^31-1")
+	add(!smallEnough(l, in, out), fmt.Sprintf("so many numbers: C addresses at most %d", most))
+	add(!finite(l), notFinite)
 	return missing
 }
 
 // fewPositions is the number of positions below which the runtime adds channels in another order.
 const fewPositions = 8
 
+const notFinite = "weights that are infinite or not a number"
+
+// unchecked returns the weights of a layer, some of them nil, if package convert has not checked that they are finite.
+func unchecked(l convert.Layer) []*ops.Tensor {
+	switch l := l.(type) {
+	case *convert.Conv:
+		return []*ops.Tensor{l.Weights, l.Bias}
+	case *convert.ApproxConv:
+		return []*ops.Tensor{l.Weights, l.Bias}
+	case *convert.OnOff:
+		return []*ops.Tensor{l.Mean}
+	}
+	return nil
+}
+
+// finite reports whether the weights of a layer are finite.
+func finite(l convert.Layer) bool {
+	return !slices.ContainsFunc(unchecked(l), func(t *ops.Tensor) bool {
+		return t != nil && slices.ContainsFunc(t.Float32s(), func(x float32) bool { return !(math.Abs(float64(x)) <= math.MaxFloat32) })
+	})
+}
+
+// most is the largest number of numbers that an int of C counts.
+const most = math.MaxInt32
+
+// tooMany reports whether a tensor of the given shape has more numbers than that.
+func tooMany(shape ...int) bool {
+	n, err := ops.Len(shape)
+	return err != nil || n > most
+}
+
 // smallEnough reports whether the indices of a layer fit into an int of C.
 func smallEnough(l convert.Layer, in, out convert.Size) bool {
-	const most = 1<<31 - 1
 	patch := []int{in.Channels}
 	if w, ok := windowOf(l); ok {
 		patch = append(patch, w.Kernel[0], w.Kernel[1])
@@ -169,12 +247,7 @@ func smallEnough(l convert.Layer, in, out convert.Size) bool {
 			}
 		}
 	}
-	for _, sizes := range [][]int{{in.Channels, in.Height, in.Width}, {2 * out.Channels, out.Height, out.Width}, append(patch, out.Channels)} {
-		if n, err := ops.Len(sizes); err != nil || n > most {
-			return false
-		}
-	}
-	return true
+	return !tooMany(in.Channels, in.Height, in.Width) && !tooMany(2*out.Channels, out.Height, out.Width) && !tooMany(append(patch, out.Channels)...)
 }
 
 // windowOf returns the window of a layer, and false if it has none.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -81,6 +82,45 @@ func TestGenerate_RefusesLayers(t *testing.T) {
 	require.ErrorContains(t, err, "layer 3 (Reconstruction) needs the scales of the weights")
 }
 
+func TestGenerate_RefusesWeightsThatAreNotFinite(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(-1))
+	for name, change := range map[string]func(n *convert.Network){
+		"layer 0 (Conv)":       func(n *convert.Network) { n.Layers[0].(*convert.Conv).Weights.Float32s()[4] = nan },
+		"layer 3 (Conv)":       func(n *convert.Network) { n.Layers[3].(*convert.Conv).Weights.Float32s()[4] = inf },
+		"layer 5 (ApproxConv)": func(n *convert.Network) { n.Layers[5].(*convert.ApproxConv).Bias.Float32s()[4] = inf },
+		"layer 8 (OnOff)": func(n *convert.Network) {
+			n.Layers[8] = &convert.OnOff{Mean: tensor(t, []int{1, 1, 1, 1}, nan)}
+		},
+	} {
+		n := cnn()
+		change(n)
+		_, err := c99.Generate(modeltest.Write(t, n, convert.Options{}), options)
+		require.ErrorIs(t, err, c99.ErrUnsupported)
+		require.ErrorContains(t, err, name+": weights that are infinite or not a number")
+		_, err = c99.Quantize(n)
+		require.ErrorContains(t, err, name+" has weights that are infinite or not a number")
+	}
+}
+
+// The numbers in the inputs would replace the random numbers of the file.
+func TestGenerate_RefusesInjectedNumbers(t *testing.T) {
+	for _, inject := range []convert.Inject{convert.InjectSpikes, convert.InjectUniforms} {
+		_, err := c99.Generate(modeltest.Write(t, converttest.Digits(), convert.Options{Inject: inject}), options)
+		require.ErrorIs(t, err, c99.ErrUnsupported)
+		require.ErrorContains(t, err, "there is no code for inputs for "+string(inject)+" instead of random numbers: convert the weights without --inject")
+	}
+}
+
+func TestGenerate_RefusesImagesOfTooManyPixels(t *testing.T) {
+	n := &convert.Network{
+		Step: -1, Input: convert.Size{Channels: 1, Height: 65_536, Width: 65_536}, Preprocessing: convert.Preprocessing{Crop: 32_767},
+		Layers: []convert.Layer{&convert.ReLU{}},
+	}
+	_, err := c99.Generate(modeltest.Write(t, n, convert.Options{}), options)
+	require.ErrorIs(t, err, c99.ErrUnsupported)
+	require.ErrorContains(t, err, "there is no code for images of so many pixels: C addresses at most 2147483647")
+}
+
 // Layers in standard operators draw other random numbers.
 func TestGenerate_RefusesInlineLayers(t *testing.T) {
 	_, err := c99.Generate(modeltest.Write(t, converttest.Digits(), convert.Options{Body: convert.BodyInline}), options)
@@ -115,7 +155,7 @@ func TestGenerate_NamesTheOperatorsOfOtherPrograms(t *testing.T) {
 
 func TestGenerate_RefusesNames(t *testing.T) {
 	data := modeltest.Write(t, converttest.Digits(), convert.Options{})
-	for name, want := range map[string]string{"": "model", "Mnist": "mnist", "a-b": "a_b", "1": "model_1", "é": "model", "_x": "model_x"} {
+	for name, want := range map[string]string{"": "model", "Mnist": "mnist", "a-b": "a_b", "1": "model_1", "é": "model", "_x": "model_x", "int8": "model_int8", "uint_least16": "model_uint_least16", "size": "model_size"} {
 		require.Equal(t, want, c99.NameOf(name), name)
 		_, err := c99.Generate(data, c99.Options{Name: name})
 		require.ErrorContains(t, err, "is not a name for C", name)
@@ -193,6 +233,17 @@ func TestFile_NeedsNoLibrary(t *testing.T) {
 	}
 }
 
+// Options of compilers must not change the thresholds.
+func TestGenerate_WritesExactThresholds(t *testing.T) {
+	s := converttest.Staged()
+	s.Stages[0].Threshold = 0.15
+	data, err := convert.StagesToONNX(s, convert.Options{})
+	require.NoError(t, err)
+	file, err := c99.Generate(data, options)
+	require.NoError(t, err)
+	require.Contains(t, string(file.Code), ">= (double)0x1.3333333333333p-03L)")
+}
+
 // The program of a file classifies bytes as sbs-run does.
 func TestProgram_ClassifiesImages(t *testing.T) {
 	folder, c := t.TempDir(), compiler(t)
@@ -235,4 +286,15 @@ func TestProgram_ClassifiesImages(t *testing.T) {
 	printed, err := cmd.Output()
 	require.NoError(t, err)
 	require.Equal(t, want, string(printed))
+
+	cmd = run()
+	cmd.Stdin = bytes.NewReader(pixels[:200])
+	printed, err = cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(printed), "the input ends with 56 bytes, but an image has 144\n")
+	for _, args := range [][]string{{"-1"}, {"5x"}, {""}, {"1", "2"}} {
+		printed, err = run(args...).CombinedOutput()
+		require.Error(t, err)
+		require.Equal(t, "want no argument but the seed, a number from 0 on\n", string(printed))
+	}
 }

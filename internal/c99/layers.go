@@ -38,7 +38,7 @@ func (p *program) addStage(n *convert.Network, threshold float64, seed int64) er
 	p.Size, p.Outputs, p.Classes = n.Input, out.Channels*out.Height*out.Width, n.Classes
 	p.describe(n, out)
 	if threshold != noThreshold {
-		b.Threshold = strconv.FormatFloat(threshold, 'g', -1, 64)
+		b.Threshold = double(threshold)
 		b.Comment = fmt.Sprintf("Stage %d: an image leaves here if its two most probable classes are %v apart.", b.Number, threshold)
 	} else {
 		b.Comment = "All layers."
@@ -54,6 +54,7 @@ func (p *program) addStage(n *convert.Network, threshold float64, seed int64) er
 		}
 	}
 	b.Last = b.from
+	b.hold("a", p.Outputs) // for the class
 	p.Stages = append(p.Stages, b.stage)
 	return nil
 }

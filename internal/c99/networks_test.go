@@ -22,6 +22,8 @@ func networks() map[string]*convert.Staged {
 		"mixed":      single(mixed()),
 		"refusing":   single(refusing()),
 		"normalized": single(converttest.Normalized()),
+		"pooling":    single(pooling()),
+		"plain":      single(&convert.Network{Step: -1, Input: convert.Size{Channels: 2, Height: 1, Width: 3}, Layers: []convert.Layer{&convert.ReLU{}}}),
 	}
 	variants := converttest.NNMFVariants()
 	all["nnmf"], all["nnmf_odd"] = single(variants["multiplicative"]), single(variants["other constants"])
@@ -93,7 +95,8 @@ func samplers() *convert.Network {
 	return n
 }
 
-// withEpsilonXY has factors for each output position, and for each place of the kernel.
+// withEpsilonXY has factors for each output position, and for each place of the kernel. The last layer has none, and a
+// common factor of h that becomes large.
 func withEpsilonXY() *convert.Network {
 	m := converttest.New(13)
 	n := &convert.Network{Step: -1, Input: convert.Size{Channels: 2, Height: 6, Width: 6}, Preprocessing: convert.Preprocessing{Crop: 1, OnOffMean: []float32{0.4, 0.5}}}
@@ -101,7 +104,9 @@ func withEpsilonXY() *convert.Network {
 	first.EpsilonXY, first.Epsilon0 = m.Tensor(0.1, 3, 3, 3, 2, 2), 9
 	second := m.SbS(converttest.Window(2, 1), 9, 40, 200)
 	second.EpsilonXY, second.Forgetting, second.Sampler = m.Tensor(0.1, 1, 2, 2), 0.1, sbs.LowDiscrepancy
-	n.Layers = append(n.Layers, first, second)
+	last := m.SbS(converttest.Window(1, 1), 40, 17, 100)
+	last.Epsilon0 = 5000
+	n.Layers = append(n.Layers, first, second, last)
 	return n
 }
 
@@ -123,6 +128,13 @@ func cnn() *convert.Network {
 	w, channels := whole(n)
 	n.Layers = append(n.Layers, &convert.AveragePool{Window: w}, m.Conv(converttest.Window(1, 1), channels, 5))
 	return n
+}
+
+// pooling has windows, but no layer that copies what they show.
+func pooling() *convert.Network {
+	return &convert.Network{Step: -1, Input: convert.Size{Channels: 2, Height: 9, Width: 7}, Layers: []convert.Layer{
+		&convert.MaxPool{Window: converttest.Window(2, 1)}, &convert.AveragePool{Window: converttest.Window(3, 2)},
+	}}
 }
 
 // mixed has layers of all kinds, and an output with several positions.

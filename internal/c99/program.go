@@ -2,8 +2,10 @@ package c99
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"embed"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -55,7 +57,7 @@ const noThreshold = -1
 
 func newProgram(o Options) *program {
 	o.File, o.Source = comment(o.File), comment(o.Source)
-	return &program{Options: o, NAME: strings.ToUpper(o.Name), arrays: arrays{names: map[string]string{}}}
+	return &program{Options: o, NAME: strings.ToUpper(o.Name), arrays: arrays{names: map[[sha256.Size]byte]string{}}}
 }
 
 // Distributions reports whether a layer takes its input for distributions.
@@ -147,18 +149,21 @@ func (p *program) write() (*File, error) {
 	part(p.NNMF, "nnmf")
 	part(p.Conv, "conv")
 	part(true, "simple")
-	out.Write(p.arrays.text.Bytes())
+	head := tidy(out.Bytes())[1:]
+	out = bytes.Buffer{}
 	out.WriteString(p.layers.String())
 	p.writeClasses(&out)
 	part(true, "run")
 	if err != nil {
 		return nil, fmt.Errorf("c99: %w", err)
 	}
-	return &File{Code: tidy(out.Bytes()), Constants: p.arrays.bytes, Memory: p.Bytes()}, nil
+	code := slices.Concat(head, p.arrays.text.Bytes(), tidy(out.Bytes()))
+	return &File{Code: code, Constants: p.arrays.bytes, Memory: p.Bytes()}, nil
 }
 
-// tidy leaves one empty line where there are more.
+// tidy leaves one empty line where there are more, and one before all lines and none after them.
 func tidy(code []byte) []byte {
+	code = slices.Concat([]byte("\n"), bytes.Trim(code, "\n"), []byte("\n"))
 	for {
 		shorter := bytes.ReplaceAll(code, []byte("\n\n\n"), []byte("\n\n"))
 		if len(shorter) == len(code) {
@@ -205,20 +210,25 @@ func quoted(s string) string {
 // arrays holds the constants of a file. Equal ones are stored once.
 type arrays struct {
 	text  bytes.Buffer
-	names map[string]string // by element type and elements
-	bytes int               // of the elements
+	names map[[sha256.Size]byte]string // by the hash of the type and the elements
+	bytes int                          // of the elements
 }
 
 // add returns the name of an array with n elements of a type with the given size. elements are C expressions.
-func (a *arrays) add(element, elements string, n, size int) string {
-	key := element + " " + elements
+func (a *arrays) add(element string, elements []byte, n, size int) string {
+	h := sha256.New()
+	h.Write([]byte(element + " "))
+	h.Write(elements) // fmt would copy them
+	key := [sha256.Size]byte(h.Sum(nil))
 	if name, ok := a.names[key]; ok {
 		return name
 	}
 	name := "numbers_" + strconv.Itoa(len(a.names))
 	a.names[key] = name
 	a.bytes += n * size
-	fmt.Fprintf(&a.text, "\nstatic const %s %s[%d] = {%s};\n", element, name, n, elements)
+	fmt.Fprintf(&a.text, "\nstatic const %s %s[%d] = {", element, name, n)
+	a.text.Write(elements)
+	a.text.WriteString("};\n")
 	return name
 }
 
@@ -228,9 +238,9 @@ func (a *arrays) floats(v []float32) string {
 }
 
 // listed returns the elements of an array, in lines.
-func listed[T any](v []T, appendTo func([]byte, T) []byte) string {
+func listed[T any](v []T, appendTo func([]byte, T) []byte) []byte {
 	const width = 100
-	var b []byte
+	b := make([]byte, 0, 12*len(v)) // about the size for float
 	line := 0
 	for i, x := range v {
 		if i > 0 {
@@ -242,7 +252,7 @@ func listed[T any](v []T, appendTo func([]byte, T) []byte) string {
 		}
 		b = appendTo(b, x)
 	}
-	return string(append(b, '\n'))
+	return append(b, '\n')
 }
 
 // appendFloat appends a literal that every compiler reads as x.
@@ -256,3 +266,7 @@ func appendFloat(b []byte, x float32) []byte {
 }
 
 func float(x float32) string { return string(appendFloat(nil, x)) }
+
+// double returns an exact constant of type long double: GCC's option -fsingle-precision-constant makes floats of
+// those of type double.
+func double(x float64) string { return strconv.FormatFloat(x, 'x', -1, 64) + "L" }

@@ -18,6 +18,9 @@ func Quantize(n *convert.Network) (*convert.Network, error) {
 	q := *n
 	q.Layers = make([]convert.Layer, len(n.Layers))
 	for i, l := range n.Layers {
+		if !finite(l) {
+			return nil, fmt.Errorf("c99: layer %d (%s) has %s: there are no weights of 8 bits for them", i, l.Kind(), notFinite)
+		}
 		switch l := l.(type) {
 		case *convert.SbS:
 			c := *l

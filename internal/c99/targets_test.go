@@ -40,7 +40,7 @@ func targets() []target {
 		// Without -std=c99, GCC would fuse products with sums.
 		{"gcc fma", "gcc", []string{"-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O3", "-march=native"}, "", false, nil},
 		{"clang fma", "clang", []string{"-Wall", "-Wextra", "-Werror", "-O3", "-march=native"}, "", false, nil},
-		{"gcc size", "gcc", append(slices.Clone(strict), "-Os"), "", false, nil},
+		{"gcc size", "gcc", append(slices.Clone(strict), "-Os", "-fsingle-precision-constant"), "", false, nil},
 		{"arm with fma", "arm-linux-gnueabihf-gcc", append(slices.Clone(strict), "-O2", "-mfpu=neon-vfpv4", "-static"), "qemu-arm-static", false, nil},
 		{"arm without fma", "arm-linux-gnueabihf-gcc", append(slices.Clone(strict), "-O2", "-mfpu=vfpv3-d16", "-static"), "qemu-arm-static", false, nil},
 		{"arm64", "aarch64-linux-gnu-gcc", []string{"-Wall", "-Wextra", "-Werror", "-O3", "-static"}, "qemu-aarch64-static", false, nil},

@@ -211,12 +211,19 @@ func (a pickledArray) integers() ([]int, error) {
 			eight[k] = element[at]
 		}
 		v := binary.LittleEndian.Uint64(eight[:])
-		if unused := 64 - 8*size; a.dtype[0] == 'i' {
-			v = uint64(int64(v<<unused) >> unused)
-		} else if v > math.MaxInt {
-			return nil, fmt.Errorf("has the element %d, want at most %d", v, math.MaxInt)
+		if a.dtype[0] == 'u' {
+			if v > math.MaxInt {
+				return nil, fmt.Errorf("has the element %d, want at most %d", v, math.MaxInt)
+			}
+			numbers[i] = int(v)
+			continue
 		}
-		numbers[i] = int(int64(v))
+		unused := 64 - 8*size
+		n := int64(v<<unused) >> unused
+		if int64(int(n)) != n { // possible on processors of 32 bits
+			return nil, fmt.Errorf("has the element %d, want %d to %d", n, math.MinInt, math.MaxInt)
+		}
+		numbers[i] = int(n)
 	}
 	return numbers, nil
 }

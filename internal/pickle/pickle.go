@@ -4,8 +4,8 @@
 // A pickle is a program for a stack machine, whose opcodes Lib/pickletools.py of Python
 // documents. The functions that it calls are not called: an Object keeps their names and
 // arguments. Strings and bytes are decoded to string, integers to int, or to int64 if an int
-// of the processor cannot hold them, floating-point numbers to float64, tuples to []any, lists and sets to *[]any, and dictionaries, whose
-// keys must be strings or bytes, to map[string]any.
+// of the processor cannot hold them, floating-point numbers to float64, tuples to []any, lists
+// and sets to *[]any, and dictionaries, whose keys must be strings or bytes, to map[string]any.
 package pickle
 
 import (
