@@ -63,6 +63,13 @@ type fuser struct {
 	chained []bool  // by step: whether it is part of a chain
 }
 
+// Limits of the number of steps of a chain and a group. The time to find the steps grows faster than
+// their number; longer chains save little more.
+const (
+	mostOfChain = 64
+	mostOfGroup = 16
+)
+
 // longest returns the longest chain that begins with a step, and nil for none.
 func (f *fuser) longest(first int) ([]int, std.Fused) {
 	var best std.Fused
@@ -70,7 +77,7 @@ func (f *fuser) longest(first int) ([]int, std.Fused) {
 	chain := []int{first}
 	for {
 		next, ok := f.next(chain[len(chain)-1])
-		if !ok {
+		if !ok || len(chain) == mostOfChain {
 			return chain[:length], best
 		}
 		chain = append(chain, next)
@@ -81,9 +88,6 @@ func (f *fuser) longest(first int) ([]int, std.Fused) {
 		best, length = op, len(chain)
 	}
 }
-
-// mostOfGroup is the largest number of steps of a group.
-const mostOfGroup = 16
 
 // group returns the longest group of steps that std.FuseRows knows, and that begins with a step, and
 // nil for none.
