@@ -9,7 +9,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops/std"
 )
 
-// fuse sets p.fused: the main graph with chains of steps that run as one step. types are the types
+// fuse sets p.fused: the main graph with chains and groups of steps that run as one. types are the types
 // of its values by slot. Training and runs with Observe need the value of every step, and options
 // of a run can change SbS steps: for them there is the main graph itself.
 func (p *Program) fuse(types []*ops.Input) {
@@ -55,12 +55,12 @@ func (p *Program) fuse(types []*ops.Input) {
 	p.fused = &g
 }
 
-// fuser looks for chains of steps that std.Fuse knows.
+// fuser looks for chains that std.Fuse knows and groups that std.FuseRows knows.
 type fuser struct {
 	g       *Graph
 	types   []*ops.Input
 	users   [][]int // by slot: the steps that use the value, once for each of their inputs
-	chained []bool  // by step: whether it is part of a chain
+	chained []bool  // by step: whether it is part of a chain or group
 }
 
 // Limits of the number of steps of a chain and a group. The time to find the steps grows faster than
