@@ -283,6 +283,24 @@ func fusionInput(m *onnxpb.ModelProto, batch int) *runtime.Tensor {
 	return f32(shape, v...)
 }
 
+// TestFusion_DividesLongChains has a chain that would take long to find as a whole.
+func TestFusion_DividesLongChains(t *testing.T) {
+	var list nodes
+	const count = 150
+	value := "x"
+	for i := range count {
+		next := fmt.Sprint("value", i)
+		list, value = append(list, op(fmt.Sprintf("%s = Sub(ten, %s)", next, value))), next
+	}
+	m := fusionModel(fusion{list: append(list, op(fmt.Sprintf("y = Neg(%s)", value)))})
+	in := values{"x": fusionInput(m, 2)}
+	steps, got := operatorsOf(t, load(t, m), in)
+	_, want := operatorsOf(t, load(t, m, runtime.WithoutFusion()), in)
+	require.Equal(t, 2, strings.Count(steps, ", "))
+	require.Equal(t, count+1-3, strings.Count(steps, "+"))
+	requireSameBits(t, want["y"], got["y"], "y")
+}
+
 // TestFusion_ObserveSeesEveryValue checks that a run with Observe has all intermediate values.
 func TestFusion_ObserveSeesEveryValue(t *testing.T) {
 	message := fusionModel(fusions()[3])

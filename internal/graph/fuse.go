@@ -9,7 +9,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops/std"
 )
 
-// fuse sets p.fused: the main graph with chains of steps that run as one step. types are the types
+// fuse sets p.fused: the main graph with chains and groups of steps that run as one. types are the types
 // of its values by slot. Training and runs with Observe need the value of every step, and options
 // of a run can change SbS steps: for them there is the main graph itself.
 func (p *Program) fuse(types []*ops.Input) {
@@ -55,13 +55,20 @@ func (p *Program) fuse(types []*ops.Input) {
 	p.fused = &g
 }
 
-// fuser looks for chains of steps that std.Fuse knows.
+// fuser looks for chains that std.Fuse knows and groups that std.FuseRows knows.
 type fuser struct {
 	g       *Graph
 	types   []*ops.Input
 	users   [][]int // by slot: the steps that use the value, once for each of their inputs
-	chained []bool  // by step: whether it is part of a chain
+	chained []bool  // by step: whether it is part of a chain or group
 }
+
+// Limits of the number of steps of a chain and a group. The time to find the steps grows faster than
+// their number; longer chains save little more.
+const (
+	mostOfChain = 64
+	mostOfGroup = 16
+)
 
 // longest returns the longest chain that begins with a step, and nil for none.
 func (f *fuser) longest(first int) ([]int, std.Fused) {
@@ -70,7 +77,7 @@ func (f *fuser) longest(first int) ([]int, std.Fused) {
 	chain := []int{first}
 	for {
 		next, ok := f.next(chain[len(chain)-1])
-		if !ok {
+		if !ok || len(chain) == mostOfChain {
 			return chain[:length], best
 		}
 		chain = append(chain, next)
@@ -81,9 +88,6 @@ func (f *fuser) longest(first int) ([]int, std.Fused) {
 		best, length = op, len(chain)
 	}
 }
-
-// mostOfGroup is the largest number of steps of a group.
-const mostOfGroup = 16
 
 // group returns the longest group of steps that std.FuseRows knows, and that begins with a step, and
 // nil for none.

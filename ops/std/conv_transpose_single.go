@@ -261,7 +261,8 @@ func (s *transposedSums) axis(axis int, plane, values []float32, tap []int, plac
 	row, at := place*a.in, lo*a.stride+offset
 	place, value = row+at, value*(to-from)+lo-from
 	if next := axis + 1; next < len(s.axes) {
-		if next == len(s.axes)-1 && (s.starts != nil || s.axes[next].stride == 1) {
+		last := &s.axes[next]
+		if next == len(s.axes)-1 && last.out <= stepsPerCheck && (s.starts != nil || last.stride == 1) {
 			return s.rows(hi-lo, a.stride, plane, values, tap, place, value)
 		}
 		for range hi - lo {
@@ -289,7 +290,7 @@ func (s *transposedSums) axis(axis int, plane, values []float32, tap []int, plac
 }
 
 // rows is axis for the last axis and count places along the axis before it, which are stride apart. The
-// sums of a row are consecutive.
+// sums of a row are consecutive, and at most stepsPerCheck.
 func (s *transposedSums) rows(count, stride int, plane, values []float32, tap []int, place, value int) error {
 	axis := len(s.axes) - 1
 	a := &s.axes[axis]
@@ -303,7 +304,7 @@ func (s *transposedSums) rows(count, stride int, plane, values []float32, tap []
 	if s.starts != nil {
 		place += s.starts[at%a.stride] + at/a.stride - at
 	}
-	for most := max(1, stepsPerCheck/(hi-lo)); count > 0; count -= most {
+	for most := stepsPerCheck / (hi - lo); count > 0; count -= most {
 		some := min(count, most)
 		kernel.AddRows(plane[place:], stride*a.in, values[value:], a.out, some, hi-lo)
 		place, value = place+some*stride*a.in, value+some*a.out

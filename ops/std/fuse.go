@@ -59,7 +59,7 @@ type Fused interface {
 // element in the same place.
 func Fuse(chain []Link) Fused {
 	i := slices.IndexFunc(patterns, func(p pattern) bool { return p.begins(&chain[0]) })
-	if i < 0 || slices.ContainsFunc(chain[1:], func(l Link) bool { return !l.usesBefore() }) {
+	if i < 0 || slices.ContainsFunc(chain[1:], func(l Link) bool { return !l.continues() }) {
 		return nil
 	}
 	rest := chain[1:]
@@ -86,11 +86,11 @@ type pattern struct {
 var patterns = []pattern{
 	{begins: isConvolution, ends: endsWithPool, fuse: func(chain []Link) Fused { return &fusedConvolution{chain} }},
 	{begins: isProduct, fuse: func(chain []Link) Fused { return &fusedProduct{chain} }},
-	{begins: func(l *Link) bool { return l.pointwise() && !l.usesBefore() }, fuse: func(chain []Link) Fused { return &fusedPointwise{chain} }},
+	{begins: func(l *Link) bool { return l.pointwise() && !l.continues() }, fuse: func(chain []Link) Fused { return &fusedPointwise{chain} }},
 }
 
-// usesBefore reports whether an input of the link is the output of the one before it.
-func (l *Link) usesBefore() bool { return slices.Contains(l.Inputs, Before) }
+// continues reports whether the output of the link before is an input.
+func (l *Link) continues() bool { return slices.Contains(l.Inputs, Before) }
 
 // constant reports whether inputs of the link are constants of the model.
 func (l *Link) constant(ctx *ops.Context, inputs ...int) bool {

@@ -10,7 +10,7 @@ import (
 // isConvolution reports whether a link is a Conv of float32 images.
 func isConvolution(l *Link) bool {
 	_, ok := l.operation().(*conv)
-	return ok && !l.usesBefore() && l.single(0)
+	return ok && !l.continues() && l.single(0)
 }
 
 // endsWithPool reports whether a chain is Conv, Relu and a MaxPool of windows of 2 x 2 pixels.

@@ -5,7 +5,7 @@ import "github.com/spike-by-spike/sbs/ops"
 // isProduct reports whether a link is a product of float32 matrices to which nothing is added but a
 // bias: MatMul, or Gemm without factors.
 func isProduct(l *Link) bool {
-	if l.usesBefore() || !l.single(0) || !l.single(1) {
+	if l.continues() || !l.single(0) || !l.single(1) {
 		return false
 	}
 	switch k := l.operation().(type) {

@@ -280,8 +280,8 @@ func (l *rowLoop) prepare(f *fusedRows, in []*ops.Tensor, out *ops.Tensor) {
 	l.placeOutputs()
 }
 
-// strides returns the distances between blocks, rows, and the elements of a row in an operand or
-// output, of which whole says that all blocks are there.
+// strides returns the distances between neighboring blocks, rows and elements of a row in an operand or
+// output. If it is not whole, it has one block, which holds the current one.
 func (l *rowLoop) strides(s rowSpan, whole bool) []int {
 	strides := []int{0, 0, 0}
 	switch s {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -102,7 +103,7 @@ func tensor[T ops.Element](shape []int, v []T) *ops.Tensor {
 }
 
 // TestRecurrent_InFloat32IsThatInFloat64 compares random nodes in both types, also with constant
-// weights and with several workers.
+// weights, after a run with other weights, and with several workers.
 func TestRecurrent_InFloat32IsThatInFloat64(t *testing.T) {
 	for seed := range uint64(150) {
 		r := rand.New(rand.NewPCG(seed, 71))
@@ -121,6 +122,10 @@ func TestRecurrent_InFloat32IsThatInFloat64(t *testing.T) {
 		ctx := ops.NewContext(t.Context(), 2)
 		constant := ops.NewContext(t.Context(), 1)
 		constant.Constants = []bool{false, true, true}
+		other := slices.Clone(single) // the memory of its weights is used again
+		other[1], other[2] = randomTensor(r, 1, in[1].Shape()...), randomTensor(r, 1, in[2].Shape()...)
+		_, err = ops.Run(op, ctx, other)
+		require.NoError(t, err, text)
 		got, err := ops.Run(op, ctx, single)
 		require.NoError(t, err, text)
 		for range 2 {
