@@ -225,6 +225,7 @@ func trips() map[string]int {
 		"grow#2": 8, "grow#3": 8,
 		"samplePortable#1": chunk, "samplePortable#2": 1, "samplePortable#3": chunk,
 		"startsNEON.abi0#1":                     3,
+		"accumulateNumbersAVX2.abi0#1":          1, // row
 		"sampleHalvesLowDiscrepancyNEON.abi0#1": 10,
 	}
 	for _, sampler := range []string{"sampleTable", "sampleTableLowDiscrepancy"} {
