@@ -6,6 +6,17 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+// rowOfFour returns a place in row i of four, disp bytes after its beginning. three is the triple of the stride.
+func rowOfFour(base, stride, three reg.Register, i, disp int) Mem {
+	switch i {
+	case 0:
+		return Mem{Base: base, Disp: disp}
+	case 3:
+		return Mem{Base: base, Index: three, Scale: 1, Disp: disp}
+	}
+	return Mem{Base: base, Index: stride, Scale: uint8(i), Disp: disp}
+}
+
 // transposeAVX transposes a matrix in blocks of 4 x 4.
 func transposeAVX() {
 	TEXT("transposeAVX", NOSPLIT, "func(dst *float32, dstStride int, src *float32, srcStride, rows, cols int)")
@@ -24,20 +35,10 @@ func transposeAVX() {
 	MOVQ(src, from)
 	MOVQ(cols, left)
 	Label("cols")
-	// place returns row i of a block.
-	place := func(base, stride, three reg.Register, i int) Mem {
-		switch i {
-		case 0:
-			return Mem{Base: base}
-		case 3:
-			return Mem{Base: base, Index: three, Scale: 1}
-		}
-		return Mem{Base: base, Index: stride, Scale: uint8(i)}
-	}
 	var x, y [4]reg.VecVirtual
 	for i := range x {
 		x[i], y[i] = XMM(), XMM()
-		VMOVUPS(place(from, srcStride, src3, i), x[i])
+		VMOVUPS(rowOfFour(from, srcStride, src3, i, 0), x[i])
 	}
 	VUNPCKLPS(x[1], x[0], y[0])
 	VUNPCKHPS(x[1], x[0], y[1])
@@ -48,7 +49,7 @@ func transposeAVX() {
 	VMOVLHPS(y[3], y[1], x[2])
 	VMOVHLPS(y[1], y[3], x[3])
 	for i := range x {
-		VMOVUPS(x[i], place(to, dstStride, dst3, i))
+		VMOVUPS(x[i], rowOfFour(to, dstStride, dst3, i, 0))
 	}
 	LEAQ(Mem{Base: to, Index: dstStride, Scale: 4}, to)
 	ADDQ(U8(16), from)
@@ -74,15 +75,6 @@ func (l lanes) transpose() {
 	dst3, src3 := GP64(), GP64() // three strides
 	LEAQ(Mem{Base: dstStride, Index: dstStride, Scale: 2}, dst3)
 	LEAQ(Mem{Base: srcStride, Index: srcStride, Scale: 2}, src3)
-	place := func(base, stride, three reg.Register, i, disp int) Mem {
-		switch i {
-		case 0:
-			return Mem{Base: base, Disp: disp}
-		case 3:
-			return Mem{Base: base, Index: three, Scale: 1, Disp: disp}
-		}
-		return Mem{Base: base, Index: stride, Scale: uint8(i), Disp: disp}
-	}
 	to, left := GP64(), GP64()
 	from := make([]reg.GPVirtual, int(l)/4) // every fourth row
 	for i := range from {
@@ -101,9 +93,9 @@ func (l lanes) transpose() {
 		for i := range x {
 			// Part p of the vector holds four elements of row 4*p+i.
 			x[i], y[i] = l.new(), l.new()
-			VMOVUPS(place(from[0], srcStride, src3, i, 16*group), x[i].AsX())
+			VMOVUPS(rowOfFour(from[0], srcStride, src3, i, 16*group), x[i].AsX())
 			for p := 1; p < len(from); p++ {
-				at := place(from[p], srcStride, src3, i, 16*group)
+				at := rowOfFour(from[p], srcStride, src3, i, 16*group)
 				if l == 16 {
 					VINSERTF32X4(U8(p), at, x[i], x[i])
 				} else {
@@ -120,7 +112,7 @@ func (l lanes) transpose() {
 		VUNPCKLPD(y[3], y[1], x[2])
 		VUNPCKHPD(y[3], y[1], x[3])
 		for i := range x {
-			VMOVUPS(x[i], place(to, dstStride, dst3, i, 0))
+			VMOVUPS(x[i], rowOfFour(to, dstStride, dst3, i, 0))
 		}
 		LEAQ(Mem{Base: to, Index: dstStride, Scale: 4}, to)
 	}
