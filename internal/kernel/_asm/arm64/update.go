@@ -285,12 +285,8 @@ func (u *updater) numerators(q int) {
 	u.v("str", s, rScalesAt, 0)
 }
 
-// end applies the last spikes.
-func (u *updater) end() {
-	u.begin()
-	u.load("fours", rLeft)
-	u.o("LSL $2, R%d, R%d", rLeft, rLeft)
-	const factor = 31
+// beginLast begins the loop that applies the last spike of each position.
+func (u *updater) beginLast(factor int) {
 	if u.kind == fast {
 		u.spread("factor", factor)
 	}
@@ -301,6 +297,15 @@ func (u *updater) end() {
 		u.v("ldrs", u.add, rC, u.addPlace)
 		u.v("dup", u.add, u.add, 0)
 	}
+}
+
+// end applies the last spikes.
+func (u *updater) end() {
+	u.begin()
+	u.load("fours", rLeft)
+	u.o("LSL $2, R%d, R%d", rLeft, rLeft)
+	const factor = 31
+	u.beginLast(factor)
 	for v := 0; v < u.perRow; v += 4 {
 		count, h := min(4, u.perRow-v), v%8
 		u.grow(0, rPlace, rLast, 16*v, count, h, 8+h)

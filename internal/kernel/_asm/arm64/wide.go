@@ -84,16 +84,7 @@ func (u *updater) widePosition(i, sum, bytes int) {
 func (u *updater) wideEnd(bytes, live int) {
 	u.begin()
 	const factor = 31
-	if u.kind == fast {
-		u.spread("factor", factor)
-	}
-	u.label("last")
-	u.row(rLastAt, 0, rLast)
-	u.v("ldrs", u.c, rC, 0)
-	if u.kind == forgetting {
-		u.v("ldrs", u.add, rC, u.addPlace)
-		u.v("dup", u.add, u.add, 0)
-	}
+	u.beginLast(factor)
 	u.o("MOVD R%d, R%d", bytes, rLeft)
 	u.label("lastVectors")
 	for v := 0; v < wideVectors; v += 4 {
