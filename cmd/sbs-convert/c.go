@@ -62,7 +62,7 @@ func (f *flags) toC(ctx context.Context, stdout io.Writer, from, path string) er
 		return fmt.Errorf("%s: %w", from, err)
 	}
 	return f.writeFrom(ctx, stdout, from, path, file.Code,
-		fmt.Sprintf("%s, with %s of constants and %s of memory", name, byteCount(file.Constants), byteCount(file.Memory)))
+		fmt.Sprintf("%s: %s of constants, %s of memory", name, byteCount(file.Constants), byteCount(file.Memory)))
 }
 
 // toQuantized writes a model with weights of 8 bits.

@@ -22,7 +22,7 @@ func TestC_WritesAFile(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, errOut)
 	require.Contains(t, out, "wrote "+filepath.ToSlash(c)+" (")
-	require.Contains(t, out, filepath.ToSlash(path)+", with 1.5 kB of constants and 1.2 kB of memory")
+	require.Contains(t, out, filepath.ToSlash(path)+": 1.5 kB of constants, 1.2 kB of memory")
 	want, err := c99.Generate(read(t, path), c99.Options{Name: "my_model", File: "My-model.c", Source: "staged.onnx"})
 	require.NoError(t, err)
 	require.Equal(t, string(want.Code), string(read(t, c)))

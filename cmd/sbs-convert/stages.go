@@ -72,9 +72,9 @@ func (f *flags) toStage(ctx context.Context, stdout io.Writer, path, one string)
 	return f.writeFrom(ctx, stdout, path, one, data, fmt.Sprintf("stage %d of %s", f.stage.Value, filepath.ToSlash(path)))
 }
 
-// writeFrom writes a model that was made from the model in the file from, and prints what it
-// is.
-func (f *flags) writeFrom(ctx context.Context, stdout io.Writer, from, path string, data []byte, what string) error {
+// writeFrom writes a file that was made from the model in the file from. It prints its name
+// and what describes the model that it was made from.
+func (f *flags) writeFrom(ctx context.Context, stdout io.Writer, from, path string, data []byte, source string) error {
 	if a, err := os.Stat(from); err == nil {
 		if b, err := os.Stat(path); err == nil && os.SameFile(a, b) {
 			return fmt.Errorf("%s is the model to read: choose another name for the model to write", path)
@@ -91,7 +91,7 @@ func (f *flags) writeFrom(ctx context.Context, stdout io.Writer, from, path stri
 	if !written {
 		verb = "unchanged:"
 	}
-	_, err = fmt.Fprintf(stdout, "%s %s (%s), %s\n", verb, filepath.ToSlash(path), byteCount(len(data)), what)
+	_, err = fmt.Fprintf(stdout, "%s %s (%s) from %s\n", verb, filepath.ToSlash(path), byteCount(len(data)), source)
 	return err
 }
 

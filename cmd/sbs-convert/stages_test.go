@@ -50,7 +50,7 @@ func TestStage_WritesTheModelOfTheStage(t *testing.T) {
 			require.NoError(t, err)
 			require.Empty(t, errOut)
 			require.Contains(t, out, "wrote "+filepath.ToSlash(one)+" (")
-			require.Contains(t, out, ", stage "+number+" of "+filepath.ToSlash(path))
+			require.Contains(t, out, " from stage "+number+" of "+filepath.ToSlash(path))
 			require.Equal(t, want, read(t, one))
 			out, _, err = command(t, path, one, "--stage", number)
 			require.NoError(t, err)
