@@ -296,6 +296,7 @@ func (l *Leader) Compute(ctx context.Context, state []byte, first, count int, su
 			l.Look()
 			r.recall()
 			r.unheard()
+			r.hurry()
 			if len(l.members) > 0 {
 				alone = time.Now()
 			} else if l.Alone != nil && time.Since(alone) > askAlone {

@@ -314,7 +314,7 @@ func (r *round) lose(m *member) {
 	r.recall()
 }
 
-// recall takes back what members that are lost have, and gives additions that are late to others, too.
+// recall takes back what members that are lost have.
 func (r *round) recall() {
 	lost := func(m *member) bool { return !r.here(m) }
 	for _, t := range r.tasks {
@@ -325,6 +325,15 @@ func (r *round) recall() {
 	}
 	for _, p := range r.pieces {
 		p.with = slices.DeleteFunc(p.with, lost)
+	}
+}
+
+// hurry gives additions that are late to others, too.
+func (r *round) hurry() {
+	if slices.ContainsFunc(r.tasks, func(t *task) bool { return t.holder == nil }) {
+		return // an addition needs all vectors
+	}
+	for _, p := range r.pieces {
 		late := time.Since(p.since).Seconds() - lateFactor*r.addTime
 		switch {
 		case p.done:
