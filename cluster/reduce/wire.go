@@ -27,10 +27,11 @@ import (
 // Subjects, after the prefix of a session. ID is that of a member.
 const (
 	prefix      = "sbs.train."
-	toLeader    = ".hello"   // requests of members: hello
+	toLeader    = ".hello"   // signs of life of members: hello
 	stateOf     = ".fetch"   // requests of members: a piece of the state of the round
 	toAll       = ".state"   // pieces of the state of a round
 	toFetch     = ".ahead"   // a member has the vector of a task, of which others will add up pieces
+	toForget    = ".forget"  // the ID of a member that is lost
 	toEnd       = ".end"     // the session ends
 	toCompute   = ".compute" // .compute.ID: requests to compute a task
 	toGive      = ".give"    // .give.ID: requests for a piece of the vector of a task
@@ -53,7 +54,15 @@ type hello struct {
 	Round   uint64 `json:"round,omitempty"`   // at work
 	Tasks   int64  `json:"tasks,omitempty"`   // that it has to compute in this round
 	Refusal string `json:"refusal,omitempty"` // why it cannot compute
+
+	Additions int64 `json:"additions,omitempty"` // that it has to do
 }
+
+// Limits of a sign of life, in bytes: of each of its texts, and of all of it in JSON.
+const (
+	maxText  = 4000
+	maxHello = 1 << 16
+)
 
 // work is what a message is about.
 type work struct {
