@@ -159,6 +159,11 @@ func (e *Engine) prepare(ctx context.Context) error {
 	if _, err := e.js.AccountInfo(ctx); err != nil {
 		return err
 	}
+	return e.queue(ctx)
+}
+
+// queue makes sure that the queue is on the server, which may have lost it.
+func (e *Engine) queue(ctx context.Context) error {
 	config := jetstream.StreamConfig{
 		Name: queueStream, Description: "Tasks of sbs-cluster", Subjects: []string{taskSubject + ".>"},
 		Retention: jetstream.WorkQueuePolicy, Replicas: e.Replicas,

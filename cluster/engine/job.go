@@ -44,6 +44,9 @@ func JobID(spec []byte) string {
 
 // Open creates a job, or finds it if it is on the server already. Removing expired jobs is a part of it.
 func (e *Engine) Open(ctx context.Context, id string) (j *Job, found bool, err error) {
+	if err := e.retry(ctx, e.queue); err != nil {
+		return nil, false, err
+	}
 	if err := e.removeExpired(ctx); err != nil {
 		return nil, false, err
 	}
@@ -72,6 +75,18 @@ func (e *Engine) Open(ctx context.Context, id string) (j *Job, found bool, err e
 		return err
 	})
 	return j, found, err
+}
+
+// Lost reports whether the job is not on the server any more.
+func (j *Job) Lost(ctx context.Context) (lost bool, err error) {
+	err = j.engine.retry(ctx, func(ctx context.Context) error {
+		created, err := j.creation(ctx)
+		if lost = err == nil && !created.Equal(j.created) || err != nil && gone(err); lost {
+			return nil
+		}
+		return err
+	})
+	return lost, err
 }
 
 // creation returns when the results on the server were created.

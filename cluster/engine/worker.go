@@ -112,6 +112,9 @@ func (w *Worker) subscribe(ctx context.Context) error {
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: e.LostAfter, MaxDeliver: -1, MaxAckPending: MaxTasks, MaxWaiting: MaxTasks, InactiveThreshold: forgotten,
 	}
 	return e.retry(ctx, func(ctx context.Context) (err error) {
+		if err := e.queue(ctx); err != nil {
+			return err
+		}
 		if config.AckWait > 0 {
 			w.consumer, err = e.tasks.CreateOrUpdateConsumer(ctx, config)
 		} else if w.consumer, err = e.tasks.Consumer(ctx, config.Durable); errors.Is(err, jetstream.ErrConsumerNotFound) {

@@ -271,3 +271,23 @@ func TestTrain_OffersItsJobAgain(t *testing.T) {
 	require.NoError(t, cmd.Wait(), stderr)
 	sameTraining(t, "want", "got")
 }
+
+// The server may lose all data of JetStream: workers that come later help, too.
+func TestTrain_ServerMayLoseItsData(t *testing.T) {
+	args := append(slowTraining(t), "--epochs", "10", "--spikes", "1500")
+	wantTraining(t, args)
+	s, fixed, url := restartable(t)
+	startWorkers(t, url, 1)
+	cmd, stderr := startTraining(t, url, "got", args)
+	waitForUpdates(t, "got", 2)
+	s.Shutdown()
+	s.WaitForShutdown()
+	startServer(t, func(o *server.Options) {
+		fixed(o)
+		o.StoreDir = t.TempDir()
+	})
+	startWorkers(t, url, 1)
+	require.NoError(t, cmd.Wait(), stderr)
+	require.Contains(t, stderr(), "helps; workers: 2")
+	sameTraining(t, "want", "got")
+}
