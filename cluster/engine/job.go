@@ -128,7 +128,7 @@ func (j *Job) put(ctx context.Context, name, sum string, size int64, open func()
 func (j *Job) sendAgain(ctx context.Context, name, sum string, size int64, open func() (io.ReadCloser, error)) error {
 	warn := j.engine.warner()
 	for try := 1; ; try++ {
-		err := j.send(ctx, name, sum, size, open)
+		err := j.orGone(ctx, j.send(ctx, name, sum, size, open))
 		if err == nil || ctx.Err() != nil || !transient(err) {
 			return err
 		}
@@ -191,6 +191,18 @@ func (j *Job) read(ctx context.Context, name string, size int64, read func(io.Re
 		warn(err)
 		pause(ctx, retryPause(try))
 	}
+}
+
+// orGone returns err, or the error that the job was removed if err is that of a server that stores nothing
+// under its names: it says the same while it is restarted.
+func (j *Job) orGone(ctx context.Context, err error) error {
+	if !errors.Is(err, jetstream.ErrNoStreamResponse) && !errors.Is(err, nats.ErrNoResponders) {
+		return err
+	}
+	if _, e := j.creation(ctx); e != nil && gone(e) {
+		return e
+	}
+	return err
 }
 
 // retryPause is the time to wait after a try.

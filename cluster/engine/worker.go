@@ -352,7 +352,7 @@ func (w *Worker) save(ctx context.Context, task int, r result, data []byte) erro
 			return nil
 		}
 		created = err == nil
-		return err
+		return w.job.orGone(ctx, err)
 	})
 	if err == nil && !created && r.Error == "" {
 		w.discard(ctx, task, r)
