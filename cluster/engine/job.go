@@ -152,13 +152,13 @@ func (j *Job) send(ctx context.Context, name, sum string, size int64, open func(
 		return err
 	}
 	if int64(info.Size) != size || hex.EncodeToString(h.Sum(nil)) != sum {
-		return errors.Join(errChanged, j.objects.Delete(ctx, name))
+		return errors.Join(ErrChanged, j.objects.Delete(ctx, name))
 	}
 	return nil
 }
 
-// errChanged is the error about an object that is not what it was.
-var errChanged = errors.New("a file has changed while it was sent: run the command again")
+// ErrChanged is the error about an object that is not what it was.
+var ErrChanged = errors.New("a file has changed while it was sent: run the command again")
 
 // Get calls read with a reader of the object with a SHA-256 and a size. It may call it again from the
 // beginning, and checks the contents after read has returned.
