@@ -339,5 +339,9 @@ func TestTransient_ServerThatDoesNotAnswer(t *testing.T) {
 		warn(errors.New("full"))
 		warn(errors.New("full"))
 		require.Equal(t, []string{"waiting for the NATS server nats://head:4222 (full)"}, told)
+		warn = e.warner()
+		time.Sleep(callTimeout + 1)
+		warn(&jetstream.APIError{Code: 503, ErrorCode: 10047})
+		require.Contains(t, told[1], "it has no space left; remove jobs that are not needed (sbs-cluster jobs), or raise its limits")
 	})
 }
