@@ -3,7 +3,6 @@ package reduce
 import (
 	"context"
 	"encoding/json"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -74,12 +73,4 @@ func (m *Member) hello() hello {
 		ID: m.id, Name: shorten(m.Name), Cores: m.Cores, Seat: m.Seat, Round: m.round, Tasks: m.waiting, Additions: m.adding,
 		Refusal: shorten(m.Refusal),
 	}
-}
-
-// shorten returns the beginning of a text, so that a sign of life is not too long.
-func shorten(text string) string {
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText], "") + "..."
-	}
-	return text
 }

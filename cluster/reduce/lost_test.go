@@ -3,6 +3,8 @@ package reduce
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,4 +130,29 @@ func TestAssembly_TakesOnlyPieces(t *testing.T) {
 	_, incomplete = a.missing()
 	require.False(t, incomplete)
 	require.Equal(t, append(one, two...), a.all())
+}
+
+// Long errors, and results that do not fit into a message, are reported.
+func TestCompute_ReportsWhatIsTooLong(t *testing.T) {
+	dial := connect(t)
+	l := lead(t, dial())
+	var refused []string
+	l.Refused = func(m Info, reason string) { refused = append(refused, reason) }
+	long := strings.Repeat("\x00<é", 1<<20)
+	join(t, dial(), l.Session, &Member{Refusal: long})
+	require.NoError(t, l.Wait(t.Context(), func(int) bool { return len(refused) == 1 }))
+	require.True(t, strings.HasPrefix(refused[0], long[:1000]))
+	join(t, dial(), l.Session, &Member{Computer: &computer{length: l.length, before: func(context.Context, int) error { return errors.New(long) }}})
+	_, _, err := l.Compute(t.Context(), state(1), 0, 2, make([]float32, l.length))
+	require.ErrorContains(t, err, long[:1000])
+	join(t, dial(), l.Session, &Member{Computer: &talker{computer{length: l.length}}})
+	_, _, err = l.Compute(t.Context(), state(2), 0, 2, make([]float32, l.length))
+	require.ErrorContains(t, err, "the result of a task has 262145 bytes apart from its vector, more than the limit of 262144")
+}
+
+// talker has long parts.
+type talker struct{ computer }
+
+func (t *talker) Compute(context.Context, int, int, []float32) ([]byte, error) {
+	return make([]byte, pieceSize+1), nil
 }

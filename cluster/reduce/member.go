@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -183,6 +184,9 @@ func (m *Member) compute(msg *nats.Msg) {
 	}
 	start := time.Now()
 	part, err := m.task(w)
+	if err == nil && len(part) > pieceSize {
+		err = fmt.Errorf("the result of a task has %d bytes apart from its vector, more than the limit of %d", len(part), pieceSize)
+	}
 	w.Seconds = time.Since(start).Seconds()
 	respond(msg, w, part, err)
 }

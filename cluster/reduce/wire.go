@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -58,7 +59,7 @@ type hello struct {
 	Additions int64 `json:"additions,omitempty"` // that it has to do
 }
 
-// Limits of a sign of life, in bytes: of each of its texts, and of all of it in JSON.
+// Limits in bytes: of a text that is sent, and of a sign of life in JSON.
 const (
 	maxText  = 4000
 	maxHello = 1 << 16
@@ -146,10 +147,18 @@ func respond(m *nats.Msg, w work, data []byte, err error) {
 			kind, text = kindFatal, fatal.Text
 		}
 		r.Header.Set(headerKind, kind)
-		r.Header.Set(headerError, strconv.QuoteToASCII(text)) // a header is one line
+		r.Header.Set(headerError, strconv.QuoteToASCII(shorten(text))) // a header is one line
 		r.Data = nil
 	}
 	_ = m.RespondMsg(r)
+}
+
+// shorten returns the beginning of a text that may be too long for a message.
+func shorten(text string) string {
+	if len(text) > maxText {
+		text = strings.ToValidUTF8(text[:maxText], "") + "..."
+	}
+	return text
 }
 
 // plain returns the text of a remote error.
