@@ -50,7 +50,8 @@ type Member struct {
 	holders map[string]holder  // those that the member asks in the round, by ID
 	waiting int64              // tasks that the member has
 	adding  int64              // additions that the member has
-	follows uint64             // round of the state of the Computer
+	ended   bool
+	follows uint64 // round of the state of the Computer
 
 	line   inFlight
 	within time.Duration // in which a holder has to answer
@@ -80,7 +81,19 @@ func (m *Member) Serve(ctx context.Context, conn *nats.Conn) (err error) {
 	queue := make(chan *nats.Msg, 1024)
 	var running sync.WaitGroup
 	defer running.Wait()
-	defer cancel()
+	defer func() {
+		cancel()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.ended = true
+	}()
+	run := func(f func()) { // unless a message comes at the end
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if !m.ended {
+			running.Go(f)
+		}
+	}
 	at := prefix + m.Session
 	var subs []*nats.Subscription
 	defer func() {
@@ -99,11 +112,11 @@ func (m *Member) Serve(ctx context.Context, conn *nats.Conn) (err error) {
 	if m.Refusal == "" {
 		handle(at+toAll, m.receive)
 		handle(at+toGive+"."+m.id, m.give)
-		handle(at+toFetch, func(msg *nats.Msg) { running.Go(func() { m.fetch(msg) }) })
+		handle(at+toFetch, func(msg *nats.Msg) { run(func() { m.fetch(msg) }) })
 		handle(at+toForget, m.forget)
 		handle(at+toAdd+"."+m.id, func(msg *nats.Msg) {
 			m.count(&m.adding, 1)
-			running.Go(func() {
+			run(func() {
 				m.add(msg)
 				m.count(&m.adding, -1)
 			})
