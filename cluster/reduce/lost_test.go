@@ -137,7 +137,7 @@ func TestCompute_ReportsWhatIsTooLong(t *testing.T) {
 	dial := connect(t)
 	l := lead(t, dial())
 	var refused []string
-	l.Refused = func(m Info, reason string) { refused = append(refused, reason) }
+	l.Refused = func(_ Info, reason string) { refused = append(refused, reason) }
 	long := strings.Repeat("\x00<é", 1<<20)
 	join(t, dial(), l.Session, &Member{Refusal: long})
 	require.NoError(t, l.Wait(t.Context(), func(int) bool { return len(refused) == 1 }))
