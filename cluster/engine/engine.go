@@ -159,6 +159,11 @@ func (e *Engine) prepare(ctx context.Context) error {
 	if _, err := e.js.AccountInfo(ctx); err != nil {
 		return err
 	}
+	return e.queue(ctx)
+}
+
+// queue makes sure that the queue is on the server, which may have lost it.
+func (e *Engine) queue(ctx context.Context) error {
 	config := jetstream.StreamConfig{
 		Name: queueStream, Description: "Tasks of sbs-cluster", Subjects: []string{taskSubject + ".>"},
 		Retention: jetstream.WorkQueuePolicy, Replicas: e.Replicas,
@@ -241,9 +246,20 @@ func (e *Engine) warner() func(error) {
 	return func(err error) {
 		if !told && time.Since(start) > callTimeout {
 			told = true
-			e.Warn(fmt.Sprintf("waiting for the NATS server %s (%v)", redacted(e.URL), err))
+			text := fmt.Sprintf("waiting for the NATS server %s (%v)", redacted(e.URL), err)
+			if full(err) {
+				text += ": it has no space left; remove jobs that are not needed (sbs-cluster jobs), or raise its limits"
+			}
+			e.Warn(text)
 		}
 	}
+}
+
+// full reports whether an error says that the server has no space left.
+func full(err error) bool {
+	const noResources, noStorage = 10023, 10047 // JetStream's codes
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == noResources || api.ErrorCode == noStorage)
 }
 
 // transient reports whether an error is one of a server that is restarted or out of reach.

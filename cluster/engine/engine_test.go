@@ -172,6 +172,26 @@ func TestWork_OpensAJobThatComesAgain(t *testing.T) {
 	require.NoError(t, <-ended)
 }
 
+// A worker whose job is removed while it computes a task, or just before it saves the result, continues with
+// other jobs.
+func TestWork_LeavesAJobThatIsRemoved(t *testing.T) {
+	e, _ := start(t)
+	removed := open(t, e, "removed")
+	work(t, e, "w", func(ctx context.Context, task int) ([]byte, error) {
+		if task == 7 {
+			return nil, removed.Remove(ctx)
+		}
+		return echo(ctx, task)
+	})
+	require.NoError(t, removed.Offer(t.Context(), []byte("removed"), 7, 7))
+	results, err := run(t.Context(), open(t, e, "job"), "job", 1)
+	require.NoError(t, err)
+	require.Equal(t, []string{"result 1"}, results)
+
+	w := &Worker{engine: e, job: removed}
+	require.True(t, gone(w.save(t.Context(), 1, result{Error: "it is broken"}, nil)))
+}
+
 func TestRun_EndsIfATaskEndsItsWorkers(t *testing.T) {
 	e, _ := start(t)
 	w := &Worker{engine: e}
@@ -319,5 +339,9 @@ func TestTransient_ServerThatDoesNotAnswer(t *testing.T) {
 		warn(errors.New("full"))
 		warn(errors.New("full"))
 		require.Equal(t, []string{"waiting for the NATS server nats://head:4222 (full)"}, told)
+		warn = e.warner()
+		time.Sleep(callTimeout + 1)
+		warn(&jetstream.APIError{Code: 503, ErrorCode: 10047})
+		require.Contains(t, told[1], "it has no space left; remove jobs that are not needed (sbs-cluster jobs), or raise its limits")
 	})
 }

@@ -44,6 +44,9 @@ func JobID(spec []byte) string {
 
 // Open creates a job, or finds it if it is on the server already. Removing expired jobs is a part of it.
 func (e *Engine) Open(ctx context.Context, id string) (j *Job, found bool, err error) {
+	if err := e.retry(ctx, e.queue); err != nil {
+		return nil, false, err
+	}
 	if err := e.removeExpired(ctx); err != nil {
 		return nil, false, err
 	}
@@ -72,6 +75,18 @@ func (e *Engine) Open(ctx context.Context, id string) (j *Job, found bool, err e
 		return err
 	})
 	return j, found, err
+}
+
+// Lost reports whether the job is not on the server any more.
+func (j *Job) Lost(ctx context.Context) (lost bool, err error) {
+	err = j.engine.retry(ctx, func(ctx context.Context) error {
+		created, err := j.creation(ctx)
+		if lost = err == nil && !created.Equal(j.created) || err != nil && gone(err); lost {
+			return nil
+		}
+		return err
+	})
+	return lost, err
 }
 
 // creation returns when the results on the server were created.
@@ -113,7 +128,7 @@ func (j *Job) put(ctx context.Context, name, sum string, size int64, open func()
 func (j *Job) sendAgain(ctx context.Context, name, sum string, size int64, open func() (io.ReadCloser, error)) error {
 	warn := j.engine.warner()
 	for try := 1; ; try++ {
-		err := j.send(ctx, name, sum, size, open)
+		err := j.orGone(ctx, j.send(ctx, name, sum, size, open))
 		if err == nil || ctx.Err() != nil || !transient(err) {
 			return err
 		}
@@ -137,13 +152,13 @@ func (j *Job) send(ctx context.Context, name, sum string, size int64, open func(
 		return err
 	}
 	if int64(info.Size) != size || hex.EncodeToString(h.Sum(nil)) != sum {
-		return errors.Join(errChanged, j.objects.Delete(ctx, name))
+		return errors.Join(ErrChanged, j.objects.Delete(ctx, name))
 	}
 	return nil
 }
 
-// errChanged is the error about an object that is not what it was.
-var errChanged = errors.New("a file has changed while it was sent: run the command again")
+// ErrChanged is the error about an object that is not what it was.
+var ErrChanged = errors.New("a file has changed while it was sent: run the command again")
 
 // Get calls read with a reader of the object with a SHA-256 and a size. It may call it again from the
 // beginning, and checks the contents after read has returned.
@@ -176,6 +191,18 @@ func (j *Job) read(ctx context.Context, name string, size int64, read func(io.Re
 		warn(err)
 		pause(ctx, retryPause(try))
 	}
+}
+
+// orGone returns err, or the error that the job was removed if err is that of a server that stores nothing
+// under its names: it says the same while it is restarted.
+func (j *Job) orGone(ctx context.Context, err error) error {
+	if !errors.Is(err, jetstream.ErrNoStreamResponse) && !errors.Is(err, nats.ErrNoResponders) {
+		return err
+	}
+	if _, e := j.creation(ctx); e != nil && gone(e) {
+		return e
+	}
+	return err
 }
 
 // retryPause is the time to wait after a try.

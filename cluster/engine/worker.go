@@ -112,6 +112,9 @@ func (w *Worker) subscribe(ctx context.Context) error {
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: e.LostAfter, MaxDeliver: -1, MaxAckPending: MaxTasks, MaxWaiting: MaxTasks, InactiveThreshold: forgotten,
 	}
 	return e.retry(ctx, func(ctx context.Context) (err error) {
+		if err := e.queue(ctx); err != nil {
+			return err
+		}
 		if config.AckWait > 0 {
 			w.consumer, err = e.tasks.CreateOrUpdateConsumer(ctx, config)
 		} else if w.consumer, err = e.tasks.Consumer(ctx, config.Durable); errors.Is(err, jetstream.ErrConsumerNotFound) {
@@ -349,7 +352,7 @@ func (w *Worker) save(ctx context.Context, task int, r result, data []byte) erro
 			return nil
 		}
 		created = err == nil
-		return err
+		return w.job.orGone(ctx, err)
 	})
 	if err == nil && !created && r.Error == "" {
 		w.discard(ctx, task, r)

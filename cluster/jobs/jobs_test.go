@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
 
+	"github.com/spike-by-spike/sbs/cluster/engine"
 	"github.com/spike-by-spike/sbs/internal/classification"
 )
 
@@ -232,4 +233,28 @@ func TestShardsOf_FitsTheCost(t *testing.T) {
 	}{{0, 0, 1}, {3, 1e12, 3}, {10000, 0, 16}, {10000, 4e7, 16}, {100000, 1e11, 510}, {1 << 30, 1e15, 2000}} {
 		require.Equal(t, c.want, shardsOf(c.images, c.updates))
 	}
+}
+
+// A file that changes while the files are sent, such as the log of the training, is named.
+func TestSend_NamesAFileThatHasChanged(t *testing.T) {
+	s, err := engine.StartServer(t.TempDir())
+	require.NoError(t, err)
+	defer s.Stop()
+	e, err := engine.Connect(t.Context(), s.Options())
+	require.NoError(t, err)
+	defer e.Close()
+	job, _, err := e.Open(t.Context(), engine.JobID([]byte("job")))
+	require.NoError(t, err)
+	folder := t.TempDir()
+	log := filepath.Join(folder, "metrics.jsonl")
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "images.npy"), []byte("images"), 0o600))
+	require.NoError(t, os.WriteFile(log, []byte("1\n"), 0o600))
+	var p packer
+	_, err = p.data(t.Context(), folder, true)
+	require.NoError(t, err)
+	require.Len(t, p.packs, 1)
+	require.NoError(t, os.WriteFile(log, []byte("1\n2\n"), 0o600))
+	require.EqualError(t, p.packs[0].send(t.Context(), job), log+" has changed since the command has begun: give the images in a folder of their own, and run the command again")
+	require.NoError(t, os.WriteFile(log, []byte("1\n"), 0o600))
+	require.NoError(t, p.packs[0].send(t.Context(), job))
 }

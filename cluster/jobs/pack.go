@@ -47,6 +47,7 @@ type blob struct {
 	SHA256 string `json:"sha256"`
 	Size   int64  `json:"size"`
 
+	path string // shown to the user
 	open func() (io.ReadCloser, error)
 }
 
@@ -93,7 +94,7 @@ func (p *packer) data(ctx context.Context, path string, withLabels bool) (argume
 		case err != nil:
 			return a, err
 		default:
-			if entry.Blob, err = p.add(info.Size(), func() (io.ReadCloser, error) { return os.Open(f) }); err != nil {
+			if entry.Blob, err = p.add(f, info.Size(), func() (io.ReadCloser, error) { return os.Open(f) }); err != nil {
 				return a, fmt.Errorf("%s: %w", f, err)
 			}
 		}
@@ -116,7 +117,7 @@ func (p *packer) model(ctx context.Context, path string) (argument, error) {
 	if err != nil {
 		return a, err
 	}
-	sum, err := p.add(int64(len(data)), func() (io.ReadCloser, error) {
+	sum, err := p.add(path, int64(len(data)), func() (io.ReadCloser, error) {
 		data, err := read()
 		return io.NopCloser(bytes.NewReader(data)), err
 	})
@@ -136,8 +137,8 @@ func absolute(path string) (string, error) {
 	return filepath.ToSlash(abs), err
 }
 
-// add adds the contents of a file, unless they are there already, and returns their SHA-256.
-func (p *packer) add(size int64, open func() (io.ReadCloser, error)) (sum string, err error) {
+// add adds the contents of the file at a path, unless they are there already, and returns their SHA-256.
+func (p *packer) add(path string, size int64, open func() (io.ReadCloser, error)) (sum string, err error) {
 	r, err := open()
 	if err != nil {
 		return "", err
@@ -161,7 +162,7 @@ func (p *packer) add(size int64, open func() (io.ReadCloser, error)) (sum string
 		p.known = map[string]bool{}
 	}
 	p.known[sum] = true
-	b := blob{SHA256: sum, Size: size, open: open}
+	b := blob{SHA256: sum, Size: size, path: path, open: open}
 	if size != int64(buffer.Len()) {
 		p.packs = append(p.packs, pack{SHA256: sum, Size: size, Blobs: []blob{b}})
 		p.sum = nil
@@ -178,7 +179,26 @@ func (p *packer) add(size int64, open func() (io.ReadCloser, error)) (sum string
 
 // send sends a pack.
 func (p *pack) send(ctx context.Context, job *engine.Job) error {
-	return job.Put(ctx, p.SHA256, p.Size, func() (io.ReadCloser, error) { return &packReader{blobs: p.Blobs}, nil })
+	err := job.Put(ctx, p.SHA256, p.Size, func() (io.ReadCloser, error) { return &packReader{blobs: p.Blobs}, nil })
+	if errors.Is(err, engine.ErrChanged) {
+		for _, b := range p.Blobs {
+			if b.changed() {
+				return fmt.Errorf("%s has changed since the command has begun: give the images in a folder of their own, and run the command again", b.path)
+			}
+		}
+	}
+	return err
+}
+
+// changed reports whether a file is not what it was.
+func (b *blob) changed() bool {
+	r, err := b.open()
+	if err != nil {
+		return true
+	}
+	h := sha256.New()
+	_, err = io.Copy(h, r)
+	return errors.Join(err, r.Close()) != nil || hex.EncodeToString(h.Sum(nil)) != b.SHA256
 }
 
 // packReader reads the blobs of a pack. It opens them one after the other.

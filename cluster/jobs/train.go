@@ -12,6 +12,7 @@ import (
 
 	"github.com/spike-by-spike/sbs/cluster/engine"
 	"github.com/spike-by-spike/sbs/cluster/reduce"
+	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/training"
 	"github.com/spike-by-spike/sbs/train"
 )
@@ -31,6 +32,12 @@ const (
 	lostAfter = 3 * time.Second // without a sign of life
 	settle    = 2 * time.Second // that a training waits for more workers after the first one
 	lifeShown = 1200 * time.Millisecond
+
+	// The times between two looks whether the job is on the server, within which the server must answer,
+	// and until the next look after an error.
+	lookEvery  = time.Second
+	lookWithin = 5 * time.Second
+	lookAgain  = 30 * time.Second
 )
 
 // Train runs sbs-train with gradients that the workers of c compute.
@@ -51,7 +58,10 @@ func (c *Client) Train(ctx context.Context, d *training.Distributed, stdout io.W
 	if cause := context.Cause(ctx); errors.As(cause, new(*WorkersError)) {
 		err = cause
 	}
-	return errors.Join(err, g.end(context.WithoutCancel(ctx)))
+	if e := g.end(context.WithoutCancel(ctx)); e != nil {
+		cli.PrintWarnings(c.Stderr, e.Error())
+	}
+	return err
 }
 
 // gradients are the gradients that workers compute.
@@ -60,13 +70,15 @@ type gradients struct {
 	leader reduce.Leader
 	log    training.Log
 
+	watch   *engine.Watch
 	job     *engine.Job
 	text    *spec
 	spec    []byte // text in JSON
 	seats   int    // that were offered
 	taken   int    // the highest of those that workers have
 	started bool
-	refusal error // of the first worker that has refused before the start
+	refusal error     // of the first worker that has refused before the start
+	look    time.Time // the next time to look whether the job is on the server
 }
 
 // Start implements training.Gradients.
@@ -75,6 +87,10 @@ func (g *gradients) Start(ctx context.Context, s *training.Share, log training.L
 	g.log = log
 	g.leader = reduce.Leader{Lost: lostAfter, Joined: g.joined, Left: g.left, Refused: g.refused, Alone: g.again}
 	if err := g.leader.Lead(c.Engine.Conn(), s.Parameters); err != nil {
+		return err
+	}
+	var err error
+	if g.watch, err = c.Engine.Watch(); err != nil {
 		return err
 	}
 	if err := g.offer(ctx, s); err != nil {
@@ -141,35 +157,70 @@ func (g *gradients) again(ctx context.Context) error {
 	return g.moreSeats(ctx)
 }
 
-// moreSeats offers seats until some are free.
+// moreSeats offers seats until some are free, and all workers can have one.
 func (g *gradients) moreSeats(ctx context.Context) error {
-	want := min(g.taken+freeSeats, engine.MaxTasks)
+	alive, _, _ := g.watch.Workers()
+	want := min(max(g.taken+freeSeats, alive), engine.MaxTasks)
 	if want <= g.seats {
 		return nil
 	}
-	err := g.job.Offer(ctx, g.spec, g.seats+1, want)
+	if err := g.job.Offer(ctx, g.spec, g.seats+1, want); err != nil {
+		return err
+	}
 	g.seats = want
-	return err
+	return nil
+}
+
+// keep makes sure that the server has the job and free seats for workers that come. If that fails, the
+// training continues with the workers that are there.
+func (g *gradients) keep(ctx context.Context) error {
+	if time.Now().Before(g.look) {
+		return nil
+	}
+	err := g.present(ctx)
+	g.look = time.Now().Add(lookEvery)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		g.look = time.Now().Add(lookAgain)
+		g.log(fmt.Sprintf("no more workers can join the training at the moment: %v", err), true)
+	}
+	return nil
+}
+
+func (g *gradients) present(ctx context.Context) error {
+	short, cancel := context.WithTimeout(ctx, lookWithin)
+	lost, err := g.job.Lost(short)
+	cancel()
+	switch {
+	case err != nil:
+		return err
+	case lost:
+		g.log("the server has lost the files of the training: they are sent again", true)
+		return g.again(ctx)
+	}
+	return g.moreSeats(ctx)
 }
 
 // wait waits for workers.
 func (g *gradients) wait(ctx context.Context) error {
-	watch, err := g.client.Engine.Watch()
-	if err != nil {
-		return err
-	}
-	defer watch.Stop()
-	start, warned := time.Now(), false
+	start, told := time.Now(), false
 	var first time.Time // when the first worker joined
-	err = g.leader.Wait(ctx, func(members int) bool {
-		alive, _, other := watch.Workers()
-		if err = g.moreSeats(ctx); err != nil || g.refusal != nil {
+	var failed error
+	err := g.leader.Wait(ctx, func(members int) bool {
+		alive, _, other := g.watch.Workers()
+		if failed = g.moreSeats(ctx); failed != nil || g.refusal != nil {
 			return true
 		}
 		if members == 0 {
-			if alive == 0 && time.Since(start) > patience && !warned {
-				warned = true
-				g.log(noWorkers(g.client.Version, other), true)
+			if time.Since(start) > patience && !told {
+				told = true
+				if alive == 0 {
+					g.log(noWorkers(g.client.Version, other), true)
+				} else {
+					g.log(fmt.Sprintf("waiting for one of %d workers, which compute other jobs or read the training images", alive), true)
+				}
 			}
 			return false
 		}
@@ -181,7 +232,7 @@ func (g *gradients) wait(ctx context.Context) error {
 		}
 		return time.Since(first) > settle || time.Since(start) > lifeShown && members >= alive
 	})
-	return errors.Join(err, g.refusal)
+	return errors.Join(err, failed, g.refusal)
 }
 
 func (g *gradients) joined(m reduce.Info) {
@@ -209,7 +260,7 @@ func (g *gradients) refused(m reduce.Info, reason string) {
 
 // Compute implements training.Gradients.
 func (g *gradients) Compute(ctx context.Context, r training.Run) ([]train.Part, []float32, error) {
-	if err := g.moreSeats(ctx); err != nil {
+	if err := g.keep(ctx); err != nil {
 		return nil, nil, err
 	}
 	data, sum, err := g.leader.Compute(ctx, r.Snapshot, r.First, r.Count, r.Sum)
@@ -230,16 +281,22 @@ func (g *gradients) Compute(ctx context.Context, r training.Run) ([]train.Part, 
 
 // end ends the job.
 func (g *gradients) end(ctx context.Context) error {
+	if g.watch != nil {
+		g.watch.Stop()
+	}
 	if g.leader.Session == "" {
 		return nil
 	}
-	err := g.leader.End()
-	if g.job != nil {
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		err = errors.Join(err, g.job.Remove(ctx))
+	_ = g.leader.End() // workers that miss it find out that nobody leads them
+	if g.job == nil {
+		return nil
 	}
-	return err
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := g.job.Remove(ctx); err != nil {
+		return fmt.Errorf("the files of the training remain on the server, until they expire or until you run sbs-cluster jobs --remove %s (%w)", g.job.ID, err)
+	}
+	return nil
 }
 
 // seat computes gradients on a worker.

@@ -18,7 +18,8 @@ import (
 type Leader struct {
 	Session string // unique; members need it
 
-	// Lost is the time without a sign of life after which the tasks of a member are given to others.
+	// Lost is the time without a sign of life after which the tasks of a member are given to others. It
+	// grows to at most maxLost if members come back, for example on a slow network.
 	Lost time.Duration
 
 	// Joined and Left are called when a member comes or is lost, and Refused for one that cannot
@@ -36,6 +37,7 @@ type Leader struct {
 
 	members map[string]*member
 	known   map[string]bool // members that have refused, or whose computations have failed
+	silent  map[string]bool // members that are lost because they gave no sign of life
 	addTime float64         // seconds of an addition, on average
 
 	wake  chan struct{}
@@ -67,7 +69,8 @@ type member struct {
 	tasks   []*task // it computes the first, the others wait
 	began   time.Time
 	given   time.Time // when it got the last of its tasks
-	adds    int
+	adds    []*piece  // it adds them up
+	added   time.Time // when it got the last of them
 }
 
 // task is a task of a round.
@@ -76,6 +79,7 @@ type task struct {
 	holder        *member
 	part          []byte
 	with          []*member
+	had           []string // ID of all members that have its vector, unless they have ended
 }
 
 // piece is a range of the entries of all vectors.
@@ -87,10 +91,16 @@ type piece struct {
 	since    time.Time
 }
 
+// MaxTasks is the largest number of tasks of a round.
+const MaxTasks = 1000
+
 // Lead begins a session, for vectors of a length. End ends it.
 func (l *Leader) Lead(conn *nats.Conn, length int) error {
+	if limit := conn.MaxPayload(); limit < 2*pieceSize {
+		return fmt.Errorf("the NATS server takes messages of at most %d bytes: set max_payload in its configuration to %d or more", limit, 2*pieceSize)
+	}
 	l.Session, l.conn, l.length = rand.Text(), conn, length
-	l.members, l.known, l.heard, l.wake = map[string]*member{}, map[string]bool{}, map[string]heard{}, make(chan struct{}, 1)
+	l.members, l.known, l.silent, l.heard, l.wake = map[string]*member{}, map[string]bool{}, map[string]bool{}, map[string]heard{}, make(chan struct{}, 1)
 	handle := func(subject string, f func(*nats.Msg)) error {
 		s, err := conn.Subscribe(prefix+l.Session+subject, f)
 		if err == nil {
@@ -111,16 +121,18 @@ func (l *Leader) End() error {
 	return errors.Join(err, l.conn.FlushTimeout(time.Second))
 }
 
+// maxLost is what Leader.Lost grows to.
+const maxLost = 30 * time.Second
+
 // maxMembers limits the number of members.
-const maxMembers = 100000
+const maxMembers = 10000
 
 // hear hears a sign of life.
 func (l *Leader) hear(m *nats.Msg) {
 	var h hello
-	if len(m.Data) > pieceSize || json.Unmarshal(m.Data, &h) != nil || h.ID == "" || strings.ContainsAny(h.ID, " .*>\r\n\t") || h.Cores < 0 {
+	if len(m.Data) > maxHello || json.Unmarshal(m.Data, &h) != nil || h.ID == "" || strings.ContainsAny(h.ID, " .*>\r\n\t") || h.Cores < 0 {
 		return
 	}
-	_ = m.Respond(nil) // it comes again
 	l.mu.Lock()
 	_, old := l.heard[h.ID]
 	if old || len(l.heard) < maxMembers {
@@ -177,11 +189,16 @@ func (l *Leader) Look() (members, cores int) {
 	for _, h := range come {
 		m := &member{hello: h.hello}
 		l.members[h.ID] = m
+		if l.silent[h.ID] {
+			delete(l.silent, h.ID)
+			l.Lost = min(2*l.Lost, max(l.Lost, maxLost))
+		}
 		if l.Joined != nil {
 			l.Joined(l.info(m))
 		}
 	}
 	for _, m := range gone {
+		l.silent[m.ID] = true
 		l.drop(m)
 	}
 	for _, h := range refused {
@@ -213,6 +230,7 @@ func (l *Leader) drop(m *member) {
 	l.mu.Lock()
 	delete(l.heard, m.ID)
 	l.mu.Unlock()
+	_ = l.conn.Publish(prefix+l.Session+toForget, []byte(m.ID)) // those that miss it wait longer
 	if l.Left != nil {
 		l.Left(l.info(m))
 	}
@@ -257,8 +275,8 @@ type outcome struct {
 // begin with, to which the vectors of the tasks are added in their order. Compute returns the parts
 // of the tasks and the sum. A *FatalError is the error of a task.
 func (l *Leader) Compute(ctx context.Context, state []byte, first, count int, sum []float32) (parts [][]byte, _ []float32, err error) {
-	if limit := l.conn.MaxPayload(); limit < 2*pieceSize {
-		return nil, nil, fmt.Errorf("the NATS server takes messages of at most %d bytes: set max_payload in its configuration to %d or more", limit, 2*pieceSize)
+	if count < 1 || count > MaxTasks {
+		return nil, nil, fmt.Errorf("the round has %d tasks, want 1 to %d", count, MaxTasks)
 	}
 	if len(sum) != l.length {
 		return nil, nil, fmt.Errorf("the sum has %d entries, want %d", len(sum), l.length)
@@ -271,7 +289,7 @@ func (l *Leader) Compute(ctx context.Context, state []byte, first, count int, su
 		r.tasks = append(r.tasks, &task{number: first + i, ahead: i})
 	}
 	for _, m := range l.members {
-		m.tasks, m.adds = nil, 0
+		m.tasks, m.adds = nil, nil
 	}
 	l.Look()
 	if err := l.publish(state); err != nil {
@@ -295,7 +313,8 @@ func (l *Leader) Compute(ctx context.Context, state []byte, first, count int, su
 		case <-ticker.C:
 			l.Look()
 			r.recall()
-			r.unheard()
+			r.unheard(len(state))
+			r.hurry()
 			if len(l.members) > 0 {
 				alone = time.Now()
 			} else if l.Alone != nil && time.Since(alone) > askAlone {
@@ -339,7 +358,7 @@ func (l *Leader) idle() []*member {
 		list = append(list, m)
 	}
 	slices.SortFunc(list, func(a, b *member) int {
-		if c := (a.adds - b.adds) + (len(a.tasks) - len(b.tasks)); c != 0 {
+		if c := (len(a.adds) + len(a.tasks)) - (len(b.adds) + len(b.tasks)); c != 0 {
 			return c
 		}
 		return strings.Compare(a.ID, b.ID)

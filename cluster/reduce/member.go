@@ -1,12 +1,10 @@
 package reduce
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -44,25 +42,25 @@ type Member struct {
 	mu      sync.Mutex
 	round   uint64
 	stop    context.CancelFunc // ends the computation of the round
-	within  context.Context    //nolint:containedctx // of the round
+	current context.Context    //nolint:containedctx // of the round
 	state   assembly
-	vectors map[int][]float32 // of the round, by task
+	vectors map[int]computed // of the round, by task
 	free    [][]float32
 	fetched map[fetched][]byte // pieces of the vectors of others
+	holders map[string]holder  // those that the member asks in the round, by ID
 	waiting int64              // tasks that the member has
-	follows uint64             // round of the state of the Computer
+	adding  int64              // additions that the member has
+	ended   bool
+	follows uint64 // round of the state of the Computer
+
+	line   inFlight
+	within time.Duration // in which a holder has to answer
 }
 
-// fetched identifies a piece of the vector of a task.
-type fetched struct{ task, from, to int }
-
-// assembly is a state of which pieces have come.
-type assembly struct {
-	round uint64
-	sum   string
-	data  []byte
-	have  map[int]bool // by offset
-	left  int          // bytes
+// computed is the vector and the part of a task.
+type computed struct {
+	vector []float32
+	part   []byte
 }
 
 // ErrNoLeader is the error of a member whose Leader is gone.
@@ -71,18 +69,31 @@ var ErrNoLeader = errors.New("the command that trains is gone")
 // Serve computes tasks until the Leader ends the session, or until ctx is done.
 func (m *Member) Serve(ctx context.Context, conn *nats.Conn) (err error) {
 	m.conn, m.id = conn, nats.NewInbox()[len("_INBOX."):]
-	m.vectors, m.fetched = map[int][]float32{}, map[fetched][]byte{}
+	m.vectors, m.fetched, m.holders = map[int]computed{}, map[fetched][]byte{}, map[string]holder{}
+	m.line.units, m.within = make(chan struct{}, maxUnits), cmp.Or(m.within, giveWithin)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m.base = ctx
-	m.within, m.stop = context.WithCancel(ctx)
+	m.current, m.stop = context.WithCancel(ctx)
 	defer func() { m.stop() }()
 	ended := make(chan struct{})
 	var once sync.Once
 	queue := make(chan *nats.Msg, 1024)
 	var running sync.WaitGroup
 	defer running.Wait()
-	defer cancel()
+	defer func() {
+		cancel()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.ended = true
+	}()
+	run := func(f func()) { // unless a message comes at the end
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if !m.ended {
+			running.Go(f)
+		}
+	}
 	at := prefix + m.Session
 	var subs []*nats.Subscription
 	defer func() {
@@ -101,13 +112,20 @@ func (m *Member) Serve(ctx context.Context, conn *nats.Conn) (err error) {
 	if m.Refusal == "" {
 		handle(at+toAll, m.receive)
 		handle(at+toGive+"."+m.id, m.give)
-		handle(at+toFetch, func(msg *nats.Msg) { running.Go(func() { m.fetch(msg) }) })
-		handle(at+toAdd+"."+m.id, func(msg *nats.Msg) { running.Go(func() { m.add(msg) }) })
+		handle(at+toFetch, func(msg *nats.Msg) { run(func() { m.fetch(msg) }) })
+		handle(at+toForget, m.forget)
+		handle(at+toAdd+"."+m.id, func(msg *nats.Msg) {
+			m.count(&m.adding, 1)
+			run(func() {
+				m.add(msg)
+				m.count(&m.adding, -1)
+			})
+		})
 		handle(at+toCompute+"."+m.id, func(msg *nats.Msg) {
 			m.begin(msg)
 			select {
 			case queue <- msg:
-				m.wait(1)
+				m.count(&m.waiting, 1)
 			default: // the Leader gives out the task again
 			}
 		})
@@ -122,7 +140,7 @@ func (m *Member) Serve(ctx context.Context, conn *nats.Conn) (err error) {
 				return
 			case msg := <-queue:
 				m.compute(msg)
-				m.wait(-1)
+				m.count(&m.waiting, -1)
 			}
 		}
 	})
@@ -136,54 +154,27 @@ func (m *Member) unsubscribe(s *nats.Subscription) error {
 	return nil
 }
 
-// greet tells the Leader again and again that the member is there.
-func (m *Member) greet(ctx context.Context, ended <-chan struct{}) error {
-	alone := time.Now()
-	for {
-		m.mu.Lock()
-		h := hello{ID: m.id, Name: m.Name, Cores: m.Cores, Seat: m.Seat, Round: m.round, Tasks: m.waiting, Refusal: m.Refusal}
-		m.mu.Unlock()
-		text, err := json.Marshal(h)
-		if err != nil {
-			return err
-		}
-		inner, cancel := context.WithTimeout(ctx, 2*time.Second)
-		_, err = m.conn.RequestWithContext(inner, prefix+m.Session+toLeader, text)
-		cancel()
-		switch {
-		case err == nil || !errors.Is(err, nats.ErrNoResponders):
-			alone = time.Now() // a Leader that does not answer may be busy
-		case time.Since(alone) > leaderGone:
-			return ErrNoLeader
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ended:
-			return nil
-		case <-time.After(helloEvery):
-		}
-	}
-}
-
 // enter begins a round if it is a new one, and reports whether it is the round at work. m.mu is held.
 func (m *Member) enter(round uint64) bool {
 	if round > m.round {
 		m.round = round
 		m.stop()
-		m.within, m.stop = context.WithCancel(m.base)
-		m.free = slices.AppendSeq(m.free, maps.Values(m.vectors))
+		m.current, m.stop = context.WithCancel(m.base)
+		for _, v := range m.vectors {
+			m.free = append(m.free, v.vector)
+		}
 		clear(m.vectors)
 		clear(m.fetched)
+		clear(m.holders) // their contexts have ended
 	}
 	return round == m.round
 }
 
-// wait adds to the number of tasks that the member has.
-func (m *Member) wait(n int64) {
+// count adds n to a number of tasks or additions.
+func (m *Member) count(number *int64, n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.waiting += n
+	*number += n
 }
 
 // begin ends the computation of an earlier round.
@@ -193,32 +184,6 @@ func (m *Member) begin(msg *nats.Msg) {
 		defer m.mu.Unlock()
 		m.enter(w.Round)
 	}
-}
-
-// receive receives a piece of the state of a round.
-func (m *Member) receive(msg *nats.Msg) {
-	w, err := workOf(msg)
-	if err != nil {
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.enter(w.Round) {
-		m.state.put(w, msg.Data)
-	}
-}
-
-// put puts a piece of a state in its place.
-func (a *assembly) put(w work, data []byte) {
-	if a.round != w.Round || a.sum != w.Sum {
-		*a = assembly{round: w.Round, sum: w.Sum, data: make([]byte, w.Bytes), have: map[int]bool{}, left: w.Bytes}
-	}
-	if w.Offset > len(a.data) || w.Offset%pieceSize != 0 || len(data) != min(pieceSize, len(a.data)-w.Offset) || a.have[w.Offset] {
-		return
-	}
-	copy(a.data[w.Offset:], data)
-	a.have[w.Offset] = true
-	a.left -= len(data)
 }
 
 var errStale = &remoteError{kindStale, "the round is over"}
@@ -232,6 +197,9 @@ func (m *Member) compute(msg *nats.Msg) {
 	}
 	start := time.Now()
 	part, err := m.task(w)
+	if err == nil && len(part) > pieceSize {
+		err = fmt.Errorf("the result of a task has %d bytes apart from its vector, more than the limit of %d", len(part), pieceSize)
+	}
 	w.Seconds = time.Since(start).Seconds()
 	respond(msg, w, part, err)
 }
@@ -242,7 +210,11 @@ func (m *Member) task(w work) (part []byte, err error) {
 		m.mu.Unlock()
 		return nil, errStale
 	}
-	ctx := m.within
+	if done, ok := m.vectors[w.Task]; ok { // the answer was lost, or has not arrived yet
+		m.mu.Unlock()
+		return done.part, nil
+	}
+	ctx := m.current
 	var dst []float32
 	if n := len(m.free); n > 0 {
 		dst, m.free = m.free[n-1], m.free[:n-1]
@@ -265,129 +237,10 @@ func (m *Member) task(w work) (part []byte, err error) {
 		return nil, errStale
 	}
 	if err == nil {
-		m.vectors[w.Task] = dst
+		m.vectors[w.Task] = computed{dst, part}
 	}
 	return part, err
 }
-
-// follow sets the state of a round.
-func (m *Member) follow(ctx context.Context, w work) error {
-	if m.follows == w.Round {
-		return nil
-	}
-	// The server has sent the state before the task, unless the member has joined in between.
-	have := func() (state []byte, missing int, ok bool) {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		a := &m.state
-		if a.round != w.Round || a.sum != w.Sum {
-			return nil, 0, false
-		}
-		if a.left == 0 {
-			return a.data, 0, true
-		}
-		for at := 0; at < len(a.data); at += pieceSize {
-			if !a.have[at] {
-				return nil, at, false
-			}
-		}
-		return nil, 0, false
-	}
-	state, missing, ok := have()
-	for wait := time.Now(); !ok && time.Since(wait) < 50*time.Millisecond; state, missing, ok = have() {
-		time.Sleep(time.Millisecond) // another goroutine receives it
-	}
-	for !ok {
-		q := work{Round: w.Round, Offset: missing}
-		inner, cancel := context.WithTimeout(ctx, giveWithin)
-		reply, err := m.conn.RequestMsgWithContext(inner, message(prefix+m.Session+stateOf, q, nil))
-		cancel()
-		if err == nil {
-			err = errorOf(reply)
-		}
-		if err != nil {
-			return &remoteError{kindStale, fmt.Sprintf("the state of the round is missing: %v", err)}
-		}
-		if got, err := workOf(reply); err == nil {
-			m.mu.Lock()
-			m.state.put(got, reply.Data)
-			m.mu.Unlock()
-		}
-		state, missing, ok = have()
-	}
-	if sumOf(state) != w.Sum {
-		return errors.New("the state of the round is damaged")
-	}
-	if err := m.Computer.Follow(state); err != nil {
-		return err
-	}
-	m.follows = w.Round
-	return nil
-}
-
-// give answers with a piece of the vector of a task.
-func (m *Member) give(msg *nats.Msg) {
-	w, err := workOf(msg)
-	var data []byte
-	if err == nil {
-		data, err = m.piece(w, w.Task)
-	}
-	respond(msg, work{}, data, err)
-}
-
-// piece returns a piece of the vector of a task.
-func (m *Member) piece(w work, task int) ([]byte, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	v, ok := m.vectors[task]
-	if !ok || m.round != w.Round || w.To > len(v) {
-		return nil, errStale
-	}
-	return encode(make([]byte, 0, 4*(w.To-w.From)), v[w.From:w.To]), nil
-}
-
-// fetch fetches the pieces of a vector that the member will add up. If that fails, add fetches them again.
-func (m *Member) fetch(msg *nats.Msg) {
-	w, err := workOf(msg)
-	if err != nil || len(w.Holders) != 1 {
-		return
-	}
-	m.mu.Lock()
-	ok := m.enter(w.Round)
-	ctx := m.within
-	m.mu.Unlock()
-	for _, p := range w.Pieces {
-		if !ok || p.Owner != m.id || p.From < 0 || p.To < p.From || p.To-p.From > pieceSize/4 {
-			continue
-		}
-		data, err := m.request(ctx, w.Holders[0], work{Round: w.Round, Task: w.Task, From: p.From, To: p.To})
-		if err != nil {
-			return
-		}
-		m.mu.Lock()
-		if m.round == w.Round {
-			m.fetched[fetched{w.Task, p.From, p.To}] = data
-		}
-		m.mu.Unlock()
-	}
-}
-
-// request requests a piece of the vector of a task from another member.
-func (m *Member) request(ctx context.Context, holder string, w work) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, giveWithin)
-	defer cancel()
-	reply, err := m.conn.RequestMsgWithContext(ctx, message(prefix+m.Session+toGive+"."+holder, w, nil))
-	if err == nil {
-		err = errorOf(reply)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return reply.Data, nil
-}
-
-// giveWithin is the time within which another member gives a piece.
-const giveWithin = 2 * time.Second
 
 // add adds up a piece of all vectors of a round. The message has the sum before the first of them.
 func (m *Member) add(msg *nats.Msg) {
@@ -398,7 +251,7 @@ func (m *Member) add(msg *nats.Msg) {
 	}
 	m.mu.Lock()
 	ok := m.enter(w.Round)
-	ctx := m.within
+	ctx := m.current
 	m.mu.Unlock()
 	if !ok {
 		respond(msg, w, nil, errStale)

@@ -53,12 +53,12 @@ func (r *round) giveOut() {
 		if p.done || len(p.with) > 0 {
 			continue
 		}
-		if p.owner != nil && r.here(p.owner) && p.owner.adds < atOnce {
+		if p.owner != nil && r.here(p.owner) && len(p.owner.adds) < atOnce {
 			r.add(p.owner, p)
 			continue
 		}
 		list := r.idle()
-		if len(list) == 0 || list[0].adds >= atOnce {
+		if len(list) == 0 || len(list[0].adds) >= atOnce {
 			return
 		}
 		r.add(list[0], p)
@@ -164,8 +164,9 @@ func (r *round) compute(m *member, t *task) {
 
 // add lets a member add up a piece.
 func (r *round) add(m *member, p *piece) {
-	m.adds++
-	p.with, p.since = append(p.with, m), time.Now()
+	now := time.Now()
+	m.adds, m.added = append(m.adds, p), now
+	p.with, p.since = append(p.with, m), now
 	w := work{Round: r.Leader.round, Task: r.first, From: p.from, To: p.to}
 	for _, t := range r.tasks {
 		w.Holders = append(w.Holders, t.holder.ID)
@@ -249,7 +250,7 @@ func (r *round) take(o outcome) error {
 		o.m.began = time.Now()
 		o.task.with = slices.DeleteFunc(o.task.with, func(m *member) bool { return m == o.m })
 	} else {
-		o.m.adds--
+		o.m.adds = slices.DeleteFunc(o.m.adds, func(p *piece) bool { return p == o.piece })
 		o.piece.with = slices.DeleteFunc(o.piece.with, func(m *member) bool { return m == o.m })
 	}
 	if o.err != nil {
@@ -262,8 +263,9 @@ func (r *round) take(o outcome) error {
 		} else {
 			o.m.seconds = max(s, 1e-6)
 		}
+		o.task.part, o.task.had = o.data, append(o.task.had, o.m.ID) // all have the same part
 		if o.task.holder == nil && r.here(o.m) {
-			o.task.holder, o.task.part = o.m, o.data
+			o.task.holder = o.m
 			r.ahead(o.task)
 		}
 		return nil
@@ -273,6 +275,9 @@ func (r *round) take(o outcome) error {
 	}
 	if err := decode(r.sum[o.piece.from:o.piece.to], o.data); err != nil {
 		return fmt.Errorf("worker %s: %w", o.m.Name, err)
+	}
+	if r.addTime == 0 {
+		r.addTime = o.work.Seconds
 	}
 	r.addTime += weight * (o.work.Seconds - r.addTime)
 	o.piece.done = true
@@ -287,14 +292,18 @@ func (r *round) failed(o outcome) error {
 		return r.ctx.Err()
 	case errors.Is(o.err, nats.ErrNoResponders): // the member has ended
 		r.lose(o.m)
+	case errors.Is(o.err, nats.ErrMaxPayload):
+		return o.err
 	case !ok: // the connection to the server was lost
 	case remote.kind == kindFatal:
 		return &FatalError{remote.plain()}
 	case remote.kind == kindHolder:
 		if m := r.members[remote.plain()]; m != nil {
+			for _, t := range r.tasks {
+				t.had = slices.DeleteFunc(t.had, func(id string) bool { return id == m.ID })
+			}
 			r.lose(m)
 		}
-		r.recall()
 	case remote.kind == kindFailed && r.here(o.m):
 		r.known[o.m.ID] = true
 		r.lose(o.m)
@@ -314,49 +323,85 @@ func (r *round) lose(m *member) {
 	r.recall()
 }
 
-// recall takes back what members that are lost have, and gives additions that are late to others, too.
+// recall takes back what members that are lost have. A member that has come back still has its vectors.
 func (r *round) recall() {
 	lost := func(m *member) bool { return !r.here(m) }
 	for _, t := range r.tasks {
 		t.with = slices.DeleteFunc(t.with, lost)
 		if t.holder != nil && lost(t.holder) && !r.complete() {
-			t.holder = nil // the part is the same wherever it comes from
+			t.holder = nil
+		}
+		if t.holder == nil {
+			t.holder = r.back(t)
 		}
 	}
 	for _, p := range r.pieces {
 		p.with = slices.DeleteFunc(p.with, lost)
+	}
+}
+
+// back returns a member that was lost and has come back, and has the vector of a task. It returns nil if there
+// is none.
+func (r *round) back(t *task) *member {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range t.had {
+		if m := r.members[id]; m != nil && r.heard[id].Round == r.Leader.round {
+			return m
+		}
+	}
+	return nil
+}
+
+// hurry gives additions that are late to others, too.
+func (r *round) hurry() {
+	if slices.ContainsFunc(r.tasks, func(t *task) bool { return t.holder == nil }) {
+		return // an addition needs all vectors
+	}
+	for _, p := range r.pieces {
 		late := time.Since(p.since).Seconds() - lateFactor*r.addTime
-		switch {
-		case p.done:
-		case late > lostSeconds: // the request may be lost
-			p.with = nil
-		case late > lateSeconds && len(p.with) == 1:
-			for _, m := range r.idle() {
-				if m != p.with[0] && m.adds < atOnce {
-					r.add(m, p)
-					break
-				}
+		if p.done || late < lateSeconds || len(p.with) != 1 {
+			continue
+		}
+		for _, m := range r.idle() {
+			if m != p.with[0] && len(m.adds) < atOnce {
+				r.add(m, p)
+				break
 			}
 		}
 	}
 }
 
-// lostSeconds is the time after which a request or its answer is taken for lost, as on the restart of
-// a server.
-const lostSeconds = 3
+// A request or its answer is taken for lost, as on the restart of a server, if a member does not know of it
+// after lostSeconds, and after the time in which the state reaches a member with 8 Mbit/s.
+const (
+	lostSeconds   = 3
+	secondsPerMiB = 1
+)
 
-// unheard takes back tasks of members that say that they have none.
-func (r *round) unheard() {
+// unheard takes back tasks and additions of members that say that they have none. state is the number of
+// bytes of the state.
+func (r *round) unheard(state int) {
+	limit := lostSeconds*time.Second + time.Duration(state)*secondsPerMiB*time.Second>>20
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, m := range r.members {
+		without := func(list []*member) []*member {
+			return slices.DeleteFunc(list, func(o *member) bool { return o == m })
+		}
 		h := r.heard[m.ID]
-		if len(m.tasks) == 0 || h.Round == r.Leader.round && h.Tasks > 0 || h.at.Sub(m.given) < lostSeconds*time.Second {
-			continue
+		now := h.Round == r.Leader.round
+		if len(m.tasks) > 0 && (!now || h.Tasks == 0) && h.at.Sub(m.given) > limit {
+			for _, t := range m.tasks {
+				t.with = without(t.with)
+			}
+			m.tasks = nil
 		}
-		for _, t := range m.tasks {
-			t.with = slices.DeleteFunc(t.with, func(o *member) bool { return o == m })
+		if len(m.adds) > 0 && (!now || h.Additions == 0) && h.at.Sub(m.added) > limit {
+			for _, p := range m.adds {
+				p.with = without(p.with)
+			}
+			m.adds = nil
 		}
-		m.tasks = nil
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -27,10 +28,11 @@ import (
 // Subjects, after the prefix of a session. ID is that of a member.
 const (
 	prefix      = "sbs.train."
-	toLeader    = ".hello"   // requests of members: hello
+	toLeader    = ".hello"   // signs of life of members: hello
 	stateOf     = ".fetch"   // requests of members: a piece of the state of the round
 	toAll       = ".state"   // pieces of the state of a round
 	toFetch     = ".ahead"   // a member has the vector of a task, of which others will add up pieces
+	toForget    = ".forget"  // the ID of a member that is lost
 	toEnd       = ".end"     // the session ends
 	toCompute   = ".compute" // .compute.ID: requests to compute a task
 	toGive      = ".give"    // .give.ID: requests for a piece of the vector of a task
@@ -53,7 +55,15 @@ type hello struct {
 	Round   uint64 `json:"round,omitempty"`   // at work
 	Tasks   int64  `json:"tasks,omitempty"`   // that it has to compute in this round
 	Refusal string `json:"refusal,omitempty"` // why it cannot compute
+
+	Additions int64 `json:"additions,omitempty"` // that it has to do
 }
+
+// Limits in bytes: of a text that is sent, and of a sign of life in JSON.
+const (
+	maxText  = 4000
+	maxHello = 1 << 16
+)
 
 // work is what a message is about.
 type work struct {
@@ -137,10 +147,18 @@ func respond(m *nats.Msg, w work, data []byte, err error) {
 			kind, text = kindFatal, fatal.Text
 		}
 		r.Header.Set(headerKind, kind)
-		r.Header.Set(headerError, strconv.QuoteToASCII(text)) // a header is one line
+		r.Header.Set(headerError, strconv.QuoteToASCII(shorten(text))) // a header is one line
 		r.Data = nil
 	}
 	_ = m.RespondMsg(r)
+}
+
+// shorten returns the beginning of a text that may be too long for a message.
+func shorten(text string) string {
+	if len(text) > maxText {
+		text = strings.ToValidUTF8(text[:maxText], "") + "..."
+	}
+	return text
 }
 
 // plain returns the text of a remote error.

@@ -22,6 +22,9 @@ func ResumeCommand(name string, args []string, set *pflag.FlagSet) string {
 		if list, ok := flag.Value.(pflag.SliceValue); ok {
 			values = list.GetSlice()
 		}
+		if secret, ok := flag.Value.(Secret); ok {
+			values = []string{secret.WithoutSecret()}
+		}
 		for _, v := range values {
 			switch {
 			case flag.Name == "force" || flag.Name == "resume":
@@ -35,6 +38,13 @@ func ResumeCommand(name string, args []string, set *pflag.FlagSet) string {
 		}
 	})
 	return strings.Join(append(words, "--resume"), " ")
+}
+
+// Secret is the value of a flag that may contain a secret, such as a password.
+type Secret interface {
+	pflag.Value
+	// WithoutSecret returns the value with a word, such as PASSWORD, instead of each secret.
+	WithoutSecret() string
 }
 
 // quote returns a word as a POSIX shell reads it.

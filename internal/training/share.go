@@ -124,21 +124,40 @@ func (f *flags) startShared(ctx context.Context, s *session, stderr io.Writer) e
 	})
 }
 
+// Limits of a run, since all of its gradients are in the memory of those who compute them until they are added
+// up: the number of sub-batches, and the bytes of the gradients.
+const (
+	maxRun      = 1000
+	maxRunBytes = 4 << 30
+)
+
+// nextRun returns the next sub-batches that do not depend on each other.
+func (s *session) nextRun() (r Run, err error) {
+	r.First = s.at.SubBatches
+	most := min(maxRun, max(maxRunBytes/4/s.trainer.Len(), 1))
+	r.Count = min(s.trainer.Independent(), s.end-r.First, s.perEpoch()-r.First%s.perEpoch(), most)
+	r.Sum = s.trainer.Sum()
+	r.Snapshot, err = s.trainer.Snapshot()
+	return r, err
+}
+
 // runShared trains to the end with gradients that others compute.
 func (s *session) runShared(ctx context.Context) error {
 	for s.at.SubBatches < s.end {
-		r := Run{First: s.at.SubBatches}
-		r.Count = min(s.trainer.Independent(), s.end-r.First, s.perEpoch()-r.First%s.perEpoch())
-		var err error
-		if r.Snapshot, err = s.trainer.Snapshot(); err != nil {
+		r, err := s.nextRun()
+		if err != nil {
 			return err
 		}
-		r.Sum = s.trainer.Sum()
 		parts, sum, err := s.gradients.Compute(ctx, r)
-		if errors.Is(err, train.ErrDiverged) {
+		switch {
+		case errors.Is(err, train.ErrDiverged):
 			return s.diverged()
+		case errors.Is(err, context.Canceled):
+			return err
+		case err != nil:
+			return errors.Join(fmt.Errorf("%w (--resume continues the training)", err), s.checkpoint())
 		}
-		if err != nil {
+		if err := s.checkParts(r, parts); err != nil {
 			return err
 		}
 		rateW, rateEpsilonXY := s.trainer.Rates()
@@ -156,6 +175,21 @@ func (s *session) runShared(ctx context.Context) error {
 		}
 	}
 	return s.complete(ctx)
+}
+
+// checkParts returns an error if parts are not those of the sub-batches of a run.
+func (s *session) checkParts(r Run, parts []train.Part) error {
+	if len(parts) != r.Count {
+		return fmt.Errorf("there are %d parts of %d sub-batches", len(parts), r.Count)
+	}
+	for i, p := range parts {
+		n := r.First + i
+		want := int(s.imagesBefore(n+1) - s.imagesBefore(n))
+		if got := p.Result; got.Images != want || got.Correct < 0 || got.Correct > want || got.Update != nil {
+			return fmt.Errorf("the part of sub-batch %d has %d images, of which %d are correct, instead of %d images: it is damaged", n, got.Images, got.Correct, want)
+		}
+	}
+	return nil
 }
 
 // Helper computes gradients for a training.

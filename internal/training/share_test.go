@@ -21,7 +21,9 @@ type helpers struct {
 	t    *testing.T
 	all  []*Helper
 	runs int
-	stop func(run int) // called before every run, may be nil
+	most int                      // largest number of sub-batches of a run
+	stop func(run int)            // called before every run, may be nil
+	last func(parts []train.Part) // changes the result of a run, may be nil
 }
 
 func (h *helpers) Start(ctx context.Context, s *Share, _ Log) error {
@@ -41,7 +43,7 @@ func (h *helpers) Start(ctx context.Context, s *Share, _ Log) error {
 }
 
 func (h *helpers) Compute(ctx context.Context, r Run) ([]train.Part, []float32, error) {
-	h.runs++
+	h.runs, h.most = h.runs+1, max(h.most, r.Count)
 	if h.stop != nil {
 		h.stop(h.runs)
 	}
@@ -65,11 +67,14 @@ func (h *helpers) Compute(ctx context.Context, r Run) ([]train.Part, []float32, 
 			r.Sum[i] += v
 		}
 	}
+	if h.last != nil {
+		h.last(parts)
+	}
 	return parts, r.Sum, nil
 }
 
 // distributed runs a distributed training.
-func distributed(ctx context.Context, h *helpers, args ...string) (stderr string, err error) {
+func distributed(ctx context.Context, g Gradients, args ...string) (stderr string, err error) {
 	d := Distributed{Program: "distributed-train"}
 	set := pflag.NewFlagSet("", pflag.ContinueOnError)
 	d.Register(set)
@@ -80,7 +85,7 @@ func distributed(ctx context.Context, h *helpers, args ...string) (stderr string
 		return "", err
 	}
 	var out, errOut bytes.Buffer
-	err = d.Train(ctx, h, &out, &errOut)
+	err = d.Train(ctx, g, &out, &errOut)
 	return errOut.String(), err
 }
 

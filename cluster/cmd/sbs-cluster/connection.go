@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -35,7 +36,7 @@ var (
 // register defines the flags. withStorage adds those that set how the server keeps the data of jobs.
 func (c *connection) register(s *pflag.FlagSet, withStorage bool) {
 	c.set = s
-	s.StringVar(&c.URL, flagNATS, "", "`URL` of the NATS server, such as nats://head:4222, or several of them, separated by commas")
+	s.Var((*urls)(&c.URL), flagNATS, "`URL` of the NATS server, such as nats://head:4222, or several of them, separated by commas")
 	s.StringVar(&c.Context, flagContext, "", "`name` of a context of the nats command, or the path of its file, with the server and the credentials; instead of --nats")
 	s.StringVar(&c.Creds, "creds", "", "`file` with the credentials of the user (.creds)")
 	s.StringVar(&c.NKey, "nkey", "", "`file` with the seed of the NKey of the user")
@@ -52,6 +53,44 @@ func (c *connection) register(s *pflag.FlagSet, withStorage bool) {
 		names = append(names, storageFlags...)
 	}
 	cli.Group(s, "NATS", names...)
+}
+
+// urls is the value of --nats.
+type urls string
+
+// String implements pflag.Value.
+func (u *urls) String() string { return string(*u) }
+
+// Set implements pflag.Value.
+func (u *urls) Set(text string) error {
+	*u = urls(text)
+	return nil
+}
+
+// Type implements pflag.Value.
+func (u *urls) Type() string { return "string" }
+
+// WithoutSecret implements cli.Secret.
+func (u *urls) WithoutSecret() string {
+	list := strings.Split(string(*u), ",")
+	for i, one := range list {
+		scheme, rest, found := strings.Cut(one, "://")
+		if !found {
+			scheme, rest = "", one
+		} else {
+			scheme += "://"
+		}
+		at := strings.LastIndex(rest, "@")
+		if at < 0 {
+			continue
+		}
+		access := "TOKEN"
+		if user, _, ok := strings.Cut(rest[:at], ":"); ok {
+			access = user + ":PASSWORD"
+		}
+		list[i] = scheme + access + rest[at:]
+	}
+	return strings.Join(list, ",")
 }
 
 // remote reports whether a server is given.

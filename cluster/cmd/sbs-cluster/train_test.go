@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/gob"
@@ -18,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/cluster/engine"
+	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/clitest"
 	"github.com/spike-by-spike/sbs/internal/training"
 )
@@ -269,5 +271,50 @@ func TestTrain_OffersItsJobAgain(t *testing.T) {
 	require.NoError(t, first[0].Process.Kill())
 	startWorkers(t, url, 1)
 	require.NoError(t, cmd.Wait(), stderr)
+	sameTraining(t, "want", "got")
+}
+
+// The server may lose all data of JetStream: workers that come later help, too.
+func TestTrain_ServerMayLoseItsData(t *testing.T) {
+	args := append(slowTraining(t), "--epochs", "10", "--spikes", "1500")
+	wantTraining(t, args)
+	s, fixed, url := restartable(t)
+	startWorkers(t, url, 1)
+	cmd, stderr := startTraining(t, url, "got", args)
+	waitForUpdates(t, "got", 2)
+	s.Shutdown()
+	s.WaitForShutdown()
+	startServer(t, func(o *server.Options) {
+		fixed(o)
+		o.StoreDir = t.TempDir()
+	})
+	startWorkers(t, url, 1)
+	require.NoError(t, cmd.Wait(), stderr)
+	require.Contains(t, stderr(), "helps; workers: 2")
+	sameTraining(t, "want", "got")
+}
+
+// A training that began in sbs-train, and was interrupted, continues with workers.
+func TestTrain_ContinuesATrainingOfSbsTrain(t *testing.T) {
+	t.Setenv(commandVariable, "1") // for local workers
+	args := slowTraining(t)
+	wantTraining(t, args)
+	ctx, cancel := context.WithCancel(t.Context())
+	var interrupted sync.WaitGroup
+	interrupted.Go(func() {
+		for updates("got") < 3 && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	})
+	args = append(args, "-o", "got.onnx")
+	var stdout, stderr bytes.Buffer
+	err := cli.Run(ctx, training.Command(args), args, &stdout, &stderr)
+	cancel()
+	interrupted.Wait()
+	require.ErrorIs(t, err, cli.ErrInterrupted)
+	_, text, err := call(t, newCommand, append(append([]string{"train"}, args...), "--local-workers", "2", "--resume")...)
+	require.NoError(t, err, text)
+	require.NotContains(t, text, "starts from the beginning")
 	sameTraining(t, "want", "got")
 }
