@@ -107,6 +107,10 @@ func (f *flags) fromModel(ctx context.Context, j *job) error {
 		return errors.New("--order requires a configuration: give the number of spikes of a model with --spikes")
 	case f.generation != "":
 		return errors.New("--generation requires a configuration: a model contains what depends on it")
+	case len(f.changes) > 0:
+		return fmt.Errorf("--%s requires a configuration: a model has none that a training follows", flagSet)
+	case len(f.neurons) > 0:
+		return fmt.Errorf("--%s requires a configuration: a model has its neurons", flagNeurons)
 	}
 	j.kind, j.learned = fineTuning, true
 	m, data, err := cli.ReadModel(ctx, f.path, f.ignoreChecksum)
@@ -232,7 +236,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 		return err
 	}
 	opt := pytorch.Options{
-		Config: files, Spikes: cli.MaxSpikes(d), Order: f.order, Generation: f.generation,
+		Config: files, Set: f.changes, Neurons: f.neurons, Spikes: cli.MaxSpikes(d), Order: f.order, Generation: f.generation,
 		Input: convert.Size(size), Mean: make([]float32, size.Channels),
 	}
 	start := pytorch.Start{Seed: f.seed, Overload: true}
