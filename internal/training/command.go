@@ -123,6 +123,7 @@ type flags struct {
 	gradients Gradients        // nil if this process computes them
 	path      string           // of the model or configuration
 	images    *dataset.Samples // the training images of a Tuning, instead of data
+	known     *Images          // that were read before, may be nil
 }
 
 // Command returns the command. Flags and arguments come from cobra.

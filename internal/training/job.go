@@ -36,11 +36,14 @@ type job struct {
 	augment    dataset.Augmentation
 	noise      noise.Mix
 	images     *dataset.Samples
+	heldBack   *dataset.Samples // nil for none
 	reading    dataset.Options  // of the images
 	test       *dataset.Samples // nil without tests
 	workers    int
 	own        []sbs.Params   // of the spikes of each SbS layer, before the flags changed them
 	testSpikes []sbs.Dynamics // nothing, for all SbS layers, or for each
+
+	configuration []string // its files, nil for a model
 
 	places places
 	force  bool
@@ -227,6 +230,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 	if err != nil {
 		return err
 	}
+	j.configuration = files
 	size, err := f.trainingSize()
 	if err != nil {
 		return err
