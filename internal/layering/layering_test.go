@@ -77,6 +77,7 @@ var allowed = map[string][]string{
 	"internal/training":            {"convert", "importers/pytorch", "internal/atomicfile", "internal/cli", "internal/dataset", "internal/lock", "internal/metadata", "internal/noise", "internal/onnx", "internal/tfevents", "internal/trainlog", "ops", "ops/sbs", "runtime", "train"},
 	"cmd/sbs-train":                {"internal/cli", "internal/training"},
 	"internal/sweep":               {"classify", "internal/atomicfile", "internal/chart", "internal/cli", "internal/dataset", "internal/measure", "internal/metadata", "internal/noise", "internal/onnx", "internal/onnx/onnxpb", "internal/trainlog", "ops/sbs", "runtime"},
+	"internal/trials":              {"internal/atomicfile", "internal/chart", "internal/cli", "internal/lock", "internal/measure", "internal/training", "internal/trainlog"},
 	"internal/page":                {"classify", "convert", "internal/cli", "internal/dataset", "internal/metadata", "internal/noise", "models", "ops", "runtime"},
 	"models":                       nil,
 	"cmd/sbs-sweep":                {"internal/cli", "internal/sweep"},

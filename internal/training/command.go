@@ -240,8 +240,8 @@ func (f *flags) check() error {
 	return nil
 }
 
-// isModel reports whether a path leads to an ONNX file and not to a configuration.
-func isModel(path string) (bool, error) {
+// IsModel reports whether a path leads to an ONNX file and not to a configuration.
+func IsModel(path string) (bool, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return false, err

@@ -69,7 +69,7 @@ func (j *job) note(format string, args ...any) {
 
 // newJob prepares the training that the command line describes.
 func (f *flags) newJob(ctx context.Context) (*job, error) {
-	model, err := isModel(f.path)
+	model, err := IsModel(f.path)
 	if err != nil {
 		return nil, err
 	}

@@ -66,6 +66,13 @@ func (t *Trial) Register(s *pflag.FlagSet) { t.register(s) }
 // Check returns an error about flags that are invalid or contradict each other.
 func (t *Trial) Check() error { return t.check() }
 
+// CheckTrial returns an error about flags that are invalid or contradict each other, apart from those
+// for paths, which the Inputs replace.
+func (t *Trial) CheckTrial() error {
+	t.data = []string{"given later"}
+	return t.check()
+}
+
 // Inputs returns the paths of the images that the flags name.
 func (t *Trial) Inputs() Inputs {
 	return Inputs{Data: t.data, Labels: t.labels, Test: t.test, TestLabels: t.testLabels}
