@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/clitest"
 	"github.com/spike-by-spike/sbs/internal/training"
 )
@@ -135,4 +136,160 @@ func TestTrials_HaveTheFilesOfSbsTrain(t *testing.T) {
 	_, _, err = call(t, newCommand, grid("-o", "one", "--resume", "--nats", "nats://127.0.0.1:1")...)
 	require.NoError(t, err, "nothing is left to do")
 	sameTrials(t, "got0", "one", 4)
+}
+
+// The arguments of fine-tunings, from a file, and of networks with other layers.
+func TestTrials_AreListsOfSettings(t *testing.T) {
+	t.Setenv(commandVariable, "1")
+	trialData(t)
+	require.NoError(t, os.WriteFile("list.txt", []byte("# two\nlr=0.05 spikes=20\n\nlr=0.1 freeze=rest # and an end\n"), 0o600))
+	stdout, stderr, err := call(t, newCommand, "trials", "sbs.onnx", "--data", "data", "--list", "list.txt", "--batch", "12", "--no-test", "-o", "tuned")
+	require.NoError(t, err, stderr)
+	rows := table(t, "tuned")
+	require.Equal(t, []string{"0.05", "20", "default"}, []string{rows[0]["lr"], rows[0]["spikes"], rows[0]["freeze"]})
+	require.Equal(t, []string{"0.1", "default", "rest"}, []string{rows[1]["lr"], rows[1]["spikes"], rows[1]["freeze"]})
+	require.Contains(t, stdout, "best on the training images of the last epoch (--holdout N would hold back images to choose with): lr=")
+	_, stderr, err = call(t, training.Command, "sbs.onnx", "--data", "data", "--lr", "0.1", "--freeze", "rest", "--batch", "12", "--no-test", "-o", "want/model.onnx")
+	require.NoError(t, err, stderr)
+	require.Equal(t, trainedFiles(t, "want"), trainedFiles(t, "tuned/trial-002"))
+
+	args := []string{"--data", "data", "--no-test", "--epochs", "1", "--set", "number_of_spikes=[20]"}
+	_, stderr, err = call(t, newCommand, append([]string{"trials", "net/network.json", "--vary", "neurons=4;8", "--vary", "network_structure.forward_kernel_size=[[3,3],[2,2],[3,3]];[[5,5],[2,2],[2,2]]", "-o", "nets"}, args...)...)
+	require.NoError(t, err, stderr)
+	_, stderr, err = call(t, training.Command, append([]string{"net/network.json", "--neurons", "8", "--set", "network_structure.forward_kernel_size=[[5,5],[2,2],[2,2]]", "-o", "net8"}, args...)...)
+	require.NoError(t, err, stderr)
+	require.Equal(t, trainedFiles(t, "net8"), trainedFiles(t, "nets/trial-004"))
+	require.FileExists(t, "nets/chart-neurons.png")
+	require.FileExists(t, "nets/chart-network_structure.forward_kernel_size.svg")
+}
+
+// A trial that stops is reported, and the others continue.
+func TestTrials_ReportThoseThatStop(t *testing.T) {
+	t.Setenv(commandVariable, "1")
+	trialData(t)
+	args := []string{"trials", "net/network.json", "--data", "data", "--epochs", "5", "--vary", "learning_parameters.learning_rate_threshold_w=0.9,0.001", "-o", "out"}
+	for _, flags := range [][]string{nil, {"--resume"}} {
+		stdout, stderr, err := call(t, newCommand, append(args, flags...)...)
+		require.ErrorContains(t, err, "trial 1 (learning_parameters.learning_rate_threshold_w=0.9) stopped after update 20 of 30: the weights of layer L0 died", stderr)
+		require.Regexp(t, `(?m)^0\.9 +1 .*1 stopped$`, stdout)
+		require.Regexp(t, `(?m)^0\.001 +1 .*1 ok$`, stdout)
+		rows := table(t, "out")
+		require.Equal(t, []string{"stopped", "", "ok", "20"}, []string{rows[0]["status"], rows[0]["test_images"], rows[1]["status"], rows[1]["test_images"]})
+		require.NotEmpty(t, rows[0]["reason"])
+	}
+}
+
+// All trials are checked before a server is started and before something is written.
+func TestTrials_RefuseBeforeTheyBegin(t *testing.T) {
+	trialData(t)
+	require.NoError(t, os.WriteFile("list.txt", []byte("lr=0.05\nlr=many\n"), 0o600))
+	require.NoError(t, os.MkdirAll("foreign/trial-001", 0o755))
+	require.NoError(t, os.WriteFile("file", nil, 0o600))
+	for _, c := range []struct {
+		flags []string
+		want  string
+	}{
+		{[]string{"--vary", "lr="}, "--vary lr=: the values are missing"},
+		{[]string{"--vary", "lr=0.1,,0.2"}, "--vary lr=0.1,,0.2: value 2 is empty"},
+		{[]string{"--vary", "rate=0.1"}, `--vary rate=0.1: "rate" is neither a flag of sbs-train in which trials can differ nor a key of a configuration`},
+		{[]string{"--vary", "output=x"}, `"output" is neither a flag`},
+		{[]string{"--vary", "lr=0.1,0.1"}, "--vary lr=0.1,0.1: the value 0.1 occurs twice"},
+		{[]string{"--vary", "lr=0.1", "--vary", "lr=0.2"}, "lr is given twice"},
+		{[]string{"--vary", "lr=0.1", "--lr", "0.2"}, "--vary lr: --lr gives all trials the same value"},
+		{[]string{"--vary", "batch_size=2,3", "--set", "batch_size=4"}, "--vary batch_size: --set batch_size=4 gives all trials the same value"},
+		{[]string{"--vary", "seed=1,2", "--seeds", "2"}, "--vary seed: --seeds chooses the seeds"},
+		{[]string{"--seeds", "20000"}, "--seeds 20000: want at most 10000 seeds"},
+		{[]string{"--list", "none.txt"}, "none.txt: no such file"},
+		{[]string{"--list", "list.txt"}, "trial 2 of 2 (network=net/network.json lr=many seed=0): --lr many: want a number"},
+		{[]string{"--vary", "lr=0.1,0.10"}, "trial 1 (network=net/network.json lr=0.1 seed=0) and trial 2 (network=net/network.json lr=0.10 seed=0) are the same training"},
+		{[]string{"--vary", "lr=0.1,0.2", "--vary", "batch=4,6,0"}, "trial 3 of 6 (network=net/network.json lr=0.1 batch=0 seed=0): --batch 0: want a whole number of at least 1"},
+		{[]string{"--vary", "neurons=4;4,5"}, "trial 2 of 2 (network=net/network.json neurons=4,5 seed=0): "},
+		{[]string{"--vary", "learning_parameters.rate=1,2"}, `there is no key "learning_parameters.rate"`},
+		{[]string{"--vary", "resize=false,true"}, "--resize requires a model"},
+		{[]string{"--holdout", "70"}, "--holdout 70 leaves nothing to train with"},
+		{[]string{"--output", "foreign"}, "foreign/trial-001 is not of trials, which would replace it"},
+		{[]string{"--output", "foreign", "--force"}, "foreign/trial-001 is not of trials, which would replace it"},
+		{[]string{"--output", "file"}, "--output file is a file: give a folder"},
+		{[]string{"--resume", "--force"}, "--resume and --force cannot be combined"},
+		{[]string{"--nats", "x", "--local-workers", "2"}, "--local-workers has no effect with --nats"},
+		{[]string{"--nats", "x", "--workers", "2"}, "--workers has no effect with --nats"},
+		{[]string{"--plot", "x"}, "--plot draws what is in the folder: leave out net/network.json"},
+	} {
+		_, _, err := call(t, newCommand, append([]string{"trials", "net/network.json", "--data", "data", "-o", "out"}, c.flags...)...)
+		require.ErrorContains(t, err, c.want)
+		require.NoDirExists(t, "out")
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--data", "data", "-o", "out"}, "the model or configuration is missing"},
+		{[]string{"net/network.json", "-o", "out"}, "the training images are missing"},
+		{[]string{"net/network.json", "--data", "data"}, "the folder for the results is missing"},
+		{[]string{"net/network.json", "net/../net/network.json", "--data", "data", "-o", "out"}, "net/../net/network.json is given twice"},
+		{[]string{"sbs.onnx", "none.onnx", "--data", "data", "-o", "out"}, "trial 2 of 2 (network=none.onnx seed=0): none.onnx: no such file"},
+		{[]string{"--plot", "foreign"}, "foreign is not the folder of trials: foreign/trials.json does not exist"},
+	} {
+		_, _, err := call(t, newCommand, append([]string{"trials"}, c.args...)...)
+		require.Error(t, err)
+		require.Contains(t, cli.Message(err, nil), c.want)
+		require.NoDirExists(t, "out")
+	}
+}
+
+// The folder of other trials is not changed.
+func TestTrials_RefuseTheFolderOfOthers(t *testing.T) {
+	t.Setenv(commandVariable, "1")
+	trialData(t)
+	args := func(flags ...string) []string {
+		return append([]string{"trials", "net/network.json", "--data", "data", "--epochs", "1", "--no-test", "-o", "out"}, flags...)
+	}
+	_, stderr, err := call(t, newCommand, args("--vary", "lr=0.1,0.2")...)
+	require.NoError(t, err, stderr)
+	before := read(t, "out", "results.csv")
+	for _, c := range []struct {
+		flags []string
+		want  string
+	}{
+		{[]string{"--vary", "lr=0.1,0.2"}, "out already has the results of trials: continue them with --resume, replace them with --force"},
+		{[]string{"--vary", "lr=0.1,0.3", "--resume"}, "out has the results of other trials: they have network=net/network.json lr=0.1,0.2 seed=0 instead of network=net/network.json lr=0.1,0.3 seed=0"},
+		{[]string{"--vary", "lr=0.1,0.2", "--resume", "--batch", "7"}, "trial 1 has another value of: --batch"},
+	} {
+		_, _, err := call(t, newCommand, args(c.flags...)...)
+		require.ErrorContains(t, err, c.want)
+		require.Equal(t, before, read(t, "out", "results.csv"))
+	}
+	clitest.Bars(t, "data", 69, 20)
+	_, _, err = call(t, newCommand, args("--vary", "lr=0.1,0.2", "--resume")...)
+	require.ErrorContains(t, err, "trial 1 has another value of: the training images")
+	require.NoError(t, os.MkdirAll("out/trial-2026", 0o755))
+	_, stderr, err = call(t, newCommand, args("--vary", "lr=0.1", "--force")...)
+	require.NoError(t, err, stderr)
+	require.Len(t, table(t, "out"), 1)
+	require.NoDirExists(t, "out/trial-002")
+	require.DirExists(t, "out/trial-2026", "a folder of the user")
+	require.NoFileExists(t, "out/chart-lr.svg")
+}
+
+// A worker that sees other images ends the command with an error that names it. Nothing that is done is lost.
+func TestTrials_ContinueAfterAWorkerWithOtherImages(t *testing.T) {
+	trialData(t)
+	args := grid("--shared")
+	_, url := startServer(t, nil)
+	args = append(args, "--nats", url, "-o", "got")
+	cmd, stderr := process(t, args...)
+	require.NoError(t, cmd.Start())
+	waitForJob(t, url)
+	good := read(t, "data/TrainLabelStorage.npy")
+	require.NoError(t, os.WriteFile("data/TrainLabelStorage.npy", []byte(strings.Replace(good, "\x02", "\x01", 1)), 0o600))
+	bad := startWorkers(t, url, 1)
+	require.Error(t, cmd.Wait())
+	require.Regexp(t, `trial \d: worker .* \(process \d+\): .*this is another one here than where the trials were started`, stderr.String())
+	require.Contains(t, stderr.String(), "to continue, run\n  sbs-cluster trials net/network.json ")
+	require.NoError(t, bad[0].Process.Kill())
+	require.NoError(t, os.WriteFile("data/TrainLabelStorage.npy", []byte(good), 0o600))
+	startWorkers(t, url, 1)
+	_, text, err := call(t, newCommand, append(args, "--resume")...)
+	require.NoError(t, err, text)
+	require.Len(t, table(t, "got"), 4)
 }
