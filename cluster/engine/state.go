@@ -67,7 +67,7 @@ func (j *Job) state(ctx context.Context, task int) (s state, revision uint64, er
 			return nil
 		}
 		if err != nil {
-			return err
+			return j.orGone(ctx, err)
 		}
 		revision = entry.Revision()
 		if err := json.Unmarshal(entry.Value(), &s); err != nil {
@@ -101,9 +101,21 @@ func (j *Job) SetState(ctx context.Context, task int, data []byte, revision uint
 		if errors.Is(err, jetstream.ErrKeyExists) || isQueued(err) { // also if the answer to a first try was lost
 			return ErrOvertaken
 		}
-		return err
+		return j.orGone(ctx, err)
 	})
 	return next, err
+}
+
+// orGone returns the error that the job was removed, if it was, instead of one that may come from a server
+// that does not answer.
+func (j *Job) orGone(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, e := j.creation(ctx); e != nil && gone(e) {
+		return e
+	}
+	return err
 }
 
 // saves returns how many states of a task were stored.

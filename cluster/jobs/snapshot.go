@@ -59,7 +59,7 @@ const maxFiles = 64 << 20
 // restore writes the files of the last state to the folder, which is empty. It reports whether there are
 // any. A state whose objects have expired counts as none.
 func (s *snapshots) restore(ctx context.Context) (found bool, err error) {
-	const tries = 3 // another worker may replace the state meanwhile
+	const tries = 2 // another worker may replace the state meanwhile
 	for range tries {
 		if found, err = s.restoreOnce(ctx); err == nil || ctx.Err() != nil {
 			return found, err
@@ -137,7 +137,11 @@ func (s *snapshots) save(ctx context.Context) error {
 		return engine.ErrOvertaken
 	}
 	start := time.Now()
-	files, err := s.send(ctx)
+	known := map[string]engine.Object{} // by SHA-256
+	for _, f := range s.current {
+		known[f.SHA256] = f.Object
+	}
+	files, err := s.send(ctx, known)
 	if err != nil {
 		return err
 	}
@@ -182,15 +186,16 @@ func (s *snapshots) object(data []byte) engine.Object {
 	return engine.Object{Name: fmt.Sprintf("trial-%d-%s-%s", s.task, s.attempt, text), SHA256: text, Size: int64(len(data))}
 }
 
-// send stores the files that are not in the current state, and returns all files. The folder must not
+// result stores the files as the result of the task. They share no objects with states, which another
+// worker could remove.
+func (s *snapshots) result(ctx context.Context) ([]saved, error) {
+	s.attempt, s.lost = rand.Text(), true
+	return s.send(ctx, map[string]engine.Object{})
+}
+
+// send stores the files that are not known, by their SHA-256, and returns all files. The folder must not
 // change meanwhile.
-func (s *snapshots) send(ctx context.Context) (files []saved, err error) {
-	known := map[string]engine.Object{} // by SHA-256
-	if !s.lost {
-		for _, f := range s.current {
-			known[f.SHA256] = f.Object
-		}
-	}
+func (s *snapshots) send(ctx context.Context, known map[string]engine.Object) (files []saved, err error) {
 	err = filepath.WalkDir(s.folder, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() || e.Name() == lock.File {
 			return err

@@ -298,7 +298,7 @@ func (c *trialing) Compute(ctx context.Context, task int) (_ []byte, err error) 
 		return nil, errors.New(cli.Message(c.files.in.names.Error(err), nil))
 	}
 	r := resultOfTrial{Outcome: outcome, Worker: c.name}
-	if r.Files, err = files.send(ctx); err != nil {
+	if r.Files, err = files.result(ctx); err != nil {
 		return nil, err
 	}
 	return json.Marshal(&r)
