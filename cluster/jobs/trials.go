@@ -314,10 +314,9 @@ func (c *trialing) train(ctx context.Context, task int, folder string, files *sn
 	outer, abandoned := ctx, false
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	described := trials.Trial{Prepared: &training.Prepared{Model: one.Model}}
 	outcome, err := trial.Run(ctx, &training.TrialRun{
 		Inputs: training.Inputs{Path: in.models[one.Network], Data: in.data, Labels: in.labels, Test: in.test, TestLabels: in.testLabels},
-		Output: described.Output(folder), Workers: c.cores, Settings: one.Settings, Images: &c.images,
+		Output: trials.Output(folder, one.Model), Workers: c.cores, Settings: one.Settings, Images: &c.images,
 		Saved: func() {
 			saving := ctx
 			if outer.Err() != nil {

@@ -101,6 +101,7 @@ type Prepared struct {
 	Reads       []string          // the files of a configuration, and those that it names
 	Warnings    []string
 	Reconstruct bool  // the network has a loss, but no accuracy
+	Images      int   // number of training images, without those held back
 	HeldBack    int   // number of images
 	TestImages  int   // 0 without tests
 	Updates     int64 // number
@@ -122,7 +123,7 @@ func (t *Trial) Prepare(ctx context.Context, in Inputs, output string, known *Im
 		return nil, err
 	}
 	p := &Prepared{
-		Settings: s.whole(), Model: j.kind == fineTuning, Warnings: j.notes, Reconstruct: j.reconstructs(), Updates: s.totalUpdates(),
+		Settings: s.whole(), Model: j.kind == fineTuning, Warnings: j.notes, Reconstruct: j.reconstructs(), Updates: s.totalUpdates(), Images: j.images.Len(),
 	}
 	if j.heldBack != nil {
 		p.HeldBack = j.heldBack.Len()

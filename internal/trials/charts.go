@@ -14,6 +14,7 @@ import (
 
 	"github.com/spike-by-spike/sbs/internal/chart"
 	"github.com/spike-by-spike/sbs/internal/cli"
+	"github.com/spike-by-spike/sbs/internal/measure"
 	"github.com/spike-by-spike/sbs/internal/trainlog"
 )
 
@@ -46,7 +47,7 @@ func (f *Flags) Plot(stdout, stderr io.Writer) error {
 
 // drawCharts draws the charts and returns the names of their files. Networks without classes have none.
 func drawCharts(folder string, m *manifest, rows []row) (names []string, err error) {
-	if m.Reconstruct(1) {
+	if m.reconstructs(1) {
 		return nil, nil
 	}
 	all := m.groups(rows)
@@ -150,7 +151,7 @@ func (m *manifest) axisChart(axis int, all []*group, rows []row) chart.Accuracie
 				curves[label].Points = append(curves[label].Points, s.point(places[g.values[axis]]))
 			}
 		}
-		c.Panels = append(c.Panels, panels("accuracy: "+k.name+" images", labels, curves)...)
+		c.Panels = append(c.Panels, panels("accuracy on the "+k.long, labels, curves)...)
 	}
 	return c
 }
@@ -189,7 +190,10 @@ func (m *manifest) learning(folder string, all []*group) (c chart.Accuracies, er
 		training[label] = &chart.Curve{Name: label, Points: meanCurve(trainings)}
 		tests[label] = &chart.Curve{Name: label, Points: meanCurve(tested)}
 	}
-	c.Panels = append(panels("training images", labels, training), panels("test images", labels, tests)...)
+	c.Panels = append(panels("accuracy on the training images", labels, training), panels("accuracy on the test images", labels, tests)...)
+	c.Panels = slices.DeleteFunc(c.Panels, func(p chart.Panel) bool { // a single epoch is no curve
+		return !slices.ContainsFunc(p.Curves, func(c chart.Curve) bool { return len(c.Points) > 1 })
+	})
 	return c, nil
 }
 
@@ -235,8 +239,8 @@ func (m *manifest) overEpochs(folder string, r *row) (training, tests map[float6
 			images[epoch] += n
 		}
 		before = one.Images
-		if one.TestError != nil {
-			tests[epoch] = 100 - *one.TestError
+		if one.TestError != nil { // an update may end in the next epoch
+			tests[measure.Rounded(float64(one.Images)/float64(m.Trials[r.Trial-1].Images), 2)] = 100 - *one.TestError
 		}
 	}
 	for epoch, n := range images {

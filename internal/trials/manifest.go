@@ -28,6 +28,7 @@ type manifestTrial struct {
 	Values      []string          `json:"values"` // of the axes
 	Model       bool              `json:"fine_tuning,omitempty"`
 	Reconstruct bool              `json:"without_classes,omitempty"`
+	Images      int               `json:"images"`              // number of training images
 	HeldBack    int               `json:"held_back,omitempty"` // number of images
 	TestImages  int               `json:"test_images,omitempty"`
 	Training    map[string]string `json:"training"` // what determines the results
@@ -54,8 +55,8 @@ func (t *manifestTrial) values(axes []axis) map[string]string {
 	return all
 }
 
-// Reconstruct reports whether the network of a trial, whose number counts from 1, has no classes.
-func (m *manifest) Reconstruct(number int) bool { return m.Trials[number-1].Reconstruct }
+// reconstructs reports whether the network of a trial, whose number counts from 1, has no classes.
+func (m *manifest) reconstructs(number int) bool { return m.Trials[number-1].Reconstruct }
 
 // describe returns the manifest of a plan.
 func (f *Flags) describe(p *Plan) *manifest {
@@ -81,7 +82,7 @@ func (f *Flags) describe(p *Plan) *manifest {
 	}
 	for _, t := range p.Trials {
 		one := manifestTrial{
-			Model: t.Prepared.Model, Reconstruct: t.Prepared.Reconstruct, HeldBack: t.Prepared.HeldBack, TestImages: t.Prepared.TestImages,
+			Model: t.Prepared.Model, Reconstruct: t.Prepared.Reconstruct, Images: t.Prepared.Images, HeldBack: t.Prepared.HeldBack, TestImages: t.Prepared.TestImages,
 			Training: t.Prepared.Settings,
 		}
 		for i, a := range m.Axes {
@@ -126,6 +127,9 @@ func readManifest(folder string) (*manifest, error) {
 		return nil, fmt.Errorf("%s does not describe trials", path)
 	}
 	for i, t := range m.Trials {
+		if t.Images < 1 {
+			return nil, fmt.Errorf("%s does not describe trials: trial %d has no training images", path, i+1)
+		}
 		for k, a := range m.Axes {
 			if len(t.Values) != len(m.Axes) || !slices.Contains(a.Values, t.Values[k]) {
 				return nil, fmt.Errorf("%s does not describe trials: trial %d has not the values of the axes", path, i+1)

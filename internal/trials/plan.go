@@ -37,9 +37,10 @@ type Plan struct {
 // modelFile is the name of the model in the folder of a trial.
 const modelFile = "model.onnx"
 
-// Output returns the value of the flag --output of sbs-train for a trial in a folder.
-func (t *Trial) Output(folder string) string {
-	if t.Prepared.Model {
+// Output returns the value of the flag --output of sbs-train for a trial in a folder. model says whether
+// its network is a model, and no configuration.
+func Output(folder string, model bool) string {
+	if model {
 		return filepath.Join(folder, modelFile)
 	}
 	return folder
@@ -66,6 +67,9 @@ func (f *Flags) Open(ctx context.Context, stderr io.Writer) (*Plan, error) {
 	p := &Plan{flags: f, Inputs: f.base.Inputs()}
 	images, warned, known := &training.Images{}, map[string]bool{}, map[string]int{}
 	for i, values := range all {
+		if ctx.Err() != nil {
+			return nil, cli.ErrInterrupted
+		}
 		t := Trial{values: values, Flags: f.common()}
 		for _, s := range values {
 			if s.name == axisNetwork {
@@ -157,8 +161,7 @@ func (f *Flags) prepare(ctx context.Context, t *Trial, in training.Inputs, image
 	if err != nil {
 		return nil, err
 	}
-	t.Prepared = &training.Prepared{Model: model}
-	return trial.Prepare(ctx, in, t.Output(filepath.Join(f.Output, "trial")), images)
+	return trial.Prepare(ctx, in, Output(filepath.Join(f.Output, "trial"), model), images)
 }
 
 // Parse returns a training with the flags of a trial.

@@ -124,7 +124,7 @@ func (r *row) fields(m *manifest) []string {
 		switch {
 		case s == nil:
 			values = make([]string, 5)
-		case m.Reconstruct(r.Trial):
+		case m.reconstructs(r.Trial):
 			values = []string{strconv.Itoa(s.Images), "", "", "", ""}
 		default:
 			values = []string{strconv.Itoa(s.Images), strconv.Itoa(s.Right), chart.Number(s.Accuracy), chart.Number(s.Low), chart.Number(s.High)}

@@ -43,14 +43,15 @@ func (m *manifest) groups(rows []row) []*group {
 
 // The images with which networks are measured.
 type images struct {
-	name string // in tables and charts
+	name string // in tables
+	long string // in charts
 	of   func(*row) *share
 }
 
 var (
-	onHeldBack = images{"held back", func(r *row) *share { return r.HeldBack }}
-	onTraining = images{"training", func(r *row) *share { return r.Training }}
-	onTest     = images{"test", func(r *row) *share { return r.Test }}
+	onHeldBack = images{"held back", "images held back", func(r *row) *share { return r.HeldBack }}
+	onTraining = images{"training", "training images of the last epoch", func(r *row) *share { return r.Training }}
+	onTest     = images{"test", "test images", func(r *row) *share { return r.Test }}
 )
 
 // kinds returns the images with which a trial was measured.
@@ -80,10 +81,10 @@ func (g *group) of(m *manifest, k images) spread {
 			continue
 		}
 		value, low, high := float64(100*v.Accuracy), float64(100*v.Low), float64(100*v.High)
-		if m.Reconstruct(g.rows[i].Trial) {
+		if m.reconstructs(g.rows[i].Trial) {
 			value = *v.Loss
 		}
-		if g.trials > 1 || m.Reconstruct(g.rows[i].Trial) {
+		if g.trials > 1 || m.reconstructs(g.rows[i].Trial) {
 			low, high = value, value
 		}
 		s.mean, s.low, s.high, s.n = s.mean+value, min(s.low, low), max(s.high, high), s.n+1
@@ -124,7 +125,7 @@ func summarize(w io.Writer, m *manifest, rows []row) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(fields ...string) { _, _ = fmt.Fprintln(t, strings.Join(fields, "\t")) } // a tabwriter reports errors when it is flushed
 	all, measured := m.groups(rows), kinds(rows)
-	loss := m.Reconstruct(1)
+	loss := m.reconstructs(1)
 	what := "accuracy in %"
 	if loss {
 		what = "loss per image"
@@ -165,7 +166,7 @@ func summarize(w io.Writer, m *manifest, rows []row) error {
 // fields returns the line of a configuration.
 func (g *group) fields(m *manifest, measured []images, stops bool) []string {
 	var fields []string
-	loss := m.Reconstruct(1)
+	loss := m.reconstructs(1)
 	for _, i := range m.shown() {
 		fields = append(fields, g.values[i])
 	}
@@ -220,7 +221,7 @@ func (m *manifest) criterion() images {
 // best names the configuration that is best by the criterion, and its best trial. It returns "" unless
 // there are several trials, all of which are there.
 func (m *manifest) best(all []*group, rows []row) string {
-	k, loss := m.criterion(), m.Reconstruct(1)
+	k, loss := m.criterion(), m.reconstructs(1)
 	better := func(a, b float64) bool { return !loss && a > b || loss && a < b }
 	var first *group
 	var value spread

@@ -20,7 +20,7 @@ func example(t *testing.T) (*manifest, []row) {
 	m := &manifest{Format: format, Version: "x", Axes: []axis{{axisNetwork, []string{"a/network.json"}}, {"lr", []string{"0.1", "0.2"}}, {axisSeed, []string{"0", "1"}}}}
 	for _, lr := range m.Axes[1].Values {
 		for _, seed := range m.Axes[2].Values {
-			m.Trials = append(m.Trials, manifestTrial{Values: []string{"a/network.json", lr, seed}, HeldBack: 100, TestImages: 100, Training: map[string]string{"--lr": lr, "--seed": seed}})
+			m.Trials = append(m.Trials, manifestTrial{Values: []string{"a/network.json", lr, seed}, Images: 40, HeldBack: 100, TestImages: 100, Training: map[string]string{"--lr": lr, "--seed": seed}})
 		}
 	}
 	p := &Plan{manifest: m, Trials: make([]Trial, 4)}
@@ -127,7 +127,7 @@ func TestCharts_HaveACurveForEachCombination(t *testing.T) {
 	}
 	c := m.axisChart(1, m.groups(rows), rows)
 	require.Len(t, c.Panels, 2)
-	require.Equal(t, []string{"accuracy: held back images", "accuracy: test images"}, []string{c.Panels[0].Title, c.Panels[1].Title})
+	require.Equal(t, []string{"accuracy on the images held back", "accuracy on the test images"}, []string{c.Panels[0].Title, c.Panels[1].Title})
 	require.False(t, c.Logarithmic)
 	require.Nil(t, c.Categories)
 	p := c.Panels[0].Curves[0].Points

@@ -114,6 +114,11 @@ func TestTrials_HaveTheFilesOfSbsTrain(t *testing.T) {
 	require.Contains(t, stdout, "\nbest on the 10 images held back: lr=0.")
 	require.Contains(t, stdout, "wrote one/chart-lr.svg")
 
+	// sbs-train finds nothing left to do.
+	_, errOut, err := call(t, training.Command, "net/network.json", "--data", "data", "--lr", "0.3", "--seed", "6", "--holdout", "10", "-o", "one/trial-004", "--resume")
+	require.NoError(t, err, errOut)
+	require.Equal(t, trainedFiles(t, "want3"), trainedFiles(t, "one/trial-004"))
+
 	_, url := startServer(t, nil)
 	startWorkers(t, url, 2)
 	for i, flags := range [][]string{{"--local-workers", "3"}, {"--nats", url}, {"--nats", url, "--shared"}} {
