@@ -63,7 +63,7 @@ func TestTrial_HasTheFilesOfSbsTrain(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, entries, "Prepare writes nothing")
 
-	run := &TrialRun{Inputs: in, Output: got, Workers: 1, Settings: p.Settings, Images: images, Progress: func(done, total int64) { require.Equal(t, int64(4), total) }}
+	run := &TrialRun{Inputs: in, Output: got, Workers: 1, Settings: p.Settings, Images: images, Progress: func(_, total int64) { require.Equal(t, int64(4), total) }}
 	checkpoints := 0
 	run.Saved = func() {
 		if checkpoints++; checkpoints == 2 {

@@ -298,3 +298,28 @@ func TestTrials_ContinueAfterAWorkerWithOtherImages(t *testing.T) {
 	require.NoError(t, err, text)
 	require.Len(t, table(t, "got"), 4)
 }
+
+// The weights with which a configuration begins, and those of its overload_path, are sent to the workers.
+func TestTrials_SendTheWeightsOfAConfiguration(t *testing.T) {
+	trialData(t)
+	_, stderr, err := call(t, training.Command, "net/network.json", "--data", "data", "--no-test", "-o", "first")
+	require.NoError(t, err, stderr)
+	require.NoError(t, os.CopyFS("net/Parameters", os.DirFS("first/Parameters")))
+	require.NoError(t, os.MkdirAll("net/Previous", 0o755))
+	weights, err := filepath.Glob("first/Parameters/Weight_L0_S1.npy")
+	require.NoError(t, err)
+	require.Len(t, weights, 1)
+	require.NoError(t, os.WriteFile("net/Previous/Weight_L0_S9.npy", []byte(read(t, weights[0])), 0o600))
+	text := strings.Replace(trialsConfig, `"epoch_id_max": 2`, `"epoch_id": 2, "epoch_id_max": 3`, 1)
+	require.NoError(t, os.WriteFile("net/network.json", []byte(text), 0o600))
+	_, stderr, err = call(t, training.Command, "net/network.json", "--data", "data", "--test", "bars", "--lr", "0.2", "-o", "want")
+	require.NoError(t, err, stderr)
+
+	_, url := startServer(t, nil)
+	workers := startWorkers(t, url, 1)
+	_, stderr, err = call(t, newCommand, "trials", "net", "--data", "data", "--test", "bars", "--vary", "lr=0.1,0.2", "--nats", url, "-o", "got")
+	require.NoError(t, err, stderr)
+	require.Equal(t, trainedFiles(t, "want"), trainedFiles(t, "got/trial-002"))
+	require.NotEmpty(t, table(t, "got")[1]["test_right"])
+	require.NoError(t, workers[0].Process.Kill())
+}
