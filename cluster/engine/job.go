@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -276,16 +277,40 @@ func (f *Failure) Error() string { return f.Text }
 // the result of every task, in any order. It continues a job that was interrupted. The error is a
 // *Failure if a worker could not compute a task.
 func (j *Job) Run(ctx context.Context, spec []byte, n int, each func(task int, data []byte) error) error {
+	return j.run(ctx, spec, make([]bool, n+1), false, each)
+}
+
+// RunAgain is Run for a job of which some tasks, from 1, are done. Tasks that have failed before are tried
+// again, and no new ones are begun after one has failed.
+func (j *Job) RunAgain(ctx context.Context, spec []byte, done []bool, each func(task int, data []byte) error) error {
+	err := j.run(ctx, spec, slices.Clone(done), true, each)
+	if errors.As(err, new(*Failure)) {
+		err = errors.Join(err, j.engine.retry(ctx, func(ctx context.Context) error {
+			return j.engine.tasks.Purge(ctx, jetstream.WithPurgeSubject(tasksOf(j.ID)))
+		}))
+	}
+	return err
+}
+
+// run computes the tasks that are not done. retry says whether results that are there and are errors do
+// not count.
+func (j *Job) run(ctx context.Context, spec []byte, done []bool, retry bool, each func(task int, data []byte) error) error {
 	if err := j.putSpec(ctx, spec); err != nil {
 		return err
 	}
-	done := make([]bool, n+1)
-	for left := n; left > 0; {
+	left := 0
+	for _, d := range done[1:] {
+		if !d {
+			left++
+		}
+	}
+	for left > 0 {
 		w, err := j.watch(ctx)
 		if err != nil {
 			return err
 		}
-		more, err := j.collect(ctx, w, done, each)
+		more, err := j.collect(ctx, w, done, retry, each)
+		retry = false
 		_ = w.Stop() // the server may be gone
 		go func() {  // which lets the watcher end
 			for range w.Updates() {
@@ -370,7 +395,7 @@ const (
 
 // collect reads results. It returns how many, after all are there or the connection was lost in
 // between. It submits the tasks that have no result.
-func (j *Job) collect(ctx context.Context, w jetstream.KeyWatcher, done []bool, each func(int, []byte) error) (more int, err error) {
+func (j *Job) collect(ctx context.Context, w jetstream.KeyWatcher, done []bool, retry bool, each func(int, []byte) error) (more int, err error) {
 	check := time.NewTicker(checkEvery)
 	defer check.Stop()
 	last := time.Now()
@@ -401,6 +426,7 @@ func (j *Job) collect(ctx context.Context, w jetstream.KeyWatcher, done []bool, 
 				return more, nil
 			}
 			if entry == nil { // all results that were there
+				retry = false
 				if err := j.submit(ctx, done); err != nil {
 					return more, err
 				}
@@ -412,6 +438,13 @@ func (j *Job) collect(ctx context.Context, w jetstream.KeyWatcher, done []bool, 
 				continue
 			}
 			data, err := j.result(ctx, task, entry.Value())
+			if errors.As(err, new(*Failure)) && retry {
+				err := j.engine.retry(ctx, func(ctx context.Context) error { return j.results.Delete(ctx, entry.Key()) })
+				if err != nil {
+					return more, err
+				}
+				continue
+			}
 			if err != nil {
 				return more, err
 			}

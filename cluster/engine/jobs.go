@@ -56,11 +56,12 @@ func (e *Engine) Jobs(ctx context.Context) (jobs []JobInfo, err error) {
 // count counts the results and the tasks of a job.
 func (e *Engine) count(ctx context.Context, job *JobInfo) error {
 	return e.retry(ctx, func(ctx context.Context) error {
-		kv, err := e.js.KeyValue(ctx, bucketName+job.ID)
+		// The states of tasks are in the bucket, too, with longer keys.
+		results, err := e.js.Stream(ctx, "KV_"+bucketName+job.ID)
 		if err == nil {
-			var s jetstream.KeyValueStatus
-			if s, err = kv.Status(ctx); err == nil {
-				job.Results = s.Values()
+			var info *jetstream.StreamInfo
+			if info, err = results.Info(ctx, jetstream.WithSubjectFilter("$KV."+bucketName+job.ID+".*.*")); err == nil {
+				job.Results = uint64(len(info.State.Subjects))
 			}
 		}
 		if err != nil && !gone(err) {

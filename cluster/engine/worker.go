@@ -19,6 +19,18 @@ type Objects interface {
 	// Get calls read with a reader of the object with a SHA-256 and a size. It may call it
 	// again from the beginning, and checks the contents after read has returned.
 	Get(ctx context.Context, sum string, size int64, read func(io.Reader) error) error
+
+	// Read is Get for an object that Write has stored. Delete removes one.
+	Read(ctx context.Context, o Object, read func(io.Reader) error) error
+	Write(ctx context.Context, o Object, open func() (io.ReadCloser, error)) error
+	Delete(ctx context.Context, name string) error
+
+	// State returns what the last SetState has stored for a task, nil for nothing, and its revision.
+	State(ctx context.Context, task int) (data []byte, revision uint64, err error)
+	// SetState stores the state of a task that is not done, at most some kilobytes, and returns its
+	// revision. The error is ErrOvertaken if the state is not of the given revision any more: another
+	// worker computes the task.
+	SetState(ctx context.Context, task int, data []byte, revision uint64) (uint64, error)
 }
 
 // Computer computes the tasks of a job.
@@ -51,8 +63,8 @@ type Worker struct {
 	failure  error // of Open
 }
 
-// maxDeliveries is the number of times that a task is given out. A task that ends its workers must not
-// end all of them.
+// maxDeliveries is the number of times that a task is given out, apart from one for each state that was
+// stored. A task that ends its workers must not end all of them.
 const maxDeliveries = 10
 
 // idle is the time that a worker waits for a task before it looks whether its job is still there.
@@ -172,7 +184,7 @@ func (w *Worker) task(ctx context.Context, msg jetstream.Msg) error {
 	start := time.Now()
 	var data []byte
 	err := w.failure
-	if meta, e := msg.Metadata(); e == nil && meta.NumDelivered > maxDeliveries {
+	if meta, e := msg.Metadata(); e == nil && meta.NumDelivered > maxDeliveries && meta.NumDelivered > maxDeliveries+w.job.saves(ctx, number) {
 		err = fmt.Errorf("task %d was given to %d workers, none of which has finished it: the workers may lack memory", number, maxDeliveries)
 	}
 	if err == nil {

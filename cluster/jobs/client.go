@@ -94,24 +94,15 @@ func (c *Client) compute(ctx context.Context, j *job, merge func(folder string) 
 		return err
 	}
 	if len(text) > engine.MaxSpec {
-		return fmt.Errorf("the list of the files has %d bytes, more than the limit of %d: put the images into fewer files, such as .npy, or let the workers read them with --shared", len(text), engine.MaxSpec)
+		return errTooLong(len(text))
 	}
 	folder, err := os.MkdirTemp("", "sbs-cluster-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	if c.Ended != nil {
-		go func() {
-			select {
-			case err := <-c.Ended:
-				cancel(err)
-			case <-ctx.Done():
-			}
-		}()
-	}
+	ctx, cancel := c.watched(ctx)
+	defer cancel()
 	on, found, err := c.Engine.Open(ctx, engine.JobID(text))
 	if err != nil {
 		return interrupted(ctx, err)
@@ -128,6 +119,26 @@ func (c *Client) compute(ctx context.Context, j *job, merge func(folder string) 
 		return errors.Join(err, on.Remove(ctx))
 	}
 	return cli.ErrInterrupted
+}
+
+// errTooLong is the error about a specification that is too long.
+func errTooLong(bytes int) error {
+	return fmt.Errorf("the list of the files has %d bytes, more than the limit of %d: put the images into fewer files, such as .npy, or let the workers read them with --shared", bytes, engine.MaxSpec)
+}
+
+// watched returns a context that ends when local workers do not work.
+func (c *Client) watched(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	if c.Ended != nil {
+		go func() {
+			select {
+			case err := <-c.Ended:
+				cancel(err)
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return ctx, func() { cancel(nil) }
 }
 
 // interrupted returns the cause of the end of ctx, if it has ended, or err.
@@ -200,7 +211,8 @@ type progress struct {
 	client        *Client
 	unit          string
 	units, shards int
-	done          atomic.Int64 // shards
+	done          atomic.Int64   // shards
+	partial       func() float64 // the sum of the shares of the shards at work that are done; nil if it is not known
 
 	watch *engine.Watch
 	stop  chan struct{}
@@ -232,7 +244,7 @@ func (p *progress) show() {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	start, alone := time.Now(), time.Now()
-	first := int64(-1) // shards that were done before, -1 until they are known
+	first := -1.0 // shards that were done before, -1 until they are known
 	warned := false
 	for {
 		select {
@@ -247,18 +259,23 @@ func (p *progress) show() {
 			warned = true
 			line.Printf("warning: %s", noWorkers(p.client.Version, other))
 		}
-		done := p.done.Load()
+		done := float64(p.done.Load())
+		text := fmt.Sprintf("%d of %d %s", int64(done)*int64(p.units)/int64(p.shards), p.units, p.unit)
+		if p.partial != nil {
+			done += p.partial()
+			text += fmt.Sprintf(" (%.0f%%)", 100*done/float64(p.shards))
+		}
 		if first < 0 && time.Since(start) > time.Second {
 			first, start = done, time.Now()
 		}
 		if p.client.Quiet {
 			continue
 		}
-		text := fmt.Sprintf("%d of %d %s, workers: %d, cores: %d", done*int64(p.units)/int64(p.shards), p.units, p.unit, workers, cores)
+		text += fmt.Sprintf(", workers: %d, cores: %d", workers, cores)
 		if more := done - first; first >= 0 && more > 0 {
 			seconds := time.Since(start).Seconds()
-			rate := float64(more) / seconds
-			text += fmt.Sprintf(", %s %s/s, %s left", shortNumber(rate*float64(p.units)/float64(p.shards)), p.unit, trainlog.Duration(float64(int64(p.shards)-done)/rate))
+			rate := more / seconds
+			text += fmt.Sprintf(", %s %s/s, %s left", shortNumber(rate*float64(p.units)/float64(p.shards)), p.unit, trainlog.Duration((float64(p.shards)-done)/rate))
 		}
 		line.Show(text, false)
 	}

@@ -16,7 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spike-by-spike/sbs/cluster/engine"
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/lock"
 )
@@ -75,8 +74,13 @@ func (a *fetched) remove() error {
 	return a.folder.root.RemoveAll(a.path)
 }
 
+// getter gets objects: see engine.Objects.
+type getter interface {
+	Get(ctx context.Context, sum string, size int64, read func(io.Reader) error) error
+}
+
 // fetch gets the files of a job.
-func (f *Folder) fetch(ctx context.Context, id string, s *spec, objects engine.Objects) (*fetched, error) {
+func (f *Folder) fetch(ctx context.Context, id string, s *spec, objects getter) (*fetched, error) {
 	at := &fetched{folder: f, path: filepath.Join(jobsFolder, id)}
 	if err := f.root.RemoveAll(at.path); err != nil { // of a worker that was killed
 		return nil, err
@@ -104,16 +108,21 @@ func (f *Folder) fetch(ctx context.Context, id string, s *spec, objects engine.O
 		all = append(all, names(args, paths)...)
 		return paths, nil
 	}
-	var labels []string
+	var labels, test, testLabels []string
 	if at.in.models, err = place(s.Models); err == nil {
 		if at.in.data, err = place(s.Data); err == nil {
 			labels, err = place(s.Labels)
 		}
 	}
+	if err == nil && s.Trials != nil {
+		if test, err = place(s.Trials.Test); err == nil {
+			testLabels, err = place(s.Trials.TestLabels)
+		}
+	}
 	if err != nil {
 		return nil, errors.Join(err, at.remove())
 	}
-	at.in.labels = strings.Join(labels, "")
+	at.in.labels, at.in.test, at.in.testLabels = strings.Join(labels, ""), strings.Join(test, ""), strings.Join(testLabels, "")
 	at.in.names = cli.NewNames(all...)
 	return at, nil
 }
@@ -124,7 +133,7 @@ var validSum = regexp.MustCompile(`^[0-9a-f]{64}$`)
 func blobPath(sum string) string { return filepath.Join(blobsFolder, sum) }
 
 // get gets the blobs of a pack that are not known.
-func (f *Folder) get(ctx context.Context, p *pack, known map[string]int64, objects engine.Objects) error {
+func (f *Folder) get(ctx context.Context, p *pack, known map[string]int64, objects getter) error {
 	missing := false
 	total := int64(0)
 	for _, b := range p.Blobs {

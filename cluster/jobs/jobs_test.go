@@ -19,6 +19,7 @@ import (
 
 	"github.com/spike-by-spike/sbs/cluster/engine"
 	"github.com/spike-by-spike/sbs/internal/classification"
+	"github.com/spike-by-spike/sbs/internal/cli"
 )
 
 // objects are the objects of a server. They count how often they are read.
@@ -187,7 +188,7 @@ func TestParseFlags_RefusesOtherFlags(t *testing.T) {
 	}
 }
 
-// What setFlags returns sets the same values again.
+// What cli.GivenFlags returns sets the same values again.
 func TestSetFlags_KeepsAllValues(t *testing.T) {
 	define := func() *pflag.FlagSet {
 		set := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -201,7 +202,7 @@ func TestSetFlags_KeepsAllValues(t *testing.T) {
 	set := define()
 	require.NoError(t, set.Parse([]string{"--noise", "gaussian=1,2", "--noise=a b=c", "--resize", "--spikes=", "--output", "x"}))
 	got := define()
-	require.NoError(t, parseFlags(got, names, setFlags(set, names)))
+	require.NoError(t, parseFlags(got, names, cli.GivenFlags(set, names)))
 	noise, err := got.GetStringArray("noise")
 	require.NoError(t, err)
 	require.Equal(t, []string{"gaussian=1,2", "a b=c"}, noise)

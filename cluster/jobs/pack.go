@@ -125,6 +125,33 @@ func (p *packer) model(ctx context.Context, path string) (argument, error) {
 	return a, err
 }
 
+// configuration returns the argument of a configuration and of the files that it names.
+func (p *packer) configuration(ctx context.Context, path string, files []string) (argument, error) {
+	a, err := p.argument(path, path)
+	if err != nil || p.shared {
+		return a, err
+	}
+	for _, f := range files {
+		if err := ctx.Err(); err != nil {
+			return a, err
+		}
+		at, err := absolute(f)
+		if err != nil {
+			return a, err
+		}
+		info, err := os.Stat(f)
+		if err != nil {
+			return a, err
+		}
+		sum, err := p.add(f, info.Size(), func() (io.ReadCloser, error) { return os.Open(f) })
+		if err != nil {
+			return a, fmt.Errorf("%s: %w", f, err)
+		}
+		a.Files = append(a.Files, file{Path: []byte(at), Blob: sum})
+	}
+	return a, nil
+}
+
 // argument returns an argument without files.
 func (p *packer) argument(shown, path string) (argument, error) {
 	at, err := absolute(path)

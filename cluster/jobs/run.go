@@ -57,7 +57,7 @@ func (c *Client) Run(ctx context.Context, f *classification.Flags, set *pflag.Fl
 			return err
 		}
 		j := &job{
-			opened: run{r}, name: kindRun, unit: "images", shards: c.Shards, flags: setFlags(set, classification.ShardFlags()),
+			opened: run{r}, name: kindRun, unit: "images", shards: c.Shards, flags: cli.GivenFlags(set, classification.ShardFlags()),
 			models: args[:1], data: args[1:], labels: f.Labels, save: savePart,
 		}
 		if j.shards == 0 {

@@ -1,6 +1,6 @@
 // Package jobs divides runs of sbs-run and sweeps of sbs-sweep into shards that workers compute, and
-// merges their results. It lets workers compute the gradients of sbs-train. It sends models and images
-// to the workers.
+// merges their results. It lets workers compute the gradients of sbs-train, or whole trainings. It sends models
+// and images to the workers.
 package jobs
 
 import (
@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/pflag"
 
@@ -28,6 +27,7 @@ type spec struct {
 	Labels   []argument      `json:"labels,omitempty"`
 	Packs    []pack          `json:"packs,omitempty"` // files that travel with the job
 	Training *trainingOf     `json:"training,omitempty"`
+	Trials   *trialsOf       `json:"trials,omitempty"`
 }
 
 // opened is a job whose models and images are opened, on the client or on a worker.
@@ -68,53 +68,24 @@ func kindOf(name string) (kind, error) {
 
 // inputs are the flags and files of a job on a worker.
 type inputs struct {
-	flags   []string
-	models  []string // paths
-	data    []string
-	labels  string
-	names   cli.Names
+	flags  []string
+	models []string // paths
+	data   []string
+	labels string
+	names  cli.Names
+
+	test, testLabels string // of trials
+
 	workers int // number of CPU cores
 }
 
-// setFlags returns the flags of a command line that have an effect on shards.
-func setFlags(set *pflag.FlagSet, names []string) []string {
-	var list []string
-	set.Visit(func(f *pflag.Flag) {
-		if !slices.Contains(names, f.Name) {
-			return
-		}
-		values := []string{f.Value.String()}
-		if several, ok := f.Value.(pflag.SliceValue); ok {
-			values = several.GetSlice()
-		}
-		for _, v := range values {
-			list = append(list, "--"+f.Name+"="+v)
-		}
-	})
-	return list
-}
-
-// parseFlags sets the flags that setFlags has returned, and refuses others: a job must not change what
-// is not its own.
+// parseFlags sets the flags of a job, and refuses others: a job must not change what is not its own.
 func parseFlags(set *pflag.FlagSet, names, list []string) error {
-	set.VisitAll(func(f *pflag.Flag) {
-		if !slices.Contains(names, f.Name) {
-			set.Lookup(f.Name).Value = refused{f.Value}
-		}
-	})
-	if err := set.Parse(list); err != nil {
+	if err := cli.ParseFlags(set, names, list); err != nil {
 		return fmt.Errorf("the flags of the job are not valid: %w", err)
-	}
-	if set.NArg() > 0 {
-		return errors.New("the flags of the job are not valid")
 	}
 	return nil
 }
-
-// refused is the value of a flag that cannot be set.
-type refused struct{ pflag.Value }
-
-func (refused) Set(string) error { return errors.New("a job cannot set this flag") }
 
 // Work describes a worker.
 type Work struct {
@@ -123,6 +94,8 @@ type Work struct {
 	Cores   int    // number of CPU cores to use
 	Folder  *Folder
 	Engine  *engine.Engine // for trainings
+
+	Log func(format string, args ...any) // prints a line
 }
 
 // Open opens a job on a worker.
@@ -134,8 +107,11 @@ func (w *Work) Open(ctx context.Context, id string, text []byte, objects engine.
 	if s.Version != w.Version {
 		return nil, fmt.Errorf("the job is of version %s of sbs-cluster, and this worker of version %s", s.Version, w.Version)
 	}
-	if s.Kind == kindTrain {
+	switch s.Kind {
+	case kindTrain:
 		return openTraining(ctx, id, &s, w, objects)
+	case kindTrials:
+		return openTrials(ctx, id, &s, w, objects)
 	}
 	k, err := kindOf(s.Kind)
 	if err != nil {

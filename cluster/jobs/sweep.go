@@ -73,7 +73,7 @@ func (c *Client) Sweep(ctx context.Context, f *sweep.Flags, set *pflag.FlagSet, 
 		return err
 	}
 	j := &job{
-		opened: sweeping{s}, name: kindSweep, unit: "rows", shards: c.Shards, flags: setFlags(set, sweep.ShardFlags()),
+		opened: sweeping{s}, name: kindSweep, unit: "rows", shards: c.Shards, flags: cli.GivenFlags(set, sweep.ShardFlags()),
 		models: f.Models, data: f.Data, labels: f.Labels, save: savePartOfSweep,
 	}
 	switch {

@@ -42,17 +42,8 @@ const (
 
 // Train runs sbs-train with gradients that the workers of c compute.
 func (c *Client) Train(ctx context.Context, d *training.Distributed, stdout io.Writer) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	if c.Ended != nil {
-		go func() {
-			select {
-			case err := <-c.Ended:
-				cancel(err)
-			case <-ctx.Done():
-			}
-		}()
-	}
+	ctx, cancel := c.watched(ctx)
+	defer cancel()
 	g := &gradients{client: c}
 	err := d.Train(ctx, g, stdout, c.Stderr)
 	if cause := context.Cause(ctx); errors.As(cause, new(*WorkersError)) {

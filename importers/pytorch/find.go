@@ -35,7 +35,10 @@ func configuration(c *config, opt Options) ([]string, error) {
 		return nil, fmt.Errorf("%w: %s has no network_structure; name a file that has one with --config FILE",
 			ErrNoConfiguration, strings.Join(files, ", "))
 	}
-	return files, nil
+	if err := c.change(opt.Set); err != nil {
+		return nil, err
+	}
+	return files, c.resize(opt.Neurons)
 }
 
 // FindConfiguration returns the configuration files that belong to a path, for

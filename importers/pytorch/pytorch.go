@@ -34,6 +34,14 @@ type Options struct {
 	// take precedence. If it is empty, Load searches Weights and then its parent folder.
 	Config []string
 
+	// Set replaces values of the configuration. Each string is KEY=VALUE, such as
+	// "network_structure.number_of_output_neurons=5". A VALUE that is no JSON is a string.
+	Set []string
+
+	// Neurons replaces the numbers of neurons of all layers that have some, apart from the last
+	// one: the key forward_neuron_numbers. Poolings and splits between them follow.
+	Neurons []int
+
 	// EpsilonXY is the folder with the EpsXY_L* files of dialect 1. If it is empty, Load
 	// uses the first of these folders that has such files: Weights, EpsXY next to it, and
 	// the folder that the key eps_xy_path names, if it is below the folder of the

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
-	"math/big"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/spike-by-spike/sbs/internal/chart"
+	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/noise"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
@@ -52,16 +52,7 @@ func (k kindLevels) description() string {
 	return k.Kind
 }
 
-func noiseText(kind string, level float64) string { return kind + "=" + number(level) }
-
-// number returns the shortest text of a number. It has an exponent if the number is so small that
-// there would be many zeros.
-func number(v float64) string {
-	if v != 0 && math.Abs(v) < 1e-6 {
-		return strconv.FormatFloat(v, 'g', -1, 64)
-	}
-	return strconv.FormatFloat(v, 'f', -1, 64)
-}
+func noiseText(kind string, level float64) string { return kind + "=" + chart.Number(level) }
 
 // maxValues bounds the number of values of an axis.
 const maxValues = 10000
@@ -98,7 +89,7 @@ func parseKind(text string) (kindLevels, error) {
 	texts := strings.Split(list, ",")
 	if strings.Contains(list, ":") {
 		var err error
-		if texts, err = stepped(list); err != nil {
+		if texts, err = cli.Stepped(list, maxValues); err != nil {
 			return kindLevels{}, err
 		}
 	}
@@ -113,7 +104,7 @@ func parseKind(text string) (kindLevels, error) {
 			return k, fmt.Errorf("level %q is not a number", t)
 		}
 		if level != 0 && slices.Contains(k.Levels, level) {
-			return k, fmt.Errorf("the level %s occurs twice", number(level))
+			return k, fmt.Errorf("the level %s occurs twice", chart.Number(level))
 		}
 		if level != 0 {
 			k.Levels = append(k.Levels, level)
@@ -124,42 +115,6 @@ func parseKind(text string) (kindLevels, error) {
 	}
 	slices.Sort(k.Levels)
 	return k, nil
-}
-
-// stepped returns the decimal numbers FROM, FROM+STEP, ... up to TO. They are exact: 0:0.6:0.1
-// has 0.3 and not 0.30000000000000004.
-func stepped(text string) ([]string, error) {
-	parts := strings.Split(text, ":")
-	if len(parts) != 3 {
-		return nil, errors.New("want FROM:TO:STEP, such as 0:0.6:0.1")
-	}
-	var v [3]*big.Rat
-	digits := 0
-	for i, p := range parts {
-		p = strings.TrimSpace(p)
-		if strings.Trim(p, "+-.0123456789") != "" || len(p) > 30 {
-			return nil, fmt.Errorf("%q is not a decimal number: want FROM:TO:STEP, such as 0:0.6:0.1", p)
-		}
-		var ok bool
-		if v[i], ok = new(big.Rat).SetString(p); !ok {
-			return nil, fmt.Errorf("%q is not a decimal number: want FROM:TO:STEP, such as 0:0.6:0.1", p)
-		}
-		if _, fraction, found := strings.Cut(p, "."); found {
-			digits = max(digits, len(fraction))
-		}
-	}
-	from, to, step := v[0], v[1], v[2]
-	if step.Sign() <= 0 || from.Cmp(to) > 0 {
-		return nil, errors.New("want FROM:TO:STEP with a STEP above 0 and a TO of at least FROM")
-	}
-	var list []string
-	for at := from; at.Cmp(to) <= 0; at = new(big.Rat).Add(at, step) {
-		if len(list) == maxValues {
-			return nil, fmt.Errorf("there are more than %d levels: give a larger STEP", maxValues)
-		}
-		list = append(list, at.FloatString(digits))
-	}
-	return list, nil
 }
 
 // parseSpikes parses the value of --spikes: a list of numbers, or log=FROM:TO. It returns them in

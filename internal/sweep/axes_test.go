@@ -53,7 +53,7 @@ func TestParseNoise_RefusesOtherTexts(t *testing.T) {
 		"contrast=1:0:0.1":       "a TO of at least FROM",
 		"contrast=0:1:1/3":       `"1/3" is not a decimal number`,
 		"contrast=0:1:1e-99999":  `"1e-99999" is not a decimal number`,
-		"contrast=0:1:0.000001":  "there are more than 10000 levels: give a larger STEP",
+		"contrast=0:1:0.000001":  "there are more than 10000 values: give a larger STEP",
 		"contrast=0:x:0.1":       `"x" is not a decimal number`,
 		"contrast=0::0.1":        `"" is not a decimal number`,
 	} {

@@ -2,52 +2,16 @@ package sweep
 
 import (
 	"fmt"
-	"image/color"
-	"maps"
-	"math"
-	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
-	"strings"
-
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
 
 	"github.com/spike-by-spike/sbs/internal/chart"
-)
-
-// The sizes of the charts, in pixels of 1/96 inch.
-const (
-	chartWidth  = 1000
-	panelHeight = 480
 )
 
 var chartName = regexp.MustCompile(`^chart-(spikes|noise|noise-[a-z-]+)\.(svg|png)$`)
 
 // isChart reports whether a file has the name of a chart.
 func isChart(name string) bool { return chartName.MatchString(name) }
-
-// curve is a line of a chart with its band.
-type curve struct {
-	name   string
-	points []point
-	flat   bool // it does not depend on the horizontal axis
-}
-
-// point is a result at a place of the horizontal axis.
-type point struct {
-	x float64
-	result
-}
-
-// panel is a part of a chart with axes of its own.
-type panel struct {
-	title  string
-	note   string // below the title
-	curves []curve
-}
 
 // drawCharts draws the charts and returns the names of their files.
 func drawCharts(folder string, m *manifest, rows []row) (names []string, err error) {
@@ -56,34 +20,34 @@ func drawCharts(folder string, m *manifest, rows []row) (names []string, err err
 		return nil, err
 	}
 	for _, k := range m.Noise {
-		c := axisChart{x: k.description(), panels: m.noisePanels(k, all)}
-		written, err := c.write(folder, "chart-noise-"+k.Kind, m)
+		c := chart.Accuracies{X: k.description(), Bands: chart.Bands(m.Seeds), Panels: m.noisePanels(k, all)}
+		written, err := c.Write(folder, "chart-noise-"+k.Kind)
 		if err != nil {
 			return nil, err
 		}
 		names = append(names, written...)
 	}
-	c := axisChart{x: "spikes per output position", logarithmic: true, panels: m.spikePanels(all)}
-	written, err := c.write(folder, "chart-spikes", m)
+	c := chart.Accuracies{X: "spikes per output position", Logarithmic: true, Bands: chart.Bands(m.Seeds), Panels: m.spikePanels(all)}
+	written, err := c.Write(folder, "chart-spikes")
 	return append(names, written...), err
 }
 
 // noisePanels returns the accuracy over the level of a kind of noise.
-func (m *manifest) noisePanels(k kindLevels, all []*series) []panel {
-	var panels []panel
+func (m *manifest) noisePanels(k kindLevels, all []*series) []chart.Panel {
+	var panels []chart.Panel
 	for i, list := range divide(all) {
-		p := panel{note: omission(list, all)}
+		p := chart.Panel{Note: omission(list, all)}
 		if i == 0 {
-			p.title = "accuracy under noise: " + k.Kind
+			p.Title = "accuracy under noise: " + k.Kind
 		}
 		for _, s := range list {
-			c := curve{name: m.label(s)}
+			c := chart.Curve{Name: m.label(s)}
 			for _, at := range k.conditions() {
 				if r, ok := s.results[at]; ok {
-					c.points = append(c.points, point{at.level, r})
+					c.Points = append(c.Points, newPoint(at.level, r))
 				}
 			}
-			p.curves = append(p.curves, c)
+			p.Curves = append(p.Curves, c)
 		}
 		panels = append(panels, p)
 	}
@@ -168,7 +132,7 @@ func choose[T any](list []T, n int) []T {
 
 // spikePanels returns the accuracy over the number of spikes, without noise and, if there is
 // noise, on average over its kinds and levels. It returns nil if no model has several numbers.
-func (m *manifest) spikePanels(all []*series) []panel {
+func (m *manifest) spikePanels(all []*series) []chart.Panel {
 	list, numbers := groups(m, all)
 	if len(list) == 0 {
 		return nil
@@ -183,18 +147,18 @@ func (m *manifest) spikePanels(all []*series) []panel {
 			of    func(*series) (result, bool)
 		}{"mean over all noise", func(s *series) (result, bool) { return s.noisy(m.Noise, m.Seeds) }})
 	}
-	var panels []panel
+	var panels []chart.Panel
 	for _, a := range accuracies {
-		var curves []curve
+		var curves []chart.Curve
 		for _, g := range list {
-			c := curve{name: g.name}
+			c := chart.Curve{Name: g.name}
 			if slices.ContainsFunc(m.Models[g.model].Variants, func(v variant) bool { return v.Sampler != g.Sampler }) {
-				c.name += ", " + g.Sampler
+				c.Name += ", " + g.Sampler
 			}
 			for _, n := range numbers {
 				if s := g.points[n]; s != nil {
 					if r, ok := a.of(s); ok {
-						c.points = append(c.points, point{float64(n), r})
+						c.Points = append(c.Points, newPoint(float64(n), r))
 					}
 				}
 			}
@@ -202,188 +166,21 @@ func (m *manifest) spikePanels(all []*series) []panel {
 		}
 		for _, s := range all {
 			if r, ok := a.of(s); ok && (s.Spikes == "" || s.Spikes == stages) {
-				c := curve{name: s.name, flat: true}
+				c := chart.Curve{Name: s.name, Flat: true}
 				for _, n := range []int{numbers[0], numbers[len(numbers)-1]} {
-					c.points = append(c.points, point{float64(n), r})
+					c.Points = append(c.Points, newPoint(float64(n), r))
 				}
 				curves = append(curves, c)
 			}
 		}
 		for part := range slices.Chunk(curves, len(chart.Marks)) {
-			panels = append(panels, panel{title: a.title, curves: part})
+			panels = append(panels, chart.Panel{Title: a.title, Curves: part})
 		}
 	}
 	return panels
 }
 
-// axisChart is a chart of accuracies.
-type axisChart struct {
-	x           string // label of the horizontal axis
-	logarithmic bool   // the horizontal axis
-	panels      []panel
-}
-
-// write draws the chart as SVG and as PNG, unless it has no points.
-func (c axisChart) write(folder, name string, m *manifest) (names []string, err error) {
-	c.panels = slices.DeleteFunc(slices.Clone(c.panels), func(p panel) bool {
-		return !slices.ContainsFunc(p.curves, func(c curve) bool { return len(c.points) > 0 })
-	})
-	if len(c.panels) == 0 {
-		return nil, nil
-	}
-	var plots []*plot.Plot
-	var legends []plot.Legend
-	for i, p := range c.panels {
-		drawn, legend, err := c.plot(p)
-		if err != nil {
-			return nil, fmt.Errorf("cannot draw the chart %s: %w", name, err)
-		}
-		lines := []string{p.title, "", p.note} // the plot may be narrow beside a wide legend
-		if i == 0 {
-			lines[1] = m.bands()
-		}
-		drawn.Title.Text = strings.Join(slices.DeleteFunc(lines, func(line string) bool { return line == "" }), "\n")
-		if i == len(c.panels)-1 {
-			drawn.X.Label.Text = c.x
-		}
-		plots, legends = append(plots, drawn), append(legends, legend)
-	}
-	return bothFormats(folder, name, func(path string) error {
-		return chart.WriteBeside(path, plots, legends, chartWidth, float64(panelHeight*len(plots)))
-	})
-}
-
-// bothFormats calls write with the paths of a chart as SVG and as PNG, and returns the names of the
-// files.
-func bothFormats(folder, name string, write func(path string) error) (names []string, err error) {
-	for _, format := range []string{".svg", ".png"} {
-		if err := write(filepath.Join(folder, name+format)); err != nil {
-			return nil, err
-		}
-		names = append(names, name+format)
-	}
-	return names, nil
-}
-
-// bands says what the lines and the bands of the charts are.
-func (m *manifest) bands() string {
-	if m.Seeds > 1 {
-		return fmt.Sprintf("mean of %d seeds, bands: smallest to largest", m.Seeds)
-	}
-	return "bands: 95% interval"
-}
-
-// plot draws a panel. Its title and its legend are not part of the plot.
-func (c axisChart) plot(p panel) (*plot.Plot, plot.Legend, error) {
-	drawn := plot.New()
-	chart.Style(drawn)
-	legend := drawn.Legend
-	drawn.Y.Label.Text = "accuracy (%)"
-	drawn.Y.Tick.Marker = plot.TickerFunc(percents(10))
-	drawn.X.Tick.Marker = plot.TickerFunc(c.ticks)
-	for i, l := range p.curves {
-		if len(l.points) == 0 {
-			continue
-		}
-		mark := chart.Marks[i]
-		var line, band plotter.XYs
-		for _, at := range l.points {
-			line, band = append(line, plotter.XY{X: at.x, Y: at.mean}), append(band, plotter.XY{X: at.x, Y: at.high})
-		}
-		for _, at := range slices.Backward(l.points) {
-			band = append(band, plotter.XY{X: at.x, Y: at.low})
-		}
-		area, err := plotter.NewPolygon(band)
-		if err != nil {
-			return nil, legend, err
-		}
-		area.Color, area.LineStyle.Width = color.Color(chart.Pale(mark.Color)), 0
-		lines, dots, err := plotter.NewLinePoints(line)
-		if err != nil {
-			return nil, legend, err
-		}
-		lines.Color, lines.Width, lines.Dashes = mark.Color, vg.Points(1.5), mark.Dashes
-		dots.Color, dots.Shape, dots.Radius = mark.Color, mark.Shape, vg.Points(3.5)
-		drawn.Add(area, lines)
-		thumbs := []plot.Thumbnailer{lines}
-		if !l.flat {
-			drawn.Add(dots)
-			thumbs = append(thumbs, dots)
-		}
-		legend.Add(l.name, thumbs...)
-	}
-	panels := c.panels // the panels of a kind of noise have the same vertical axis
-	if c.logarithmic {
-		panels = []panel{p}
-	}
-	drawn.Y.Min, drawn.Y.Max = verticalRange(limits(panels))
-	if c.logarithmic {
-		drawn.X.Scale, drawn.X.Tick.Marker = plot.LogScale{}, plot.TickerFunc(chart.Decades)
-		drawn.X.Min /= 1.1
-		drawn.X.Max *= 1.1
-	} else {
-		margin := float64(0.02 * (drawn.X.Max - drawn.X.Min))
-		drawn.X.Min, drawn.X.Max = drawn.X.Min-margin, drawn.X.Max+margin
-	}
-	return drawn, legend, nil
-}
-
-// verticalRange returns the range of an axis for accuracies from low to high.
-func verticalRange(low, high float64) (least, most float64) {
-	margin := max(float64(0.05*(high-low)), 0.2)
-	return max(low-margin, 0), high + margin
-}
-
-// limits returns the smallest and the largest accuracy of panels.
-func limits(panels []panel) (low, high float64) {
-	low, high = math.Inf(1), math.Inf(-1)
-	for _, p := range panels {
-		for _, c := range p.curves {
-			for _, at := range c.points {
-				low, high = min(low, at.low), max(high, at.high)
-			}
-		}
-	}
-	return low, high
-}
-
-// ticks returns the ticks of a horizontal axis with levels of noise: all levels, unless they are
-// many.
-func (c axisChart) ticks(low, high float64) []plot.Tick {
-	levels := map[float64]bool{}
-	for _, p := range c.panels {
-		for _, l := range p.curves {
-			for _, at := range l.points {
-				levels[at.x] = true
-			}
-		}
-	}
-	const most = 15
-	if len(levels) > most {
-		return chart.Even(low, high)
-	}
-	var ticks []plot.Tick
-	for _, v := range slices.Sorted(maps.Keys(levels)) {
-		ticks = append(ticks, plot.Tick{Value: v, Label: number(v)})
-	}
-	return ticks
-}
-
-// percents returns at most a number of ticks for a vertical axis, which ends at 100.
-func percents(most float64) func(low, high float64) []plot.Tick {
-	return func(low, high float64) []plot.Tick {
-		high = min(high, 100)
-		step := 20.0
-		for _, s := range []float64{10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05} {
-			if (high-low)/s > most {
-				break
-			}
-			step = s
-		}
-		var ticks []plot.Tick
-		for i := math.Ceil(low / step); i*step <= high; i++ {
-			ticks = append(ticks, plot.Tick{Value: i * step, Label: strconv.FormatFloat(i*step, 'g', 6, 64)})
-		}
-		return ticks
-	}
+// newPoint returns the point of a result.
+func newPoint(x float64, r result) chart.Point {
+	return chart.Point{X: x, Mean: r.mean, Low: r.low, High: r.high}
 }

@@ -9,11 +9,11 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/spike-by-spike/sbs/internal/atomicfile"
+	"github.com/spike-by-spike/sbs/internal/chart"
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/noise"
 )
@@ -60,24 +60,10 @@ const (
 	maxResults  = 1 << 30
 )
 
-// readFile reads a file of at most most bytes.
-func readFile(path string, most int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	case info.Size() > most:
-		return nil, fmt.Errorf("%s has %d bytes, more than the limit of %d: it is no file of a sweep", path, info.Size(), most)
-	}
-	return os.ReadFile(path)
-}
-
 // readManifest reads the manifest of a folder.
 func readManifest(folder string) (*manifest, error) {
 	path := filepath.Join(folder, manifestFile)
-	data, err := readFile(path, maxManifest)
+	data, err := cli.ReadFile(path, "sweep", maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s is not the folder of a sweep: %s does not exist", folder, path)
 	}
@@ -164,7 +150,7 @@ func partName(shard string) string {
 func (v variant) text() string { return string(v.Spikes) + " " + v.Sampler }
 
 // String returns the noise in words, such as "gaussian=0.1,0.2".
-func (k kindLevels) String() string { return k.Kind + "=" + texts(k.Levels, number) }
+func (k kindLevels) String() string { return k.Kind + "=" + texts(k.Levels, chart.Number) }
 
 // texts returns the texts of a list, separated by commas.
 func texts[T any](list []T, text func(T) string) string {

@@ -90,7 +90,7 @@ func (f *mergeFlags) run(stdout, stderr io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	l, err := lockFolder(f.output, func(texts ...string) { cli.PrintWarnings(stderr, texts...) })
+	l, err := cli.LockFolder(f.output, "sweep", stderr)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (f *mergeFlags) run(stdout, stderr io.Writer) (err error) {
 
 // checkOutput returns an error if the results must not be written to the folder.
 func (f *mergeFlags) checkOutput() error {
-	if err := checkFolder(f.output); err != nil {
+	if err := cli.CheckFolder(f.output); err != nil {
 		return err
 	}
 	if hasResults(f.output) && !f.force {

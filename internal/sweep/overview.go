@@ -30,17 +30,17 @@ func drawOverview(folder string, m *manifest, all []*series) (names []string, er
 	var legend plot.Legend
 	low, high := math.Inf(1), math.Inf(-1)
 	for _, k := range m.Noise {
-		c := axisChart{panels: m.noisePanels(k, all)}
-		drawn, entries, err := c.plot(c.panels[0])
+		c := chart.Accuracies{Panels: m.noisePanels(k, all)}
+		drawn, entries, err := c.Plot(c.Panels[0])
 		if err != nil {
 			return nil, fmt.Errorf("cannot draw the overview: %w", err)
 		}
-		if from, to := limits(c.panels); from <= to {
+		if from, to := chart.Limits(c.Panels); from <= to {
 			low, high = min(low, from), max(high, to)
 		}
 		drawn.Title.Text, drawn.Title.TextStyle.Font.Size = k.Kind, 12
 		drawn.X.Label.Text, drawn.X.Label.TextStyle.Font.Size = twoLines(k.level()), 9
-		drawn.X.Tick.Marker, drawn.Y.Tick.Marker = plot.TickerFunc(chart.Even), plot.TickerFunc(percents(6))
+		drawn.X.Tick.Marker, drawn.Y.Tick.Marker = plot.TickerFunc(chart.Even), plot.TickerFunc(chart.Percents(6))
 		if len(cells)%columns > 0 {
 			drawn.Y.Label.Text = ""
 		}
@@ -50,13 +50,13 @@ func drawOverview(folder string, m *manifest, all []*series) (names []string, er
 		return nil, nil
 	}
 	for _, c := range cells {
-		c.Y.Min, c.Y.Max = verticalRange(low, high)
+		c.Y.Min, c.Y.Max = chart.VerticalRange(low, high)
 	}
 	for len(cells) == len(m.Noise) || len(cells)%columns > 0 {
 		cells = append(cells, nil) // the last one is for the legend
 	}
 	grid := slices.Collect(slices.Chunk(cells, columns))
-	return bothFormats(folder, "chart-noise", func(path string) error {
+	return chart.BothFormats(folder, "chart-noise", func(path string) error {
 		return chart.WriteGrid(path, grid, legend, cellWidth*float64(columns), cellHeight*float64(len(grid)))
 	})
 }

@@ -5,8 +5,10 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
-	"math"
 	"strconv"
+
+	"github.com/spike-by-spike/sbs/internal/chart"
+	"github.com/spike-by-spike/sbs/internal/measure"
 )
 
 // id names a combination of the axes with a seed.
@@ -68,30 +70,12 @@ type row struct {
 
 // newRow returns a row. Its shares are rounded to 6 decimals, and the updates to 2.
 func newRow(i id, images, right int, updates float64) row {
-	low, high := wilson(right, images)
+	low, high := measure.Wilson(right, images)
 	return row{
 		id: i, Images: images, Right: right,
-		Accuracy: rounded(float64(right)/float64(images), 6), Low: rounded(low, 6), High: rounded(high, 6),
-		Updates: rounded(updates, 2),
+		Accuracy: measure.Rounded(float64(right)/float64(images), 6), Low: measure.Rounded(low, 6), High: measure.Rounded(high, 6),
+		Updates: measure.Rounded(updates, 2),
 	}
-}
-
-func rounded(v float64, digits int) float64 {
-	v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'f', digits, 64), 64)
-	return v
-}
-
-// wilson returns the 95% interval of Wilson (1927) for a share, given how many of n have the
-// property.
-func wilson(count, n int) (low, high float64) {
-	const z = 1.959963984540054 // the 97.5% quantile of the standard normal distribution
-	total, p := float64(n), float64(count)/float64(n)
-	square := z * z / total
-	// float64 around a product forces its rounding: see package noise.
-	center := p + float64(square/2)
-	half := float64(z * math.Sqrt(float64(p*(1-p))/total+float64(square/(4*total))))
-	// Rounding errors must not exclude a share of 0 or 1.
-	return min(max((center-half)/(1+square), 0), p), max(min((center+half)/(1+square), 1), p)
 }
 
 // check returns an error if the row is not one that a sweep writes.
@@ -115,12 +99,12 @@ var (
 
 // fields returns the values of the columns idColumns.
 func (i id) fields() []string {
-	return []string{i.Model, i.SHA256, i.Noise, number(i.Level), string(i.Spikes), i.Sampler, strconv.FormatUint(i.Seed, 10)}
+	return []string{i.Model, i.SHA256, i.Noise, chart.Number(i.Level), string(i.Spikes), i.Sampler, strconv.FormatUint(i.Seed, 10)}
 }
 
 // fields returns the values of the columns.
 func (r row) fields() []string {
-	return append(r.id.fields(), strconv.Itoa(r.Images), strconv.Itoa(r.Right), number(r.Accuracy), number(r.Low), number(r.High), number(r.Updates))
+	return append(r.id.fields(), strconv.Itoa(r.Images), strconv.Itoa(r.Right), chart.Number(r.Accuracy), chart.Number(r.Low), chart.Number(r.High), chart.Number(r.Updates))
 }
 
 // csvLine returns a line of a CSV file.

@@ -9,22 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWilson compares with published values: Newcombe, "Two-sided confidence intervals for the
-// single proportion", Statistics in Medicine 17, 1998, table I, method 3.
-func TestWilson_HasPublishedValues(t *testing.T) {
-	for _, c := range []struct {
-		count, n  int
-		low, high float64
-	}{{81, 263, 0.2553, 0.3662}, {15, 148, 0.0624, 0.1605}, {0, 20, 0, 0.1611}, {1, 29, 0.0061, 0.1718}} {
-		low, high := wilson(c.count, c.n)
-		require.InDelta(t, c.low, low, 6e-5)
-		require.InDelta(t, c.high, high, 6e-5)
-	}
-	low, high := wilson(20, 20)
-	require.Equal(t, 1.0, high)
-	require.InDelta(t, 1-0.1611, low, 6e-5)
-}
-
 func TestRow_SurvivesJSON(t *testing.T) {
 	for text, s := range map[string]spikes{`25`: "25", `"25,100"`: "25,100", `"stages"`: stages, `""`: ""} {
 		r := newRow(id{Model: "a", SHA256: "ff", Noise: "gaussian", Level: 0.1, Spikes: s, Sampler: "iid", Seed: 1<<64 - 1}, 3, 2, 1000.0/3)
@@ -124,10 +108,4 @@ func TestCheckSeeds_AcceptsTheLargestSeed(t *testing.T) {
 	require.NoError(t, checkSeeds(math.MaxUint64-1, 2))
 	require.EqualError(t, checkSeeds(math.MaxUint64, 2), "the 2 seeds from 18446744073709551615 on are too large: the largest seed is 18446744073709551615")
 	require.EqualError(t, checkSeeds(0, 0), "there are 0 seeds, want 1 to 1048576")
-}
-
-func TestNumber_IsShort(t *testing.T) {
-	for v, want := range map[float64]string{0: "0", -0.4: "-0.4", 1e-6: "0.000001", 2.5e-7: "2.5e-07", -1e-300: "-1e-300", 87600: "87600", 1e15: "1000000000000000"} {
-		require.Equal(t, want, number(v))
-	}
 }

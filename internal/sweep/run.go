@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spike-by-spike/sbs/internal/cli"
-	"github.com/spike-by-spike/sbs/internal/lock"
 	"github.com/spike-by-spike/sbs/internal/measure"
 	"github.com/spike-by-spike/sbs/internal/noise"
 	"github.com/spike-by-spike/sbs/internal/trainlog"
@@ -58,7 +56,7 @@ func (f *Flags) sweep(ctx context.Context, stdout, stderr io.Writer) error {
 // CheckOutput returns an error if the folder of --output cannot receive the results, because it is a
 // file or because it has the results of another sweep.
 func (f *Flags) CheckOutput() error {
-	if err := checkFolder(f.Output); err != nil {
+	if err := cli.CheckFolder(f.Output); err != nil {
 		return err
 	}
 	if hasResults(f.Output) && !f.resume && !f.force {
@@ -139,7 +137,7 @@ func (s *Sweep) compute(ctx context.Context, f *Flags, stderr io.Writer) (_ *man
 	m := *s.manifest
 	m.Shard = f.shard.String()
 	tasks := m.tasks()
-	l, err := lockFolder(f.Output, func(texts ...string) { cli.PrintWarnings(stderr, texts...) })
+	l, err := cli.LockFolder(f.Output, "sweep", stderr)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -153,27 +151,9 @@ func (s *Sweep) compute(ctx context.Context, f *Flags, stderr io.Writer) (_ *man
 	return &m, store.rows, err
 }
 
-// checkFolder returns an error if the path of the results is a file.
-func checkFolder(path string) error {
-	if info, err := os.Stat(path); err == nil && !info.IsDir() {
-		return fmt.Errorf("--output %s is a file: give a folder", path)
-	}
-	return nil
-}
-
 // existing is the error about a folder with a sweep.
 func existing(folder string) error {
 	return fmt.Errorf("%s already has the results of a sweep: continue it with --resume, replace it with --force, or give another --output", folder)
-}
-
-// lockFolder locks a folder, which it creates if necessary.
-func lockFolder(folder string, warn func(...string)) (*lock.Lock, error) {
-	l, err := lock.Folder(folder)
-	if errors.Is(err, lock.ErrUnsupported) {
-		warn(err.Error() + ": make sure that no other sweep writes to the same folder")
-		err = nil
-	}
-	return l, err
 }
 
 // openFolder opens the locked folder for the results. A sweep that is there must be the same one.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/spike-by-spike/sbs/internal/atomicfile"
+	"github.com/spike-by-spike/sbs/internal/cli"
+	"github.com/spike-by-spike/sbs/internal/measure"
 )
 
 // The files of the results. resultsJSON is the one that decides which rows are known: a row is
@@ -116,12 +118,12 @@ func timeLine(r row, seconds float64) []byte {
 }
 
 // seconds returns the seconds of a duration as timing.csv has them.
-func seconds(d time.Duration) float64 { return rounded(d.Seconds(), 3) }
+func seconds(d time.Duration) float64 { return measure.Rounded(d.Seconds(), 3) }
 
 // readRows returns the rows in a folder for the first tasks, and how many more complete lines there
 // are.
 func readRows(folder string, tasks []task) (rows []row, lost int, err error) {
-	content, err := readFile(filepath.Join(folder, resultsJSON), maxResults)
+	content, err := cli.ReadFile(filepath.Join(folder, resultsJSON), "sweep", maxResults)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, nil
 	}
@@ -145,7 +147,7 @@ func readRows(folder string, tasks []task) (rows []row, lost int, err error) {
 // information only.
 func readTimes(folder string) map[id]float64 {
 	times := map[id]float64{}
-	content, err := readFile(filepath.Join(folder, timingCSV), maxResults)
+	content, err := cli.ReadFile(filepath.Join(folder, timingCSV), "sweep", maxResults)
 	if err != nil {
 		return times
 	}

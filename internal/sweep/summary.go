@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/spike-by-spike/sbs/internal/chart"
 )
 
 // series is a model with a number of spikes and a sampler.
@@ -152,7 +154,7 @@ func summarize(w io.Writer, m *manifest, rows []row) error {
 		shown := choose(k.conditions(), mostColumns)
 		header := []string{k.Kind + share(len(shown), len(k.Levels)+1), "spikes", "sampler"}
 		for _, c := range shown {
-			header = append(header, number(c.level))
+			header = append(header, chart.Number(c.level))
 		}
 		line(header...)
 		for _, s := range all {

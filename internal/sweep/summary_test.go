@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/internal/chart"
 )
 
 // results returns rows with made-up numbers for a manifest.
@@ -35,7 +37,7 @@ func TestSummarize_PrintsTables(t *testing.T) {
 	}
 	many.Models[0].Variants = nil
 	for i := range 30 {
-		many.Models[0].Variants = append(many.Models[0].Variants, variant{spikes(number(float64(i + 1))), "iid", 0})
+		many.Models[0].Variants = append(many.Models[0].Variants, variant{spikes(chart.Number(float64(i + 1))), "iid", 0})
 	}
 	for name, m := range map[string]*manifest{"summary.txt": everyModel(), "single.txt": single, "negative.txt": negative, "many.txt": many} {
 		var out bytes.Buffer
@@ -97,7 +99,7 @@ func TestDivide_LimitsTheCurvesOfAPanel(t *testing.T) {
 	many := func(model int, sampler string, n int) []*series {
 		list := make([]*series, n)
 		for i := range list {
-			list[i] = &series{model: model, variant: variant{Spikes: spikes(number(float64(i + 1))), Sampler: sampler}}
+			list[i] = &series{model: model, variant: variant{Spikes: spikes(chart.Number(float64(i + 1))), Sampler: sampler}}
 		}
 		return list
 	}
@@ -130,10 +132,10 @@ func TestDivide_LimitsTheCurvesOfAPanel(t *testing.T) {
 	m := &manifest{Models: []manifestModel{{}, {}}}
 	var titles [][2]string
 	for _, p := range m.noisePanels(kindLevels{Kind: "blur"}, slices.Concat(many(0, "iid", 14), many(1, "iid", 5), many(1, "low-discrepancy", 9))) {
-		titles = append(titles, [2]string{p.title, p.note})
+		titles = append(titles, [2]string{p.Title, p.Note})
 	}
 	require.Equal(t, [][2]string{{"accuracy under noise: blur", "8 of 14 numbers of spikes"}, {}, {"", "8 of 9 numbers of spikes"}}, titles)
-	require.Empty(t, m.noisePanels(kindLevels{Kind: "blur"}, many(0, "iid", 3))[0].note)
+	require.Empty(t, m.noisePanels(kindLevels{Kind: "blur"}, many(0, "iid", 3))[0].Note)
 }
 
 // TestNoisy_WeighsKindsEquallyForEachSeed computes the means by hand.

@@ -17,10 +17,12 @@ import (
 
 	"github.com/spike-by-spike/sbs/classify"
 	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/internal/chart"
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/clitest"
 	"github.com/spike-by-spike/sbs/internal/converttest"
 	"github.com/spike-by-spike/sbs/internal/lock"
+	"github.com/spike-by-spike/sbs/internal/measure"
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
@@ -132,8 +134,8 @@ func TestSweep_HasTheAccuracyOfSbsRun(t *testing.T) {
 		require.NoError(t, c.Close())
 		require.Equal(t, strconv.Itoa(right), r["right"], r)
 		require.Equal(t, "30", r["images"])
-		require.Equal(t, number(rounded(float64(right)/30, 6)), r["accuracy"])
-		require.Equal(t, number(rounded(float64(updates)/30, 2)), r["updates_per_image"])
+		require.Equal(t, chart.Number(measure.Rounded(float64(right)/30, 6)), r["accuracy"])
+		require.Equal(t, chart.Number(measure.Rounded(float64(updates)/30, 2)), r["updates_per_image"])
 		different[fmt.Sprint(r["model"], r["noise"], right)] = true
 	}
 	require.Greater(t, len(different), 10, "the accuracies are not all the same")

@@ -34,6 +34,7 @@ type position struct {
 	Seconds    float64 // time since the start, without interruptions
 
 	Update, Epoch tally // of the update and the epoch in progress
+	LastEpoch     tally // of the epoch that was completed last, or with which the training ended
 
 	// The interruption may come after an update or an epoch, but before it is recorded.
 	Record     *trainlog.Record // of the update

@@ -75,6 +75,8 @@ const (
 	flagNewClasses = "new-classes"
 	flagNoise      = "noise"
 	flagNoiseShare = "noise-share"
+	flagSet        = "set"
+	flagNeurons    = "neurons"
 )
 
 // flags holds the values of the command line.
@@ -83,6 +85,8 @@ type flags struct {
 	labels         string
 	order          string
 	generation     string
+	changes        []string // of the configuration
+	neurons        []int
 	test           string
 	testLabels     string
 	noTest         bool
@@ -119,6 +123,7 @@ type flags struct {
 	gradients Gradients        // nil if this process computes them
 	path      string           // of the model or configuration
 	images    *dataset.Samples // the training images of a Tuning, instead of data
+	known     *Images          // that were read before, may be nil
 }
 
 // Command returns the command. Flags and arguments come from cobra.
@@ -177,7 +182,9 @@ func (f *flags) register(s *pflag.FlagSet) {
 
 	s.StringVar(&f.order, "order", "", "`number` of spikes of layer 0 per value of its input, as in PyTorch-SbS; the names of the weight files, of the model and of the log folder end with it; or none to start from weights without one")
 	cli.GenerationVar(s, &f.generation, pytorch.Generations())
-	cli.Group(s, "Only for a configuration", "order", "generation")
+	s.StringArrayVar(&f.changes, flagSet, nil, "`KEY=VALUE` that replaces a value of the configuration, such as learning_parameters.learning_rate_threshold_w=0.01 or number_of_spikes=[100]; may be given several times")
+	s.IntSliceVar(&f.neurons, flagNeurons, nil, "`numbers` of neurons of the layers that have some, apart from the last one, such as 32,64,96; poolings between them follow (default: forward_neuron_numbers in CONFIG.json)")
+	cli.Group(s, "Only for a configuration", "order", "generation", flagSet, flagNeurons)
 
 	s.BoolVar(&f.noTest, "no-test", false, "do not test")
 	cli.SpikesVar(s, &f.testSpikes, flagTestSpikes, "`number` of spikes in tests, for all SbS layers or one per SbS layer; in layers with --epsilon-schedule auto, also the epsilon_0 for them (default: as in training)")
@@ -233,8 +240,8 @@ func (f *flags) check() error {
 	return nil
 }
 
-// isModel reports whether a path leads to an ONNX file and not to a configuration.
-func isModel(path string) (bool, error) {
+// IsModel reports whether a path leads to an ONNX file and not to a configuration.
+func IsModel(path string) (bool, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return false, err

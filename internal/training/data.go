@@ -63,7 +63,7 @@ func (f *flags) loadTest(ctx context.Context, j *job) (*dataset.Samples, error) 
 
 // load loads images and notes what the user should know about them.
 func (f *flags) load(ctx context.Context, j *job, paths []string, opt dataset.Options) (*dataset.Samples, error) {
-	s, err := dataset.LoadPaths(ctx, paths, opt, f.workers.Value)
+	s, err := f.known.load(ctx, paths, opt, f.workers.Value)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/spike-by-spike/sbs/internal/cli"
+	"github.com/spike-by-spike/sbs/internal/dataset"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/runtime"
 	"github.com/spike-by-spike/sbs/train"
@@ -51,34 +52,40 @@ func (s *session) testNetwork(ctx context.Context) (err error) {
 
 // testModel runs a model on the test images.
 func (s *session) testModel(ctx context.Context, m *runtime.Model) (*testResult, error) {
-	wrong, n := 0, s.test.Len()
-	err := s.eachTest(func(x *runtime.Tensor, first int) error {
+	wrong, err := s.countWrong(ctx, m, s.test)
+	if err != nil {
+		return nil, err
+	}
+	return &testResult{Error: 100 * float64(wrong) / float64(s.test.Len()), SubBatches: s.at.SubBatches, Set: s.testSet}, nil
+}
+
+// countWrong runs a model on images and returns the number of those that it classifies wrongly.
+func (s *session) countWrong(ctx context.Context, m *runtime.Model, images *dataset.Samples) (int, error) {
+	wrong := 0
+	err := s.eachTest(images, func(x *runtime.Tensor, first int) error {
 		out, err := m.Run(ctx, map[string]*runtime.Tensor{m.Inputs()[0].Name: x}, runtime.Seed(s.config.Seed), runtime.FirstImage(uint64(first)))
 		if err != nil {
 			return err
 		}
-		wrong += s.wrong(out[m.Outputs()[0].Name], first)
+		wrong += wrongRows(out[m.Outputs()[0].Name], images, first)
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &testResult{Error: 100 * float64(wrong) / float64(n), SubBatches: s.at.SubBatches, Set: s.testSet}, nil
+	return wrong, err
 }
 
-// eachTest calls f with the test images, in batches. first is the number of the first image of a
-// batch.
-func (s *session) eachTest(f func(x *runtime.Tensor, first int) error) error {
-	size, err := s.augment.Output(s.test.Size())
+// eachTest calls f with images as tests get them, in batches. first is the number of the first image
+// of a batch.
+func (s *session) eachTest(images *dataset.Samples, f func(x *runtime.Tensor, first int) error) error {
+	size, err := s.augment.Output(images.Size())
 	if err != nil {
 		return err
 	}
-	one, n := size.Channels*size.Height*size.Width, s.test.Len()
+	one, n := size.Channels*size.Height*size.Width, images.Len()
 	pixels := make([]float32, testBatch*one)
 	for first := 0; first < n; first += testBatch {
 		count := min(testBatch, n-first)
 		for i := range count {
-			s.augment.Test(pixels[i*one:(i+1)*one], s.test, first+i)
+			s.augment.Test(pixels[i*one:(i+1)*one], images, first+i)
 		}
 		x, err := s.tensor(pixels[:count*one], count)
 		if err != nil {
@@ -94,13 +101,19 @@ func (s *session) eachTest(f func(x *runtime.Tensor, first int) error) error {
 
 // testReconstruction computes the mean loss of the test images.
 func (s *session) testReconstruction(ctx context.Context) (*testResult, error) {
-	loss, n := 0.0, s.test.Len()
-	err := s.eachTest(func(x *runtime.Tensor, first int) error {
+	loss, err := s.meanLoss(ctx, s.test)
+	return &testResult{Error: loss, SubBatches: s.at.SubBatches, Set: s.testSet}, err
+}
+
+// meanLoss returns the loss per image of a network that reconstructs its input.
+func (s *session) meanLoss(ctx context.Context, images *dataset.Samples) (float64, error) {
+	loss := 0.0
+	err := s.eachTest(images, func(x *runtime.Tensor, first int) error {
 		r, err := s.trainer.Evaluate(ctx, train.Batch{Images: x}, uint64(first))
 		loss += float64(r.LossPerImage * float64(r.Images))
 		return err
 	})
-	return &testResult{Error: loss / float64(n), SubBatches: s.at.SubBatches, Set: s.testSet}, err
+	return loss / float64(images.Len()), err
 }
 
 // measured returns the accuracy or the loss of a test.
@@ -115,9 +128,9 @@ func (s *session) measured(t *testResult) string {
 // has a loss, but no accuracy.
 func (j *job) reconstructs() bool { return cli.Reconstructs(j.network) }
 
-// wrong returns the number of images that are classified wrongly. The first row of the
-// output belongs to test image first.
-func (s *session) wrong(out *ops.Tensor, first int) int {
+// wrongRows returns the number of images that are classified wrongly. The first row of the
+// output belongs to image first.
+func wrongRows(out *ops.Tensor, images *dataset.Samples, first int) int {
 	count, wrong := out.Shape()[0], 0
 	v := out.Float32s()
 	classes := len(v) / count
@@ -128,7 +141,7 @@ func (s *session) wrong(out *ops.Tensor, first int) int {
 				best = c
 			}
 		}
-		if best != s.test.Label(first+i) {
+		if best != images.Label(first+i) {
 			wrong++
 		}
 	}

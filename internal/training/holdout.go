@@ -36,7 +36,7 @@ func (j *job) holdBack(want cli.OptionalInt, record *convert.Holdout, trained bo
 	if now.Images >= now.Of {
 		return nil, fmt.Errorf("--holdout %d leaves nothing to train with: there are %d training images", now.Images, now.Of)
 	}
-	kept, _ := dataset.Holdout(now.Of, now.Images)
-	j.images = j.images.Subset(kept)
+	kept, held := dataset.Holdout(now.Of, now.Images)
+	j.heldBack, j.images = j.images.Subset(held), j.images.Subset(kept)
 	return &now, nil
 }

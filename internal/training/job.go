@@ -36,11 +36,14 @@ type job struct {
 	augment    dataset.Augmentation
 	noise      noise.Mix
 	images     *dataset.Samples
+	heldBack   *dataset.Samples // nil for none
 	reading    dataset.Options  // of the images
 	test       *dataset.Samples // nil without tests
 	workers    int
 	own        []sbs.Params   // of the spikes of each SbS layer, before the flags changed them
 	testSpikes []sbs.Dynamics // nothing, for all SbS layers, or for each
+
+	configuration []string // its files, nil for a model
 
 	places places
 	force  bool
@@ -66,7 +69,7 @@ func (j *job) note(format string, args ...any) {
 
 // newJob prepares the training that the command line describes.
 func (f *flags) newJob(ctx context.Context) (*job, error) {
-	model, err := isModel(f.path)
+	model, err := IsModel(f.path)
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +110,10 @@ func (f *flags) fromModel(ctx context.Context, j *job) error {
 		return errors.New("--order requires a configuration: give the number of spikes of a model with --spikes")
 	case f.generation != "":
 		return errors.New("--generation requires a configuration: a model contains what depends on it")
+	case len(f.changes) > 0:
+		return fmt.Errorf("--%s requires a configuration: a model has none that a training follows", flagSet)
+	case len(f.neurons) > 0:
+		return fmt.Errorf("--%s requires a configuration: a model has its neurons", flagNeurons)
 	}
 	j.kind, j.learned = fineTuning, true
 	m, data, err := cli.ReadModel(ctx, f.path, f.ignoreChecksum)
@@ -223,6 +230,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 	if err != nil {
 		return err
 	}
+	j.configuration = files
 	size, err := f.trainingSize()
 	if err != nil {
 		return err
@@ -232,7 +240,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 		return err
 	}
 	opt := pytorch.Options{
-		Config: files, Spikes: cli.MaxSpikes(d), Order: f.order, Generation: f.generation,
+		Config: files, Set: f.changes, Neurons: f.neurons, Spikes: cli.MaxSpikes(d), Order: f.order, Generation: f.generation,
 		Input: convert.Size(size), Mean: make([]float32, size.Channels),
 	}
 	start := pytorch.Start{Seed: f.seed, Overload: true}

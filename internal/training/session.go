@@ -36,6 +36,7 @@ type session struct {
 
 	out      *recorder
 	progress *trainlog.Progress
+	written  func()    // called after every checkpoint, may be nil
 	began    time.Time // start of this session
 	seconds  float64   // duration of the sessions before
 	saved    time.Time // time of the last checkpoint
@@ -342,7 +343,7 @@ func (s *session) conclude(ctx context.Context) error {
 	}
 	if s.at.EpochDone || last {
 		s.summarize()
-		s.at.Epoch = tally{}
+		s.at.LastEpoch, s.at.Epoch = s.at.Epoch, tally{}
 	}
 	checkpoint := s.at.EpochDone || last || time.Since(s.saved) > saveAfter
 	s.at.Record, s.at.EpochDone = nil, false
@@ -376,9 +377,13 @@ func (s *session) checkpoint() error {
 	if err := s.out.sync(); err != nil {
 		return err
 	}
-	return s.checkpoints.write(&checkpoint{
+	err = s.checkpoints.write(&checkpoint{
 		Settings: s.settings, Position: s.at, Trainer: state, Release: cli.Release(), Platform: cli.Platform(),
 	})
+	if err == nil && s.written != nil {
+		s.written()
+	}
+	return err
 }
 
 // result prints the accuracy and the paths of the files. It returns an error if the model got

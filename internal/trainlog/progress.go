@@ -20,6 +20,7 @@ type Progress struct {
 	tested  Record    // the last one with a test
 	images  rate
 	updates rate
+	watch   func(Record) // may be nil
 }
 
 // NewProgress returns the progress of a training that ends with update total. It
@@ -35,8 +36,14 @@ func (p *Progress) start() {
 	p.time, p.written, p.text = p.now(), p.now(), p.line()
 }
 
+// Watch calls f with the record of every update.
+func (p *Progress) Watch(f func(Record)) { p.watch = f }
+
 // Update shows a completed update.
 func (p *Progress) Update(r Record) {
+	if p.watch != nil {
+		p.watch(r)
+	}
 	now := p.now()
 	seconds := now.Sub(p.time).Seconds()
 	p.images.add(float64(r.Images-p.last.Images), seconds)

@@ -29,8 +29,8 @@ func TestCommand_RefusesInvalidCommandLines(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "expected run, sweep, train, worker or jobs"},
-		{[]string{"running"}, `the first word must be run, sweep, train, worker or jobs, not "running"`},
+		{nil, "expected run, sweep, train, trials, worker or jobs"},
+		{[]string{"running"}, `the first word must be run, sweep, train, trials, worker or jobs, not "running"`},
 		{[]string{"run"}, "expected a model and at least one image: sbs-cluster run MODEL.onnx IMAGES..."},
 		{[]string{"run", "sbs.onnx", "-"}, "shards cannot read - (the standard input)"},
 		{[]string{"run", "sbs.onnx", "bars", "--shard", "1/2"}, "unknown flag --shard"},
@@ -64,7 +64,7 @@ func TestCommand_RefusesInvalidCommandLines(t *testing.T) {
 }
 
 func TestHelp_FitsATerminal(t *testing.T) {
-	for _, word := range []string{"run", "sweep", "train", "worker", "jobs"} {
+	for _, word := range []string{"run", "sweep", "train", "trials", "worker", "jobs"} {
 		out, _, err := call(t, newCommand, word, "--help")
 		require.NoError(t, err)
 		require.Contains(t, out, "Usage:\n  sbs-cluster "+word+" [flags]")
@@ -74,7 +74,7 @@ func TestHelp_FitsATerminal(t *testing.T) {
 	out, _, err := call(t, newCommand, "--help")
 	require.NoError(t, err)
 	require.Contains(t, out, "\n  sbs-cluster worker --nats URL\n")
-	for _, text := range []string{long, runLong, sweepLong, trainLong, workerLong, jobsLong} {
+	for _, text := range []string{long, runLong, sweepLong, trainLong, trialsLong, workerLong, jobsLong} {
 		for line := range strings.Lines(text) {
 			require.LessOrEqual(t, len(line), 83, line)
 		}

@@ -19,12 +19,14 @@ import (
 )
 
 const workerLong = `Computes shards of the jobs that "sbs-cluster run" and "sbs-cluster sweep" give
-to a NATS server, and gradients for "sbs-cluster train", until it is interrupted.
+to a NATS server, gradients for "sbs-cluster train", and the trainings of
+"sbs-cluster trials", until it is interrupted.
 
 Start it once on every machine. It waits for jobs, and keeps waiting if the server
 is restarted. After SIGTERM or Ctrl-C it hands back the shard at work, which
 another worker computes then. A worker computes only the jobs of its own version.
-It takes part in a training until the training ends.
+It takes part in a training until the training ends. Before it ends, it sends the
+checkpoint of a trial to the server.
 
 Models and images that travel with a job are kept in --folder, so that later jobs
 do not fetch them again. Without the flag, they are removed when the worker ends.`
@@ -120,14 +122,12 @@ func (w *worker) run(ctx context.Context, stdin io.Reader, stderr io.Writer) (er
 		host = "localhost"
 	}
 	work := &jobs.Work{Version: w.Version, Name: fmt.Sprintf("%s (process %d)", host, os.Getpid()), Cores: cores, Folder: folder, Engine: e}
-	own := &engine.Worker{
-		Name: work.Name, Cores: cores, Open: work.Open,
-		Log: func(format string, args ...any) {
-			if !w.quiet {
-				fmt.Fprintf(stderr, format+"\n", args...)
-			}
-		},
+	work.Log = func(format string, args ...any) {
+		if !w.quiet {
+			fmt.Fprintf(stderr, format+"\n", args...)
+		}
 	}
+	own := &engine.Worker{Name: work.Name, Cores: cores, Open: work.Open, Log: work.Log}
 	own.Log("worker %s with %d cores waits for jobs", own.Name, cores)
 	return e.Work(ctx, own)
 }

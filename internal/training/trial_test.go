@@ -1,0 +1,150 @@
+package training
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/internal/npy"
+)
+
+// newTrial returns a trial with flags.
+func newTrial(t *testing.T, flags ...string) *Trial {
+	t.Helper()
+	trial := &Trial{}
+	set := pflag.NewFlagSet("", pflag.ContinueOnError)
+	trial.Register(set)
+	require.NoError(t, set.Parse(append(flags, "--data", "given later")))
+	require.NoError(t, trial.Check())
+	return trial
+}
+
+// filesOf returns the contents of the files of a training, without times.
+func filesOf(t *testing.T, folder string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	seconds := regexp.MustCompile(`"seconds":[0-9.e+-]+`)
+	err := filepath.WalkDir(folder, func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !slices.Contains([]string{".onnx", ".npy", ".json", ".jsonl"}, filepath.Ext(path)) {
+			return err
+		}
+		name, err := filepath.Rel(folder, path)
+		all[name] = seconds.ReplaceAllString(string(read(t, path)), "")
+		return err
+	})
+	require.NoError(t, err)
+	return all
+}
+
+// A trial writes the files of sbs-train, also if it is killed after its first checkpoints and continues
+// with copies of its files.
+func TestTrial_HasTheFilesOfSbsTrain(t *testing.T) {
+	data := bars(t, 60, 30)
+	path := dialect2(t)
+	flags := []string{"--holdout", "12", "--epochs", "4", "--seed", "3", "--lr", "0.2"}
+	want := t.TempDir()
+	stdout, _ := must(t, append([]string{path, "--data", data, "-o", want}, flags...)...)
+
+	in := Inputs{Path: path, Data: []string{data}}
+	images := &Images{}
+	got, copies := t.TempDir(), t.TempDir()
+	p, err := newTrial(t, flags...).Prepare(t.Context(), in, got, images)
+	require.NoError(t, err)
+	require.Equal(t, []string{path}, p.Reads)
+	require.Equal(t, []int{12, 30, 4}, []int{p.HeldBack, p.TestImages, int(p.Updates)})
+	entries, err := os.ReadDir(got)
+	require.NoError(t, err)
+	require.Empty(t, entries, "Prepare writes nothing")
+
+	run := &TrialRun{Inputs: in, Output: got, Workers: 1, Settings: p.Settings, Images: images, Progress: func(_, total int64) { require.Equal(t, int64(4), total) }}
+	checkpoints := 0
+	run.Saved = func() {
+		if checkpoints++; checkpoints == 2 {
+			require.NoError(t, os.CopyFS(copies, os.DirFS(got)))
+		}
+	}
+	first, err := newTrial(t, flags...).Run(t.Context(), run)
+	require.NoError(t, err)
+	require.Greater(t, checkpoints, 2)
+	require.Equal(t, filesOf(t, want), filesOf(t, got))
+
+	run.Output, run.Saved = copies, func() {}
+	updates := int64(0)
+	run.Progress = func(int64, int64) { updates++ }
+	second, err := newTrial(t, flags...).Run(t.Context(), run)
+	require.NoError(t, err)
+	require.Less(t, updates, p.Updates, "the trial continues")
+	require.Equal(t, filesOf(t, want), filesOf(t, copies))
+	first.Seconds, second.Seconds = 0, 0
+	require.Equal(t, first, second)
+
+	require.Contains(t, stdout, "(30 images)")
+	require.Equal(t, 4, first.Epochs)
+	require.Equal(t, 48, first.Training.Images)
+	require.Equal(t, 12, first.HeldBack.Images)
+	require.NotZero(t, first.HeldBack.Right)
+	require.NotZero(t, first.Test.Right)
+	require.Len(t, images.sets, 2, "the images are read once")
+}
+
+// The accuracy on the images held back is that of tests with the same images.
+func TestTrial_MeasuresTheImagesHeldBackAsTests(t *testing.T) {
+	const images, count = 60, 24
+	data, test := bars(t, images, 0), t.TempDir()
+	_, held := dataset.Holdout(images, count)
+	all, err := npy.Read(bytes.NewReader(read(t, filepath.Join(data, "TrainPatternStorage.npy"))))
+	require.NoError(t, err)
+	labels, err := npy.Read(bytes.NewReader(read(t, filepath.Join(data, "TrainLabelStorage.npy"))))
+	require.NoError(t, err)
+	var pixels []float32
+	var classes []uint64
+	for _, i := range held {
+		pixels, classes = append(pixels, all.Data.([]float32)[i*144:(i+1)*144]...), append(classes, labels.Data.([]uint64)[i])
+	}
+	array(t, filepath.Join(test, "TestPatternStorage.npy"), []int{count, 12, 12}, pixels)
+	array(t, filepath.Join(test, "TestLabelStorage.npy"), []int{count}, classes)
+
+	in := Inputs{Path: dialect2(t), Data: []string{data}, Test: test}
+	flags := []string{"--epochs", "2", "--holdout", "24"}
+	p, err := newTrial(t, flags...).Prepare(t.Context(), in, t.TempDir(), nil)
+	require.NoError(t, err)
+	o, err := newTrial(t, flags...).Run(t.Context(), &TrialRun{Inputs: in, Output: t.TempDir(), Settings: p.Settings, Progress: func(int64, int64) {}})
+	require.NoError(t, err)
+	require.Equal(t, o.Test, o.HeldBack)
+	require.Equal(t, count, o.HeldBack.Images)
+	require.Greater(t, o.HeldBack.Right, count/3)
+}
+
+func TestTrial_SaysWhyItStops(t *testing.T) {
+	data := bars(t, 48, 12)
+	in := Inputs{Path: dialect2(t), Data: []string{data}}
+	flags := []string{"--set", "learning_parameters.learning_rate_threshold_w=0.9", "--epochs", "3", "--batch", "4", "--batches-per-update", "1"}
+	p, err := newTrial(t, flags...).Prepare(t.Context(), in, t.TempDir(), nil)
+	require.NoError(t, err)
+	run := &TrialRun{Inputs: in, Output: t.TempDir(), Settings: p.Settings, Saved: func() {}, Progress: func(int64, int64) {}}
+	o, err := newTrial(t, flags...).Run(t.Context(), run)
+	require.NoError(t, err)
+	require.Regexp(t, `^after update 20 of 36: the weights of layer L2 died`, o.Stopped)
+	require.Nil(t, o.Test)
+	require.Nil(t, o.HeldBack)
+
+	run.Output = t.TempDir()
+	run.Settings = map[string]string{"--lr": "3"}
+	_, err = newTrial(t, flags...).Run(t.Context(), run)
+	require.ErrorContains(t, err, "this is another one here than where the trials were started")
+}
+
+func TestTrialFlags_HaveNoPaths(t *testing.T) {
+	names := TrialFlags()
+	require.Contains(t, names, "seed")
+	require.Contains(t, names, "neurons")
+	require.NotContains(t, names, "data")
+	require.NotContains(t, names, "output")
+}
