@@ -23882,32 +23882,34 @@ TEXT ·reluNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R8
 	MOVD $constants<>(SB), R25
+	SUBS $8, R8, R8
+	BLT done2
 
 vectors1:
-	CMP $8, R8
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0x3dc01f22 // ldr q2, [x25, #112]
 	WORD $0x3dc01f23 // ldr q3, [x25, #112]
 	WORD $0x4e22f404 // fmax v4.4s, v0.4s, v2.4s
 	WORD $0x4e23f422 // fmax v2.4s, v1.4s, v3.4s
 	WORD $0xac810804 // stp q4, q2, [x0], #32
-	SUB $8, R8, R8
-	B vectors1
+	SUBS $8, R8, R8
+	BGE vectors1
 
 done2:
+	ADD $8, R8, R8
+	SUBS $4, R8, R8
+	BLT done4
 
 vectors3:
-	CMP $4, R8
-	BLT done4
 	WORD $0x3cc10422 // ldr q2, [x1], #16
 	WORD $0x3dc01f24 // ldr q4, [x25, #112]
 	WORD $0x4e24f443 // fmax v3.4s, v2.4s, v4.4s
 	WORD $0x3c810403 // str q3, [x0], #16
-	SUB $4, R8, R8
-	B vectors3
+	SUBS $4, R8, R8
+	BGE vectors3
 
 done4:
+	ADD $4, R8, R8
 	RET
 
 // func ratiosNEON(dst, weighted, mean, sums *float32, n int)
@@ -23918,10 +23920,10 @@ TEXT ·ratiosNEON(SB), NOSPLIT, $0-40
 	MOVD sums+24(FP), R3
 	MOVD n+32(FP), R8
 	MOVD $constants<>(SB), R25
+	SUBS $8, R8, R8
+	BLT done2
 
 vectors1:
-	CMP $8, R8
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
 	WORD $0xacc11464 // ldp q4, q5, [x3], #32
@@ -23936,14 +23938,15 @@ vectors1:
 	WORD $0x6e20fc61 // fdiv v1.4s, v3.4s, v0.4s
 	WORD $0x6e22fcc0 // fdiv v0.4s, v6.4s, v2.4s
 	WORD $0xac810001 // stp q1, q0, [x0], #32
-	SUB $8, R8, R8
-	B vectors1
+	SUBS $8, R8, R8
+	BGE vectors1
 
 done2:
+	ADD $8, R8, R8
+	SUBS $4, R8, R8
+	BLT done4
 
 vectors3:
-	CMP $4, R8
-	BLT done4
 	WORD $0x3cc10420 // ldr q0, [x1], #16
 	WORD $0x3cc10441 // ldr q1, [x2], #16
 	WORD $0x3cc10462 // ldr q2, [x3], #16
@@ -23953,10 +23956,11 @@ vectors3:
 	WORD $0x4e26d440 // fadd v0.4s, v2.4s, v6.4s
 	WORD $0x6e20fc26 // fdiv v6.4s, v1.4s, v0.4s
 	WORD $0x3c810406 // str q6, [x0], #16
-	SUB $4, R8, R8
-	B vectors3
+	SUBS $4, R8, R8
+	BGE vectors3
 
 done4:
+	ADD $4, R8, R8
 	RET
 
 // func factorsNEON(sums, weighted, patch *float32, n int)
@@ -23968,10 +23972,10 @@ TEXT ·factorsNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 	MOVD R0, R9
 	MOVD R1, R10
+	SUBS $8, R8, R8
+	BLT done2
 
 vectors1:
-	CMP $8, R8
-	BLT done2
 	WORD $0xacc10400 // ldp q0, q1, [x0], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0xacc11444 // ldp q4, q5, [x2], #32
@@ -23991,14 +23995,15 @@ vectors1:
 	WORD $0x6e21dd40 // fmul v0.4s, v10.4s, v1.4s
 	WORD $0xac810924 // stp q4, q2, [x9], #32
 	WORD $0xac810143 // stp q3, q0, [x10], #32
-	SUB $8, R8, R8
-	B vectors1
+	SUBS $8, R8, R8
+	BGE vectors1
 
 done2:
+	ADD $8, R8, R8
+	SUBS $4, R8, R8
+	BLT done4
 
 vectors3:
-	CMP $4, R8
-	BLT done4
 	WORD $0x3cc10400 // ldr q0, [x0], #16
 	WORD $0x3cc10423 // ldr q3, [x1], #16
 	WORD $0x3cc10442 // ldr q2, [x2], #16
@@ -24011,10 +24016,11 @@ vectors3:
 	WORD $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
 	WORD $0x3c810522 // str q2, [x9], #16
 	WORD $0x3c810543 // str q3, [x10], #16
-	SUB $4, R8, R8
-	B vectors3
+	SUBS $4, R8, R8
+	BGE vectors3
 
 done4:
+	ADD $4, R8, R8
 	RET
 
 // func quotientsNEON(dst, p, r *float32, n int, least float32)
@@ -24026,10 +24032,10 @@ TEXT ·quotientsNEON(SB), NOSPLIT, $0-36
 	MOVD $constants<>(SB), R25
 	FMOVS least+32(FP), F31
 	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
+	SUBS $8, R8, R8
+	BLT done2
 
 vectors1:
-	CMP $8, R8
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
 	WORD $0x4e3fd444 // fadd v4.4s, v2.4s, v31.4s
@@ -24037,23 +24043,25 @@ vectors1:
 	WORD $0x6e24fc03 // fdiv v3.4s, v0.4s, v4.4s
 	WORD $0x6e22fc24 // fdiv v4.4s, v1.4s, v2.4s
 	WORD $0xac811003 // stp q3, q4, [x0], #32
-	SUB $8, R8, R8
-	B vectors1
+	SUBS $8, R8, R8
+	BGE vectors1
 
 done2:
+	ADD $8, R8, R8
+	SUBS $4, R8, R8
+	BLT done4
 
 vectors3:
-	CMP $4, R8
-	BLT done4
 	WORD $0x3cc10424 // ldr q4, [x1], #16
 	WORD $0x3cc10443 // ldr q3, [x2], #16
 	WORD $0x4e3fd462 // fadd v2.4s, v3.4s, v31.4s
 	WORD $0x6e22fc83 // fdiv v3.4s, v4.4s, v2.4s
 	WORD $0x3c810403 // str q3, [x0], #16
-	SUB $4, R8, R8
-	B vectors3
+	SUBS $4, R8, R8
+	BGE vectors3
 
 done4:
+	ADD $4, R8, R8
 	RET
 
 // func growNEON(v, sums, h *float32, n int, keep, scale float32)
@@ -24069,10 +24077,10 @@ TEXT ·growNEON(SB), NOSPLIT, $0-40
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	MOVD R0, R9
 	MOVD R1, R10
+	SUBS $8, R8, R8
+	BLT done2
 
 vectors1:
-	CMP $8, R8
-	BLT done2
 	WORD $0xacc10400 // ldp q0, q1, [x0], #32
 	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
 	WORD $0xacc11424 // ldp q4, q5, [x1], #32
@@ -24088,14 +24096,15 @@ vectors1:
 	WORD $0x4e21d4a4 // fadd v4.4s, v5.4s, v1.4s
 	WORD $0xac810520 // stp q0, q1, [x9], #32
 	WORD $0xac811148 // stp q8, q4, [x10], #32
-	SUB $8, R8, R8
-	B vectors1
+	SUBS $8, R8, R8
+	BGE vectors1
 
 done2:
+	ADD $8, R8, R8
+	SUBS $4, R8, R8
+	BLT done4
 
 vectors3:
-	CMP $4, R8
-	BLT done4
 	WORD $0x3cc10404 // ldr q4, [x0], #16
 	WORD $0x3cc10448 // ldr q8, [x2], #16
 	WORD $0x3cc10421 // ldr q1, [x1], #16
@@ -24106,10 +24115,11 @@ vectors3:
 	WORD $0x4e25d424 // fadd v4.4s, v1.4s, v5.4s
 	WORD $0x3c810525 // str q5, [x9], #16
 	WORD $0x3c810544 // str q4, [x10], #16
-	SUB $4, R8, R8
-	B vectors3
+	SUBS $4, R8, R8
+	BGE vectors3
 
 done4:
+	ADD $4, R8, R8
 	RET
 
 // func productsNEON(dst, a, b *float32, n int)
@@ -24119,31 +24129,33 @@ TEXT ·productsNEON(SB), NOSPLIT, $0-32
 	MOVD b+16(FP), R2
 	MOVD n+24(FP), R8
 	MOVD $constants<>(SB), R25
+	SUBS $8, R8, R8
+	BLT done2
 
 vectors1:
-	CMP $8, R8
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
 	WORD $0x6e22dc04 // fmul v4.4s, v0.4s, v2.4s
 	WORD $0x6e23dc22 // fmul v2.4s, v1.4s, v3.4s
 	WORD $0xac810804 // stp q4, q2, [x0], #32
-	SUB $8, R8, R8
-	B vectors1
+	SUBS $8, R8, R8
+	BGE vectors1
 
 done2:
+	ADD $8, R8, R8
+	SUBS $4, R8, R8
+	BLT done4
 
 vectors3:
-	CMP $4, R8
-	BLT done4
 	WORD $0x3cc10422 // ldr q2, [x1], #16
 	WORD $0x3cc10444 // ldr q4, [x2], #16
 	WORD $0x6e24dc43 // fmul v3.4s, v2.4s, v4.4s
 	WORD $0x3c810403 // str q3, [x0], #16
-	SUB $4, R8, R8
-	B vectors3
+	SUBS $4, R8, R8
+	BGE vectors3
 
 done4:
+	ADD $4, R8, R8
 	RET
 
 // func scaleNEON(dst, x *float32, n int, factor float32)
@@ -24154,29 +24166,31 @@ TEXT ·scaleNEON(SB), NOSPLIT, $0-28
 	MOVD $constants<>(SB), R25
 	FMOVS factor+24(FP), F31
 	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
+	SUBS $8, R8, R8
+	BLT done2
 
 vectors1:
-	CMP $8, R8
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
 	WORD $0x6e3fdc20 // fmul v0.4s, v1.4s, v31.4s
 	WORD $0xac810002 // stp q2, q0, [x0], #32
-	SUB $8, R8, R8
-	B vectors1
+	SUBS $8, R8, R8
+	BGE vectors1
 
 done2:
+	ADD $8, R8, R8
+	SUBS $4, R8, R8
+	BLT done4
 
 vectors3:
-	CMP $4, R8
-	BLT done4
 	WORD $0x3cc10420 // ldr q0, [x1], #16
 	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
 	WORD $0x3c810402 // str q2, [x0], #16
-	SUB $4, R8, R8
-	B vectors3
+	SUBS $4, R8, R8
+	BGE vectors3
 
 done4:
+	ADD $4, R8, R8
 	RET
 
 // func shiftNEON(dst, x *float32, n int, first, second float32)
@@ -24189,32 +24203,34 @@ TEXT ·shiftNEON(SB), NOSPLIT, $0-32
 	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
 	FMOVS second+28(FP), F30
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
+	SUBS $8, R8, R8
+	BLT done2
 
 vectors1:
-	CMP $8, R8
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0x4ebfd402 // fsub v2.4s, v0.4s, v31.4s
 	WORD $0x4ebfd420 // fsub v0.4s, v1.4s, v31.4s
 	WORD $0x4ebed441 // fsub v1.4s, v2.4s, v30.4s
 	WORD $0x4ebed402 // fsub v2.4s, v0.4s, v30.4s
 	WORD $0xac810801 // stp q1, q2, [x0], #32
-	SUB $8, R8, R8
-	B vectors1
+	SUBS $8, R8, R8
+	BGE vectors1
 
 done2:
+	ADD $8, R8, R8
+	SUBS $4, R8, R8
+	BLT done4
 
 vectors3:
-	CMP $4, R8
-	BLT done4
 	WORD $0x3cc10422 // ldr q2, [x1], #16
 	WORD $0x4ebfd441 // fsub v1.4s, v2.4s, v31.4s
 	WORD $0x4ebed422 // fsub v2.4s, v1.4s, v30.4s
 	WORD $0x3c810402 // str q2, [x0], #16
-	SUB $4, R8, R8
-	B vectors3
+	SUBS $4, R8, R8
+	BGE vectors3
 
 done4:
+	ADD $4, R8, R8
 	RET
 
 // func expColumnsNEON(dst, sums, x, tops *float32, n int)
@@ -24226,10 +24242,10 @@ TEXT ·expColumnsNEON(SB), NOSPLIT, $0-40
 	MOVD n+32(FP), R8
 	MOVD $constants<>(SB), R25
 	MOVD R1, R10
+	SUBS $8, R8, R8
+	BLT done2
 
 vectors1:
-	CMP $8, R8
-	BLT done2
 	WORD $0xacc10440 // ldp q0, q1, [x2], #32
 	WORD $0xacc10c62 // ldp q2, q3, [x3], #32
 	WORD $0xacc11424 // ldp q4, q5, [x1], #32
@@ -24317,14 +24333,15 @@ vectors1:
 	WORD $0x4e29d4a4 // fadd v4.4s, v5.4s, v9.4s
 	WORD $0xac812407 // stp q7, q9, [x0], #32
 	WORD $0xac811140 // stp q0, q4, [x10], #32
-	SUB $8, R8, R8
-	B vectors1
+	SUBS $8, R8, R8
+	BGE vectors1
 
 done2:
+	ADD $8, R8, R8
+	SUBS $4, R8, R8
+	BLT done4
 
 vectors3:
-	CMP $4, R8
-	BLT done4
 	WORD $0x3cc10444 // ldr q4, [x2], #16
 	WORD $0x3cc10460 // ldr q0, [x3], #16
 	WORD $0x3cc10429 // ldr q9, [x1], #16
@@ -24371,10 +24388,11 @@ vectors3:
 	WORD $0x4e23d520 // fadd v0.4s, v9.4s, v3.4s
 	WORD $0x3c810403 // str q3, [x0], #16
 	WORD $0x3c810540 // str q0, [x10], #16
-	SUB $4, R8, R8
-	B vectors3
+	SUBS $4, R8, R8
+	BGE vectors3
 
 done4:
+	ADD $4, R8, R8
 	RET
 
 // func normalizeRowNEON(dst, x, scale, bias *float32, n int, first, second, factor float32)
@@ -24391,10 +24409,10 @@ TEXT ·normalizeRowNEON(SB), NOSPLIT, $0-52
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	FMOVS factor+48(FP), F29
 	WORD $0x4e0407bd // dup v29.4s, v29.s[0]
+	SUBS $8, R8, R8
+	BLT done2
 
 vectors1:
-	CMP $8, R8
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
 	WORD $0xacc11464 // ldp q4, q5, [x3], #32
@@ -24409,14 +24427,15 @@ vectors1:
 	WORD $0x4e22cc06 // fmla v6.4s, v0.4s, v2.4s
 	WORD $0x4e23cc24 // fmla v4.4s, v1.4s, v3.4s
 	WORD $0xac811006 // stp q6, q4, [x0], #32
-	SUB $8, R8, R8
-	B vectors1
+	SUBS $8, R8, R8
+	BGE vectors1
 
 done2:
+	ADD $8, R8, R8
+	SUBS $4, R8, R8
+	BLT done4
 
 vectors3:
-	CMP $4, R8
-	BLT done4
 	WORD $0x3cc10424 // ldr q4, [x1], #16
 	WORD $0x3cc10446 // ldr q6, [x2], #16
 	WORD $0x3cc10463 // ldr q3, [x3], #16
@@ -24426,10 +24445,11 @@ vectors3:
 	WORD $0x4ea31c64 // mov v4.16b, v3.16b
 	WORD $0x4e26cc24 // fmla v4.4s, v1.4s, v6.4s
 	WORD $0x3c810404 // str q4, [x0], #16
-	SUB $4, R8, R8
-	B vectors3
+	SUBS $4, R8, R8
+	BGE vectors3
 
 done4:
+	ADD $4, R8, R8
 	RET
 
 // func expNEON(dst, x *float32, n int, p *float32)
@@ -24439,10 +24459,10 @@ TEXT ·expNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R2
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x3dc02724 // ldr q4, [x25, #144]
@@ -24611,14 +24631,15 @@ vectors1:
 	WORD $0x6e2fdd8a // fmul v10.4s, v12.4s, v15.4s
 	WORD $0xac813804 // stp q4, q14, [x0], #32
 	WORD $0xac812803 // stp q3, q10, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc1042a // ldr q10, [x1], #16
 	WORD $0x3dc02723 // ldr q3, [x25, #144]
 	WORD $0x4e23f54e // fmax v14.4s, v10.4s, v3.4s
@@ -24662,10 +24683,11 @@ vectors3:
 	WORD $0x4f3755e3 // shl v3.4s, v15.4s, #23
 	WORD $0x6e23ddcf // fmul v15.4s, v14.4s, v3.4s
 	WORD $0x3c81040f // str q15, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func sigmoidNEON(dst, x *float32, n int, p *float32)
@@ -24675,10 +24697,10 @@ TEXT ·sigmoidNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R2
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x3dc05724 // ldr q4, [x25, #336]
@@ -24875,14 +24897,15 @@ vectors1:
 	WORD $0x6e30fc28 // fdiv v8.4s, v1.4s, v16.4s
 	WORD $0xac810803 // stp q3, q2, [x0], #32
 	WORD $0xac81200a // stp q10, q8, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10428 // ldr q8, [x1], #16
 	WORD $0x3dc0572a // ldr q10, [x25, #336]
 	WORD $0x4eaa1d02 // orr v2.16b, v8.16b, v10.16b
@@ -24933,10 +24956,11 @@ vectors3:
 	WORD $0x4e28d42a // fadd v10.4s, v1.4s, v8.4s
 	WORD $0x6e2afc48 // fdiv v8.4s, v2.4s, v10.4s
 	WORD $0x3c810408 // str q8, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func tanhNEON(dst, x *float32, n int, p *float32)
@@ -24946,10 +24970,10 @@ TEXT ·tanhNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R2
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x3dc05724 // ldr q4, [x25, #336]
@@ -25130,14 +25154,15 @@ vectors1:
 	WORD $0x6e6d1c71 // bsl v17.16b, v3.16b, v13.16b
 	WORD $0xac815012 // stp q18, q20, [x0], #32
 	WORD $0xac814413 // stp q19, q17, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10431 // ldr q17, [x1], #16
 	WORD $0x3dc05733 // ldr q19, [x25, #336]
 	WORD $0x4eb31e34 // orr v20.16b, v17.16b, v19.16b
@@ -25184,10 +25209,11 @@ vectors3:
 	WORD $0x4eb31e6d // mov v13.16b, v19.16b
 	WORD $0x6e721e2d // bsl v13.16b, v17.16b, v18.16b
 	WORD $0x3c81040d // str q13, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func erfNEON(dst, x *float32, n int, p *float32)
@@ -25197,10 +25223,10 @@ TEXT ·erfNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R2
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x4ea0f804 // fabs v4.4s, v0.4s
@@ -25441,14 +25467,15 @@ vectors1:
 	WORD $0x6e731c74 // bsl v20.16b, v3.16b, v19.16b
 	WORD $0xac813009 // stp q9, q12, [x0], #32
 	WORD $0xac81500d // stp q13, q20, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10434 // ldr q20, [x1], #16
 	WORD $0x4ea0fa8d // fabs v13.4s, v20.4s
 	WORD $0x3dc0632c // ldr q12, [x25, #384]
@@ -25510,10 +25537,11 @@ vectors3:
 	WORD $0x4eac1d8d // mov v13.16b, v12.16b
 	WORD $0x6e731e8d // bsl v13.16b, v20.16b, v19.16b
 	WORD $0x3c81040d // str q13, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func logNEON(dst, x *float32, n int, p *float32)
@@ -25523,10 +25551,10 @@ TEXT ·logNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R2
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x3dc08b24 // ldr q4, [x25, #544]
@@ -25767,14 +25795,15 @@ vectors1:
 	WORD $0x6e781f61 // bsl v1.16b, v27.16b, v24.16b
 	WORD $0xac813810 // stp q16, q14, [x0], #32
 	WORD $0xac810400 // stp q0, q1, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10421 // ldr q1, [x1], #16
 	WORD $0x3dc08b20 // ldr q0, [x25, #544]
 	WORD $0x6ea1e40e // fcmgt v14.4s, v0.4s, v1.4s
@@ -25836,10 +25865,11 @@ vectors3:
 	WORD $0x4eae1dd0 // mov v16.16b, v14.16b
 	WORD $0x6e791c30 // bsl v16.16b, v1.16b, v25.16b
 	WORD $0x3c810410 // str q16, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func softplusNEON(dst, x *float32, n int, p *float32)
@@ -25849,10 +25879,10 @@ TEXT ·softplusNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R2
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x3dc05724 // ldr q4, [x25, #336]
@@ -26173,14 +26203,15 @@ vectors1:
 	WORD $0x4e30d548 // fadd v8.4s, v10.4s, v16.4s
 	WORD $0xac815003 // stp q3, q20, [x0], #32
 	WORD $0xac812005 // stp q5, q8, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10428 // ldr q8, [x1], #16
 	WORD $0x3dc05725 // ldr q5, [x25, #336]
 	WORD $0x4ea51d14 // orr v20.16b, v8.16b, v5.16b
@@ -26262,10 +26293,11 @@ vectors3:
 	WORD $0x6e681cb4 // bsl v20.16b, v5.16b, v8.16b
 	WORD $0x4e34d468 // fadd v8.4s, v3.4s, v20.4s
 	WORD $0x3c810408 // str q8, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func softsignNEON(dst, x *float32, n int, p *float32)
@@ -26275,10 +26307,10 @@ TEXT ·softsignNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R2
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x4ea0f804 // fabs v4.4s, v0.4s
@@ -26299,24 +26331,26 @@ vectors1:
 	WORD $0x6e2afc69 // fdiv v9.4s, v3.4s, v10.4s
 	WORD $0xac81300b // stp q11, q12, [x0], #32
 	WORD $0xac812408 // stp q8, q9, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10429 // ldr q9, [x1], #16
 	WORD $0x4ea0f928 // fabs v8.4s, v9.4s
 	WORD $0x3dc0072c // ldr q12, [x25, #16]
 	WORD $0x4e2cd50b // fadd v11.4s, v8.4s, v12.4s
 	WORD $0x6e2bfd2c // fdiv v12.4s, v9.4s, v11.4s
 	WORD $0x3c81040c // str q12, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func mishNEON(dst, x *float32, n int, p *float32)
@@ -26326,10 +26360,10 @@ TEXT ·mishNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R2
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x3dc02724 // ldr q4, [x25, #144]
@@ -26526,14 +26560,15 @@ vectors1:
 	WORD $0x6e2edc68 // fmul v8.4s, v3.4s, v14.4s
 	WORD $0xac814809 // stp q9, q18, [x0], #32
 	WORD $0xac812004 // stp q4, q8, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10428 // ldr q8, [x1], #16
 	WORD $0x3dc02724 // ldr q4, [x25, #144]
 	WORD $0x4e24f512 // fmax v18.4s, v8.4s, v4.4s
@@ -26584,10 +26619,11 @@ vectors3:
 	WORD $0x6e23fc92 // fdiv v18.4s, v4.4s, v3.4s
 	WORD $0x6e32dd03 // fmul v3.4s, v8.4s, v18.4s
 	WORD $0x3c810403 // str q3, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func geluNEON(dst, x *float32, n int, p *float32)
@@ -26597,10 +26633,10 @@ TEXT ·geluNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R2
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x3dc0d324 // ldr q4, [x25, #832]
@@ -26917,14 +26953,15 @@ vectors1:
 	WORD $0x6e621d4e // bsl v14.16b, v10.16b, v2.16b
 	WORD $0xac811403 // stp q3, q5, [x0], #32
 	WORD $0xac81380d // stp q13, q14, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc1042e // ldr q14, [x1], #16
 	WORD $0x3dc0d32d // ldr q13, [x25, #832]
 	WORD $0x4e2df5c5 // fmax v5.4s, v14.4s, v13.4s
@@ -27005,10 +27042,11 @@ vectors3:
 	WORD $0x4ea11c2e // mov v14.16b, v1.16b
 	WORD $0x6e621cae // bsl v14.16b, v5.16b, v2.16b
 	WORD $0x3c81040e // str q14, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func geluTanhNEON(dst, x *float32, n int, p *float32)
@@ -27018,10 +27056,10 @@ TEXT ·geluTanhNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R2
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x3dc10b24 // ldr q4, [x25, #1056]
@@ -27250,14 +27288,15 @@ vectors1:
 	WORD $0x6e29dcc0 // fmul v0.4s, v6.4s, v9.4s
 	WORD $0xac813814 // stp q20, q14, [x0], #32
 	WORD $0xac81000d // stp q13, q0, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10420 // ldr q0, [x1], #16
 	WORD $0x3dc10b2d // ldr q13, [x25, #1056]
 	WORD $0x4e2df40e // fmax v14.4s, v0.4s, v13.4s
@@ -27316,10 +27355,11 @@ vectors3:
 	WORD $0x6e34fda0 // fdiv v0.4s, v13.4s, v20.4s
 	WORD $0x6e20ddd4 // fmul v20.4s, v14.4s, v0.4s
 	WORD $0x3c810414 // str q20, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func swishNEON(dst, x *float32, n int, p *float32)
@@ -27330,10 +27370,10 @@ TEXT ·swishNEON(SB), NOSPLIT, $0-32
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
 	WORD $0x4ddfc87f // ld1r {v31.4s}, [x3], #4
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x6e3fdc04 // fmul v4.4s, v0.4s, v31.4s
@@ -27538,14 +27578,15 @@ vectors1:
 	WORD $0x6e2cdc6e // fmul v14.4s, v3.4s, v12.4s
 	WORD $0xac811c14 // stp q20, q7, [x0], #32
 	WORD $0xac813806 // stp q6, q14, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc1042e // ldr q14, [x1], #16
 	WORD $0x6e3fddc6 // fmul v6.4s, v14.4s, v31.4s
 	WORD $0x3dc05727 // ldr q7, [x25, #336]
@@ -27598,10 +27639,11 @@ vectors3:
 	WORD $0x6e27fe86 // fdiv v6.4s, v20.4s, v7.4s
 	WORD $0x6e26ddc7 // fmul v7.4s, v14.4s, v6.4s
 	WORD $0x3c810407 // str q7, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func eluNEON(dst, x *float32, n int, p *float32)
@@ -27614,10 +27656,10 @@ TEXT ·eluNEON(SB), NOSPLIT, $0-32
 	WORD $0x4ddfc87f // ld1r {v31.4s}, [x3], #4
 	WORD $0x4ddfc87e // ld1r {v30.4s}, [x3], #4
 	WORD $0x4ddfc87d // ld1r {v29.4s}, [x3], #4
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x3dc01f24 // ldr q4, [x25, #112]
@@ -27798,14 +27840,15 @@ vectors1:
 	WORD $0x6e621e34 // bsl v20.16b, v17.16b, v2.16b
 	WORD $0xac812c03 // stp q3, q11, [x0], #32
 	WORD $0xac81500d // stp q13, q20, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10434 // ldr q20, [x1], #16
 	WORD $0x3dc01f2d // ldr q13, [x25, #112]
 	WORD $0x6eade68b // fcmgt v11.4s, v20.4s, v13.4s
@@ -27852,10 +27895,11 @@ vectors3:
 	WORD $0x4ead1db4 // mov v20.16b, v13.16b
 	WORD $0x6e621c74 // bsl v20.16b, v3.16b, v2.16b
 	WORD $0x3c810414 // str q20, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func leakyReluNEON(dst, x *float32, n int, p *float32)
@@ -27866,10 +27910,10 @@ TEXT ·leakyReluNEON(SB), NOSPLIT, $0-32
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
 	WORD $0x4ddfc87f // ld1r {v31.4s}, [x3], #4
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
@@ -27890,24 +27934,26 @@ vectors1:
 	WORD $0x6e631d66 // bsl v6.16b, v11.16b, v3.16b
 	WORD $0xac81100c // stp q12, q4, [x0], #32
 	WORD $0xac811805 // stp q5, q6, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10426 // ldr q6, [x1], #16
 	WORD $0x4ea0a8c5 // cmlt v5.4s, v6.4s, #0
 	WORD $0x6e3fdcc4 // fmul v4.4s, v6.4s, v31.4s
 	WORD $0x4ea51cac // mov v12.16b, v5.16b
 	WORD $0x6e661c8c // bsl v12.16b, v4.16b, v6.16b
 	WORD $0x3c81040c // str q12, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func thresholdedReluNEON(dst, x *float32, n int, p *float32)
@@ -27918,10 +27964,10 @@ TEXT ·thresholdedReluNEON(SB), NOSPLIT, $0-32
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
 	WORD $0x4ddfc87f // ld1r {v31.4s}, [x3], #4
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x6ebfe404 // fcmgt v4.4s, v0.4s, v31.4s
@@ -27934,22 +27980,24 @@ vectors1:
 	WORD $0x4e271c66 // and v6.16b, v3.16b, v7.16b
 	WORD $0xac811008 // stp q8, q4, [x0], #32
 	WORD $0xac811805 // stp q5, q6, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10426 // ldr q6, [x1], #16
 	WORD $0x6ebfe4c5 // fcmgt v5.4s, v6.4s, v31.4s
 	WORD $0x4e251cc4 // and v4.16b, v6.16b, v5.16b
 	WORD $0x3c810404 // str q4, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func hardSigmoidNEON(dst, x *float32, n int, p *float32)
@@ -27961,10 +28009,10 @@ TEXT ·hardSigmoidNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 	WORD $0x4ddfc87f // ld1r {v31.4s}, [x3], #4
 	WORD $0x4ddfc87e // ld1r {v30.4s}, [x3], #4
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x6e3fdc04 // fmul v4.4s, v0.4s, v31.4s
@@ -28009,14 +28057,15 @@ vectors1:
 	WORD $0x6e6a1cc3 // bsl v3.16b, v6.16b, v10.16b
 	WORD $0xac81100b // stp q11, q4, [x0], #32
 	WORD $0xac810c05 // stp q5, q3, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10423 // ldr q3, [x1], #16
 	WORD $0x6e3fdc65 // fmul v5.4s, v3.4s, v31.4s
 	WORD $0x4e3ed4a3 // fadd v3.4s, v5.4s, v30.4s
@@ -28029,10 +28078,11 @@ vectors3:
 	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
 	WORD $0x6e6b1c64 // bsl v4.16b, v3.16b, v11.16b
 	WORD $0x3c810404 // str q4, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func hardSwishNEON(dst, x *float32, n int, p *float32)
@@ -28044,10 +28094,10 @@ TEXT ·hardSwishNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 	WORD $0x4ddfc87f // ld1r {v31.4s}, [x3], #4
 	WORD $0x4ddfc87e // ld1r {v30.4s}, [x3], #4
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x6e3fdc04 // fmul v4.4s, v0.4s, v31.4s
@@ -28096,14 +28146,15 @@ vectors1:
 	WORD $0x6e28dc69 // fmul v9.4s, v3.4s, v8.4s
 	WORD $0xac813c0e // stp q14, q15, [x0], #32
 	WORD $0xac812404 // stp q4, q9, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10429 // ldr q9, [x1], #16
 	WORD $0x6e3fdd24 // fmul v4.4s, v9.4s, v31.4s
 	WORD $0x4e3ed48f // fadd v15.4s, v4.4s, v30.4s
@@ -28117,10 +28168,11 @@ vectors3:
 	WORD $0x6e681dee // bsl v14.16b, v15.16b, v8.16b
 	WORD $0x6e2edd28 // fmul v8.4s, v9.4s, v14.4s
 	WORD $0x3c810408 // str q8, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func clipNEON(dst, x *float32, n int, p *float32)
@@ -28132,10 +28184,10 @@ TEXT ·clipNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 	WORD $0x4ddfc87f // ld1r {v31.4s}, [x3], #4
 	WORD $0x4ddfc87e // ld1r {v30.4s}, [x3], #4
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x6ea0e7e4 // fcmgt v4.4s, v31.4s, v0.4s
@@ -28164,14 +28216,15 @@ vectors1:
 	WORD $0x6e661fc1 // bsl v1.16b, v30.16b, v6.16b
 	WORD $0xac810c07 // stp q7, q3, [x0], #32
 	WORD $0xac810402 // stp q2, q1, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10421 // ldr q1, [x1], #16
 	WORD $0x6ea1e7e2 // fcmgt v2.4s, v31.4s, v1.4s
 	WORD $0x4ea21c43 // mov v3.16b, v2.16b
@@ -28180,10 +28233,11 @@ vectors3:
 	WORD $0x4ea11c22 // mov v2.16b, v1.16b
 	WORD $0x6e631fc2 // bsl v2.16b, v30.16b, v3.16b
 	WORD $0x3c810402 // str q2, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func normalizeNEON(dst, x *float32, n int, p *float32)
@@ -28197,10 +28251,10 @@ TEXT ·normalizeNEON(SB), NOSPLIT, $0-32
 	WORD $0x4ddfc87e // ld1r {v30.4s}, [x3], #4
 	WORD $0x4ddfc87d // ld1r {v29.4s}, [x3], #4
 	WORD $0x4ddfc87c // ld1r {v28.4s}, [x3], #4
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x4ebfd404 // fsub v4.4s, v0.4s, v31.4s
@@ -28221,24 +28275,26 @@ vectors1:
 	WORD $0x4e3dcc27 // fmla v7.4s, v1.4s, v29.4s
 	WORD $0xac811402 // stp q2, q5, [x0], #32
 	WORD $0xac811c06 // stp q6, q7, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10427 // ldr q7, [x1], #16
 	WORD $0x4ebfd4e6 // fsub v6.4s, v7.4s, v31.4s
 	WORD $0x4ebed4c7 // fsub v7.4s, v6.4s, v30.4s
 	WORD $0x4ebc1f86 // mov v6.16b, v28.16b
 	WORD $0x4e3dcce6 // fmla v6.4s, v7.4s, v29.4s
 	WORD $0x3c810406 // str q6, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func absNEON(dst, x *float32, n int, p *float32)
@@ -28248,10 +28304,10 @@ TEXT ·absNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R2
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x4ea0f804 // fabs v4.4s, v0.4s
@@ -28260,21 +28316,23 @@ vectors1:
 	WORD $0x4ea0f862 // fabs v2.4s, v3.4s
 	WORD $0xac810004 // stp q4, q0, [x0], #32
 	WORD $0xac810801 // stp q1, q2, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10422 // ldr q2, [x1], #16
 	WORD $0x4ea0f841 // fabs v1.4s, v2.4s
 	WORD $0x3c810401 // str q1, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func negNEON(dst, x *float32, n int, p *float32)
@@ -28284,10 +28342,10 @@ TEXT ·negNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R2
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x6ea0f804 // fneg v4.4s, v0.4s
@@ -28296,21 +28354,23 @@ vectors1:
 	WORD $0x6ea0f862 // fneg v2.4s, v3.4s
 	WORD $0xac810004 // stp q4, q0, [x0], #32
 	WORD $0xac810801 // stp q1, q2, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10422 // ldr q2, [x1], #16
 	WORD $0x6ea0f841 // fneg v1.4s, v2.4s
 	WORD $0x3c810401 // str q1, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func signNEON(dst, x *float32, n int, p *float32)
@@ -28320,10 +28380,10 @@ TEXT ·signNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R2
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x3dc05724 // ldr q4, [x25, #336]
@@ -28360,14 +28420,15 @@ vectors1:
 	WORD $0x6e631d46 // bsl v6.16b, v10.16b, v3.16b
 	WORD $0xac812004 // stp q4, q8, [x0], #32
 	WORD $0xac81180b // stp q11, q6, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10426 // ldr q6, [x1], #16
 	WORD $0x3dc0572b // ldr q11, [x25, #336]
 	WORD $0x4e2b1cc8 // and v8.16b, v6.16b, v11.16b
@@ -28378,10 +28439,11 @@ vectors3:
 	WORD $0x4ea81d0b // mov v11.16b, v8.16b
 	WORD $0x6e661c8b // bsl v11.16b, v4.16b, v6.16b
 	WORD $0x3c81040b // str q11, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func reciprocalNEON(dst, x *float32, n int, p *float32)
@@ -28391,10 +28453,10 @@ TEXT ·reciprocalNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R2
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x3dc00724 // ldr q4, [x25, #16]
@@ -28407,22 +28469,24 @@ vectors1:
 	WORD $0x6e23fce2 // fdiv v2.4s, v7.4s, v3.4s
 	WORD $0xac810008 // stp q8, q0, [x0], #32
 	WORD $0xac810801 // stp q1, q2, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10422 // ldr q2, [x1], #16
 	WORD $0x3dc00721 // ldr q1, [x25, #16]
 	WORD $0x6e22fc20 // fdiv v0.4s, v1.4s, v2.4s
 	WORD $0x3c810400 // str q0, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func sqrtNEON(dst, x *float32, n int, p *float32)
@@ -28432,10 +28496,10 @@ TEXT ·sqrtNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R2
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x6ea1f804 // fsqrt v4.4s, v0.4s
@@ -28444,21 +28508,23 @@ vectors1:
 	WORD $0x6ea1f862 // fsqrt v2.4s, v3.4s
 	WORD $0xac810004 // stp q4, q0, [x0], #32
 	WORD $0xac810801 // stp q1, q2, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10422 // ldr q2, [x1], #16
 	WORD $0x6ea1f841 // fsqrt v1.4s, v2.4s
 	WORD $0x3c810401 // str q1, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func floorNEON(dst, x *float32, n int, p *float32)
@@ -28468,10 +28534,10 @@ TEXT ·floorNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R2
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x4e219804 // frintm v4.4s, v0.4s
@@ -28480,21 +28546,23 @@ vectors1:
 	WORD $0x4e219862 // frintm v2.4s, v3.4s
 	WORD $0xac810004 // stp q4, q0, [x0], #32
 	WORD $0xac810801 // stp q1, q2, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10422 // ldr q2, [x1], #16
 	WORD $0x4e219841 // frintm v1.4s, v2.4s
 	WORD $0x3c810401 // str q1, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func ceilNEON(dst, x *float32, n int, p *float32)
@@ -28504,10 +28572,10 @@ TEXT ·ceilNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R2
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x4ea18804 // frintp v4.4s, v0.4s
@@ -28516,21 +28584,23 @@ vectors1:
 	WORD $0x4ea18862 // frintp v2.4s, v3.4s
 	WORD $0xac810004 // stp q4, q0, [x0], #32
 	WORD $0xac810801 // stp q1, q2, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10422 // ldr q2, [x1], #16
 	WORD $0x4ea18841 // frintp v1.4s, v2.4s
 	WORD $0x3c810401 // str q1, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func sinNEON(dst, x *float32, n int, p *float32)
@@ -28540,10 +28610,10 @@ TEXT ·sinNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R2
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x3dc11724 // ldr q4, [x25, #1104]
@@ -28716,14 +28786,15 @@ vectors1:
 	WORD $0x6e321c24 // eor v4.16b, v1.16b, v18.16b
 	WORD $0xac814c07 // stp q7, q19, [x0], #32
 	WORD $0xac81100b // stp q11, q4, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10424 // ldr q4, [x1], #16
 	WORD $0x3dc1172b // ldr q11, [x25, #1104]
 	WORD $0x3dc02f33 // ldr q19, [x25, #176]
@@ -28768,10 +28839,11 @@ vectors3:
 	WORD $0x4e331ceb // and v11.16b, v7.16b, v19.16b
 	WORD $0x6e2b1c33 // eor v19.16b, v1.16b, v11.16b
 	WORD $0x3c810413 // str q19, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func cosNEON(dst, x *float32, n int, p *float32)
@@ -28781,10 +28853,10 @@ TEXT ·cosNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R2
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x3dc11724 // ldr q4, [x25, #1104]
@@ -28965,14 +29037,15 @@ vectors1:
 	WORD $0x6e321d64 // eor v4.16b, v11.16b, v18.16b
 	WORD $0xac814c07 // stp q7, q19, [x0], #32
 	WORD $0xac811015 // stp q21, q4, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10424 // ldr q4, [x1], #16
 	WORD $0x3dc11735 // ldr q21, [x25, #1104]
 	WORD $0x3dc02f33 // ldr q19, [x25, #176]
@@ -29019,10 +29092,11 @@ vectors3:
 	WORD $0x4e241cf5 // and v21.16b, v7.16b, v4.16b
 	WORD $0x6e351d64 // eor v4.16b, v11.16b, v21.16b
 	WORD $0x3c810404 // str q4, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func roundNEON(dst, x *float32, n int, p *float32)
@@ -29032,10 +29106,10 @@ TEXT ·roundNEON(SB), NOSPLIT, $0-32
 	MOVD n+16(FP), R2
 	MOVD p+24(FP), R3
 	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x4e218804 // frintn v4.4s, v0.4s
@@ -29044,21 +29118,23 @@ vectors1:
 	WORD $0x4e218862 // frintn v2.4s, v3.4s
 	WORD $0xac810004 // stp q4, q0, [x0], #32
 	WORD $0xac810801 // stp q1, q2, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10422 // ldr q2, [x1], #16
 	WORD $0x4e218841 // frintn v1.4s, v2.4s
 	WORD $0x3c810401 // str q1, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func addNEON(dst, a, b *float32, n, stepA, stepB int)
@@ -29087,10 +29163,10 @@ many1:
 	WORD $0x3d800ca0 // str q0, [x5, #48]
 
 many2:
+	SUBS $16, R1, R1
+	BLT done4
 
 vectors3:
-	CMP $16, R1
-	BLT done4
 	WORD $0xad400881 // ldp q1, q2, [x4, #0]
 	WORD $0xad411083 // ldp q3, q4, [x4, #32]
 	ADD R6<<6, R4, R4
@@ -29103,24 +29179,26 @@ vectors3:
 	WORD $0x4e28d487 // fadd v7.4s, v4.4s, v8.4s
 	WORD $0xac811409 // stp q9, q5, [x0], #32
 	WORD $0xac811c06 // stp q6, q7, [x0], #32
-	SUB $16, R1, R1
-	B vectors3
+	SUBS $16, R1, R1
+	BGE vectors3
 
 done4:
+	ADD $16, R1, R1
+	SUBS $4, R1, R1
+	BLT done6
 
 vectors5:
-	CMP $4, R1
-	BLT done6
 	WORD $0x3dc00087 // ldr q7, [x4, #0]
 	ADD R6<<4, R4, R4
 	WORD $0x3dc000a6 // ldr q6, [x5, #0]
 	ADD R7<<4, R5, R5
 	WORD $0x4e26d4e5 // fadd v5.4s, v7.4s, v6.4s
 	WORD $0x3c810405 // str q5, [x0], #16
-	SUB $4, R1, R1
-	B vectors5
+	SUBS $4, R1, R1
+	BGE vectors5
 
 done6:
+	ADD $4, R1, R1
 	RET
 
 // func subNEON(dst, a, b *float32, n, stepA, stepB int)
@@ -29149,10 +29227,10 @@ many1:
 	WORD $0x3d800ca0 // str q0, [x5, #48]
 
 many2:
+	SUBS $16, R1, R1
+	BLT done4
 
 vectors3:
-	CMP $16, R1
-	BLT done4
 	WORD $0xad400881 // ldp q1, q2, [x4, #0]
 	WORD $0xad411083 // ldp q3, q4, [x4, #32]
 	ADD R6<<6, R4, R4
@@ -29165,24 +29243,26 @@ vectors3:
 	WORD $0x4ea8d487 // fsub v7.4s, v4.4s, v8.4s
 	WORD $0xac811409 // stp q9, q5, [x0], #32
 	WORD $0xac811c06 // stp q6, q7, [x0], #32
-	SUB $16, R1, R1
-	B vectors3
+	SUBS $16, R1, R1
+	BGE vectors3
 
 done4:
+	ADD $16, R1, R1
+	SUBS $4, R1, R1
+	BLT done6
 
 vectors5:
-	CMP $4, R1
-	BLT done6
 	WORD $0x3dc00087 // ldr q7, [x4, #0]
 	ADD R6<<4, R4, R4
 	WORD $0x3dc000a6 // ldr q6, [x5, #0]
 	ADD R7<<4, R5, R5
 	WORD $0x4ea6d4e5 // fsub v5.4s, v7.4s, v6.4s
 	WORD $0x3c810405 // str q5, [x0], #16
-	SUB $4, R1, R1
-	B vectors5
+	SUBS $4, R1, R1
+	BGE vectors5
 
 done6:
+	ADD $4, R1, R1
 	RET
 
 // func mulNEON(dst, a, b *float32, n, stepA, stepB int)
@@ -29211,10 +29291,10 @@ many1:
 	WORD $0x3d800ca0 // str q0, [x5, #48]
 
 many2:
+	SUBS $16, R1, R1
+	BLT done4
 
 vectors3:
-	CMP $16, R1
-	BLT done4
 	WORD $0xad400881 // ldp q1, q2, [x4, #0]
 	WORD $0xad411083 // ldp q3, q4, [x4, #32]
 	ADD R6<<6, R4, R4
@@ -29227,24 +29307,26 @@ vectors3:
 	WORD $0x6e28dc87 // fmul v7.4s, v4.4s, v8.4s
 	WORD $0xac811409 // stp q9, q5, [x0], #32
 	WORD $0xac811c06 // stp q6, q7, [x0], #32
-	SUB $16, R1, R1
-	B vectors3
+	SUBS $16, R1, R1
+	BGE vectors3
 
 done4:
+	ADD $16, R1, R1
+	SUBS $4, R1, R1
+	BLT done6
 
 vectors5:
-	CMP $4, R1
-	BLT done6
 	WORD $0x3dc00087 // ldr q7, [x4, #0]
 	ADD R6<<4, R4, R4
 	WORD $0x3dc000a6 // ldr q6, [x5, #0]
 	ADD R7<<4, R5, R5
 	WORD $0x6e26dce5 // fmul v5.4s, v7.4s, v6.4s
 	WORD $0x3c810405 // str q5, [x0], #16
-	SUB $4, R1, R1
-	B vectors5
+	SUBS $4, R1, R1
+	BGE vectors5
 
 done6:
+	ADD $4, R1, R1
 	RET
 
 // func divNEON(dst, a, b *float32, n, stepA, stepB int)
@@ -29273,10 +29355,10 @@ many1:
 	WORD $0x3d800ca0 // str q0, [x5, #48]
 
 many2:
+	SUBS $16, R1, R1
+	BLT done4
 
 vectors3:
-	CMP $16, R1
-	BLT done4
 	WORD $0xad400881 // ldp q1, q2, [x4, #0]
 	WORD $0xad411083 // ldp q3, q4, [x4, #32]
 	ADD R6<<6, R4, R4
@@ -29289,24 +29371,26 @@ vectors3:
 	WORD $0x6e28fc87 // fdiv v7.4s, v4.4s, v8.4s
 	WORD $0xac811409 // stp q9, q5, [x0], #32
 	WORD $0xac811c06 // stp q6, q7, [x0], #32
-	SUB $16, R1, R1
-	B vectors3
+	SUBS $16, R1, R1
+	BGE vectors3
 
 done4:
+	ADD $16, R1, R1
+	SUBS $4, R1, R1
+	BLT done6
 
 vectors5:
-	CMP $4, R1
-	BLT done6
 	WORD $0x3dc00087 // ldr q7, [x4, #0]
 	ADD R6<<4, R4, R4
 	WORD $0x3dc000a6 // ldr q6, [x5, #0]
 	ADD R7<<4, R5, R5
 	WORD $0x6e26fce5 // fdiv v5.4s, v7.4s, v6.4s
 	WORD $0x3c810405 // str q5, [x0], #16
-	SUB $4, R1, R1
-	B vectors5
+	SUBS $4, R1, R1
+	BGE vectors5
 
 done6:
+	ADD $4, R1, R1
 	RET
 
 // func maxNEON(dst, a, b *float32, n, stepA, stepB int)
@@ -29335,10 +29419,10 @@ many1:
 	WORD $0x3d800ca0 // str q0, [x5, #48]
 
 many2:
+	SUBS $16, R1, R1
+	BLT done4
 
 vectors3:
-	CMP $16, R1
-	BLT done4
 	WORD $0xad400881 // ldp q1, q2, [x4, #0]
 	WORD $0xad411083 // ldp q3, q4, [x4, #32]
 	ADD R6<<6, R4, R4
@@ -29367,14 +29451,15 @@ vectors3:
 	WORD $0x6e681c83 // bsl v3.16b, v4.16b, v8.16b
 	WORD $0xac81040a // stp q10, q1, [x0], #32
 	WORD $0xac810c02 // stp q2, q3, [x0], #32
-	SUB $16, R1, R1
-	B vectors3
+	SUBS $16, R1, R1
+	BGE vectors3
 
 done4:
+	ADD $16, R1, R1
+	SUBS $4, R1, R1
+	BLT done6
 
 vectors5:
-	CMP $4, R1
-	BLT done6
 	WORD $0x3dc00083 // ldr q3, [x4, #0]
 	ADD R6<<4, R4, R4
 	WORD $0x3dc000a2 // ldr q2, [x5, #0]
@@ -29385,10 +29470,11 @@ vectors5:
 	WORD $0x4ea81d0a // mov v10.16b, v8.16b
 	WORD $0x6e621c6a // bsl v10.16b, v3.16b, v2.16b
 	WORD $0x3c81040a // str q10, [x0], #16
-	SUB $4, R1, R1
-	B vectors5
+	SUBS $4, R1, R1
+	BGE vectors5
 
 done6:
+	ADD $4, R1, R1
 	RET
 
 // func minNEON(dst, a, b *float32, n, stepA, stepB int)
@@ -29417,10 +29503,10 @@ many1:
 	WORD $0x3d800ca0 // str q0, [x5, #48]
 
 many2:
+	SUBS $16, R1, R1
+	BLT done4
 
 vectors3:
-	CMP $16, R1
-	BLT done4
 	WORD $0xad400881 // ldp q1, q2, [x4, #0]
 	WORD $0xad411083 // ldp q3, q4, [x4, #32]
 	ADD R6<<6, R4, R4
@@ -29449,14 +29535,15 @@ vectors3:
 	WORD $0x6e681c83 // bsl v3.16b, v4.16b, v8.16b
 	WORD $0xac81040a // stp q10, q1, [x0], #32
 	WORD $0xac810c02 // stp q2, q3, [x0], #32
-	SUB $16, R1, R1
-	B vectors3
+	SUBS $16, R1, R1
+	BGE vectors3
 
 done4:
+	ADD $16, R1, R1
+	SUBS $4, R1, R1
+	BLT done6
 
 vectors5:
-	CMP $4, R1
-	BLT done6
 	WORD $0x3dc00083 // ldr q3, [x4, #0]
 	ADD R6<<4, R4, R4
 	WORD $0x3dc000a2 // ldr q2, [x5, #0]
@@ -29467,10 +29554,11 @@ vectors5:
 	WORD $0x4ea81d0a // mov v10.16b, v8.16b
 	WORD $0x6e621c6a // bsl v10.16b, v3.16b, v2.16b
 	WORD $0x3c81040a // str q10, [x0], #16
-	SUB $4, R1, R1
-	B vectors5
+	SUBS $4, R1, R1
+	BGE vectors5
 
 done6:
+	ADD $4, R1, R1
 	RET
 
 // func preluOfNEON(dst, a, b *float32, n, stepA, stepB int)
@@ -29499,10 +29587,10 @@ many1:
 	WORD $0x3d800ca0 // str q0, [x5, #48]
 
 many2:
+	SUBS $16, R1, R1
+	BLT done4
 
 vectors3:
-	CMP $16, R1
-	BLT done4
 	WORD $0xad400881 // ldp q1, q2, [x4, #0]
 	WORD $0xad411083 // ldp q3, q4, [x4, #32]
 	ADD R6<<6, R4, R4
@@ -29527,14 +29615,15 @@ vectors3:
 	WORD $0x6e641d48 // bsl v8.16b, v10.16b, v4.16b
 	WORD $0xac811805 // stp q5, q6, [x0], #32
 	WORD $0xac812007 // stp q7, q8, [x0], #32
-	SUB $16, R1, R1
-	B vectors3
+	SUBS $16, R1, R1
+	BGE vectors3
 
 done4:
+	ADD $16, R1, R1
+	SUBS $4, R1, R1
+	BLT done6
 
 vectors5:
-	CMP $4, R1
-	BLT done6
 	WORD $0x3dc00088 // ldr q8, [x4, #0]
 	ADD R6<<4, R4, R4
 	WORD $0x3dc000a7 // ldr q7, [x5, #0]
@@ -29544,10 +29633,11 @@ vectors5:
 	WORD $0x4ea61cc7 // mov v7.16b, v6.16b
 	WORD $0x6e681ca7 // bsl v7.16b, v5.16b, v8.16b
 	WORD $0x3c810407 // str q7, [x0], #16
-	SUB $4, R1, R1
-	B vectors5
+	SUBS $4, R1, R1
+	BGE vectors5
 
 done6:
+	ADD $4, R1, R1
 	RET
 
 // func isLessNEON(dst *bool, a, b *float32, n, stepA, stepB int)
@@ -29576,10 +29666,10 @@ many1:
 	WORD $0x3d800ca0 // str q0, [x5, #48]
 
 many2:
+	SUBS $16, R1, R1
+	BLT done4
 
 vectors3:
-	CMP $16, R1
-	BLT done4
 	WORD $0xad400881 // ldp q1, q2, [x4, #0]
 	WORD $0xad411083 // ldp q3, q4, [x4, #32]
 	ADD R6<<6, R4, R4
@@ -29601,14 +29691,15 @@ vectors3:
 	WORD $0x0e212924 // xtn v4.8b, v9.8h
 	WORD $0x4e212844 // xtn2 v4.16b, v2.8h
 	WORD $0x3c810404 // str q4, [x0], #16
-	SUB $16, R1, R1
-	B vectors3
+	SUBS $16, R1, R1
+	BGE vectors3
 
 done4:
+	ADD $16, R1, R1
+	SUBS $4, R1, R1
+	BLT done6
 
 vectors5:
-	CMP $4, R1
-	BLT done6
 	WORD $0x3dc00084 // ldr q4, [x4, #0]
 	ADD R6<<4, R4, R4
 	WORD $0x3dc000a2 // ldr q2, [x5, #0]
@@ -29618,10 +29709,11 @@ vectors5:
 	WORD $0x0e612889 // xtn v9.4h, v4.4s
 	WORD $0x0e212924 // xtn v4.8b, v9.8h
 	WORD $0xbc004404 // str s4, [x0], #4
-	SUB $4, R1, R1
-	B vectors5
+	SUBS $4, R1, R1
+	BGE vectors5
 
 done6:
+	ADD $4, R1, R1
 	RET
 
 // func isLessEqualNEON(dst *bool, a, b *float32, n, stepA, stepB int)
@@ -29650,10 +29742,10 @@ many1:
 	WORD $0x3d800ca0 // str q0, [x5, #48]
 
 many2:
+	SUBS $16, R1, R1
+	BLT done4
 
 vectors3:
-	CMP $16, R1
-	BLT done4
 	WORD $0xad400881 // ldp q1, q2, [x4, #0]
 	WORD $0xad411083 // ldp q3, q4, [x4, #32]
 	ADD R6<<6, R4, R4
@@ -29675,14 +29767,15 @@ vectors3:
 	WORD $0x0e212924 // xtn v4.8b, v9.8h
 	WORD $0x4e212844 // xtn2 v4.16b, v2.8h
 	WORD $0x3c810404 // str q4, [x0], #16
-	SUB $16, R1, R1
-	B vectors3
+	SUBS $16, R1, R1
+	BGE vectors3
 
 done4:
+	ADD $16, R1, R1
+	SUBS $4, R1, R1
+	BLT done6
 
 vectors5:
-	CMP $4, R1
-	BLT done6
 	WORD $0x3dc00084 // ldr q4, [x4, #0]
 	ADD R6<<4, R4, R4
 	WORD $0x3dc000a2 // ldr q2, [x5, #0]
@@ -29692,10 +29785,11 @@ vectors5:
 	WORD $0x0e612889 // xtn v9.4h, v4.4s
 	WORD $0x0e212924 // xtn v4.8b, v9.8h
 	WORD $0xbc004404 // str s4, [x0], #4
-	SUB $4, R1, R1
-	B vectors5
+	SUBS $4, R1, R1
+	BGE vectors5
 
 done6:
+	ADD $4, R1, R1
 	RET
 
 // func isEqualNEON(dst *bool, a, b *float32, n, stepA, stepB int)
@@ -29724,10 +29818,10 @@ many1:
 	WORD $0x3d800ca0 // str q0, [x5, #48]
 
 many2:
+	SUBS $16, R1, R1
+	BLT done4
 
 vectors3:
-	CMP $16, R1
-	BLT done4
 	WORD $0xad400881 // ldp q1, q2, [x4, #0]
 	WORD $0xad411083 // ldp q3, q4, [x4, #32]
 	ADD R6<<6, R4, R4
@@ -29749,14 +29843,15 @@ vectors3:
 	WORD $0x0e212928 // xtn v8.8b, v9.8h
 	WORD $0x4e2128c8 // xtn2 v8.16b, v6.8h
 	WORD $0x3c810408 // str q8, [x0], #16
-	SUB $16, R1, R1
-	B vectors3
+	SUBS $16, R1, R1
+	BGE vectors3
 
 done4:
+	ADD $16, R1, R1
+	SUBS $4, R1, R1
+	BLT done6
 
 vectors5:
-	CMP $4, R1
-	BLT done6
 	WORD $0x3dc00088 // ldr q8, [x4, #0]
 	ADD R6<<4, R4, R4
 	WORD $0x3dc000a6 // ldr q6, [x5, #0]
@@ -29766,10 +29861,11 @@ vectors5:
 	WORD $0x0e6128c9 // xtn v9.4h, v6.4s
 	WORD $0x0e212926 // xtn v6.8b, v9.8h
 	WORD $0xbc004406 // str s6, [x0], #4
-	SUB $4, R1, R1
-	B vectors5
+	SUBS $4, R1, R1
+	BGE vectors5
 
 done6:
+	ADD $4, R1, R1
 	RET
 
 // func selectionNEON(dst *float32, c *bool, a, b *float32, n, stepA, stepB int)
@@ -29799,10 +29895,10 @@ many1:
 	WORD $0x3d800ca0 // str q0, [x5, #48]
 
 many2:
+	SUBS $16, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $16, R2
-	BLT done4
 	WORD $0xad400881 // ldp q1, q2, [x4, #0]
 	WORD $0xad411083 // ldp q3, q4, [x4, #32]
 	ADD R6<<6, R4, R4
@@ -29834,14 +29930,15 @@ vectors3:
 	WORD $0x6e641d03 // bsl v3.16b, v8.16b, v4.16b
 	WORD $0xac81040b // stp q11, q1, [x0], #32
 	WORD $0xac810c02 // stp q2, q3, [x0], #32
-	SUB $16, R2, R2
-	B vectors3
+	SUBS $16, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done6
 
 vectors5:
-	CMP $4, R2
-	BLT done6
 	WORD $0x3dc00083 // ldr q3, [x4, #0]
 	ADD R6<<4, R4, R4
 	WORD $0x3dc000a2 // ldr q2, [x5, #0]
@@ -29854,10 +29951,73 @@ vectors5:
 	WORD $0x4ea41c8b // mov v11.16b, v4.16b
 	WORD $0x6e631c4b // bsl v11.16b, v2.16b, v3.16b
 	WORD $0x3c81040b // str q11, [x0], #16
-	SUB $4, R2, R2
-	B vectors5
+	SUBS $4, R2, R2
+	BGE vectors5
 
 done6:
+	ADD $4, R2, R2
+	RET
+
+// func addRowsNEON(sums *float32, sumStride int, x *float32, stride, rows, n int)
+TEXT ·addRowsNEON(SB), NOSPLIT, $0-48
+	MOVD sums+0(FP), R0
+	MOVD sumStride+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD stride+24(FP), R3
+	MOVD rows+32(FP), R4
+	MOVD n+40(FP), R5
+
+loop1:
+	MOVD R0, R6
+	MOVD R2, R7
+	MOVD R5, R8
+	SUBS $16, R8, R8
+	BLT done3
+
+vectors2:
+	WORD $0xacc104e0 // ldp q0, q1, [x7], #32
+	WORD $0xacc10ce2 // ldp q2, q3, [x7], #32
+	WORD $0xad4014c4 // ldp q4, q5, [x6, #0]
+	WORD $0x4e20d486 // fadd v6.4s, v4.4s, v0.4s
+	WORD $0x4e21d4a0 // fadd v0.4s, v5.4s, v1.4s
+	WORD $0xad4114c1 // ldp q1, q5, [x6, #32]
+	WORD $0x4e22d424 // fadd v4.4s, v1.4s, v2.4s
+	WORD $0x4e23d4a2 // fadd v2.4s, v5.4s, v3.4s
+	WORD $0xac8100c6 // stp q6, q0, [x6], #32
+	WORD $0xac8108c4 // stp q4, q2, [x6], #32
+	SUBS $16, R8, R8
+	BGE vectors2
+
+done3:
+	ADD $16, R8, R8
+	SUBS $4, R8, R8
+	BLT done5
+
+vectors4:
+	WORD $0x3cc104e2 // ldr q2, [x7], #16
+	WORD $0x3dc000c4 // ldr q4, [x6, #0]
+	WORD $0x4e22d480 // fadd v0.4s, v4.4s, v2.4s
+	WORD $0x3c8104c0 // str q0, [x6], #16
+	SUBS $4, R8, R8
+	BGE vectors4
+
+done5:
+	ADD $4, R8, R8
+	CBZ R8, row6
+
+number7:
+	WORD $0xbd4000c0 // ldr s0, [x6, #0]
+	WORD $0xbc4044e2 // ldr s2, [x7], #4
+	WORD $0x4e22d404 // fadd v4.4s, v0.4s, v2.4s
+	WORD $0xbc0044c4 // str s4, [x6], #4
+	SUBS $1, R8, R8
+	BNE number7
+
+row6:
+	ADD R1, R0, R0
+	ADD R3, R2, R2
+	SUBS $1, R4, R4
+	BNE loop1
 	RET
 
 // func powNEON(dst, a, b *float32, n, stepA, stepB int) (done int)
@@ -30164,22 +30324,82 @@ loop1:
 	WORD $0xad073c0e // stp q14, q15, [x0, #224]
 	RET
 
-// func accumulateNumbersNEON(sums *float64, x *float32, n int)
-TEXT ·accumulateNumbersNEON(SB), NOSPLIT, $0-24
+// func accumulateNumbersNEON(sums *float64, x *float32, n, rows, stride int)
+TEXT ·accumulateNumbersNEON(SB), NOSPLIT, $0-40
 	MOVD sums+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
+	MOVD rows+24(FP), R3
+	MOVD stride+32(FP), R4
+	SUBS $16, R2, R2
+	BLT done2
 
-loop1:
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0xad400801 // ldp q1, q2, [x0, #0]
-	WORD $0x0e617803 // fcvtl v3.2d, v0.2s
-	WORD $0x4e617804 // fcvtl2 v4.2d, v0.4s
-	WORD $0x4e63d421 // fadd v1.2d, v1.2d, v3.2d
-	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
-	WORD $0xac810801 // stp q1, q2, [x0], #32
+vectors1:
+	WORD $0xad400400 // ldp q0, q1, [x0, #0]
+	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
+	WORD $0xad421404 // ldp q4, q5, [x0, #64]
+	WORD $0xad431c06 // ldp q6, q7, [x0, #96]
+	MOVD R1, R5
+	MOVD R3, R6
+
+loop3:
+	WORD $0xad4024a8 // ldp q8, q9, [x5, #0]
+	WORD $0xad412caa // ldp q10, q11, [x5, #32]
+	ADD R4, R5, R5
+	WORD $0x0e61790c // fcvtl v12.2d, v8.2s
+	WORD $0x4e61790d // fcvtl2 v13.2d, v8.4s
+	WORD $0x0e61792e // fcvtl v14.2d, v9.2s
+	WORD $0x4e61792f // fcvtl2 v15.2d, v9.4s
+	WORD $0x0e617950 // fcvtl v16.2d, v10.2s
+	WORD $0x4e617951 // fcvtl2 v17.2d, v10.4s
+	WORD $0x0e617972 // fcvtl v18.2d, v11.2s
+	WORD $0x4e617973 // fcvtl2 v19.2d, v11.4s
+	WORD $0x4e6cd400 // fadd v0.2d, v0.2d, v12.2d
+	WORD $0x4e6dd421 // fadd v1.2d, v1.2d, v13.2d
+	WORD $0x4e6ed442 // fadd v2.2d, v2.2d, v14.2d
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	WORD $0x4e70d484 // fadd v4.2d, v4.2d, v16.2d
+	WORD $0x4e71d4a5 // fadd v5.2d, v5.2d, v17.2d
+	WORD $0x4e72d4c6 // fadd v6.2d, v6.2d, v18.2d
+	WORD $0x4e73d4e7 // fadd v7.2d, v7.2d, v19.2d
+	SUBS $1, R6, R6
+	BNE loop3
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	WORD $0xad021404 // stp q4, q5, [x0, #64]
+	WORD $0xad031c06 // stp q6, q7, [x0, #96]
+	ADD $128, R0, R0
+	ADD $64, R1, R1
+	SUBS $16, R2, R2
+	BGE vectors1
+
+done2:
+	ADD $16, R2, R2
 	SUBS $4, R2, R2
-	BNE loop1
+	BLT done5
+
+vectors4:
+	WORD $0xad400400 // ldp q0, q1, [x0, #0]
+	MOVD R1, R5
+	MOVD R3, R6
+
+loop6:
+	WORD $0x3dc000a8 // ldr q8, [x5, #0]
+	ADD R4, R5, R5
+	WORD $0x0e61790c // fcvtl v12.2d, v8.2s
+	WORD $0x4e61790d // fcvtl2 v13.2d, v8.4s
+	WORD $0x4e6cd400 // fadd v0.2d, v0.2d, v12.2d
+	WORD $0x4e6dd421 // fadd v1.2d, v1.2d, v13.2d
+	SUBS $1, R6, R6
+	BNE loop6
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	ADD $32, R0, R0
+	ADD $16, R1, R1
+	SUBS $4, R2, R2
+	BGE vectors4
+
+done5:
+	ADD $4, R2, R2
 	RET
 
 // func totalMagnitudesNEON(sums *[32]float64, x *float32, n int, center float64)
@@ -30263,24 +30483,92 @@ loop1:
 	WORD $0xad073c0e // stp q14, q15, [x0, #224]
 	RET
 
-// func accumulateMagnitudesNEON(sums *float64, x *float32, n int)
-TEXT ·accumulateMagnitudesNEON(SB), NOSPLIT, $0-24
+// func accumulateMagnitudesNEON(sums *float64, x *float32, n, rows, stride int)
+TEXT ·accumulateMagnitudesNEON(SB), NOSPLIT, $0-40
 	MOVD sums+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
+	MOVD rows+24(FP), R3
+	MOVD stride+32(FP), R4
+	SUBS $16, R2, R2
+	BLT done2
 
-loop1:
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0xad400801 // ldp q1, q2, [x0, #0]
-	WORD $0x0e617803 // fcvtl v3.2d, v0.2s
-	WORD $0x4e617804 // fcvtl2 v4.2d, v0.4s
-	WORD $0x4ee0f863 // fabs v3.2d, v3.2d
-	WORD $0x4e63d421 // fadd v1.2d, v1.2d, v3.2d
-	WORD $0x4ee0f884 // fabs v4.2d, v4.2d
-	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
-	WORD $0xac810801 // stp q1, q2, [x0], #32
+vectors1:
+	WORD $0xad400400 // ldp q0, q1, [x0, #0]
+	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
+	WORD $0xad421404 // ldp q4, q5, [x0, #64]
+	WORD $0xad431c06 // ldp q6, q7, [x0, #96]
+	MOVD R1, R5
+	MOVD R3, R6
+
+loop3:
+	WORD $0xad4024a8 // ldp q8, q9, [x5, #0]
+	WORD $0xad412caa // ldp q10, q11, [x5, #32]
+	ADD R4, R5, R5
+	WORD $0x0e61790c // fcvtl v12.2d, v8.2s
+	WORD $0x4e61790d // fcvtl2 v13.2d, v8.4s
+	WORD $0x0e61792e // fcvtl v14.2d, v9.2s
+	WORD $0x4e61792f // fcvtl2 v15.2d, v9.4s
+	WORD $0x0e617950 // fcvtl v16.2d, v10.2s
+	WORD $0x4e617951 // fcvtl2 v17.2d, v10.4s
+	WORD $0x0e617972 // fcvtl v18.2d, v11.2s
+	WORD $0x4e617973 // fcvtl2 v19.2d, v11.4s
+	WORD $0x4ee0f98c // fabs v12.2d, v12.2d
+	WORD $0x4ee0f9ad // fabs v13.2d, v13.2d
+	WORD $0x4ee0f9ce // fabs v14.2d, v14.2d
+	WORD $0x4ee0f9ef // fabs v15.2d, v15.2d
+	WORD $0x4ee0fa10 // fabs v16.2d, v16.2d
+	WORD $0x4ee0fa31 // fabs v17.2d, v17.2d
+	WORD $0x4ee0fa52 // fabs v18.2d, v18.2d
+	WORD $0x4ee0fa73 // fabs v19.2d, v19.2d
+	WORD $0x4e6cd400 // fadd v0.2d, v0.2d, v12.2d
+	WORD $0x4e6dd421 // fadd v1.2d, v1.2d, v13.2d
+	WORD $0x4e6ed442 // fadd v2.2d, v2.2d, v14.2d
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	WORD $0x4e70d484 // fadd v4.2d, v4.2d, v16.2d
+	WORD $0x4e71d4a5 // fadd v5.2d, v5.2d, v17.2d
+	WORD $0x4e72d4c6 // fadd v6.2d, v6.2d, v18.2d
+	WORD $0x4e73d4e7 // fadd v7.2d, v7.2d, v19.2d
+	SUBS $1, R6, R6
+	BNE loop3
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	WORD $0xad021404 // stp q4, q5, [x0, #64]
+	WORD $0xad031c06 // stp q6, q7, [x0, #96]
+	ADD $128, R0, R0
+	ADD $64, R1, R1
+	SUBS $16, R2, R2
+	BGE vectors1
+
+done2:
+	ADD $16, R2, R2
 	SUBS $4, R2, R2
-	BNE loop1
+	BLT done5
+
+vectors4:
+	WORD $0xad400400 // ldp q0, q1, [x0, #0]
+	MOVD R1, R5
+	MOVD R3, R6
+
+loop6:
+	WORD $0x3dc000a8 // ldr q8, [x5, #0]
+	ADD R4, R5, R5
+	WORD $0x0e61790c // fcvtl v12.2d, v8.2s
+	WORD $0x4e61790d // fcvtl2 v13.2d, v8.4s
+	WORD $0x4ee0f98c // fabs v12.2d, v12.2d
+	WORD $0x4ee0f9ad // fabs v13.2d, v13.2d
+	WORD $0x4e6cd400 // fadd v0.2d, v0.2d, v12.2d
+	WORD $0x4e6dd421 // fadd v1.2d, v1.2d, v13.2d
+	SUBS $1, R6, R6
+	BNE loop6
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	ADD $32, R0, R0
+	ADD $16, R1, R1
+	SUBS $4, R2, R2
+	BGE vectors4
+
+done5:
+	ADD $4, R2, R2
 	RET
 
 // func totalSquaresNEON(sums *[32]float64, x *float32, n int, center float64)
@@ -30380,24 +30668,92 @@ loop1:
 	WORD $0xad073c0e // stp q14, q15, [x0, #224]
 	RET
 
-// func accumulateSquaresNEON(sums *float64, x *float32, n int)
-TEXT ·accumulateSquaresNEON(SB), NOSPLIT, $0-24
+// func accumulateSquaresNEON(sums *float64, x *float32, n, rows, stride int)
+TEXT ·accumulateSquaresNEON(SB), NOSPLIT, $0-40
 	MOVD sums+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
+	MOVD rows+24(FP), R3
+	MOVD stride+32(FP), R4
+	SUBS $16, R2, R2
+	BLT done2
 
-loop1:
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0xad400801 // ldp q1, q2, [x0, #0]
-	WORD $0x0e617803 // fcvtl v3.2d, v0.2s
-	WORD $0x4e617804 // fcvtl2 v4.2d, v0.4s
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d421 // fadd v1.2d, v1.2d, v3.2d
-	WORD $0x6e64dc84 // fmul v4.2d, v4.2d, v4.2d
-	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
-	WORD $0xac810801 // stp q1, q2, [x0], #32
+vectors1:
+	WORD $0xad400400 // ldp q0, q1, [x0, #0]
+	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
+	WORD $0xad421404 // ldp q4, q5, [x0, #64]
+	WORD $0xad431c06 // ldp q6, q7, [x0, #96]
+	MOVD R1, R5
+	MOVD R3, R6
+
+loop3:
+	WORD $0xad4024a8 // ldp q8, q9, [x5, #0]
+	WORD $0xad412caa // ldp q10, q11, [x5, #32]
+	ADD R4, R5, R5
+	WORD $0x0e61790c // fcvtl v12.2d, v8.2s
+	WORD $0x4e61790d // fcvtl2 v13.2d, v8.4s
+	WORD $0x0e61792e // fcvtl v14.2d, v9.2s
+	WORD $0x4e61792f // fcvtl2 v15.2d, v9.4s
+	WORD $0x0e617950 // fcvtl v16.2d, v10.2s
+	WORD $0x4e617951 // fcvtl2 v17.2d, v10.4s
+	WORD $0x0e617972 // fcvtl v18.2d, v11.2s
+	WORD $0x4e617973 // fcvtl2 v19.2d, v11.4s
+	WORD $0x6e6cdd8c // fmul v12.2d, v12.2d, v12.2d
+	WORD $0x6e6dddad // fmul v13.2d, v13.2d, v13.2d
+	WORD $0x6e6eddce // fmul v14.2d, v14.2d, v14.2d
+	WORD $0x6e6fddef // fmul v15.2d, v15.2d, v15.2d
+	WORD $0x6e70de10 // fmul v16.2d, v16.2d, v16.2d
+	WORD $0x6e71de31 // fmul v17.2d, v17.2d, v17.2d
+	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
+	WORD $0x6e73de73 // fmul v19.2d, v19.2d, v19.2d
+	WORD $0x4e6cd400 // fadd v0.2d, v0.2d, v12.2d
+	WORD $0x4e6dd421 // fadd v1.2d, v1.2d, v13.2d
+	WORD $0x4e6ed442 // fadd v2.2d, v2.2d, v14.2d
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	WORD $0x4e70d484 // fadd v4.2d, v4.2d, v16.2d
+	WORD $0x4e71d4a5 // fadd v5.2d, v5.2d, v17.2d
+	WORD $0x4e72d4c6 // fadd v6.2d, v6.2d, v18.2d
+	WORD $0x4e73d4e7 // fadd v7.2d, v7.2d, v19.2d
+	SUBS $1, R6, R6
+	BNE loop3
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	WORD $0xad021404 // stp q4, q5, [x0, #64]
+	WORD $0xad031c06 // stp q6, q7, [x0, #96]
+	ADD $128, R0, R0
+	ADD $64, R1, R1
+	SUBS $16, R2, R2
+	BGE vectors1
+
+done2:
+	ADD $16, R2, R2
 	SUBS $4, R2, R2
-	BNE loop1
+	BLT done5
+
+vectors4:
+	WORD $0xad400400 // ldp q0, q1, [x0, #0]
+	MOVD R1, R5
+	MOVD R3, R6
+
+loop6:
+	WORD $0x3dc000a8 // ldr q8, [x5, #0]
+	ADD R4, R5, R5
+	WORD $0x0e61790c // fcvtl v12.2d, v8.2s
+	WORD $0x4e61790d // fcvtl2 v13.2d, v8.4s
+	WORD $0x6e6cdd8c // fmul v12.2d, v12.2d, v12.2d
+	WORD $0x6e6dddad // fmul v13.2d, v13.2d, v13.2d
+	WORD $0x4e6cd400 // fadd v0.2d, v0.2d, v12.2d
+	WORD $0x4e6dd421 // fadd v1.2d, v1.2d, v13.2d
+	SUBS $1, R6, R6
+	BNE loop6
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	ADD $32, R0, R0
+	ADD $16, R1, R1
+	SUBS $4, R2, R2
+	BGE vectors4
+
+done5:
+	ADD $4, R2, R2
 	RET
 
 // func multiplyNEON(partial *[32]float64, x *float32, n int)
@@ -33881,10 +34237,10 @@ TEXT ·quantizeNEON(SB), NOSPLIT, $0-40
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	MOVW zero+36(FP), R5
 	WORD $0x4e040cbf // dup v31.4s, w5
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x6e3cfc04 // fdiv v4.4s, v0.4s, v28.4s
@@ -33930,14 +34286,15 @@ vectors1:
 	WORD $0x0e212820 // xtn v0.8b, v1.8h
 	WORD $0x4e212860 // xtn2 v0.16b, v3.8h
 	WORD $0x3c810400 // str q0, [x0], #16
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10420 // ldr q0, [x1], #16
 	WORD $0x6e3cfc03 // fdiv v3.4s, v0.4s, v28.4s
 	WORD $0x6ebde460 // fcmgt v0.4s, v3.4s, v29.4s
@@ -33951,10 +34308,11 @@ vectors3:
 	WORD $0x0e612861 // xtn v1.4h, v3.4s
 	WORD $0x0e212823 // xtn v3.8b, v1.8h
 	WORD $0xbc004403 // str s3, [x0], #4
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func requantizeNEON(dst *uint8, x *int32, n int, scales *float32, step int, low, high float32, zero int32)
@@ -33970,10 +34328,10 @@ TEXT ·requantizeNEON(SB), NOSPLIT, $0-52
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	MOVW zero+48(FP), R5
 	WORD $0x4e040cbf // dup v31.4s, w5
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x3dc00064 // ldr q4, [x3, #0]
@@ -34020,14 +34378,15 @@ vectors1:
 	WORD $0x0e2128e8 // xtn v8.8b, v7.8h
 	WORD $0x4e212828 // xtn2 v8.16b, v1.8h
 	WORD $0x3c810408 // str q8, [x0], #16
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10428 // ldr q8, [x1], #16
 	WORD $0x3dc00061 // ldr q1, [x3, #0]
 	WORD $0x4e21d907 // scvtf v7.4s, v8.4s
@@ -34042,10 +34401,11 @@ vectors3:
 	WORD $0x0e612907 // xtn v7.4h, v8.4s
 	WORD $0x0e2128e8 // xtn v8.8b, v7.8h
 	WORD $0xbc004408 // str s8, [x0], #4
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func dequantizeNEON(dst *float32, x *uint8, n int, flip uint32, zero int32, scale float32)
@@ -34092,10 +34452,10 @@ TEXT ·truncateNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x4ea1b804 // fcvtzs v4.4s, v0.4s
@@ -34104,21 +34464,23 @@ vectors1:
 	WORD $0x4ea1b862 // fcvtzs v2.4s, v3.4s
 	WORD $0xac810004 // stp q4, q0, [x0], #32
 	WORD $0xac810801 // stp q1, q2, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10422 // ldr q2, [x1], #16
 	WORD $0x4ea1b841 // fcvtzs v1.4s, v2.4s
 	WORD $0x3c810401 // str q1, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func singlesNEON(dst *float32, x *int32, n int)
@@ -34126,10 +34488,10 @@ TEXT ·singlesNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x4e21d804 // scvtf v4.4s, v0.4s
@@ -34138,21 +34500,23 @@ vectors1:
 	WORD $0x4e21d862 // scvtf v2.4s, v3.4s
 	WORD $0xac810004 // stp q4, q0, [x0], #32
 	WORD $0xac810801 // stp q1, q2, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10422 // ldr q2, [x1], #16
 	WORD $0x4e21d841 // scvtf v1.4s, v2.4s
 	WORD $0x3c810401 // str q1, [x0], #16
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
 	RET
 
 // func longsNEON(dst *int64, x *int32, n int)
@@ -34160,10 +34524,10 @@ TEXT ·longsNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
+	SUBS $16, R2, R2
+	BLT done2
 
 vectors1:
-	CMP $16, R2
-	BLT done2
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
 	WORD $0x0f20a404 // sxtl v4.2d, v0.2s
@@ -34178,20 +34542,117 @@ vectors1:
 	WORD $0xac811800 // stp q0, q6, [x0], #32
 	WORD $0xac811c01 // stp q1, q7, [x0], #32
 	WORD $0xac812002 // stp q2, q8, [x0], #32
-	SUB $16, R2, R2
-	B vectors1
+	SUBS $16, R2, R2
+	BGE vectors1
 
 done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 
 vectors3:
-	CMP $4, R2
-	BLT done4
 	WORD $0x3cc10428 // ldr q8, [x1], #16
 	WORD $0x0f20a502 // sxtl v2.2d, v8.2s
 	WORD $0x4f20a507 // sxtl2 v7.2d, v8.4s
 	WORD $0xac811c02 // stp q2, q7, [x0], #32
-	SUB $4, R2, R2
-	B vectors3
+	SUBS $4, R2, R2
+	BGE vectors3
 
 done4:
+	ADD $4, R2, R2
+	RET
+
+// func narrowNEON(dst *uint8, x *int32, n int)
+TEXT ·narrowNEON(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	SUBS $16, R2, R2
+	BLT done2
+
+vectors1:
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x0e612804 // xtn v4.4h, v0.4s
+	WORD $0x4e612824 // xtn2 v4.8h, v1.4s
+	WORD $0x0e612841 // xtn v1.4h, v2.4s
+	WORD $0x4e612861 // xtn2 v1.8h, v3.4s
+	WORD $0x0e212883 // xtn v3.8b, v4.8h
+	WORD $0x4e212823 // xtn2 v3.16b, v1.8h
+	WORD $0x3c810403 // str q3, [x0], #16
+	SUBS $16, R2, R2
+	BGE vectors1
+
+done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
+
+vectors3:
+	WORD $0x3cc10423 // ldr q3, [x1], #16
+	WORD $0x0e612861 // xtn v1.4h, v3.4s
+	WORD $0x0e212823 // xtn v3.8b, v1.8h
+	WORD $0xbc004403 // str s3, [x0], #4
+	SUBS $4, R2, R2
+	BGE vectors3
+
+done4:
+	ADD $4, R2, R2
+	RET
+
+// func truncateBytesNEON(dst *uint8, x *float32, n int, low, high float32)
+TEXT ·truncateBytesNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	FMOVS low+24(FP), F30
+	WORD $0x4e0407de // dup v30.4s, v30.s[0]
+	FMOVS high+28(FP), F31
+	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
+	SUBS $16, R2, R2
+	BLT done2
+
+vectors1:
+	WORD $0xacc10420 // ldp q0, q1, [x1], #32
+	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x4e3ef404 // fmax v4.4s, v0.4s, v30.4s
+	WORD $0x4e3ef420 // fmax v0.4s, v1.4s, v30.4s
+	WORD $0x4e3ef441 // fmax v1.4s, v2.4s, v30.4s
+	WORD $0x4e3ef462 // fmax v2.4s, v3.4s, v30.4s
+	WORD $0x4ebff483 // fmin v3.4s, v4.4s, v31.4s
+	WORD $0x4ebff404 // fmin v4.4s, v0.4s, v31.4s
+	WORD $0x4ebff420 // fmin v0.4s, v1.4s, v31.4s
+	WORD $0x4ebff441 // fmin v1.4s, v2.4s, v31.4s
+	WORD $0x4ea1b862 // fcvtzs v2.4s, v3.4s
+	WORD $0x4ea1b883 // fcvtzs v3.4s, v4.4s
+	WORD $0x4ea1b804 // fcvtzs v4.4s, v0.4s
+	WORD $0x4ea1b820 // fcvtzs v0.4s, v1.4s
+	WORD $0x0e612841 // xtn v1.4h, v2.4s
+	WORD $0x4e612861 // xtn2 v1.8h, v3.4s
+	WORD $0x0e612883 // xtn v3.4h, v4.4s
+	WORD $0x4e612803 // xtn2 v3.8h, v0.4s
+	WORD $0x0e212820 // xtn v0.8b, v1.8h
+	WORD $0x4e212860 // xtn2 v0.16b, v3.8h
+	WORD $0x3c810400 // str q0, [x0], #16
+	SUBS $16, R2, R2
+	BGE vectors1
+
+done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
+
+vectors3:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x4e3ef403 // fmax v3.4s, v0.4s, v30.4s
+	WORD $0x4ebff460 // fmin v0.4s, v3.4s, v31.4s
+	WORD $0x4ea1b803 // fcvtzs v3.4s, v0.4s
+	WORD $0x0e612860 // xtn v0.4h, v3.4s
+	WORD $0x0e212803 // xtn v3.8b, v0.8h
+	WORD $0xbc004403 // str s3, [x0], #4
+	SUBS $4, R2, R2
+	BGE vectors3
+
+done4:
+	ADD $4, R2, R2
 	RET

@@ -77,6 +77,18 @@ func longsVectors(out []int64, x []int32) int {
 	return n
 }
 
-func narrowVectors([]uint8, []int32) int { return 0 }
+func narrowVectors(out []uint8, x []int32) int {
+	n := wholeVectors(len(out), lanesNEON)
+	if n > 0 {
+		narrowNEON(&out[0], &x[0], n)
+	}
+	return n
+}
 
-func truncateBytesVectors([]uint8, []float32, float32, float32) int { return 0 }
+func truncateBytesVectors(out []uint8, x []float32, low, high float32) int {
+	n := wholeVectors(len(out), lanesNEON)
+	if n > 0 {
+		truncateBytesNEON(&out[0], &x[0], n, low, high)
+	}
+	return n
+}

@@ -1075,6 +1075,11 @@ func isEqualNEON(dst *bool, a, b *float32, n, stepA, stepB int)
 //go:noescape
 func selectionNEON(dst *float32, c *bool, a, b *float32, n, stepA, stepB int)
 
+// addRowsNEON adds n numbers of each of some rows of x to those of sums. n and rows are positive. The strides are in bytes.
+//
+//go:noescape
+func addRowsNEON(sums *float32, sumStride int, x *float32, stride, rows, n int)
+
 // powNEON computes dst[i] = a[i] to the power of b[i] for i < n, up to the first 4 numbers among which are an a that is not
 // positive, not normal or not finite, or a b that is not finite, and returns the number of powers.
 // step 0 means that all numbers of an operand are the first one, and otherwise it is 1. n is a multiple of 4.
@@ -1087,30 +1092,30 @@ func powNEON(dst, a, b *float32, n, stepA, stepB int) (done int)
 //go:noescape
 func totalNumbersNEON(sums *[32]float64, x *float32, n int, center float64)
 
-// accumulateNumbersNEON adds n numbers, a multiple of 4, to as many sums.
+// accumulateNumbersNEON adds the first n numbers, a multiple of 4, of each of some rows to as many sums. stride is the distance of rows in bytes.
 //
 //go:noescape
-func accumulateNumbersNEON(sums *float64, x *float32, n int)
+func accumulateNumbersNEON(sums *float64, x *float32, n, rows, stride int)
 
 // totalMagnitudesNEON adds n numbers, a multiple of 32, to as many partial sums.
 //
 //go:noescape
 func totalMagnitudesNEON(sums *[32]float64, x *float32, n int, center float64)
 
-// accumulateMagnitudesNEON adds n numbers, a multiple of 4, to as many sums.
+// accumulateMagnitudesNEON adds the first n numbers, a multiple of 4, of each of some rows to as many sums. stride is the distance of rows in bytes.
 //
 //go:noescape
-func accumulateMagnitudesNEON(sums *float64, x *float32, n int)
+func accumulateMagnitudesNEON(sums *float64, x *float32, n, rows, stride int)
 
 // totalSquaresNEON adds n numbers, a multiple of 32, to as many partial sums.
 //
 //go:noescape
 func totalSquaresNEON(sums *[32]float64, x *float32, n int, center float64)
 
-// accumulateSquaresNEON adds n numbers, a multiple of 4, to as many sums.
+// accumulateSquaresNEON adds the first n numbers, a multiple of 4, of each of some rows to as many sums. stride is the distance of rows in bytes.
 //
 //go:noescape
-func accumulateSquaresNEON(sums *float64, x *float32, n int)
+func accumulateSquaresNEON(sums *float64, x *float32, n, rows, stride int)
 
 // multiplyNEON multiplies as many partial products by n numbers, a multiple of 32.
 //
@@ -1378,3 +1383,13 @@ func singlesNEON(dst *float32, x *int32, n int)
 //
 //go:noescape
 func longsNEON(dst *int64, x *int32, n int)
+
+// narrowNEON computes dst[i] = uint8(x[i]) for i < n, a multiple of 4.
+//
+//go:noescape
+func narrowNEON(dst *uint8, x *int32, n int)
+
+// truncateBytesNEON computes dst[i] = the integer part of x[i], limited to low and high, for i < n, a multiple of 4. NaN gives 0.
+//
+//go:noescape
+func truncateBytesNEON(dst *uint8, x *float32, n int, low, high float32)

@@ -196,7 +196,7 @@ func kernels() []kernel {
 		},
 		kernel{
 			group: "Functions of lists", name: "add to sums in float64", unit: "number",
-			neon: neon("accumulateNumbers", 0, 4), avx2: avx2("accumulateNumbers", 0, 8), portable: one("Accumulate", 0, 1),
+			neon: neon("accumulateNumbers", 0, 16), avx2: avx2("accumulateNumbers", 0, 8), portable: one("Accumulate", 0, 1),
 		},
 		kernel{
 			group: "Functions of lists", name: "largest", unit: "number", indirect: "larger", measured: "Lists/%s/largest",
@@ -226,6 +226,7 @@ func trips() map[string]int {
 		"samplePortable#1": chunk, "samplePortable#2": 1, "samplePortable#3": chunk,
 		"startsNEON.abi0#1":                     3,
 		"accumulateNumbersAVX2.abi0#1":          1, // row
+		"accumulateNumbersNEON.abi0#1":          1,
 		"sampleHalvesLowDiscrepancyNEON.abi0#1": 10,
 	}
 	for _, sampler := range []string{"sampleTable", "sampleTableLowDiscrepancy"} {

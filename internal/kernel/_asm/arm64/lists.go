@@ -15,17 +15,18 @@ func (f *function) loop(n, step int, body func()) {
 }
 
 // blocks generates a loop for each of the sizes, which compute that many vectors while n numbers are
-// left. The last size is 1, and n is a multiple of 4.
+// left. The last size is 1, and fewer than 4 numbers are left in the end.
 func (f *function) blocks(n int, sizes []int, body func(vectors int)) {
 	for _, vectors := range sizes {
 		label, done := f.unique("vectors"), f.unique("done")
-		f.label(label)
-		f.o("CMP $%d, R%d", 4*vectors, n)
+		f.o("SUBS $%d, R%d, R%d", 4*vectors, n, n)
 		f.o("BLT %s", done)
+		f.label(label)
 		body(vectors)
-		f.o("SUB $%d, R%d, R%d", 4*vectors, n, n)
-		f.o("B %s", label)
+		f.o("SUBS $%d, R%d, R%d", 4*vectors, n, n)
+		f.o("BGE %s", label)
 		f.label(done)
+		f.o("ADD $%d, R%d, R%d", 4*vectors, n, n)
 	}
 }
 

@@ -95,6 +95,50 @@ func pairs() {
 		})
 	}
 	selection()
+	addRows()
+}
+
+// addRows generates sums of the rows of two matrices.
+func addRows() {
+	f := newFunction("addRowsNEON", "func(sums *float32, sumStride int, x *float32, stride, rows, n int)",
+		"addRowsNEON adds n numbers of each of some rows of x to those of sums. n and rows are positive. The strides are in bytes.")
+	const sums, sumStride, x, stride, rows, n, to, from, left = R0, R1, R2, R3, R4, R5, R6, R7, R8
+	for i, name := range []string{"sums", "sumStride", "x", "stride", "rows", "n"} {
+		f.load(name, sums+i)
+	}
+	f.loop(rows, 1, func() {
+		f.o("MOVD R%d, R%d", sums, to)
+		f.o("MOVD R%d, R%d", x, from)
+		f.o("MOVD R%d, R%d", n, left)
+		f.blocks(left, pairVectors, func(vectors int) {
+			all := f.loads(vectors, from)
+			for v := 0; v < vectors; v += 2 {
+				if v+1 == vectors {
+					old := f.new()
+					f.v("ldr", old, to, 16*v)
+					all[v] = f.plus(old, all[v])
+					break
+				}
+				first, second := f.new(), f.new()
+				f.v("ldp", first, second, to, 16*v)
+				all[v], all[v+1] = f.plus(first, all[v]), f.plus(second, all[v+1])
+			}
+			f.stores(all, to)
+		})
+		row, number := f.unique("row"), f.unique("number")
+		f.o("CBZ R%d, %s", left, row)
+		f.label(number)
+		old, more := f.new(), f.new()
+		f.v("ldrs", old, to, 0)
+		f.v("ldrspost", more, from, 4)
+		f.v("strspost", f.plus(old, more), to, 4)
+		f.o("SUBS $1, R%d, R%d", left, left)
+		f.o("BNE %s", number)
+		f.label(row)
+		f.o("ADD R%d, R%d, R%d", sumStride, sums, sums)
+		f.o("ADD R%d, R%d, R%d", stride, x, x)
+	})
+	f.ret()
 }
 
 // either returns a where a mask is set or a is NaN, and otherwise b.
