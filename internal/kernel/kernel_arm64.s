@@ -260,8 +260,8 @@ four:
 	WORD $0x3d800120 // str q0, [x9, #0]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
 	WORD $0x4f000411 // movi v17.4s, #0
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
 	MOVWU 640(R11), R13
@@ -276,8 +276,8 @@ four:
 	WORD $0x3d800120 // str q0, [x9, #0]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
 	WORD $0x4f000411 // movi v17.4s, #0
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
 	CBZ R23, first
@@ -303,8 +303,8 @@ first:
 	WORD $0x3d800120 // str q0, [x9, #0]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
 	WORD $0x4f000411 // movi v17.4s, #0
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
 	MOVWU 1920(R11), R13
@@ -319,8 +319,8 @@ first:
 	WORD $0x3d800120 // str q0, [x9, #0]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
 	WORD $0x4f000411 // movi v17.4s, #0
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -416,8 +416,8 @@ four:
 	WORD $0x3d800120 // str q0, [x9, #0]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
 	WORD $0x4f000411 // movi v17.4s, #0
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
 	MOVWU 640(R11), R13
@@ -432,8 +432,8 @@ four:
 	WORD $0x3d800120 // str q0, [x9, #0]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
 	WORD $0x4f000411 // movi v17.4s, #0
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
 	CBZ R23, first
@@ -480,8 +480,8 @@ first:
 	WORD $0x3d800120 // str q0, [x9, #0]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
 	WORD $0x4f000411 // movi v17.4s, #0
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
 	MOVWU 1920(R11), R13
@@ -496,8 +496,8 @@ first:
 	WORD $0x3d800120 // str q0, [x9, #0]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
 	WORD $0x4f000411 // movi v17.4s, #0
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -620,8 +620,8 @@ four:
 	WORD $0x3d800120 // str q0, [x9, #0]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
 	WORD $0x4f000411 // movi v17.4s, #0
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
 	MOVWU 640(R11), R13
@@ -638,8 +638,8 @@ four:
 	WORD $0x3d800120 // str q0, [x9, #0]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
 	WORD $0x4f000411 // movi v17.4s, #0
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
 	CBZ R23, first
@@ -693,8 +693,8 @@ first:
 	WORD $0x3d800120 // str q0, [x9, #0]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
 	WORD $0x4f000411 // movi v17.4s, #0
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
 	MOVWU 1920(R11), R13
@@ -711,8 +711,8 @@ first:
 	WORD $0x3d800120 // str q0, [x9, #0]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
 	WORD $0x4f000411 // movi v17.4s, #0
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -834,8 +834,8 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
 	MOVWU 640(R11), R13
@@ -852,8 +852,8 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
 	CBZ R23, first
@@ -881,8 +881,8 @@ first:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
 	MOVWU 1920(R11), R13
@@ -899,8 +899,8 @@ first:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -1001,8 +1001,8 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
 	MOVWU 640(R11), R13
@@ -1019,8 +1019,8 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
 	CBZ R23, first
@@ -1069,8 +1069,8 @@ first:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
 	MOVWU 1920(R11), R13
@@ -1087,8 +1087,8 @@ first:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -1216,8 +1216,8 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
 	MOVWU 640(R11), R13
@@ -1237,8 +1237,8 @@ four:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
 	CBZ R23, first
@@ -1295,8 +1295,8 @@ first:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
 	MOVWU 1920(R11), R13
@@ -1316,8 +1316,8 @@ first:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -1450,8 +1450,8 @@ four:
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
 	MOVWU 640(R11), R13
@@ -1476,8 +1476,8 @@ four:
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
 	CBZ R23, first
@@ -1513,8 +1513,8 @@ first:
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
 	MOVWU 1920(R11), R13
@@ -1539,8 +1539,8 @@ first:
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -1655,8 +1655,8 @@ four:
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
 	MOVWU 640(R11), R13
@@ -1681,8 +1681,8 @@ four:
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
 	CBZ R23, first
@@ -1739,8 +1739,8 @@ first:
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
 	MOVWU 1920(R11), R13
@@ -1765,8 +1765,8 @@ first:
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -1908,8 +1908,8 @@ four:
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
 	MOVWU 640(R11), R13
@@ -1938,8 +1938,8 @@ four:
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
 	CBZ R23, first
@@ -2005,8 +2005,8 @@ first:
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
 	MOVWU 1920(R11), R13
@@ -2035,8 +2035,8 @@ first:
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -2179,8 +2179,8 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
 	MOVWU 640(R11), R13
@@ -2209,8 +2209,8 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
 	CBZ R23, first
@@ -2250,8 +2250,8 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
 	MOVWU 1920(R11), R13
@@ -2280,8 +2280,8 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -2403,8 +2403,8 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
 	MOVWU 640(R11), R13
@@ -2433,8 +2433,8 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
 	CBZ R23, first
@@ -2495,8 +2495,8 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
 	MOVWU 1920(R11), R13
@@ -2525,8 +2525,8 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -2675,8 +2675,8 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
 	MOVWU 640(R11), R13
@@ -2710,8 +2710,8 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
 	CBZ R23, first
@@ -2782,8 +2782,8 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
 	MOVWU 1920(R11), R13
@@ -2817,8 +2817,8 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -2972,8 +2972,8 @@ four:
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
 	MOVWU 640(R11), R13
@@ -3010,8 +3010,8 @@ four:
 	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
 	CBZ R23, first
@@ -3059,8 +3059,8 @@ first:
 	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
 	MOVWU 1920(R11), R13
@@ -3097,8 +3097,8 @@ first:
 	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -3234,8 +3234,8 @@ four:
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
 	MOVWU 640(R11), R13
@@ -3272,8 +3272,8 @@ four:
 	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
 	CBZ R23, first
@@ -3342,8 +3342,8 @@ first:
 	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
 	MOVWU 1920(R11), R13
@@ -3380,8 +3380,8 @@ first:
 	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -3544,8 +3544,8 @@ four:
 	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
 	MOVWU 640(R11), R13
@@ -3588,8 +3588,8 @@ four:
 	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
 	CBZ R23, first
@@ -3669,8 +3669,8 @@ first:
 	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
 	MOVWU 1920(R11), R13
@@ -3713,8 +3713,8 @@ first:
 	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -3878,8 +3878,8 @@ four:
 	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
 	MOVWU 640(R11), R13
@@ -3920,8 +3920,8 @@ four:
 	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
 	CBZ R23, first
@@ -3973,8 +3973,8 @@ first:
 	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
 	MOVWU 1920(R11), R13
@@ -4015,8 +4015,8 @@ first:
 	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -4159,8 +4159,8 @@ four:
 	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
 	MOVWU 640(R11), R13
@@ -4201,8 +4201,8 @@ four:
 	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
 	CBZ R23, first
@@ -4275,8 +4275,8 @@ first:
 	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
 	MOVWU 1920(R11), R13
@@ -4317,8 +4317,8 @@ first:
 	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -4488,8 +4488,8 @@ four:
 	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
 	MOVWU 640(R11), R13
@@ -4537,8 +4537,8 @@ four:
 	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
 	CBZ R23, first
@@ -4623,8 +4623,8 @@ first:
 	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
 	MOVWU 1920(R11), R13
@@ -4672,8 +4672,8 @@ first:
 	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -4848,8 +4848,8 @@ four:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
 	MOVWU 640(R11), R13
@@ -4898,8 +4898,8 @@ four:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
 	CBZ R23, first
@@ -4959,8 +4959,8 @@ first:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
 	MOVWU 1920(R11), R13
@@ -5009,8 +5009,8 @@ first:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -5167,8 +5167,8 @@ four:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
 	MOVWU 640(R11), R13
@@ -5217,8 +5217,8 @@ four:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
 	CBZ R23, first
@@ -5299,8 +5299,8 @@ first:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
 	MOVWU 1920(R11), R13
@@ -5349,8 +5349,8 @@ first:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -5534,8 +5534,8 @@ four:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
 	MOVWU 640(R11), R13
@@ -5592,8 +5592,8 @@ four:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
 	CBZ R23, first
@@ -5687,8 +5687,8 @@ first:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
 	MOVWU 1920(R11), R13
@@ -5745,8 +5745,8 @@ first:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -5931,8 +5931,8 @@ four:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
 	MOVWU 640(R11), R13
@@ -5985,8 +5985,8 @@ four:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
 	CBZ R23, first
@@ -6050,8 +6050,8 @@ first:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
 	MOVWU 1920(R11), R13
@@ -6104,8 +6104,8 @@ first:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -6269,8 +6269,8 @@ four:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
 	MOVWU 640(R11), R13
@@ -6323,8 +6323,8 @@ four:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
 	CBZ R23, first
@@ -6409,8 +6409,8 @@ first:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
 	MOVWU 1920(R11), R13
@@ -6463,8 +6463,8 @@ first:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -6655,8 +6655,8 @@ four:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
 	MOVWU 640(R11), R13
@@ -6718,8 +6718,8 @@ four:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
 	CBZ R23, first
@@ -6818,8 +6818,8 @@ first:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
 	MOVWU 1920(R11), R13
@@ -6881,8 +6881,8 @@ first:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -7082,8 +7082,8 @@ four:
 	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
 	MOVWU 640(R11), R13
@@ -7148,8 +7148,8 @@ four:
 	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
 	CBZ R23, first
@@ -7225,8 +7225,8 @@ first:
 	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
 	MOVWU 1920(R11), R13
@@ -7291,8 +7291,8 @@ first:
 	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -7477,8 +7477,8 @@ four:
 	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
 	MOVWU 640(R11), R13
@@ -7543,8 +7543,8 @@ four:
 	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
 	CBZ R23, first
@@ -7641,8 +7641,8 @@ first:
 	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
 	MOVWU 1920(R11), R13
@@ -7707,8 +7707,8 @@ first:
 	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -7920,8 +7920,8 @@ four:
 	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
 	MOVWU 640(R11), R13
@@ -7997,8 +7997,8 @@ four:
 	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
 	CBZ R23, first
@@ -8111,8 +8111,8 @@ first:
 	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
 	MOVWU 1920(R11), R13
@@ -8188,8 +8188,8 @@ first:
 	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -8410,8 +8410,8 @@ four:
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
 	MOVWU 640(R11), R13
@@ -8488,8 +8488,8 @@ four:
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
 	CBZ R23, first
@@ -8577,8 +8577,8 @@ first:
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
 	MOVWU 1920(R11), R13
@@ -8655,8 +8655,8 @@ first:
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -8862,8 +8862,8 @@ four:
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
 	MOVWU 640(R11), R13
@@ -8940,8 +8940,8 @@ four:
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
 	CBZ R23, first
@@ -9050,8 +9050,8 @@ first:
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
 	MOVWU 1920(R11), R13
@@ -9128,8 +9128,8 @@ first:
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -9362,8 +9362,8 @@ four:
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
 	MOVWU 640(R11), R13
@@ -9453,8 +9453,8 @@ four:
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
 	CBZ R23, first
@@ -9581,8 +9581,8 @@ first:
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
 	MOVWU 1920(R11), R13
@@ -9672,8 +9672,8 @@ first:
 	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -9915,8 +9915,8 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
 	MOVWU 640(R11), R13
@@ -10005,8 +10005,8 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
 	CBZ R23, first
@@ -10106,8 +10106,8 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
 	MOVWU 1920(R11), R13
@@ -10196,8 +10196,8 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -10433,8 +10433,8 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
 	MOVWU 640(R11), R13
@@ -10523,8 +10523,8 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
 	CBZ R23, first
@@ -10645,8 +10645,8 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
 	MOVWU 1920(R11), R13
@@ -10735,8 +10735,8 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -10999,8 +10999,8 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
 	MOVWU 640(R11), R13
@@ -11106,8 +11106,8 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
 	CBZ R23, first
@@ -11250,8 +11250,8 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
 	MOVWU 1920(R11), R13
@@ -11357,8 +11357,8 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -11638,8 +11638,8 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
 	MOVWU 640(R11), R13
@@ -11748,8 +11748,8 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
 	CBZ R23, first
@@ -11869,8 +11869,8 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
 	MOVWU 1920(R11), R13
@@ -11979,8 +11979,8 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -12254,8 +12254,8 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
 	MOVWU 640(R11), R13
@@ -12364,8 +12364,8 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
 	CBZ R23, first
@@ -12506,8 +12506,8 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
 	MOVWU 1920(R11), R13
@@ -12616,8 +12616,8 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -12918,8 +12918,8 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
 	MOVWU 640(R11), R13
@@ -13049,8 +13049,8 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
 	CBZ R23, first
@@ -13217,8 +13217,8 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
 	MOVWU 1920(R11), R13
@@ -13348,8 +13348,8 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -13667,8 +13667,8 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
 	MOVWU 640(R11), R13
@@ -13797,8 +13797,8 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
 	CBZ R23, first
@@ -13938,8 +13938,8 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
 	MOVWU 1920(R11), R13
@@ -14068,8 +14068,8 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -14381,8 +14381,8 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
 	MOVWU 640(R11), R13
@@ -14511,8 +14511,8 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
 	CBZ R23, first
@@ -14673,8 +14673,8 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
 	MOVWU 1920(R11), R13
@@ -14803,8 +14803,8 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -15143,8 +15143,8 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a92 // zip1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed17a93 // zip2 v19.2d, v20.2d, v17.2d
+	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
+	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
 	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
 	MOVWU 640(R11), R13
@@ -15298,8 +15298,8 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ab2 // zip1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed17ab3 // zip2 v19.2d, v21.2d, v17.2d
+	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
+	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
 	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
 	CBZ R23, first
@@ -15490,8 +15490,8 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13ad2 // zip1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed17ad3 // zip2 v19.2d, v22.2d, v17.2d
+	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
+	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
 	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
 	MOVWU 1920(R11), R13
@@ -15645,8 +15645,8 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13af2 // zip1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed17af3 // zip2 v19.2d, v23.2d, v17.2d
+	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
+	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
 	WORD $0x4eb41e98 // mov v24.16b, v20.16b
@@ -15917,8 +15917,8 @@ position0:
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
 	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
-	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d658 // fadd v24.4s, v18.4s, v19.4s
 	CMP $1, R22
 	BEQ quotients
@@ -15988,8 +15988,8 @@ position1:
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
 	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
-	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d659 // fadd v25.4s, v18.4s, v19.4s
 	CMP $2, R22
 	BEQ quotients
@@ -16059,8 +16059,8 @@ position2:
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
 	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
-	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d65a // fadd v26.4s, v18.4s, v19.4s
 	CMP $3, R22
 	BEQ quotients
@@ -16130,8 +16130,8 @@ position3:
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
 	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
-	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d65b // fadd v27.4s, v18.4s, v19.4s
 
 quotients:
@@ -16301,8 +16301,8 @@ position0:
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
 	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
-	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d658 // fadd v24.4s, v18.4s, v19.4s
 	CMP $1, R22
 	BEQ quotients
@@ -16372,8 +16372,8 @@ position1:
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
 	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
-	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d659 // fadd v25.4s, v18.4s, v19.4s
 	CMP $2, R22
 	BEQ quotients
@@ -16443,8 +16443,8 @@ position2:
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
 	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
-	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d65a // fadd v26.4s, v18.4s, v19.4s
 	CMP $3, R22
 	BEQ quotients
@@ -16514,8 +16514,8 @@ position3:
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
 	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
-	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d65b // fadd v27.4s, v18.4s, v19.4s
 
 quotients:
@@ -16709,8 +16709,8 @@ position0:
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
 	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
-	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d658 // fadd v24.4s, v18.4s, v19.4s
 	CMP $1, R22
 	BEQ quotients
@@ -16789,8 +16789,8 @@ position1:
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
 	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
-	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d659 // fadd v25.4s, v18.4s, v19.4s
 	CMP $2, R22
 	BEQ quotients
@@ -16869,8 +16869,8 @@ position2:
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
 	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
-	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d65a // fadd v26.4s, v18.4s, v19.4s
 	CMP $3, R22
 	BEQ quotients
@@ -16949,8 +16949,8 @@ position3:
 	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
 	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
 	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed13a12 // zip1 v18.2d, v16.2d, v17.2d
-	WORD $0x4ed17a13 // zip2 v19.2d, v16.2d, v17.2d
+	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
+	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d65b // fadd v27.4s, v18.4s, v19.4s
 
 quotients:
@@ -17625,10 +17625,10 @@ loop1:
 	WORD $0x4e816809 // trn2 v9.4s, v0.4s, v1.4s
 	WORD $0x4e83284a // trn1 v10.4s, v2.4s, v3.4s
 	WORD $0x4e83684b // trn2 v11.4s, v2.4s, v3.4s
-	WORD $0x4eca390c // zip1 v12.2d, v8.2d, v10.2d
-	WORD $0x4ecb392d // zip1 v13.2d, v9.2d, v11.2d
-	WORD $0x4eca790e // zip2 v14.2d, v8.2d, v10.2d
-	WORD $0x4ecb792f // zip2 v15.2d, v9.2d, v11.2d
+	WORD $0x4eca290c // trn1 v12.2d, v8.2d, v10.2d
+	WORD $0x4ecb292d // trn1 v13.2d, v9.2d, v11.2d
+	WORD $0x4eca690e // trn2 v14.2d, v8.2d, v10.2d
+	WORD $0x4ecb692f // trn2 v15.2d, v9.2d, v11.2d
 	WORD $0x3d80006c // str q12, [x3, #0]
 	CMP $1, R2
 	BEQ done2
@@ -17649,10 +17649,10 @@ loop1:
 	WORD $0x4e856889 // trn2 v9.4s, v4.4s, v5.4s
 	WORD $0x4e8728ca // trn1 v10.4s, v6.4s, v7.4s
 	WORD $0x4e8768cb // trn2 v11.4s, v6.4s, v7.4s
-	WORD $0x4eca390c // zip1 v12.2d, v8.2d, v10.2d
-	WORD $0x4ecb392d // zip1 v13.2d, v9.2d, v11.2d
-	WORD $0x4eca790e // zip2 v14.2d, v8.2d, v10.2d
-	WORD $0x4ecb792f // zip2 v15.2d, v9.2d, v11.2d
+	WORD $0x4eca290c // trn1 v12.2d, v8.2d, v10.2d
+	WORD $0x4ecb292d // trn1 v13.2d, v9.2d, v11.2d
+	WORD $0x4eca690e // trn2 v14.2d, v8.2d, v10.2d
+	WORD $0x4ecb692f // trn2 v15.2d, v9.2d, v11.2d
 	WORD $0x3d80006c // str q12, [x3, #0]
 	CMP $5, R2
 	BEQ done2
@@ -17831,10 +17831,10 @@ loop1:
 	WORD $0x4e816809 // trn2 v9.4s, v0.4s, v1.4s
 	WORD $0x4e83284a // trn1 v10.4s, v2.4s, v3.4s
 	WORD $0x4e83684b // trn2 v11.4s, v2.4s, v3.4s
-	WORD $0x4eca390c // zip1 v12.2d, v8.2d, v10.2d
-	WORD $0x4ecb392d // zip1 v13.2d, v9.2d, v11.2d
-	WORD $0x4eca790e // zip2 v14.2d, v8.2d, v10.2d
-	WORD $0x4ecb792f // zip2 v15.2d, v9.2d, v11.2d
+	WORD $0x4eca290c // trn1 v12.2d, v8.2d, v10.2d
+	WORD $0x4ecb292d // trn1 v13.2d, v9.2d, v11.2d
+	WORD $0x4eca690e // trn2 v14.2d, v8.2d, v10.2d
+	WORD $0x4ecb692f // trn2 v15.2d, v9.2d, v11.2d
 	WORD $0x3d80006c // str q12, [x3, #0]
 	CMP $1, R2
 	BEQ done2
@@ -17855,10 +17855,10 @@ loop1:
 	WORD $0x4e856889 // trn2 v9.4s, v4.4s, v5.4s
 	WORD $0x4e8728ca // trn1 v10.4s, v6.4s, v7.4s
 	WORD $0x4e8768cb // trn2 v11.4s, v6.4s, v7.4s
-	WORD $0x4eca390c // zip1 v12.2d, v8.2d, v10.2d
-	WORD $0x4ecb392d // zip1 v13.2d, v9.2d, v11.2d
-	WORD $0x4eca790e // zip2 v14.2d, v8.2d, v10.2d
-	WORD $0x4ecb792f // zip2 v15.2d, v9.2d, v11.2d
+	WORD $0x4eca290c // trn1 v12.2d, v8.2d, v10.2d
+	WORD $0x4ecb292d // trn1 v13.2d, v9.2d, v11.2d
+	WORD $0x4eca690e // trn2 v14.2d, v8.2d, v10.2d
+	WORD $0x4ecb692f // trn2 v15.2d, v9.2d, v11.2d
 	WORD $0x3d80006c // str q12, [x3, #0]
 	CMP $5, R2
 	BEQ done2
@@ -18079,10 +18079,10 @@ loop1:
 	WORD $0x4e816809 // trn2 v9.4s, v0.4s, v1.4s
 	WORD $0x4e83284a // trn1 v10.4s, v2.4s, v3.4s
 	WORD $0x4e83684b // trn2 v11.4s, v2.4s, v3.4s
-	WORD $0x4eca390c // zip1 v12.2d, v8.2d, v10.2d
-	WORD $0x4ecb392d // zip1 v13.2d, v9.2d, v11.2d
-	WORD $0x4eca790e // zip2 v14.2d, v8.2d, v10.2d
-	WORD $0x4ecb792f // zip2 v15.2d, v9.2d, v11.2d
+	WORD $0x4eca290c // trn1 v12.2d, v8.2d, v10.2d
+	WORD $0x4ecb292d // trn1 v13.2d, v9.2d, v11.2d
+	WORD $0x4eca690e // trn2 v14.2d, v8.2d, v10.2d
+	WORD $0x4ecb692f // trn2 v15.2d, v9.2d, v11.2d
 	WORD $0x3d80006c // str q12, [x3, #0]
 	CMP $1, R2
 	BEQ done2
@@ -18103,10 +18103,10 @@ loop1:
 	WORD $0x4e856889 // trn2 v9.4s, v4.4s, v5.4s
 	WORD $0x4e8728ca // trn1 v10.4s, v6.4s, v7.4s
 	WORD $0x4e8768cb // trn2 v11.4s, v6.4s, v7.4s
-	WORD $0x4eca390c // zip1 v12.2d, v8.2d, v10.2d
-	WORD $0x4ecb392d // zip1 v13.2d, v9.2d, v11.2d
-	WORD $0x4eca790e // zip2 v14.2d, v8.2d, v10.2d
-	WORD $0x4ecb792f // zip2 v15.2d, v9.2d, v11.2d
+	WORD $0x4eca290c // trn1 v12.2d, v8.2d, v10.2d
+	WORD $0x4ecb292d // trn1 v13.2d, v9.2d, v11.2d
+	WORD $0x4eca690e // trn2 v14.2d, v8.2d, v10.2d
+	WORD $0x4ecb692f // trn2 v15.2d, v9.2d, v11.2d
 	WORD $0x3d80006c // str q12, [x3, #0]
 	CMP $5, R2
 	BEQ done2
@@ -22371,10 +22371,10 @@ four:
 	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
 	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
 	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
-	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
-	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
-	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
-	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4ed22a0c // trn1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed32a2d // trn1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed26a0e // trn2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed36a2f // trn2 v15.2d, v17.2d, v19.2d
 	WORD $0x4f841180 // fmla v0.4s, v12.4s, v4.s[0]
 	WORD $0x4f8511a0 // fmla v0.4s, v13.4s, v5.s[0]
 	WORD $0x4f8611c0 // fmla v0.4s, v14.4s, v6.s[0]
@@ -22440,10 +22440,10 @@ four:
 	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
 	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
 	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
-	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
-	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
-	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
-	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4ed22a0c // trn1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed32a2d // trn1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed26a0e // trn2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed36a2f // trn2 v15.2d, v17.2d, v19.2d
 	WORD $0x4f841180 // fmla v0.4s, v12.4s, v4.s[0]
 	WORD $0x4f8511a0 // fmla v0.4s, v13.4s, v5.s[0]
 	WORD $0x4f8611c0 // fmla v0.4s, v14.4s, v6.s[0]
@@ -22456,10 +22456,10 @@ four:
 	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
 	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
 	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
-	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
-	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
-	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
-	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4ed22a0c // trn1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed32a2d // trn1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed26a0e // trn2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed36a2f // trn2 v15.2d, v17.2d, v19.2d
 	WORD $0x4f841181 // fmla v1.4s, v12.4s, v4.s[0]
 	WORD $0x4f8511a1 // fmla v1.4s, v13.4s, v5.s[0]
 	WORD $0x4f8611c1 // fmla v1.4s, v14.4s, v6.s[0]
@@ -22537,10 +22537,10 @@ four:
 	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
 	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
 	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
-	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
-	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
-	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
-	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4ed22a0c // trn1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed32a2d // trn1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed26a0e // trn2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed36a2f // trn2 v15.2d, v17.2d, v19.2d
 	WORD $0x4f841180 // fmla v0.4s, v12.4s, v4.s[0]
 	WORD $0x4f8511a0 // fmla v0.4s, v13.4s, v5.s[0]
 	WORD $0x4f8611c0 // fmla v0.4s, v14.4s, v6.s[0]
@@ -22553,10 +22553,10 @@ four:
 	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
 	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
 	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
-	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
-	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
-	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
-	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4ed22a0c // trn1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed32a2d // trn1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed26a0e // trn2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed36a2f // trn2 v15.2d, v17.2d, v19.2d
 	WORD $0x4f841181 // fmla v1.4s, v12.4s, v4.s[0]
 	WORD $0x4f8511a1 // fmla v1.4s, v13.4s, v5.s[0]
 	WORD $0x4f8611c1 // fmla v1.4s, v14.4s, v6.s[0]
@@ -22569,10 +22569,10 @@ four:
 	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
 	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
 	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
-	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
-	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
-	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
-	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4ed22a0c // trn1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed32a2d // trn1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed26a0e // trn2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed36a2f // trn2 v15.2d, v17.2d, v19.2d
 	WORD $0x4f841182 // fmla v2.4s, v12.4s, v4.s[0]
 	WORD $0x4f8511a2 // fmla v2.4s, v13.4s, v5.s[0]
 	WORD $0x4f8611c2 // fmla v2.4s, v14.4s, v6.s[0]
@@ -22662,10 +22662,10 @@ four:
 	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
 	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
 	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
-	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
-	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
-	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
-	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4ed22a0c // trn1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed32a2d // trn1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed26a0e // trn2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed36a2f // trn2 v15.2d, v17.2d, v19.2d
 	WORD $0x4f841180 // fmla v0.4s, v12.4s, v4.s[0]
 	WORD $0x4f8511a0 // fmla v0.4s, v13.4s, v5.s[0]
 	WORD $0x4f8611c0 // fmla v0.4s, v14.4s, v6.s[0]
@@ -22678,10 +22678,10 @@ four:
 	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
 	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
 	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
-	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
-	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
-	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
-	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4ed22a0c // trn1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed32a2d // trn1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed26a0e // trn2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed36a2f // trn2 v15.2d, v17.2d, v19.2d
 	WORD $0x4f841181 // fmla v1.4s, v12.4s, v4.s[0]
 	WORD $0x4f8511a1 // fmla v1.4s, v13.4s, v5.s[0]
 	WORD $0x4f8611c1 // fmla v1.4s, v14.4s, v6.s[0]
@@ -22694,10 +22694,10 @@ four:
 	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
 	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
 	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
-	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
-	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
-	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
-	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4ed22a0c // trn1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed32a2d // trn1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed26a0e // trn2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed36a2f // trn2 v15.2d, v17.2d, v19.2d
 	WORD $0x4f841182 // fmla v2.4s, v12.4s, v4.s[0]
 	WORD $0x4f8511a2 // fmla v2.4s, v13.4s, v5.s[0]
 	WORD $0x4f8611c2 // fmla v2.4s, v14.4s, v6.s[0]
@@ -22710,10 +22710,10 @@ four:
 	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
 	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
 	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
-	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
-	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
-	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
-	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4ed22a0c // trn1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed32a2d // trn1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed26a0e // trn2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed36a2f // trn2 v15.2d, v17.2d, v19.2d
 	WORD $0x4f841183 // fmla v3.4s, v12.4s, v4.s[0]
 	WORD $0x4f8511a3 // fmla v3.4s, v13.4s, v5.s[0]
 	WORD $0x4f8611c3 // fmla v3.4s, v14.4s, v6.s[0]
@@ -22814,10 +22814,10 @@ four:
 	WORD $0x4e896911 // trn2 v17.4s, v8.4s, v9.4s
 	WORD $0x4e8b2952 // trn1 v18.4s, v10.4s, v11.4s
 	WORD $0x4e8b6953 // trn2 v19.4s, v10.4s, v11.4s
-	WORD $0x4ed23a0c // zip1 v12.2d, v16.2d, v18.2d
-	WORD $0x4ed33a2d // zip1 v13.2d, v17.2d, v19.2d
-	WORD $0x4ed27a0e // zip2 v14.2d, v16.2d, v18.2d
-	WORD $0x4ed37a2f // zip2 v15.2d, v17.2d, v19.2d
+	WORD $0x4ed22a0c // trn1 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed32a2d // trn1 v13.2d, v17.2d, v19.2d
+	WORD $0x4ed26a0e // trn2 v14.2d, v16.2d, v18.2d
+	WORD $0x4ed36a2f // trn2 v15.2d, v17.2d, v19.2d
 	WORD $0x4f841180 // fmla v0.4s, v12.4s, v4.s[0]
 	WORD $0x4f8511a0 // fmla v0.4s, v13.4s, v5.s[0]
 	WORD $0x4f8611c0 // fmla v0.4s, v14.4s, v6.s[0]
@@ -22949,10 +22949,10 @@ loop1:
 	WORD $0x4e816805 // trn2 v5.4s, v0.4s, v1.4s
 	WORD $0x4e832846 // trn1 v6.4s, v2.4s, v3.4s
 	WORD $0x4e836847 // trn2 v7.4s, v2.4s, v3.4s
-	WORD $0x4ec63888 // zip1 v8.2d, v4.2d, v6.2d
-	WORD $0x4ec738a9 // zip1 v9.2d, v5.2d, v7.2d
-	WORD $0x4ec6788a // zip2 v10.2d, v4.2d, v6.2d
-	WORD $0x4ec778ab // zip2 v11.2d, v5.2d, v7.2d
+	WORD $0x4ec62888 // trn1 v8.2d, v4.2d, v6.2d
+	WORD $0x4ec728a9 // trn1 v9.2d, v5.2d, v7.2d
+	WORD $0x4ec6688a // trn2 v10.2d, v4.2d, v6.2d
+	WORD $0x4ec768ab // trn2 v11.2d, v5.2d, v7.2d
 	WORD $0x3d800008 // str q8, [x0, #0]
 	ADD R1, R0, R0
 	WORD $0x3d800009 // str q9, [x0, #0]
@@ -23882,29 +23882,36 @@ TEXT ·reluNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R8
 	MOVD $constants<>(SB), R25
-	SUBS $8, R8, R8
+	SUBS $16, R8, R8
 	BLT done2
+	WORD $0x3dc01f20 // ldr q0, [x25, #112]
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x3dc01f22 // ldr q2, [x25, #112]
-	WORD $0x3dc01f23 // ldr q3, [x25, #112]
-	WORD $0x4e22f404 // fmax v4.4s, v0.4s, v2.4s
-	WORD $0x4e23f422 // fmax v2.4s, v1.4s, v3.4s
-	WORD $0xac810804 // stp q4, q2, [x0], #32
-	SUBS $8, R8, R8
+	WORD $0x3dc00021 // ldr q1, [x1, #0]
+	WORD $0x3dc00422 // ldr q2, [x1, #16]
+	WORD $0x3dc00823 // ldr q3, [x1, #32]
+	WORD $0x3dc00c24 // ldr q4, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x4e20f425 // fmax v5.4s, v1.4s, v0.4s
+	WORD $0x4e20f441 // fmax v1.4s, v2.4s, v0.4s
+	WORD $0x4e20f462 // fmax v2.4s, v3.4s, v0.4s
+	WORD $0x4e20f483 // fmax v3.4s, v4.4s, v0.4s
+	WORD $0xad000405 // stp q5, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0, R0
+	SUBS $16, R8, R8
 	BGE vectors1
 
 done2:
-	ADD $8, R8, R8
+	ADD $16, R8, R8
 	SUBS $4, R8, R8
 	BLT done4
+	WORD $0x3dc01f20 // ldr q0, [x25, #112]
 
 vectors3:
-	WORD $0x3cc10422 // ldr q2, [x1], #16
-	WORD $0x3dc01f24 // ldr q4, [x25, #112]
-	WORD $0x4e24f443 // fmax v3.4s, v2.4s, v4.4s
-	WORD $0x3c810403 // str q3, [x0], #16
+	WORD $0x3cc10423 // ldr q3, [x1], #16
+	WORD $0x4e20f462 // fmax v2.4s, v3.4s, v0.4s
+	WORD $0x3c810402 // str q2, [x0], #16
 	SUBS $4, R8, R8
 	BGE vectors3
 
@@ -23922,22 +23929,28 @@ TEXT ·ratiosNEON(SB), NOSPLIT, $0-40
 	MOVD $constants<>(SB), R25
 	SUBS $8, R8, R8
 	BLT done2
+	WORD $0x3dc02320 // ldr q0, [x25, #128]
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
-	WORD $0xacc11464 // ldp q4, q5, [x3], #32
-	WORD $0x6e24dc46 // fmul v6.4s, v2.4s, v4.4s
-	WORD $0x6e25dc62 // fmul v2.4s, v3.4s, v5.4s
-	WORD $0x4e26d403 // fadd v3.4s, v0.4s, v6.4s
-	WORD $0x4e22d426 // fadd v6.4s, v1.4s, v2.4s
-	WORD $0x3dc02322 // ldr q2, [x25, #128]
-	WORD $0x3dc02321 // ldr q1, [x25, #128]
-	WORD $0x4e22d480 // fadd v0.4s, v4.4s, v2.4s
-	WORD $0x4e21d4a2 // fadd v2.4s, v5.4s, v1.4s
-	WORD $0x6e20fc61 // fdiv v1.4s, v3.4s, v0.4s
-	WORD $0x6e22fcc0 // fdiv v0.4s, v6.4s, v2.4s
-	WORD $0xac810001 // stp q1, q0, [x0], #32
+	WORD $0x3dc00021 // ldr q1, [x1, #0]
+	WORD $0x3dc00422 // ldr q2, [x1, #16]
+	ADD $32, R1, R1
+	WORD $0x3dc00043 // ldr q3, [x2, #0]
+	WORD $0x3dc00444 // ldr q4, [x2, #16]
+	ADD $32, R2, R2
+	WORD $0x3dc00065 // ldr q5, [x3, #0]
+	WORD $0x3dc00466 // ldr q6, [x3, #16]
+	ADD $32, R3, R3
+	WORD $0x6e25dc67 // fmul v7.4s, v3.4s, v5.4s
+	WORD $0x6e26dc83 // fmul v3.4s, v4.4s, v6.4s
+	WORD $0x4e27d424 // fadd v4.4s, v1.4s, v7.4s
+	WORD $0x4e23d447 // fadd v7.4s, v2.4s, v3.4s
+	WORD $0x4e20d4a3 // fadd v3.4s, v5.4s, v0.4s
+	WORD $0x4e20d4c5 // fadd v5.4s, v6.4s, v0.4s
+	WORD $0x6e23fc86 // fdiv v6.4s, v4.4s, v3.4s
+	WORD $0x6e25fce3 // fdiv v3.4s, v7.4s, v5.4s
+	WORD $0xad000c06 // stp q6, q3, [x0, #0]
+	ADD $32, R0, R0
 	SUBS $8, R8, R8
 	BGE vectors1
 
@@ -23945,17 +23958,17 @@ done2:
 	ADD $8, R8, R8
 	SUBS $4, R8, R8
 	BLT done4
+	WORD $0x3dc02320 // ldr q0, [x25, #128]
 
 vectors3:
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x3cc10441 // ldr q1, [x2], #16
-	WORD $0x3cc10462 // ldr q2, [x3], #16
-	WORD $0x6e22dc26 // fmul v6.4s, v1.4s, v2.4s
-	WORD $0x4e26d401 // fadd v1.4s, v0.4s, v6.4s
-	WORD $0x3dc02326 // ldr q6, [x25, #128]
-	WORD $0x4e26d440 // fadd v0.4s, v2.4s, v6.4s
-	WORD $0x6e20fc26 // fdiv v6.4s, v1.4s, v0.4s
-	WORD $0x3c810406 // str q6, [x0], #16
+	WORD $0x3cc10423 // ldr q3, [x1], #16
+	WORD $0x3cc10446 // ldr q6, [x2], #16
+	WORD $0x3cc10465 // ldr q5, [x3], #16
+	WORD $0x6e25dcc7 // fmul v7.4s, v6.4s, v5.4s
+	WORD $0x4e27d466 // fadd v6.4s, v3.4s, v7.4s
+	WORD $0x4e20d4a7 // fadd v7.4s, v5.4s, v0.4s
+	WORD $0x6e27fcc5 // fdiv v5.4s, v6.4s, v7.4s
+	WORD $0x3c810405 // str q5, [x0], #16
 	SUBS $4, R8, R8
 	BGE vectors3
 
@@ -23974,27 +23987,34 @@ TEXT ·factorsNEON(SB), NOSPLIT, $0-32
 	MOVD R1, R10
 	SUBS $8, R8, R8
 	BLT done2
+	WORD $0x3dc02320 // ldr q0, [x25, #128]
 
 vectors1:
-	WORD $0xacc10400 // ldp q0, q1, [x0], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0xacc11444 // ldp q4, q5, [x2], #32
-	WORD $0x6e20dc06 // fmul v6.4s, v0.4s, v0.4s
+	WORD $0x3dc00001 // ldr q1, [x0, #0]
+	WORD $0x3dc00402 // ldr q2, [x0, #16]
+	ADD $32, R0, R0
+	WORD $0x3dc00023 // ldr q3, [x1, #0]
+	WORD $0x3dc00424 // ldr q4, [x1, #16]
+	ADD $32, R1, R1
+	WORD $0x3dc00045 // ldr q5, [x2, #0]
+	WORD $0x3dc00446 // ldr q6, [x2, #16]
+	ADD $32, R2, R2
 	WORD $0x6e21dc27 // fmul v7.4s, v1.4s, v1.4s
-	WORD $0x3dc02328 // ldr q8, [x25, #128]
-	WORD $0x3dc02329 // ldr q9, [x25, #128]
-	WORD $0x4e28d4ca // fadd v10.4s, v6.4s, v8.4s
-	WORD $0x4e29d4e8 // fadd v8.4s, v7.4s, v9.4s
-	WORD $0x6e2afc89 // fdiv v9.4s, v4.4s, v10.4s
-	WORD $0x6e28fcaa // fdiv v10.4s, v5.4s, v8.4s
-	WORD $0x6ea0f928 // fneg v8.4s, v9.4s
-	WORD $0x6ea0f945 // fneg v5.4s, v10.4s
-	WORD $0x6e22dd04 // fmul v4.4s, v8.4s, v2.4s
-	WORD $0x6e23dca2 // fmul v2.4s, v5.4s, v3.4s
-	WORD $0x6e20dd23 // fmul v3.4s, v9.4s, v0.4s
-	WORD $0x6e21dd40 // fmul v0.4s, v10.4s, v1.4s
-	WORD $0xac810924 // stp q4, q2, [x9], #32
-	WORD $0xac810143 // stp q3, q0, [x10], #32
+	WORD $0x6e22dc48 // fmul v8.4s, v2.4s, v2.4s
+	WORD $0x4e20d4e9 // fadd v9.4s, v7.4s, v0.4s
+	WORD $0x4e20d507 // fadd v7.4s, v8.4s, v0.4s
+	WORD $0x6e29fca8 // fdiv v8.4s, v5.4s, v9.4s
+	WORD $0x6e27fcc9 // fdiv v9.4s, v6.4s, v7.4s
+	WORD $0x6ea0f907 // fneg v7.4s, v8.4s
+	WORD $0x6ea0f926 // fneg v6.4s, v9.4s
+	WORD $0x6e23dce5 // fmul v5.4s, v7.4s, v3.4s
+	WORD $0x6e24dcc3 // fmul v3.4s, v6.4s, v4.4s
+	WORD $0x6e21dd04 // fmul v4.4s, v8.4s, v1.4s
+	WORD $0x6e22dd21 // fmul v1.4s, v9.4s, v2.4s
+	WORD $0xad000d25 // stp q5, q3, [x9, #0]
+	ADD $32, R9, R9
+	WORD $0xad000544 // stp q4, q1, [x10, #0]
+	ADD $32, R10, R10
 	SUBS $8, R8, R8
 	BGE vectors1
 
@@ -24002,20 +24022,20 @@ done2:
 	ADD $8, R8, R8
 	SUBS $4, R8, R8
 	BLT done4
+	WORD $0x3dc02320 // ldr q0, [x25, #128]
 
 vectors3:
-	WORD $0x3cc10400 // ldr q0, [x0], #16
-	WORD $0x3cc10423 // ldr q3, [x1], #16
-	WORD $0x3cc10442 // ldr q2, [x2], #16
-	WORD $0x6e20dc04 // fmul v4.4s, v0.4s, v0.4s
-	WORD $0x3dc02321 // ldr q1, [x25, #128]
-	WORD $0x4e21d48a // fadd v10.4s, v4.4s, v1.4s
-	WORD $0x6e2afc41 // fdiv v1.4s, v2.4s, v10.4s
-	WORD $0x6ea0f82a // fneg v10.4s, v1.4s
-	WORD $0x6e23dd42 // fmul v2.4s, v10.4s, v3.4s
-	WORD $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
-	WORD $0x3c810522 // str q2, [x9], #16
-	WORD $0x3c810543 // str q3, [x10], #16
+	WORD $0x3cc10401 // ldr q1, [x0], #16
+	WORD $0x3cc10424 // ldr q4, [x1], #16
+	WORD $0x3cc10443 // ldr q3, [x2], #16
+	WORD $0x6e21dc25 // fmul v5.4s, v1.4s, v1.4s
+	WORD $0x4e20d4a2 // fadd v2.4s, v5.4s, v0.4s
+	WORD $0x6e22fc65 // fdiv v5.4s, v3.4s, v2.4s
+	WORD $0x6ea0f8a2 // fneg v2.4s, v5.4s
+	WORD $0x6e24dc43 // fmul v3.4s, v2.4s, v4.4s
+	WORD $0x6e21dca4 // fmul v4.4s, v5.4s, v1.4s
+	WORD $0x3c810523 // str q3, [x9], #16
+	WORD $0x3c810544 // str q4, [x10], #16
 	SUBS $4, R8, R8
 	BGE vectors3
 
@@ -24032,31 +24052,45 @@ TEXT ·quotientsNEON(SB), NOSPLIT, $0-36
 	MOVD $constants<>(SB), R25
 	FMOVS least+32(FP), F31
 	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
-	SUBS $8, R8, R8
+	SUBS $16, R8, R8
 	BLT done2
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
-	WORD $0x4e3fd444 // fadd v4.4s, v2.4s, v31.4s
-	WORD $0x4e3fd462 // fadd v2.4s, v3.4s, v31.4s
-	WORD $0x6e24fc03 // fdiv v3.4s, v0.4s, v4.4s
-	WORD $0x6e22fc24 // fdiv v4.4s, v1.4s, v2.4s
-	WORD $0xac811003 // stp q3, q4, [x0], #32
-	SUBS $8, R8, R8
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x3dc00044 // ldr q4, [x2, #0]
+	WORD $0x3dc00445 // ldr q5, [x2, #16]
+	WORD $0x3dc00846 // ldr q6, [x2, #32]
+	WORD $0x3dc00c47 // ldr q7, [x2, #48]
+	ADD $64, R2, R2
+	WORD $0x4e3fd488 // fadd v8.4s, v4.4s, v31.4s
+	WORD $0x4e3fd4a4 // fadd v4.4s, v5.4s, v31.4s
+	WORD $0x4e3fd4c5 // fadd v5.4s, v6.4s, v31.4s
+	WORD $0x4e3fd4e6 // fadd v6.4s, v7.4s, v31.4s
+	WORD $0x6e28fc07 // fdiv v7.4s, v0.4s, v8.4s
+	WORD $0x6e24fc28 // fdiv v8.4s, v1.4s, v4.4s
+	WORD $0x6e25fc44 // fdiv v4.4s, v2.4s, v5.4s
+	WORD $0x6e26fc65 // fdiv v5.4s, v3.4s, v6.4s
+	WORD $0xad002007 // stp q7, q8, [x0, #0]
+	WORD $0xad011404 // stp q4, q5, [x0, #32]
+	ADD $64, R0, R0
+	SUBS $16, R8, R8
 	BGE vectors1
 
 done2:
-	ADD $8, R8, R8
+	ADD $16, R8, R8
 	SUBS $4, R8, R8
 	BLT done4
 
 vectors3:
-	WORD $0x3cc10424 // ldr q4, [x1], #16
-	WORD $0x3cc10443 // ldr q3, [x2], #16
-	WORD $0x4e3fd462 // fadd v2.4s, v3.4s, v31.4s
-	WORD $0x6e22fc83 // fdiv v3.4s, v4.4s, v2.4s
-	WORD $0x3c810403 // str q3, [x0], #16
+	WORD $0x3cc10425 // ldr q5, [x1], #16
+	WORD $0x3cc10444 // ldr q4, [x2], #16
+	WORD $0x4e3fd488 // fadd v8.4s, v4.4s, v31.4s
+	WORD $0x6e28fca4 // fdiv v4.4s, v5.4s, v8.4s
+	WORD $0x3c810404 // str q4, [x0], #16
 	SUBS $4, R8, R8
 	BGE vectors3
 
@@ -24081,9 +24115,15 @@ TEXT ·growNEON(SB), NOSPLIT, $0-40
 	BLT done2
 
 vectors1:
-	WORD $0xacc10400 // ldp q0, q1, [x0], #32
-	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
-	WORD $0xacc11424 // ldp q4, q5, [x1], #32
+	WORD $0x3dc00000 // ldr q0, [x0, #0]
+	WORD $0x3dc00401 // ldr q1, [x0, #16]
+	ADD $32, R0, R0
+	WORD $0x3dc00042 // ldr q2, [x2, #0]
+	WORD $0x3dc00443 // ldr q3, [x2, #16]
+	ADD $32, R2, R2
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	WORD $0x3dc00425 // ldr q5, [x1, #16]
+	ADD $32, R1, R1
 	WORD $0x6e22dfe6 // fmul v6.4s, v31.4s, v2.4s
 	WORD $0x6e23dfe7 // fmul v7.4s, v31.4s, v3.4s
 	WORD $0x6e20dc48 // fmul v8.4s, v2.4s, v0.4s
@@ -24094,8 +24134,10 @@ vectors1:
 	WORD $0x4e28d4e1 // fadd v1.4s, v7.4s, v8.4s
 	WORD $0x4e20d488 // fadd v8.4s, v4.4s, v0.4s
 	WORD $0x4e21d4a4 // fadd v4.4s, v5.4s, v1.4s
-	WORD $0xac810520 // stp q0, q1, [x9], #32
-	WORD $0xac811148 // stp q8, q4, [x10], #32
+	WORD $0xad000520 // stp q0, q1, [x9, #0]
+	ADD $32, R9, R9
+	WORD $0xad001148 // stp q8, q4, [x10, #0]
+	ADD $32, R10, R10
 	SUBS $8, R8, R8
 	BGE vectors1
 
@@ -24129,28 +24171,40 @@ TEXT ·productsNEON(SB), NOSPLIT, $0-32
 	MOVD b+16(FP), R2
 	MOVD n+24(FP), R8
 	MOVD $constants<>(SB), R25
-	SUBS $8, R8, R8
+	SUBS $16, R8, R8
 	BLT done2
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
-	WORD $0x6e22dc04 // fmul v4.4s, v0.4s, v2.4s
-	WORD $0x6e23dc22 // fmul v2.4s, v1.4s, v3.4s
-	WORD $0xac810804 // stp q4, q2, [x0], #32
-	SUBS $8, R8, R8
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x3dc00044 // ldr q4, [x2, #0]
+	WORD $0x3dc00445 // ldr q5, [x2, #16]
+	WORD $0x3dc00846 // ldr q6, [x2, #32]
+	WORD $0x3dc00c47 // ldr q7, [x2, #48]
+	ADD $64, R2, R2
+	WORD $0x6e24dc08 // fmul v8.4s, v0.4s, v4.4s
+	WORD $0x6e25dc24 // fmul v4.4s, v1.4s, v5.4s
+	WORD $0x6e26dc45 // fmul v5.4s, v2.4s, v6.4s
+	WORD $0x6e27dc66 // fmul v6.4s, v3.4s, v7.4s
+	WORD $0xad001008 // stp q8, q4, [x0, #0]
+	WORD $0xad011805 // stp q5, q6, [x0, #32]
+	ADD $64, R0, R0
+	SUBS $16, R8, R8
 	BGE vectors1
 
 done2:
-	ADD $8, R8, R8
+	ADD $16, R8, R8
 	SUBS $4, R8, R8
 	BLT done4
 
 vectors3:
-	WORD $0x3cc10422 // ldr q2, [x1], #16
-	WORD $0x3cc10444 // ldr q4, [x2], #16
-	WORD $0x6e24dc43 // fmul v3.4s, v2.4s, v4.4s
-	WORD $0x3c810403 // str q3, [x0], #16
+	WORD $0x3cc10426 // ldr q6, [x1], #16
+	WORD $0x3cc10445 // ldr q5, [x2], #16
+	WORD $0x6e25dcc4 // fmul v4.4s, v6.4s, v5.4s
+	WORD $0x3c810404 // str q4, [x0], #16
 	SUBS $4, R8, R8
 	BGE vectors3
 
@@ -24166,26 +24220,34 @@ TEXT ·scaleNEON(SB), NOSPLIT, $0-28
 	MOVD $constants<>(SB), R25
 	FMOVS factor+24(FP), F31
 	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
-	SUBS $8, R8, R8
+	SUBS $16, R8, R8
 	BLT done2
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x6e3fdc04 // fmul v4.4s, v0.4s, v31.4s
 	WORD $0x6e3fdc20 // fmul v0.4s, v1.4s, v31.4s
-	WORD $0xac810002 // stp q2, q0, [x0], #32
-	SUBS $8, R8, R8
+	WORD $0x6e3fdc41 // fmul v1.4s, v2.4s, v31.4s
+	WORD $0x6e3fdc62 // fmul v2.4s, v3.4s, v31.4s
+	WORD $0xad000004 // stp q4, q0, [x0, #0]
+	WORD $0xad010801 // stp q1, q2, [x0, #32]
+	ADD $64, R0, R0
+	SUBS $16, R8, R8
 	BGE vectors1
 
 done2:
-	ADD $8, R8, R8
+	ADD $16, R8, R8
 	SUBS $4, R8, R8
 	BLT done4
 
 vectors3:
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
-	WORD $0x3c810402 // str q2, [x0], #16
+	WORD $0x3cc10422 // ldr q2, [x1], #16
+	WORD $0x6e3fdc41 // fmul v1.4s, v2.4s, v31.4s
+	WORD $0x3c810401 // str q1, [x0], #16
 	SUBS $4, R8, R8
 	BGE vectors3
 
@@ -24203,29 +24265,39 @@ TEXT ·shiftNEON(SB), NOSPLIT, $0-32
 	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
 	FMOVS second+28(FP), F30
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
-	SUBS $8, R8, R8
+	SUBS $16, R8, R8
 	BLT done2
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0x4ebfd402 // fsub v2.4s, v0.4s, v31.4s
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x4ebfd404 // fsub v4.4s, v0.4s, v31.4s
 	WORD $0x4ebfd420 // fsub v0.4s, v1.4s, v31.4s
+	WORD $0x4ebfd441 // fsub v1.4s, v2.4s, v31.4s
+	WORD $0x4ebfd462 // fsub v2.4s, v3.4s, v31.4s
+	WORD $0x4ebed483 // fsub v3.4s, v4.4s, v30.4s
+	WORD $0x4ebed404 // fsub v4.4s, v0.4s, v30.4s
+	WORD $0x4ebed420 // fsub v0.4s, v1.4s, v30.4s
 	WORD $0x4ebed441 // fsub v1.4s, v2.4s, v30.4s
-	WORD $0x4ebed402 // fsub v2.4s, v0.4s, v30.4s
-	WORD $0xac810801 // stp q1, q2, [x0], #32
-	SUBS $8, R8, R8
+	WORD $0xad001003 // stp q3, q4, [x0, #0]
+	WORD $0xad010400 // stp q0, q1, [x0, #32]
+	ADD $64, R0, R0
+	SUBS $16, R8, R8
 	BGE vectors1
 
 done2:
-	ADD $8, R8, R8
+	ADD $16, R8, R8
 	SUBS $4, R8, R8
 	BLT done4
 
 vectors3:
-	WORD $0x3cc10422 // ldr q2, [x1], #16
-	WORD $0x4ebfd441 // fsub v1.4s, v2.4s, v31.4s
-	WORD $0x4ebed422 // fsub v2.4s, v1.4s, v30.4s
-	WORD $0x3c810402 // str q2, [x0], #16
+	WORD $0x3cc10421 // ldr q1, [x1], #16
+	WORD $0x4ebfd420 // fsub v0.4s, v1.4s, v31.4s
+	WORD $0x4ebed401 // fsub v1.4s, v0.4s, v30.4s
+	WORD $0x3c810401 // str q1, [x0], #16
 	SUBS $4, R8, R8
 	BGE vectors3
 
@@ -24244,95 +24316,91 @@ TEXT ·expColumnsNEON(SB), NOSPLIT, $0-40
 	MOVD R1, R10
 	SUBS $8, R8, R8
 	BLT done2
+	WORD $0x3dc02f20 // ldr q0, [x25, #176]
+	WORD $0x3dc04f21 // ldr q1, [x25, #304]
+	WORD $0x3dc02722 // ldr q2, [x25, #144]
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x3dc03324 // ldr q4, [x25, #192]
+	WORD $0x3dc03725 // ldr q5, [x25, #208]
+	WORD $0x3dc03b26 // ldr q6, [x25, #224]
+	WORD $0x3dc00727 // ldr q7, [x25, #16]
 
 vectors1:
-	WORD $0xacc10440 // ldp q0, q1, [x2], #32
-	WORD $0xacc10c62 // ldp q2, q3, [x3], #32
-	WORD $0xacc11424 // ldp q4, q5, [x1], #32
-	WORD $0x4ea2d406 // fsub v6.4s, v0.4s, v2.4s
-	WORD $0x4ea3d422 // fsub v2.4s, v1.4s, v3.4s
-	WORD $0x3dc02723 // ldr q3, [x25, #144]
-	WORD $0x3dc02721 // ldr q1, [x25, #144]
-	WORD $0x4e23f4c0 // fmax v0.4s, v6.4s, v3.4s
-	WORD $0x4e21f443 // fmax v3.4s, v2.4s, v1.4s
-	WORD $0x3dc02b21 // ldr q1, [x25, #160]
-	WORD $0x3dc02b22 // ldr q2, [x25, #160]
-	WORD $0x3dc02f26 // ldr q6, [x25, #176]
-	WORD $0x3dc02f27 // ldr q7, [x25, #176]
-	WORD $0x4e21cc06 // fmla v6.4s, v0.4s, v1.4s
-	WORD $0x4e22cc67 // fmla v7.4s, v3.4s, v2.4s
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x3dc02f21 // ldr q1, [x25, #176]
-	WORD $0x4ea2d4c8 // fsub v8.4s, v6.4s, v2.4s
-	WORD $0x4ea1d4e2 // fsub v2.4s, v7.4s, v1.4s
-	WORD $0x3dc03321 // ldr q1, [x25, #192]
-	WORD $0x3dc03329 // ldr q9, [x25, #192]
-	WORD $0x4ea01c0a // mov v10.16b, v0.16b
-	WORD $0x4ea31c60 // mov v0.16b, v3.16b
-	WORD $0x4ea1cd0a // fmls v10.4s, v8.4s, v1.4s
-	WORD $0x4ea9cc40 // fmls v0.4s, v2.4s, v9.4s
-	WORD $0x3dc03729 // ldr q9, [x25, #208]
-	WORD $0x3dc03721 // ldr q1, [x25, #208]
-	WORD $0x4eaa1d43 // mov v3.16b, v10.16b
-	WORD $0x4ea01c0a // mov v10.16b, v0.16b
-	WORD $0x4ea9cd03 // fmls v3.4s, v8.4s, v9.4s
-	WORD $0x4ea1cc4a // fmls v10.4s, v2.4s, v1.4s
-	WORD $0x3dc03b21 // ldr q1, [x25, #224]
-	WORD $0x3dc03b22 // ldr q2, [x25, #224]
-	WORD $0x3dc03f29 // ldr q9, [x25, #240]
-	WORD $0x3dc03f28 // ldr q8, [x25, #240]
-	WORD $0x4e23cc29 // fmla v9.4s, v1.4s, v3.4s
-	WORD $0x4e2acc48 // fmla v8.4s, v2.4s, v10.4s
-	WORD $0x3dc04322 // ldr q2, [x25, #256]
-	WORD $0x3dc04321 // ldr q1, [x25, #256]
-	WORD $0x4e23cd22 // fmla v2.4s, v9.4s, v3.4s
-	WORD $0x4e2acd01 // fmla v1.4s, v8.4s, v10.4s
-	WORD $0x3dc04728 // ldr q8, [x25, #272]
-	WORD $0x3dc04729 // ldr q9, [x25, #272]
-	WORD $0x4e23cc48 // fmla v8.4s, v2.4s, v3.4s
-	WORD $0x4e2acc29 // fmla v9.4s, v1.4s, v10.4s
-	WORD $0x3dc04b21 // ldr q1, [x25, #288]
-	WORD $0x3dc04b22 // ldr q2, [x25, #288]
-	WORD $0x4e23cd01 // fmla v1.4s, v8.4s, v3.4s
-	WORD $0x4e2acd22 // fmla v2.4s, v9.4s, v10.4s
+	WORD $0x3dc00048 // ldr q8, [x2, #0]
+	WORD $0x3dc00449 // ldr q9, [x2, #16]
+	ADD $32, R2, R2
+	WORD $0x3dc0006a // ldr q10, [x3, #0]
+	WORD $0x3dc0046b // ldr q11, [x3, #16]
+	ADD $32, R3, R3
+	WORD $0x3dc0002c // ldr q12, [x1, #0]
+	WORD $0x3dc0042d // ldr q13, [x1, #16]
+	ADD $32, R1, R1
+	WORD $0x4eaad50e // fsub v14.4s, v8.4s, v10.4s
+	WORD $0x4eabd52a // fsub v10.4s, v9.4s, v11.4s
+	WORD $0x4e22f5cb // fmax v11.4s, v14.4s, v2.4s
+	WORD $0x4e22f54e // fmax v14.4s, v10.4s, v2.4s
+	WORD $0x3dc02f2a // ldr q10, [x25, #176]
 	WORD $0x3dc02f29 // ldr q9, [x25, #176]
-	WORD $0x3dc02f28 // ldr q8, [x25, #176]
-	WORD $0x6ea984c0 // sub v0.4s, v6.4s, v9.4s
-	WORD $0x6ea884e9 // sub v9.4s, v7.4s, v8.4s
-	WORD $0x6e23dc68 // fmul v8.4s, v3.4s, v3.4s
-	WORD $0x6e2add47 // fmul v7.4s, v10.4s, v10.4s
-	WORD $0x4ea31c66 // mov v6.16b, v3.16b
-	WORD $0x4eaa1d43 // mov v3.16b, v10.16b
-	WORD $0x4e21cd06 // fmla v6.4s, v8.4s, v1.4s
-	WORD $0x4e22cce3 // fmla v3.4s, v7.4s, v2.4s
-	WORD $0x4f3f0402 // sshr v2.4s, v0.4s, #1
-	WORD $0x4f3f0527 // sshr v7.4s, v9.4s, #1
-	WORD $0x3dc00721 // ldr q1, [x25, #16]
-	WORD $0x3dc00728 // ldr q8, [x25, #16]
-	WORD $0x4e21d4ca // fadd v10.4s, v6.4s, v1.4s
-	WORD $0x4e28d461 // fadd v1.4s, v3.4s, v8.4s
-	WORD $0x3dc04f28 // ldr q8, [x25, #304]
-	WORD $0x3dc04f23 // ldr q3, [x25, #304]
-	WORD $0x4ea88446 // add v6.4s, v2.4s, v8.4s
-	WORD $0x4ea384e8 // add v8.4s, v7.4s, v3.4s
-	WORD $0x4f3754c3 // shl v3.4s, v6.4s, #23
-	WORD $0x4f375506 // shl v6.4s, v8.4s, #23
-	WORD $0x6e23dd48 // fmul v8.4s, v10.4s, v3.4s
-	WORD $0x6e26dc23 // fmul v3.4s, v1.4s, v6.4s
-	WORD $0x6ea28406 // sub v6.4s, v0.4s, v2.4s
-	WORD $0x6ea78522 // sub v2.4s, v9.4s, v7.4s
-	WORD $0x3dc04f27 // ldr q7, [x25, #304]
-	WORD $0x3dc04f29 // ldr q9, [x25, #304]
-	WORD $0x4ea784c0 // add v0.4s, v6.4s, v7.4s
-	WORD $0x4ea98447 // add v7.4s, v2.4s, v9.4s
-	WORD $0x4f375409 // shl v9.4s, v0.4s, #23
-	WORD $0x4f3754e0 // shl v0.4s, v7.4s, #23
-	WORD $0x6e29dd07 // fmul v7.4s, v8.4s, v9.4s
-	WORD $0x6e20dc69 // fmul v9.4s, v3.4s, v0.4s
-	WORD $0x4e27d480 // fadd v0.4s, v4.4s, v7.4s
-	WORD $0x4e29d4a4 // fadd v4.4s, v5.4s, v9.4s
-	WORD $0xac812407 // stp q7, q9, [x0], #32
-	WORD $0xac811140 // stp q0, q4, [x10], #32
+	WORD $0x4e23cd6a // fmla v10.4s, v11.4s, v3.4s
+	WORD $0x4e23cdc9 // fmla v9.4s, v14.4s, v3.4s
+	WORD $0x4ea0d548 // fsub v8.4s, v10.4s, v0.4s
+	WORD $0x4ea0d52f // fsub v15.4s, v9.4s, v0.4s
+	WORD $0x4eab1d70 // mov v16.16b, v11.16b
+	WORD $0x4eae1dcb // mov v11.16b, v14.16b
+	WORD $0x4ea4cd10 // fmls v16.4s, v8.4s, v4.4s
+	WORD $0x4ea4cdeb // fmls v11.4s, v15.4s, v4.4s
+	WORD $0x4eb01e0e // mov v14.16b, v16.16b
+	WORD $0x4eab1d70 // mov v16.16b, v11.16b
+	WORD $0x4ea5cd0e // fmls v14.4s, v8.4s, v5.4s
+	WORD $0x4ea5cdf0 // fmls v16.4s, v15.4s, v5.4s
+	WORD $0x3dc03f2f // ldr q15, [x25, #240]
+	WORD $0x3dc03f28 // ldr q8, [x25, #240]
+	WORD $0x4e2ecccf // fmla v15.4s, v6.4s, v14.4s
+	WORD $0x4e30ccc8 // fmla v8.4s, v6.4s, v16.4s
+	WORD $0x3dc0432b // ldr q11, [x25, #256]
+	WORD $0x3dc04331 // ldr q17, [x25, #256]
+	WORD $0x4e2ecdeb // fmla v11.4s, v15.4s, v14.4s
+	WORD $0x4e30cd11 // fmla v17.4s, v8.4s, v16.4s
+	WORD $0x3dc04728 // ldr q8, [x25, #272]
+	WORD $0x3dc0472f // ldr q15, [x25, #272]
+	WORD $0x4e2ecd68 // fmla v8.4s, v11.4s, v14.4s
+	WORD $0x4e30ce2f // fmla v15.4s, v17.4s, v16.4s
+	WORD $0x3dc04b31 // ldr q17, [x25, #288]
+	WORD $0x3dc04b2b // ldr q11, [x25, #288]
+	WORD $0x4e2ecd11 // fmla v17.4s, v8.4s, v14.4s
+	WORD $0x4e30cdeb // fmla v11.4s, v15.4s, v16.4s
+	WORD $0x6ea0854f // sub v15.4s, v10.4s, v0.4s
+	WORD $0x6ea0852a // sub v10.4s, v9.4s, v0.4s
+	WORD $0x6e2eddc9 // fmul v9.4s, v14.4s, v14.4s
+	WORD $0x6e30de08 // fmul v8.4s, v16.4s, v16.4s
+	WORD $0x4eae1dd2 // mov v18.16b, v14.16b
+	WORD $0x4eb01e0e // mov v14.16b, v16.16b
+	WORD $0x4e31cd32 // fmla v18.4s, v9.4s, v17.4s
+	WORD $0x4e2bcd0e // fmla v14.4s, v8.4s, v11.4s
+	WORD $0x4f3f05eb // sshr v11.4s, v15.4s, #1
+	WORD $0x4f3f0548 // sshr v8.4s, v10.4s, #1
+	WORD $0x4e27d651 // fadd v17.4s, v18.4s, v7.4s
+	WORD $0x4e27d5d2 // fadd v18.4s, v14.4s, v7.4s
+	WORD $0x4ea1856e // add v14.4s, v11.4s, v1.4s
+	WORD $0x4ea18509 // add v9.4s, v8.4s, v1.4s
+	WORD $0x4f3755d0 // shl v16.4s, v14.4s, #23
+	WORD $0x4f37552e // shl v14.4s, v9.4s, #23
+	WORD $0x6e30de29 // fmul v9.4s, v17.4s, v16.4s
+	WORD $0x6e2ede50 // fmul v16.4s, v18.4s, v14.4s
+	WORD $0x6eab85ee // sub v14.4s, v15.4s, v11.4s
+	WORD $0x6ea8854b // sub v11.4s, v10.4s, v8.4s
+	WORD $0x4ea185c8 // add v8.4s, v14.4s, v1.4s
+	WORD $0x4ea1856e // add v14.4s, v11.4s, v1.4s
+	WORD $0x4f37550b // shl v11.4s, v8.4s, #23
+	WORD $0x4f3755c8 // shl v8.4s, v14.4s, #23
+	WORD $0x6e2bdd2e // fmul v14.4s, v9.4s, v11.4s
+	WORD $0x6e28de0b // fmul v11.4s, v16.4s, v8.4s
+	WORD $0x4e2ed588 // fadd v8.4s, v12.4s, v14.4s
+	WORD $0x4e2bd5ac // fadd v12.4s, v13.4s, v11.4s
+	WORD $0xad002c0e // stp q14, q11, [x0, #0]
+	ADD $32, R0, R0
+	WORD $0xad003148 // stp q8, q12, [x10, #0]
+	ADD $32, R10, R10
 	SUBS $8, R8, R8
 	BGE vectors1
 
@@ -24340,54 +24408,52 @@ done2:
 	ADD $8, R8, R8
 	SUBS $4, R8, R8
 	BLT done4
+	WORD $0x3dc02f27 // ldr q7, [x25, #176]
+	WORD $0x3dc04f26 // ldr q6, [x25, #304]
+	WORD $0x3dc02725 // ldr q5, [x25, #144]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc03323 // ldr q3, [x25, #192]
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b21 // ldr q1, [x25, #224]
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
 
 vectors3:
-	WORD $0x3cc10444 // ldr q4, [x2], #16
-	WORD $0x3cc10460 // ldr q0, [x3], #16
-	WORD $0x3cc10429 // ldr q9, [x1], #16
-	WORD $0x4ea0d487 // fsub v7.4s, v4.4s, v0.4s
-	WORD $0x3dc02720 // ldr q0, [x25, #144]
-	WORD $0x4e20f4e4 // fmax v4.4s, v7.4s, v0.4s
-	WORD $0x3dc02b20 // ldr q0, [x25, #160]
-	WORD $0x3dc02f27 // ldr q7, [x25, #176]
-	WORD $0x4e20cc87 // fmla v7.4s, v4.4s, v0.4s
-	WORD $0x3dc02f20 // ldr q0, [x25, #176]
-	WORD $0x4ea0d4e5 // fsub v5.4s, v7.4s, v0.4s
-	WORD $0x3dc03320 // ldr q0, [x25, #192]
-	WORD $0x4ea41c83 // mov v3.16b, v4.16b
-	WORD $0x4ea0cca3 // fmls v3.4s, v5.4s, v0.4s
-	WORD $0x3dc03720 // ldr q0, [x25, #208]
-	WORD $0x4ea31c64 // mov v4.16b, v3.16b
-	WORD $0x4ea0cca4 // fmls v4.4s, v5.4s, v0.4s
-	WORD $0x3dc03b20 // ldr q0, [x25, #224]
-	WORD $0x3dc03f25 // ldr q5, [x25, #240]
-	WORD $0x4e24cc05 // fmla v5.4s, v0.4s, v4.4s
-	WORD $0x3dc04320 // ldr q0, [x25, #256]
-	WORD $0x4e24cca0 // fmla v0.4s, v5.4s, v4.4s
-	WORD $0x3dc04725 // ldr q5, [x25, #272]
-	WORD $0x4e24cc05 // fmla v5.4s, v0.4s, v4.4s
-	WORD $0x3dc04b20 // ldr q0, [x25, #288]
-	WORD $0x4e24cca0 // fmla v0.4s, v5.4s, v4.4s
-	WORD $0x3dc02f25 // ldr q5, [x25, #176]
-	WORD $0x6ea584e3 // sub v3.4s, v7.4s, v5.4s
-	WORD $0x6e24dc85 // fmul v5.4s, v4.4s, v4.4s
-	WORD $0x4ea41c87 // mov v7.16b, v4.16b
-	WORD $0x4e20cca7 // fmla v7.4s, v5.4s, v0.4s
-	WORD $0x4f3f0460 // sshr v0.4s, v3.4s, #1
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d4e4 // fadd v4.4s, v7.4s, v5.4s
-	WORD $0x3dc04f25 // ldr q5, [x25, #304]
-	WORD $0x4ea58407 // add v7.4s, v0.4s, v5.4s
-	WORD $0x4f3754e5 // shl v5.4s, v7.4s, #23
-	WORD $0x6e25dc87 // fmul v7.4s, v4.4s, v5.4s
-	WORD $0x6ea08465 // sub v5.4s, v3.4s, v0.4s
-	WORD $0x3dc04f20 // ldr q0, [x25, #304]
-	WORD $0x4ea084a3 // add v3.4s, v5.4s, v0.4s
-	WORD $0x4f375460 // shl v0.4s, v3.4s, #23
-	WORD $0x6e20dce3 // fmul v3.4s, v7.4s, v0.4s
-	WORD $0x4e23d520 // fadd v0.4s, v9.4s, v3.4s
-	WORD $0x3c810403 // str q3, [x0], #16
-	WORD $0x3c810540 // str q0, [x10], #16
+	WORD $0x3cc1044c // ldr q12, [x2], #16
+	WORD $0x3cc10468 // ldr q8, [x3], #16
+	WORD $0x3cc1042b // ldr q11, [x1], #16
+	WORD $0x4ea8d58e // fsub v14.4s, v12.4s, v8.4s
+	WORD $0x4e25f5c8 // fmax v8.4s, v14.4s, v5.4s
+	WORD $0x3dc02f2e // ldr q14, [x25, #176]
+	WORD $0x4e24cd0e // fmla v14.4s, v8.4s, v4.4s
+	WORD $0x4ea7d5cc // fsub v12.4s, v14.4s, v7.4s
+	WORD $0x4ea81d0d // mov v13.16b, v8.16b
+	WORD $0x4ea3cd8d // fmls v13.4s, v12.4s, v3.4s
+	WORD $0x4ead1da8 // mov v8.16b, v13.16b
+	WORD $0x4ea2cd88 // fmls v8.4s, v12.4s, v2.4s
+	WORD $0x3dc03f2c // ldr q12, [x25, #240]
+	WORD $0x4e28cc2c // fmla v12.4s, v1.4s, v8.4s
+	WORD $0x3dc0432d // ldr q13, [x25, #256]
+	WORD $0x4e28cd8d // fmla v13.4s, v12.4s, v8.4s
+	WORD $0x3dc0472c // ldr q12, [x25, #272]
+	WORD $0x4e28cdac // fmla v12.4s, v13.4s, v8.4s
+	WORD $0x3dc04b2d // ldr q13, [x25, #288]
+	WORD $0x4e28cd8d // fmla v13.4s, v12.4s, v8.4s
+	WORD $0x6ea785cc // sub v12.4s, v14.4s, v7.4s
+	WORD $0x6e28dd0e // fmul v14.4s, v8.4s, v8.4s
+	WORD $0x4ea81d10 // mov v16.16b, v8.16b
+	WORD $0x4e2dcdd0 // fmla v16.4s, v14.4s, v13.4s
+	WORD $0x4f3f058d // sshr v13.4s, v12.4s, #1
+	WORD $0x4e20d60e // fadd v14.4s, v16.4s, v0.4s
+	WORD $0x4ea685b0 // add v16.4s, v13.4s, v6.4s
+	WORD $0x4f375608 // shl v8.4s, v16.4s, #23
+	WORD $0x6e28ddd0 // fmul v16.4s, v14.4s, v8.4s
+	WORD $0x6ead8588 // sub v8.4s, v12.4s, v13.4s
+	WORD $0x4ea6850d // add v13.4s, v8.4s, v6.4s
+	WORD $0x4f3755a8 // shl v8.4s, v13.4s, #23
+	WORD $0x6e28de0d // fmul v13.4s, v16.4s, v8.4s
+	WORD $0x4e2dd568 // fadd v8.4s, v11.4s, v13.4s
+	WORD $0x3c81040d // str q13, [x0], #16
+	WORD $0x3c810548 // str q8, [x10], #16
 	SUBS $4, R8, R8
 	BGE vectors3
 
@@ -24413,9 +24479,15 @@ TEXT ·normalizeRowNEON(SB), NOSPLIT, $0-52
 	BLT done2
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
-	WORD $0xacc11464 // ldp q4, q5, [x3], #32
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	ADD $32, R1, R1
+	WORD $0x3dc00042 // ldr q2, [x2, #0]
+	WORD $0x3dc00443 // ldr q3, [x2, #16]
+	ADD $32, R2, R2
+	WORD $0x3dc00064 // ldr q4, [x3, #0]
+	WORD $0x3dc00465 // ldr q5, [x3, #16]
+	ADD $32, R3, R3
 	WORD $0x4ebfd406 // fsub v6.4s, v0.4s, v31.4s
 	WORD $0x4ebfd420 // fsub v0.4s, v1.4s, v31.4s
 	WORD $0x4ebed4c1 // fsub v1.4s, v6.4s, v30.4s
@@ -24426,7 +24498,8 @@ vectors1:
 	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
 	WORD $0x4e22cc06 // fmla v6.4s, v0.4s, v2.4s
 	WORD $0x4e23cc24 // fmla v4.4s, v1.4s, v3.4s
-	WORD $0xac811006 // stp q6, q4, [x0], #32
+	WORD $0xad001006 // stp q6, q4, [x0, #0]
+	ADD $32, R0, R0
 	SUBS $8, R8, R8
 	BGE vectors1
 
@@ -24461,176 +24534,145 @@ TEXT ·expNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 	SUBS $16, R2, R2
 	BLT done2
+	WORD $0x3dc02f20 // ldr q0, [x25, #176]
+	WORD $0x3dc04f21 // ldr q1, [x25, #304]
+	WORD $0x3dc02722 // ldr q2, [x25, #144]
+	WORD $0x3dc05323 // ldr q3, [x25, #320]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc03325 // ldr q5, [x25, #192]
+	WORD $0x3dc03726 // ldr q6, [x25, #208]
+	WORD $0x3dc03b27 // ldr q7, [x25, #224]
+	WORD $0x3dc00728 // ldr q8, [x25, #16]
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc02724 // ldr q4, [x25, #144]
-	WORD $0x3dc02725 // ldr q5, [x25, #144]
-	WORD $0x3dc02726 // ldr q6, [x25, #144]
-	WORD $0x3dc02727 // ldr q7, [x25, #144]
-	WORD $0x4e24f408 // fmax v8.4s, v0.4s, v4.4s
-	WORD $0x4e25f424 // fmax v4.4s, v1.4s, v5.4s
-	WORD $0x4e26f445 // fmax v5.4s, v2.4s, v6.4s
-	WORD $0x4e27f466 // fmax v6.4s, v3.4s, v7.4s
-	WORD $0x3dc05327 // ldr q7, [x25, #320]
-	WORD $0x3dc05323 // ldr q3, [x25, #320]
-	WORD $0x3dc05322 // ldr q2, [x25, #320]
-	WORD $0x3dc05321 // ldr q1, [x25, #320]
-	WORD $0x4ea7f500 // fmin v0.4s, v8.4s, v7.4s
-	WORD $0x4ea3f487 // fmin v7.4s, v4.4s, v3.4s
-	WORD $0x4ea2f4a3 // fmin v3.4s, v5.4s, v2.4s
-	WORD $0x4ea1f4c2 // fmin v2.4s, v6.4s, v1.4s
-	WORD $0x3dc02b21 // ldr q1, [x25, #160]
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02f28 // ldr q8, [x25, #176]
-	WORD $0x3dc02f29 // ldr q9, [x25, #176]
-	WORD $0x3dc02f2a // ldr q10, [x25, #176]
+	WORD $0x3dc00029 // ldr q9, [x1, #0]
+	WORD $0x3dc0042a // ldr q10, [x1, #16]
+	WORD $0x3dc0082b // ldr q11, [x1, #32]
+	WORD $0x3dc00c2c // ldr q12, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x4e22f52d // fmax v13.4s, v9.4s, v2.4s
+	WORD $0x4e22f549 // fmax v9.4s, v10.4s, v2.4s
+	WORD $0x4e22f56a // fmax v10.4s, v11.4s, v2.4s
+	WORD $0x4e22f58b // fmax v11.4s, v12.4s, v2.4s
+	WORD $0x4ea3f5ac // fmin v12.4s, v13.4s, v3.4s
+	WORD $0x4ea3f52d // fmin v13.4s, v9.4s, v3.4s
+	WORD $0x4ea3f549 // fmin v9.4s, v10.4s, v3.4s
+	WORD $0x4ea3f56a // fmin v10.4s, v11.4s, v3.4s
 	WORD $0x3dc02f2b // ldr q11, [x25, #176]
-	WORD $0x4e21cc08 // fmla v8.4s, v0.4s, v1.4s
-	WORD $0x4e26cce9 // fmla v9.4s, v7.4s, v6.4s
-	WORD $0x4e25cc6a // fmla v10.4s, v3.4s, v5.4s
-	WORD $0x4e24cc4b // fmla v11.4s, v2.4s, v4.4s
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x3dc02f25 // ldr q5, [x25, #176]
-	WORD $0x3dc02f26 // ldr q6, [x25, #176]
-	WORD $0x3dc02f21 // ldr q1, [x25, #176]
-	WORD $0x4ea4d50c // fsub v12.4s, v8.4s, v4.4s
-	WORD $0x4ea5d524 // fsub v4.4s, v9.4s, v5.4s
-	WORD $0x4ea6d545 // fsub v5.4s, v10.4s, v6.4s
-	WORD $0x4ea1d566 // fsub v6.4s, v11.4s, v1.4s
-	WORD $0x3dc03321 // ldr q1, [x25, #192]
-	WORD $0x3dc0332d // ldr q13, [x25, #192]
-	WORD $0x3dc0332e // ldr q14, [x25, #192]
-	WORD $0x3dc0332f // ldr q15, [x25, #192]
-	WORD $0x4ea01c10 // mov v16.16b, v0.16b
-	WORD $0x4ea71ce0 // mov v0.16b, v7.16b
-	WORD $0x4ea31c67 // mov v7.16b, v3.16b
-	WORD $0x4ea21c43 // mov v3.16b, v2.16b
-	WORD $0x4ea1cd90 // fmls v16.4s, v12.4s, v1.4s
-	WORD $0x4eadcc80 // fmls v0.4s, v4.4s, v13.4s
-	WORD $0x4eaecca7 // fmls v7.4s, v5.4s, v14.4s
-	WORD $0x4eafccc3 // fmls v3.4s, v6.4s, v15.4s
-	WORD $0x3dc0372f // ldr q15, [x25, #208]
-	WORD $0x3dc0372e // ldr q14, [x25, #208]
-	WORD $0x3dc0372d // ldr q13, [x25, #208]
-	WORD $0x3dc03721 // ldr q1, [x25, #208]
-	WORD $0x4eb01e02 // mov v2.16b, v16.16b
-	WORD $0x4ea01c10 // mov v16.16b, v0.16b
-	WORD $0x4ea71ce0 // mov v0.16b, v7.16b
-	WORD $0x4ea31c67 // mov v7.16b, v3.16b
-	WORD $0x4eafcd82 // fmls v2.4s, v12.4s, v15.4s
-	WORD $0x4eaecc90 // fmls v16.4s, v4.4s, v14.4s
-	WORD $0x4eadcca0 // fmls v0.4s, v5.4s, v13.4s
-	WORD $0x4ea1ccc7 // fmls v7.4s, v6.4s, v1.4s
-	WORD $0x3dc03b21 // ldr q1, [x25, #224]
-	WORD $0x3dc03b26 // ldr q6, [x25, #224]
-	WORD $0x3dc03b2d // ldr q13, [x25, #224]
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x3dc03f2e // ldr q14, [x25, #240]
-	WORD $0x3dc03f24 // ldr q4, [x25, #240]
-	WORD $0x3dc03f2f // ldr q15, [x25, #240]
-	WORD $0x3dc03f2c // ldr q12, [x25, #240]
-	WORD $0x4e22cc2e // fmla v14.4s, v1.4s, v2.4s
-	WORD $0x4e30ccc4 // fmla v4.4s, v6.4s, v16.4s
-	WORD $0x4e20cdaf // fmla v15.4s, v13.4s, v0.4s
-	WORD $0x4e27ccac // fmla v12.4s, v5.4s, v7.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x3dc0432d // ldr q13, [x25, #256]
-	WORD $0x3dc04326 // ldr q6, [x25, #256]
-	WORD $0x3dc04321 // ldr q1, [x25, #256]
-	WORD $0x4e22cdc5 // fmla v5.4s, v14.4s, v2.4s
-	WORD $0x4e30cc8d // fmla v13.4s, v4.4s, v16.4s
-	WORD $0x4e20cde6 // fmla v6.4s, v15.4s, v0.4s
-	WORD $0x4e27cd81 // fmla v1.4s, v12.4s, v7.4s
-	WORD $0x3dc0472c // ldr q12, [x25, #272]
-	WORD $0x3dc0472f // ldr q15, [x25, #272]
-	WORD $0x3dc04724 // ldr q4, [x25, #272]
-	WORD $0x3dc0472e // ldr q14, [x25, #272]
-	WORD $0x4e22ccac // fmla v12.4s, v5.4s, v2.4s
-	WORD $0x4e30cdaf // fmla v15.4s, v13.4s, v16.4s
-	WORD $0x4e20ccc4 // fmla v4.4s, v6.4s, v0.4s
-	WORD $0x4e27cc2e // fmla v14.4s, v1.4s, v7.4s
-	WORD $0x3dc04b21 // ldr q1, [x25, #288]
-	WORD $0x3dc04b26 // ldr q6, [x25, #288]
-	WORD $0x3dc04b2d // ldr q13, [x25, #288]
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4e22cd81 // fmla v1.4s, v12.4s, v2.4s
-	WORD $0x4e30cde6 // fmla v6.4s, v15.4s, v16.4s
-	WORD $0x4e20cc8d // fmla v13.4s, v4.4s, v0.4s
-	WORD $0x4e27cdc5 // fmla v5.4s, v14.4s, v7.4s
 	WORD $0x3dc02f2e // ldr q14, [x25, #176]
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
 	WORD $0x3dc02f2f // ldr q15, [x25, #176]
-	WORD $0x3dc02f2c // ldr q12, [x25, #176]
-	WORD $0x6eae8503 // sub v3.4s, v8.4s, v14.4s
-	WORD $0x6ea4852e // sub v14.4s, v9.4s, v4.4s
-	WORD $0x6eaf8544 // sub v4.4s, v10.4s, v15.4s
-	WORD $0x6eac856f // sub v15.4s, v11.4s, v12.4s
-	WORD $0x6e22dc4c // fmul v12.4s, v2.4s, v2.4s
-	WORD $0x6e30de0b // fmul v11.4s, v16.4s, v16.4s
-	WORD $0x6e20dc0a // fmul v10.4s, v0.4s, v0.4s
-	WORD $0x6e27dce9 // fmul v9.4s, v7.4s, v7.4s
-	WORD $0x4ea21c48 // mov v8.16b, v2.16b
-	WORD $0x4eb01e02 // mov v2.16b, v16.16b
-	WORD $0x4ea01c10 // mov v16.16b, v0.16b
-	WORD $0x4ea71ce0 // mov v0.16b, v7.16b
-	WORD $0x4e21cd88 // fmla v8.4s, v12.4s, v1.4s
-	WORD $0x4e26cd62 // fmla v2.4s, v11.4s, v6.4s
-	WORD $0x4e2dcd50 // fmla v16.4s, v10.4s, v13.4s
-	WORD $0x4e25cd20 // fmla v0.4s, v9.4s, v5.4s
-	WORD $0x4f3f0465 // sshr v5.4s, v3.4s, #1
-	WORD $0x4f3f05c9 // sshr v9.4s, v14.4s, #1
-	WORD $0x4f3f048d // sshr v13.4s, v4.4s, #1
-	WORD $0x4f3f05ea // sshr v10.4s, v15.4s, #1
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x3dc0072b // ldr q11, [x25, #16]
-	WORD $0x3dc00721 // ldr q1, [x25, #16]
-	WORD $0x3dc0072c // ldr q12, [x25, #16]
-	WORD $0x4e26d507 // fadd v7.4s, v8.4s, v6.4s
-	WORD $0x4e2bd446 // fadd v6.4s, v2.4s, v11.4s
-	WORD $0x4e21d60b // fadd v11.4s, v16.4s, v1.4s
-	WORD $0x4e2cd401 // fadd v1.4s, v0.4s, v12.4s
-	WORD $0x3dc04f2c // ldr q12, [x25, #304]
-	WORD $0x3dc04f20 // ldr q0, [x25, #304]
-	WORD $0x3dc04f30 // ldr q16, [x25, #304]
-	WORD $0x3dc04f22 // ldr q2, [x25, #304]
-	WORD $0x4eac84a8 // add v8.4s, v5.4s, v12.4s
-	WORD $0x4ea0852c // add v12.4s, v9.4s, v0.4s
-	WORD $0x4eb085a0 // add v0.4s, v13.4s, v16.4s
-	WORD $0x4ea28550 // add v16.4s, v10.4s, v2.4s
-	WORD $0x4f375502 // shl v2.4s, v8.4s, #23
-	WORD $0x4f375588 // shl v8.4s, v12.4s, #23
-	WORD $0x4f37540c // shl v12.4s, v0.4s, #23
-	WORD $0x4f375600 // shl v0.4s, v16.4s, #23
-	WORD $0x6e22dcf0 // fmul v16.4s, v7.4s, v2.4s
-	WORD $0x6e28dcc2 // fmul v2.4s, v6.4s, v8.4s
-	WORD $0x6e2cdd68 // fmul v8.4s, v11.4s, v12.4s
-	WORD $0x6e20dc2c // fmul v12.4s, v1.4s, v0.4s
-	WORD $0x6ea58460 // sub v0.4s, v3.4s, v5.4s
-	WORD $0x6ea985c5 // sub v5.4s, v14.4s, v9.4s
-	WORD $0x6ead8489 // sub v9.4s, v4.4s, v13.4s
-	WORD $0x6eaa85ed // sub v13.4s, v15.4s, v10.4s
-	WORD $0x3dc04f2a // ldr q10, [x25, #304]
-	WORD $0x3dc04f2f // ldr q15, [x25, #304]
-	WORD $0x3dc04f24 // ldr q4, [x25, #304]
-	WORD $0x3dc04f2e // ldr q14, [x25, #304]
-	WORD $0x4eaa8403 // add v3.4s, v0.4s, v10.4s
-	WORD $0x4eaf84aa // add v10.4s, v5.4s, v15.4s
-	WORD $0x4ea4852f // add v15.4s, v9.4s, v4.4s
-	WORD $0x4eae85a4 // add v4.4s, v13.4s, v14.4s
-	WORD $0x4f37546e // shl v14.4s, v3.4s, #23
-	WORD $0x4f375543 // shl v3.4s, v10.4s, #23
-	WORD $0x4f3755ea // shl v10.4s, v15.4s, #23
-	WORD $0x4f37548f // shl v15.4s, v4.4s, #23
-	WORD $0x6e2ede04 // fmul v4.4s, v16.4s, v14.4s
-	WORD $0x6e23dc4e // fmul v14.4s, v2.4s, v3.4s
-	WORD $0x6e2add03 // fmul v3.4s, v8.4s, v10.4s
-	WORD $0x6e2fdd8a // fmul v10.4s, v12.4s, v15.4s
-	WORD $0xac813804 // stp q4, q14, [x0], #32
-	WORD $0xac812803 // stp q3, q10, [x0], #32
+	WORD $0x3dc02f30 // ldr q16, [x25, #176]
+	WORD $0x4e24cd8b // fmla v11.4s, v12.4s, v4.4s
+	WORD $0x4e24cdae // fmla v14.4s, v13.4s, v4.4s
+	WORD $0x4e24cd2f // fmla v15.4s, v9.4s, v4.4s
+	WORD $0x4e24cd50 // fmla v16.4s, v10.4s, v4.4s
+	WORD $0x4ea0d571 // fsub v17.4s, v11.4s, v0.4s
+	WORD $0x4ea0d5d2 // fsub v18.4s, v14.4s, v0.4s
+	WORD $0x4ea0d5f3 // fsub v19.4s, v15.4s, v0.4s
+	WORD $0x4ea0d614 // fsub v20.4s, v16.4s, v0.4s
+	WORD $0x4eac1d95 // mov v21.16b, v12.16b
+	WORD $0x4ead1dac // mov v12.16b, v13.16b
+	WORD $0x4ea91d2d // mov v13.16b, v9.16b
+	WORD $0x4eaa1d49 // mov v9.16b, v10.16b
+	WORD $0x4ea5ce35 // fmls v21.4s, v17.4s, v5.4s
+	WORD $0x4ea5ce4c // fmls v12.4s, v18.4s, v5.4s
+	WORD $0x4ea5ce6d // fmls v13.4s, v19.4s, v5.4s
+	WORD $0x4ea5ce89 // fmls v9.4s, v20.4s, v5.4s
+	WORD $0x4eb51eaa // mov v10.16b, v21.16b
+	WORD $0x4eac1d95 // mov v21.16b, v12.16b
+	WORD $0x4ead1dac // mov v12.16b, v13.16b
+	WORD $0x4ea91d2d // mov v13.16b, v9.16b
+	WORD $0x4ea6ce2a // fmls v10.4s, v17.4s, v6.4s
+	WORD $0x4ea6ce55 // fmls v21.4s, v18.4s, v6.4s
+	WORD $0x4ea6ce6c // fmls v12.4s, v19.4s, v6.4s
+	WORD $0x4ea6ce8d // fmls v13.4s, v20.4s, v6.4s
+	WORD $0x3dc03f34 // ldr q20, [x25, #240]
+	WORD $0x3dc03f33 // ldr q19, [x25, #240]
+	WORD $0x3dc03f32 // ldr q18, [x25, #240]
+	WORD $0x3dc03f31 // ldr q17, [x25, #240]
+	WORD $0x4e2accf4 // fmla v20.4s, v7.4s, v10.4s
+	WORD $0x4e35ccf3 // fmla v19.4s, v7.4s, v21.4s
+	WORD $0x4e2cccf2 // fmla v18.4s, v7.4s, v12.4s
+	WORD $0x4e2dccf1 // fmla v17.4s, v7.4s, v13.4s
+	WORD $0x3dc04329 // ldr q9, [x25, #256]
+	WORD $0x3dc04336 // ldr q22, [x25, #256]
+	WORD $0x3dc04337 // ldr q23, [x25, #256]
+	WORD $0x3dc04338 // ldr q24, [x25, #256]
+	WORD $0x4e2ace89 // fmla v9.4s, v20.4s, v10.4s
+	WORD $0x4e35ce76 // fmla v22.4s, v19.4s, v21.4s
+	WORD $0x4e2cce57 // fmla v23.4s, v18.4s, v12.4s
+	WORD $0x4e2dce38 // fmla v24.4s, v17.4s, v13.4s
+	WORD $0x3dc04731 // ldr q17, [x25, #272]
+	WORD $0x3dc04732 // ldr q18, [x25, #272]
+	WORD $0x3dc04733 // ldr q19, [x25, #272]
+	WORD $0x3dc04734 // ldr q20, [x25, #272]
+	WORD $0x4e2acd31 // fmla v17.4s, v9.4s, v10.4s
+	WORD $0x4e35ced2 // fmla v18.4s, v22.4s, v21.4s
+	WORD $0x4e2ccef3 // fmla v19.4s, v23.4s, v12.4s
+	WORD $0x4e2dcf14 // fmla v20.4s, v24.4s, v13.4s
+	WORD $0x3dc04b38 // ldr q24, [x25, #288]
+	WORD $0x3dc04b37 // ldr q23, [x25, #288]
+	WORD $0x3dc04b36 // ldr q22, [x25, #288]
+	WORD $0x3dc04b29 // ldr q9, [x25, #288]
+	WORD $0x4e2ace38 // fmla v24.4s, v17.4s, v10.4s
+	WORD $0x4e35ce57 // fmla v23.4s, v18.4s, v21.4s
+	WORD $0x4e2cce76 // fmla v22.4s, v19.4s, v12.4s
+	WORD $0x4e2dce89 // fmla v9.4s, v20.4s, v13.4s
+	WORD $0x6ea08574 // sub v20.4s, v11.4s, v0.4s
+	WORD $0x6ea085cb // sub v11.4s, v14.4s, v0.4s
+	WORD $0x6ea085ee // sub v14.4s, v15.4s, v0.4s
+	WORD $0x6ea0860f // sub v15.4s, v16.4s, v0.4s
+	WORD $0x6e2add50 // fmul v16.4s, v10.4s, v10.4s
+	WORD $0x6e35deb3 // fmul v19.4s, v21.4s, v21.4s
+	WORD $0x6e2cdd92 // fmul v18.4s, v12.4s, v12.4s
+	WORD $0x6e2dddb1 // fmul v17.4s, v13.4s, v13.4s
+	WORD $0x4eaa1d59 // mov v25.16b, v10.16b
+	WORD $0x4eb51eaa // mov v10.16b, v21.16b
+	WORD $0x4eac1d95 // mov v21.16b, v12.16b
+	WORD $0x4ead1dac // mov v12.16b, v13.16b
+	WORD $0x4e38ce19 // fmla v25.4s, v16.4s, v24.4s
+	WORD $0x4e37ce6a // fmla v10.4s, v19.4s, v23.4s
+	WORD $0x4e36ce55 // fmla v21.4s, v18.4s, v22.4s
+	WORD $0x4e29ce2c // fmla v12.4s, v17.4s, v9.4s
+	WORD $0x4f3f0689 // sshr v9.4s, v20.4s, #1
+	WORD $0x4f3f0571 // sshr v17.4s, v11.4s, #1
+	WORD $0x4f3f05d6 // sshr v22.4s, v14.4s, #1
+	WORD $0x4f3f05f2 // sshr v18.4s, v15.4s, #1
+	WORD $0x4e28d737 // fadd v23.4s, v25.4s, v8.4s
+	WORD $0x4e28d559 // fadd v25.4s, v10.4s, v8.4s
+	WORD $0x4e28d6aa // fadd v10.4s, v21.4s, v8.4s
+	WORD $0x4e28d595 // fadd v21.4s, v12.4s, v8.4s
+	WORD $0x4ea1852c // add v12.4s, v9.4s, v1.4s
+	WORD $0x4ea18633 // add v19.4s, v17.4s, v1.4s
+	WORD $0x4ea186d8 // add v24.4s, v22.4s, v1.4s
+	WORD $0x4ea18650 // add v16.4s, v18.4s, v1.4s
+	WORD $0x4f37558d // shl v13.4s, v12.4s, #23
+	WORD $0x4f37566c // shl v12.4s, v19.4s, #23
+	WORD $0x4f375713 // shl v19.4s, v24.4s, #23
+	WORD $0x4f375618 // shl v24.4s, v16.4s, #23
+	WORD $0x6e2ddef0 // fmul v16.4s, v23.4s, v13.4s
+	WORD $0x6e2cdf2d // fmul v13.4s, v25.4s, v12.4s
+	WORD $0x6e33dd4c // fmul v12.4s, v10.4s, v19.4s
+	WORD $0x6e38deb3 // fmul v19.4s, v21.4s, v24.4s
+	WORD $0x6ea98698 // sub v24.4s, v20.4s, v9.4s
+	WORD $0x6eb18569 // sub v9.4s, v11.4s, v17.4s
+	WORD $0x6eb685d1 // sub v17.4s, v14.4s, v22.4s
+	WORD $0x6eb285f6 // sub v22.4s, v15.4s, v18.4s
+	WORD $0x4ea18712 // add v18.4s, v24.4s, v1.4s
+	WORD $0x4ea18538 // add v24.4s, v9.4s, v1.4s
+	WORD $0x4ea18629 // add v9.4s, v17.4s, v1.4s
+	WORD $0x4ea186d1 // add v17.4s, v22.4s, v1.4s
+	WORD $0x4f375656 // shl v22.4s, v18.4s, #23
+	WORD $0x4f375712 // shl v18.4s, v24.4s, #23
+	WORD $0x4f375538 // shl v24.4s, v9.4s, #23
+	WORD $0x4f375629 // shl v9.4s, v17.4s, #23
+	WORD $0x6e36de11 // fmul v17.4s, v16.4s, v22.4s
+	WORD $0x6e32ddb6 // fmul v22.4s, v13.4s, v18.4s
+	WORD $0x6e38dd92 // fmul v18.4s, v12.4s, v24.4s
+	WORD $0x6e29de78 // fmul v24.4s, v19.4s, v9.4s
+	WORD $0xad005811 // stp q17, q22, [x0, #0]
+	WORD $0xad016012 // stp q18, q24, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -24638,51 +24680,49 @@ done2:
 	ADD $16, R2, R2
 	SUBS $4, R2, R2
 	BLT done4
+	WORD $0x3dc02f28 // ldr q8, [x25, #176]
+	WORD $0x3dc04f27 // ldr q7, [x25, #304]
+	WORD $0x3dc02726 // ldr q6, [x25, #144]
+	WORD $0x3dc05325 // ldr q5, [x25, #320]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc03323 // ldr q3, [x25, #192]
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b21 // ldr q1, [x25, #224]
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
 
 vectors3:
-	WORD $0x3cc1042a // ldr q10, [x1], #16
-	WORD $0x3dc02723 // ldr q3, [x25, #144]
-	WORD $0x4e23f54e // fmax v14.4s, v10.4s, v3.4s
-	WORD $0x3dc05323 // ldr q3, [x25, #320]
-	WORD $0x4ea3f5ca // fmin v10.4s, v14.4s, v3.4s
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x3dc02f2e // ldr q14, [x25, #176]
-	WORD $0x4e23cd4e // fmla v14.4s, v10.4s, v3.4s
-	WORD $0x3dc02f23 // ldr q3, [x25, #176]
-	WORD $0x4ea3d5c4 // fsub v4.4s, v14.4s, v3.4s
-	WORD $0x3dc03323 // ldr q3, [x25, #192]
-	WORD $0x4eaa1d4f // mov v15.16b, v10.16b
-	WORD $0x4ea3cc8f // fmls v15.4s, v4.4s, v3.4s
-	WORD $0x3dc03723 // ldr q3, [x25, #208]
-	WORD $0x4eaf1dea // mov v10.16b, v15.16b
-	WORD $0x4ea3cc8a // fmls v10.4s, v4.4s, v3.4s
-	WORD $0x3dc03b23 // ldr q3, [x25, #224]
-	WORD $0x3dc03f24 // ldr q4, [x25, #240]
-	WORD $0x4e2acc64 // fmla v4.4s, v3.4s, v10.4s
-	WORD $0x3dc04323 // ldr q3, [x25, #256]
-	WORD $0x4e2acc83 // fmla v3.4s, v4.4s, v10.4s
-	WORD $0x3dc04724 // ldr q4, [x25, #272]
-	WORD $0x4e2acc64 // fmla v4.4s, v3.4s, v10.4s
-	WORD $0x3dc04b23 // ldr q3, [x25, #288]
-	WORD $0x4e2acc83 // fmla v3.4s, v4.4s, v10.4s
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x6ea485cf // sub v15.4s, v14.4s, v4.4s
-	WORD $0x6e2add44 // fmul v4.4s, v10.4s, v10.4s
-	WORD $0x4eaa1d4e // mov v14.16b, v10.16b
-	WORD $0x4e23cc8e // fmla v14.4s, v4.4s, v3.4s
-	WORD $0x4f3f05e3 // sshr v3.4s, v15.4s, #1
-	WORD $0x3dc00724 // ldr q4, [x25, #16]
-	WORD $0x4e24d5ca // fadd v10.4s, v14.4s, v4.4s
-	WORD $0x3dc04f24 // ldr q4, [x25, #304]
-	WORD $0x4ea4846e // add v14.4s, v3.4s, v4.4s
-	WORD $0x4f3755c4 // shl v4.4s, v14.4s, #23
-	WORD $0x6e24dd4e // fmul v14.4s, v10.4s, v4.4s
-	WORD $0x6ea385e4 // sub v4.4s, v15.4s, v3.4s
-	WORD $0x3dc04f23 // ldr q3, [x25, #304]
-	WORD $0x4ea3848f // add v15.4s, v4.4s, v3.4s
-	WORD $0x4f3755e3 // shl v3.4s, v15.4s, #23
-	WORD $0x6e23ddcf // fmul v15.4s, v14.4s, v3.4s
-	WORD $0x3c81040f // str q15, [x0], #16
+	WORD $0x3cc10438 // ldr q24, [x1], #16
+	WORD $0x4e26f712 // fmax v18.4s, v24.4s, v6.4s
+	WORD $0x4ea5f658 // fmin v24.4s, v18.4s, v5.4s
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x4e24cf12 // fmla v18.4s, v24.4s, v4.4s
+	WORD $0x4ea8d656 // fsub v22.4s, v18.4s, v8.4s
+	WORD $0x4eb81f11 // mov v17.16b, v24.16b
+	WORD $0x4ea3ced1 // fmls v17.4s, v22.4s, v3.4s
+	WORD $0x4eb11e38 // mov v24.16b, v17.16b
+	WORD $0x4ea2ced8 // fmls v24.4s, v22.4s, v2.4s
+	WORD $0x3dc03f36 // ldr q22, [x25, #240]
+	WORD $0x4e38cc36 // fmla v22.4s, v1.4s, v24.4s
+	WORD $0x3dc04331 // ldr q17, [x25, #256]
+	WORD $0x4e38ced1 // fmla v17.4s, v22.4s, v24.4s
+	WORD $0x3dc04736 // ldr q22, [x25, #272]
+	WORD $0x4e38ce36 // fmla v22.4s, v17.4s, v24.4s
+	WORD $0x3dc04b31 // ldr q17, [x25, #288]
+	WORD $0x4e38ced1 // fmla v17.4s, v22.4s, v24.4s
+	WORD $0x6ea88656 // sub v22.4s, v18.4s, v8.4s
+	WORD $0x6e38df12 // fmul v18.4s, v24.4s, v24.4s
+	WORD $0x4eb81f09 // mov v9.16b, v24.16b
+	WORD $0x4e31ce49 // fmla v9.4s, v18.4s, v17.4s
+	WORD $0x4f3f06d1 // sshr v17.4s, v22.4s, #1
+	WORD $0x4e20d532 // fadd v18.4s, v9.4s, v0.4s
+	WORD $0x4ea78629 // add v9.4s, v17.4s, v7.4s
+	WORD $0x4f375538 // shl v24.4s, v9.4s, #23
+	WORD $0x6e38de49 // fmul v9.4s, v18.4s, v24.4s
+	WORD $0x6eb186d8 // sub v24.4s, v22.4s, v17.4s
+	WORD $0x4ea78711 // add v17.4s, v24.4s, v7.4s
+	WORD $0x4f375638 // shl v24.4s, v17.4s, #23
+	WORD $0x6e38dd31 // fmul v17.4s, v9.4s, v24.4s
+	WORD $0x3c810411 // str q17, [x0], #16
 	SUBS $4, R2, R2
 	BGE vectors3
 
@@ -24699,204 +24739,165 @@ TEXT ·sigmoidNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 	SUBS $16, R2, R2
 	BLT done2
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x3dc02f21 // ldr q1, [x25, #176]
+	WORD $0x3dc04f22 // ldr q2, [x25, #304]
+	WORD $0x3dc05723 // ldr q3, [x25, #336]
+	WORD $0x3dc02724 // ldr q4, [x25, #144]
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x3dc03326 // ldr q6, [x25, #192]
+	WORD $0x3dc03727 // ldr q7, [x25, #208]
+	WORD $0x3dc03b28 // ldr q8, [x25, #224]
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc05724 // ldr q4, [x25, #336]
-	WORD $0x3dc05725 // ldr q5, [x25, #336]
-	WORD $0x3dc05726 // ldr q6, [x25, #336]
-	WORD $0x3dc05727 // ldr q7, [x25, #336]
-	WORD $0x4ea41c08 // orr v8.16b, v0.16b, v4.16b
-	WORD $0x4ea51c24 // orr v4.16b, v1.16b, v5.16b
-	WORD $0x4ea61c45 // orr v5.16b, v2.16b, v6.16b
-	WORD $0x4ea71c66 // orr v6.16b, v3.16b, v7.16b
-	WORD $0x3dc02727 // ldr q7, [x25, #144]
-	WORD $0x3dc02729 // ldr q9, [x25, #144]
-	WORD $0x3dc0272a // ldr q10, [x25, #144]
-	WORD $0x3dc0272b // ldr q11, [x25, #144]
-	WORD $0x4e27f50c // fmax v12.4s, v8.4s, v7.4s
-	WORD $0x4e29f487 // fmax v7.4s, v4.4s, v9.4s
-	WORD $0x4e2af4a9 // fmax v9.4s, v5.4s, v10.4s
-	WORD $0x4e2bf4ca // fmax v10.4s, v6.4s, v11.4s
-	WORD $0x3dc02b2b // ldr q11, [x25, #160]
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02f28 // ldr q8, [x25, #176]
-	WORD $0x3dc02f2d // ldr q13, [x25, #176]
-	WORD $0x3dc02f2e // ldr q14, [x25, #176]
-	WORD $0x3dc02f2f // ldr q15, [x25, #176]
-	WORD $0x4e2bcd88 // fmla v8.4s, v12.4s, v11.4s
-	WORD $0x4e26cced // fmla v13.4s, v7.4s, v6.4s
-	WORD $0x4e25cd2e // fmla v14.4s, v9.4s, v5.4s
-	WORD $0x4e24cd4f // fmla v15.4s, v10.4s, v4.4s
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x3dc02f25 // ldr q5, [x25, #176]
-	WORD $0x3dc02f26 // ldr q6, [x25, #176]
-	WORD $0x3dc02f2b // ldr q11, [x25, #176]
-	WORD $0x4ea4d510 // fsub v16.4s, v8.4s, v4.4s
-	WORD $0x4ea5d5a4 // fsub v4.4s, v13.4s, v5.4s
-	WORD $0x4ea6d5c5 // fsub v5.4s, v14.4s, v6.4s
-	WORD $0x4eabd5e6 // fsub v6.4s, v15.4s, v11.4s
-	WORD $0x3dc0332b // ldr q11, [x25, #192]
-	WORD $0x3dc03331 // ldr q17, [x25, #192]
-	WORD $0x3dc03332 // ldr q18, [x25, #192]
-	WORD $0x3dc03333 // ldr q19, [x25, #192]
-	WORD $0x4eac1d94 // mov v20.16b, v12.16b
-	WORD $0x4ea71cec // mov v12.16b, v7.16b
-	WORD $0x4ea91d27 // mov v7.16b, v9.16b
-	WORD $0x4eaa1d49 // mov v9.16b, v10.16b
-	WORD $0x4eabce14 // fmls v20.4s, v16.4s, v11.4s
-	WORD $0x4eb1cc8c // fmls v12.4s, v4.4s, v17.4s
-	WORD $0x4eb2cca7 // fmls v7.4s, v5.4s, v18.4s
-	WORD $0x4eb3ccc9 // fmls v9.4s, v6.4s, v19.4s
-	WORD $0x3dc03733 // ldr q19, [x25, #208]
-	WORD $0x3dc03732 // ldr q18, [x25, #208]
-	WORD $0x3dc03731 // ldr q17, [x25, #208]
-	WORD $0x3dc0372b // ldr q11, [x25, #208]
-	WORD $0x4eb41e8a // mov v10.16b, v20.16b
-	WORD $0x4eac1d94 // mov v20.16b, v12.16b
-	WORD $0x4ea71cec // mov v12.16b, v7.16b
-	WORD $0x4ea91d27 // mov v7.16b, v9.16b
-	WORD $0x4eb3ce0a // fmls v10.4s, v16.4s, v19.4s
-	WORD $0x4eb2cc94 // fmls v20.4s, v4.4s, v18.4s
-	WORD $0x4eb1ccac // fmls v12.4s, v5.4s, v17.4s
-	WORD $0x4eabccc7 // fmls v7.4s, v6.4s, v11.4s
-	WORD $0x3dc03b2b // ldr q11, [x25, #224]
-	WORD $0x3dc03b26 // ldr q6, [x25, #224]
-	WORD $0x3dc03b31 // ldr q17, [x25, #224]
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x3dc03f32 // ldr q18, [x25, #240]
-	WORD $0x3dc03f24 // ldr q4, [x25, #240]
-	WORD $0x3dc03f33 // ldr q19, [x25, #240]
-	WORD $0x3dc03f30 // ldr q16, [x25, #240]
-	WORD $0x4e2acd72 // fmla v18.4s, v11.4s, v10.4s
-	WORD $0x4e34ccc4 // fmla v4.4s, v6.4s, v20.4s
-	WORD $0x4e2cce33 // fmla v19.4s, v17.4s, v12.4s
-	WORD $0x4e27ccb0 // fmla v16.4s, v5.4s, v7.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x3dc04331 // ldr q17, [x25, #256]
-	WORD $0x3dc04326 // ldr q6, [x25, #256]
-	WORD $0x3dc0432b // ldr q11, [x25, #256]
-	WORD $0x4e2ace45 // fmla v5.4s, v18.4s, v10.4s
-	WORD $0x4e34cc91 // fmla v17.4s, v4.4s, v20.4s
-	WORD $0x4e2cce66 // fmla v6.4s, v19.4s, v12.4s
-	WORD $0x4e27ce0b // fmla v11.4s, v16.4s, v7.4s
-	WORD $0x3dc04730 // ldr q16, [x25, #272]
-	WORD $0x3dc04733 // ldr q19, [x25, #272]
-	WORD $0x3dc04724 // ldr q4, [x25, #272]
-	WORD $0x3dc04732 // ldr q18, [x25, #272]
-	WORD $0x4e2accb0 // fmla v16.4s, v5.4s, v10.4s
-	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
-	WORD $0x4e2cccc4 // fmla v4.4s, v6.4s, v12.4s
-	WORD $0x4e27cd72 // fmla v18.4s, v11.4s, v7.4s
-	WORD $0x3dc04b2b // ldr q11, [x25, #288]
-	WORD $0x3dc04b26 // ldr q6, [x25, #288]
-	WORD $0x3dc04b31 // ldr q17, [x25, #288]
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4e2ace0b // fmla v11.4s, v16.4s, v10.4s
-	WORD $0x4e34ce66 // fmla v6.4s, v19.4s, v20.4s
-	WORD $0x4e2ccc91 // fmla v17.4s, v4.4s, v12.4s
-	WORD $0x4e27ce45 // fmla v5.4s, v18.4s, v7.4s
-	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc00029 // ldr q9, [x1, #0]
+	WORD $0x3dc0042a // ldr q10, [x1, #16]
+	WORD $0x3dc0082b // ldr q11, [x1, #32]
+	WORD $0x3dc00c2c // ldr q12, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x4ea31d2d // orr v13.16b, v9.16b, v3.16b
+	WORD $0x4ea31d4e // orr v14.16b, v10.16b, v3.16b
+	WORD $0x4ea31d6f // orr v15.16b, v11.16b, v3.16b
+	WORD $0x4ea31d90 // orr v16.16b, v12.16b, v3.16b
+	WORD $0x4e24f5b1 // fmax v17.4s, v13.4s, v4.4s
+	WORD $0x4e24f5cd // fmax v13.4s, v14.4s, v4.4s
+	WORD $0x4e24f5ee // fmax v14.4s, v15.4s, v4.4s
+	WORD $0x4e24f60f // fmax v15.4s, v16.4s, v4.4s
 	WORD $0x3dc02f30 // ldr q16, [x25, #176]
-	WORD $0x6eb28509 // sub v9.4s, v8.4s, v18.4s
-	WORD $0x6ea485b2 // sub v18.4s, v13.4s, v4.4s
-	WORD $0x6eb385c4 // sub v4.4s, v14.4s, v19.4s
-	WORD $0x6eb085f3 // sub v19.4s, v15.4s, v16.4s
-	WORD $0x6e2add50 // fmul v16.4s, v10.4s, v10.4s
-	WORD $0x6e34de8f // fmul v15.4s, v20.4s, v20.4s
-	WORD $0x6e2cdd8e // fmul v14.4s, v12.4s, v12.4s
-	WORD $0x6e27dced // fmul v13.4s, v7.4s, v7.4s
-	WORD $0x4eaa1d48 // mov v8.16b, v10.16b
-	WORD $0x4eb41e8a // mov v10.16b, v20.16b
-	WORD $0x4eac1d94 // mov v20.16b, v12.16b
-	WORD $0x4ea71cec // mov v12.16b, v7.16b
-	WORD $0x4e2bce08 // fmla v8.4s, v16.4s, v11.4s
-	WORD $0x4e26cdea // fmla v10.4s, v15.4s, v6.4s
-	WORD $0x4e31cdd4 // fmla v20.4s, v14.4s, v17.4s
-	WORD $0x4e25cdac // fmla v12.4s, v13.4s, v5.4s
-	WORD $0x4f3f0525 // sshr v5.4s, v9.4s, #1
-	WORD $0x4f3f064d // sshr v13.4s, v18.4s, #1
-	WORD $0x4f3f0491 // sshr v17.4s, v4.4s, #1
-	WORD $0x4f3f066e // sshr v14.4s, v19.4s, #1
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x3dc0072f // ldr q15, [x25, #16]
-	WORD $0x3dc0072b // ldr q11, [x25, #16]
-	WORD $0x3dc00730 // ldr q16, [x25, #16]
-	WORD $0x4e26d507 // fadd v7.4s, v8.4s, v6.4s
-	WORD $0x4e2fd546 // fadd v6.4s, v10.4s, v15.4s
-	WORD $0x4e2bd68f // fadd v15.4s, v20.4s, v11.4s
-	WORD $0x4e30d58b // fadd v11.4s, v12.4s, v16.4s
-	WORD $0x3dc04f30 // ldr q16, [x25, #304]
-	WORD $0x3dc04f2c // ldr q12, [x25, #304]
-	WORD $0x3dc04f34 // ldr q20, [x25, #304]
-	WORD $0x3dc04f2a // ldr q10, [x25, #304]
-	WORD $0x4eb084a8 // add v8.4s, v5.4s, v16.4s
-	WORD $0x4eac85b0 // add v16.4s, v13.4s, v12.4s
-	WORD $0x4eb4862c // add v12.4s, v17.4s, v20.4s
-	WORD $0x4eaa85d4 // add v20.4s, v14.4s, v10.4s
-	WORD $0x4f37550a // shl v10.4s, v8.4s, #23
-	WORD $0x4f375608 // shl v8.4s, v16.4s, #23
-	WORD $0x4f375590 // shl v16.4s, v12.4s, #23
-	WORD $0x4f37568c // shl v12.4s, v20.4s, #23
-	WORD $0x6e2adcf4 // fmul v20.4s, v7.4s, v10.4s
-	WORD $0x6e28dcca // fmul v10.4s, v6.4s, v8.4s
-	WORD $0x6e30dde8 // fmul v8.4s, v15.4s, v16.4s
-	WORD $0x6e2cdd70 // fmul v16.4s, v11.4s, v12.4s
-	WORD $0x6ea5852c // sub v12.4s, v9.4s, v5.4s
-	WORD $0x6ead8645 // sub v5.4s, v18.4s, v13.4s
-	WORD $0x6eb1848d // sub v13.4s, v4.4s, v17.4s
-	WORD $0x6eae8671 // sub v17.4s, v19.4s, v14.4s
-	WORD $0x3dc04f2e // ldr q14, [x25, #304]
-	WORD $0x3dc04f33 // ldr q19, [x25, #304]
-	WORD $0x3dc04f24 // ldr q4, [x25, #304]
-	WORD $0x3dc04f32 // ldr q18, [x25, #304]
-	WORD $0x4eae8589 // add v9.4s, v12.4s, v14.4s
-	WORD $0x4eb384ae // add v14.4s, v5.4s, v19.4s
-	WORD $0x4ea485b3 // add v19.4s, v13.4s, v4.4s
-	WORD $0x4eb28624 // add v4.4s, v17.4s, v18.4s
-	WORD $0x4f375532 // shl v18.4s, v9.4s, #23
-	WORD $0x4f3755c9 // shl v9.4s, v14.4s, #23
-	WORD $0x4f37566e // shl v14.4s, v19.4s, #23
-	WORD $0x4f375493 // shl v19.4s, v4.4s, #23
-	WORD $0x6e32de84 // fmul v4.4s, v20.4s, v18.4s
-	WORD $0x6e29dd52 // fmul v18.4s, v10.4s, v9.4s
-	WORD $0x6e2edd09 // fmul v9.4s, v8.4s, v14.4s
-	WORD $0x6e33de0e // fmul v14.4s, v16.4s, v19.4s
-	WORD $0x4ea0a813 // cmlt v19.4s, v0.4s, #0
-	WORD $0x4ea0a820 // cmlt v0.4s, v1.4s, #0
-	WORD $0x4ea0a841 // cmlt v1.4s, v2.4s, #0
-	WORD $0x4ea0a862 // cmlt v2.4s, v3.4s, #0
-	WORD $0x3dc00723 // ldr q3, [x25, #16]
-	WORD $0x3dc00730 // ldr q16, [x25, #16]
-	WORD $0x3dc00728 // ldr q8, [x25, #16]
-	WORD $0x3dc0072a // ldr q10, [x25, #16]
-	WORD $0x4eb31e74 // mov v20.16b, v19.16b
-	WORD $0x4ea01c13 // mov v19.16b, v0.16b
-	WORD $0x4ea11c20 // mov v0.16b, v1.16b
-	WORD $0x4ea21c41 // mov v1.16b, v2.16b
-	WORD $0x6e631c94 // bsl v20.16b, v4.16b, v3.16b
-	WORD $0x6e701e53 // bsl v19.16b, v18.16b, v16.16b
-	WORD $0x6e681d20 // bsl v0.16b, v9.16b, v8.16b
-	WORD $0x6e6a1dc1 // bsl v1.16b, v14.16b, v10.16b
-	WORD $0x3dc0072a // ldr q10, [x25, #16]
-	WORD $0x3dc00728 // ldr q8, [x25, #16]
-	WORD $0x3dc00730 // ldr q16, [x25, #16]
-	WORD $0x3dc00723 // ldr q3, [x25, #16]
-	WORD $0x4e2ad482 // fadd v2.4s, v4.4s, v10.4s
-	WORD $0x4e28d64a // fadd v10.4s, v18.4s, v8.4s
-	WORD $0x4e30d528 // fadd v8.4s, v9.4s, v16.4s
-	WORD $0x4e23d5d0 // fadd v16.4s, v14.4s, v3.4s
-	WORD $0x6e22fe83 // fdiv v3.4s, v20.4s, v2.4s
-	WORD $0x6e2afe62 // fdiv v2.4s, v19.4s, v10.4s
-	WORD $0x6e28fc0a // fdiv v10.4s, v0.4s, v8.4s
-	WORD $0x6e30fc28 // fdiv v8.4s, v1.4s, v16.4s
-	WORD $0xac810803 // stp q3, q2, [x0], #32
-	WORD $0xac81200a // stp q10, q8, [x0], #32
+	WORD $0x3dc02f32 // ldr q18, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc02f34 // ldr q20, [x25, #176]
+	WORD $0x4e25ce30 // fmla v16.4s, v17.4s, v5.4s
+	WORD $0x4e25cdb2 // fmla v18.4s, v13.4s, v5.4s
+	WORD $0x4e25cdd3 // fmla v19.4s, v14.4s, v5.4s
+	WORD $0x4e25cdf4 // fmla v20.4s, v15.4s, v5.4s
+	WORD $0x4ea1d615 // fsub v21.4s, v16.4s, v1.4s
+	WORD $0x4ea1d656 // fsub v22.4s, v18.4s, v1.4s
+	WORD $0x4ea1d677 // fsub v23.4s, v19.4s, v1.4s
+	WORD $0x4ea1d698 // fsub v24.4s, v20.4s, v1.4s
+	WORD $0x4eb11e39 // mov v25.16b, v17.16b
+	WORD $0x4ead1db1 // mov v17.16b, v13.16b
+	WORD $0x4eae1dcd // mov v13.16b, v14.16b
+	WORD $0x4eaf1dee // mov v14.16b, v15.16b
+	WORD $0x4ea6ceb9 // fmls v25.4s, v21.4s, v6.4s
+	WORD $0x4ea6ced1 // fmls v17.4s, v22.4s, v6.4s
+	WORD $0x4ea6ceed // fmls v13.4s, v23.4s, v6.4s
+	WORD $0x4ea6cf0e // fmls v14.4s, v24.4s, v6.4s
+	WORD $0x4eb91f2f // mov v15.16b, v25.16b
+	WORD $0x4eb11e39 // mov v25.16b, v17.16b
+	WORD $0x4ead1db1 // mov v17.16b, v13.16b
+	WORD $0x4eae1dcd // mov v13.16b, v14.16b
+	WORD $0x4ea7ceaf // fmls v15.4s, v21.4s, v7.4s
+	WORD $0x4ea7ced9 // fmls v25.4s, v22.4s, v7.4s
+	WORD $0x4ea7cef1 // fmls v17.4s, v23.4s, v7.4s
+	WORD $0x4ea7cf0d // fmls v13.4s, v24.4s, v7.4s
+	WORD $0x3dc03f38 // ldr q24, [x25, #240]
+	WORD $0x3dc03f37 // ldr q23, [x25, #240]
+	WORD $0x3dc03f36 // ldr q22, [x25, #240]
+	WORD $0x3dc03f35 // ldr q21, [x25, #240]
+	WORD $0x4e2fcd18 // fmla v24.4s, v8.4s, v15.4s
+	WORD $0x4e39cd17 // fmla v23.4s, v8.4s, v25.4s
+	WORD $0x4e31cd16 // fmla v22.4s, v8.4s, v17.4s
+	WORD $0x4e2dcd15 // fmla v21.4s, v8.4s, v13.4s
+	WORD $0x3dc0432e // ldr q14, [x25, #256]
+	WORD $0x3dc0433a // ldr q26, [x25, #256]
+	WORD $0x3dc0433b // ldr q27, [x25, #256]
+	WORD $0x3dc0433c // ldr q28, [x25, #256]
+	WORD $0x4e2fcf0e // fmla v14.4s, v24.4s, v15.4s
+	WORD $0x4e39cefa // fmla v26.4s, v23.4s, v25.4s
+	WORD $0x4e31cedb // fmla v27.4s, v22.4s, v17.4s
+	WORD $0x4e2dcebc // fmla v28.4s, v21.4s, v13.4s
+	WORD $0x3dc04735 // ldr q21, [x25, #272]
+	WORD $0x3dc04736 // ldr q22, [x25, #272]
+	WORD $0x3dc04737 // ldr q23, [x25, #272]
+	WORD $0x3dc04738 // ldr q24, [x25, #272]
+	WORD $0x4e2fcdd5 // fmla v21.4s, v14.4s, v15.4s
+	WORD $0x4e39cf56 // fmla v22.4s, v26.4s, v25.4s
+	WORD $0x4e31cf77 // fmla v23.4s, v27.4s, v17.4s
+	WORD $0x4e2dcf98 // fmla v24.4s, v28.4s, v13.4s
+	WORD $0x3dc04b3c // ldr q28, [x25, #288]
+	WORD $0x3dc04b3b // ldr q27, [x25, #288]
+	WORD $0x3dc04b3a // ldr q26, [x25, #288]
+	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x4e2fcebc // fmla v28.4s, v21.4s, v15.4s
+	WORD $0x4e39cedb // fmla v27.4s, v22.4s, v25.4s
+	WORD $0x4e31cefa // fmla v26.4s, v23.4s, v17.4s
+	WORD $0x4e2dcf0e // fmla v14.4s, v24.4s, v13.4s
+	WORD $0x6ea18618 // sub v24.4s, v16.4s, v1.4s
+	WORD $0x6ea18650 // sub v16.4s, v18.4s, v1.4s
+	WORD $0x6ea18672 // sub v18.4s, v19.4s, v1.4s
+	WORD $0x6ea18693 // sub v19.4s, v20.4s, v1.4s
+	WORD $0x6e2fddf4 // fmul v20.4s, v15.4s, v15.4s
+	WORD $0x6e39df37 // fmul v23.4s, v25.4s, v25.4s
+	WORD $0x6e31de36 // fmul v22.4s, v17.4s, v17.4s
+	WORD $0x6e2dddb5 // fmul v21.4s, v13.4s, v13.4s
+	WORD $0x4eaf1dfd // mov v29.16b, v15.16b
+	WORD $0x4eb91f2f // mov v15.16b, v25.16b
+	WORD $0x4eb11e39 // mov v25.16b, v17.16b
+	WORD $0x4ead1db1 // mov v17.16b, v13.16b
+	WORD $0x4e3cce9d // fmla v29.4s, v20.4s, v28.4s
+	WORD $0x4e3bceef // fmla v15.4s, v23.4s, v27.4s
+	WORD $0x4e3aced9 // fmla v25.4s, v22.4s, v26.4s
+	WORD $0x4e2eceb1 // fmla v17.4s, v21.4s, v14.4s
+	WORD $0x4f3f070e // sshr v14.4s, v24.4s, #1
+	WORD $0x4f3f0615 // sshr v21.4s, v16.4s, #1
+	WORD $0x4f3f065a // sshr v26.4s, v18.4s, #1
+	WORD $0x4f3f0676 // sshr v22.4s, v19.4s, #1
+	WORD $0x4e20d7bb // fadd v27.4s, v29.4s, v0.4s
+	WORD $0x4e20d5fd // fadd v29.4s, v15.4s, v0.4s
+	WORD $0x4e20d72f // fadd v15.4s, v25.4s, v0.4s
+	WORD $0x4e20d639 // fadd v25.4s, v17.4s, v0.4s
+	WORD $0x4ea285d1 // add v17.4s, v14.4s, v2.4s
+	WORD $0x4ea286b7 // add v23.4s, v21.4s, v2.4s
+	WORD $0x4ea2875c // add v28.4s, v26.4s, v2.4s
+	WORD $0x4ea286d4 // add v20.4s, v22.4s, v2.4s
+	WORD $0x4f37562d // shl v13.4s, v17.4s, #23
+	WORD $0x4f3756f1 // shl v17.4s, v23.4s, #23
+	WORD $0x4f375797 // shl v23.4s, v28.4s, #23
+	WORD $0x4f37569c // shl v28.4s, v20.4s, #23
+	WORD $0x6e2ddf74 // fmul v20.4s, v27.4s, v13.4s
+	WORD $0x6e31dfad // fmul v13.4s, v29.4s, v17.4s
+	WORD $0x6e37ddf1 // fmul v17.4s, v15.4s, v23.4s
+	WORD $0x6e3cdf37 // fmul v23.4s, v25.4s, v28.4s
+	WORD $0x6eae871c // sub v28.4s, v24.4s, v14.4s
+	WORD $0x6eb5860e // sub v14.4s, v16.4s, v21.4s
+	WORD $0x6eba8655 // sub v21.4s, v18.4s, v26.4s
+	WORD $0x6eb6867a // sub v26.4s, v19.4s, v22.4s
+	WORD $0x4ea28796 // add v22.4s, v28.4s, v2.4s
+	WORD $0x4ea285dc // add v28.4s, v14.4s, v2.4s
+	WORD $0x4ea286ae // add v14.4s, v21.4s, v2.4s
+	WORD $0x4ea28755 // add v21.4s, v26.4s, v2.4s
+	WORD $0x4f3756da // shl v26.4s, v22.4s, #23
+	WORD $0x4f375796 // shl v22.4s, v28.4s, #23
+	WORD $0x4f3755dc // shl v28.4s, v14.4s, #23
+	WORD $0x4f3756ae // shl v14.4s, v21.4s, #23
+	WORD $0x6e3ade95 // fmul v21.4s, v20.4s, v26.4s
+	WORD $0x6e36ddba // fmul v26.4s, v13.4s, v22.4s
+	WORD $0x6e3cde36 // fmul v22.4s, v17.4s, v28.4s
+	WORD $0x6e2edefc // fmul v28.4s, v23.4s, v14.4s
+	WORD $0x4ea0a92e // cmlt v14.4s, v9.4s, #0
+	WORD $0x4ea0a949 // cmlt v9.4s, v10.4s, #0
+	WORD $0x4ea0a96a // cmlt v10.4s, v11.4s, #0
+	WORD $0x4ea0a98b // cmlt v11.4s, v12.4s, #0
+	WORD $0x4eae1dcc // mov v12.16b, v14.16b
+	WORD $0x4ea91d2e // mov v14.16b, v9.16b
+	WORD $0x4eaa1d49 // mov v9.16b, v10.16b
+	WORD $0x4eab1d6a // mov v10.16b, v11.16b
+	WORD $0x6e601eac // bsl v12.16b, v21.16b, v0.16b
+	WORD $0x6e601f4e // bsl v14.16b, v26.16b, v0.16b
+	WORD $0x6e601ec9 // bsl v9.16b, v22.16b, v0.16b
+	WORD $0x6e601f8a // bsl v10.16b, v28.16b, v0.16b
+	WORD $0x4e20d6ab // fadd v11.4s, v21.4s, v0.4s
+	WORD $0x4e20d755 // fadd v21.4s, v26.4s, v0.4s
+	WORD $0x4e20d6da // fadd v26.4s, v22.4s, v0.4s
+	WORD $0x4e20d796 // fadd v22.4s, v28.4s, v0.4s
+	WORD $0x6e2bfd9c // fdiv v28.4s, v12.4s, v11.4s
+	WORD $0x6e35fdcb // fdiv v11.4s, v14.4s, v21.4s
+	WORD $0x6e3afd35 // fdiv v21.4s, v9.4s, v26.4s
+	WORD $0x6e36fd5a // fdiv v26.4s, v10.4s, v22.4s
+	WORD $0xad002c1c // stp q28, q11, [x0, #0]
+	WORD $0xad016815 // stp q21, q26, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -24904,58 +24905,54 @@ done2:
 	ADD $16, R2, R2
 	SUBS $4, R2, R2
 	BLT done4
+	WORD $0x3dc00728 // ldr q8, [x25, #16]
+	WORD $0x3dc02f27 // ldr q7, [x25, #176]
+	WORD $0x3dc04f26 // ldr q6, [x25, #304]
+	WORD $0x3dc05725 // ldr q5, [x25, #336]
+	WORD $0x3dc02724 // ldr q4, [x25, #144]
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x3dc03322 // ldr q2, [x25, #192]
+	WORD $0x3dc03721 // ldr q1, [x25, #208]
+	WORD $0x3dc03b20 // ldr q0, [x25, #224]
 
 vectors3:
-	WORD $0x3cc10428 // ldr q8, [x1], #16
-	WORD $0x3dc0572a // ldr q10, [x25, #336]
-	WORD $0x4eaa1d02 // orr v2.16b, v8.16b, v10.16b
-	WORD $0x3dc0272a // ldr q10, [x25, #144]
-	WORD $0x4e2af443 // fmax v3.4s, v2.4s, v10.4s
-	WORD $0x3dc02b2a // ldr q10, [x25, #160]
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x4e2acc62 // fmla v2.4s, v3.4s, v10.4s
-	WORD $0x3dc02f2a // ldr q10, [x25, #176]
-	WORD $0x4eaad450 // fsub v16.4s, v2.4s, v10.4s
-	WORD $0x3dc0332a // ldr q10, [x25, #192]
-	WORD $0x4ea31c61 // mov v1.16b, v3.16b
-	WORD $0x4eaace01 // fmls v1.4s, v16.4s, v10.4s
-	WORD $0x3dc0372a // ldr q10, [x25, #208]
-	WORD $0x4ea11c23 // mov v3.16b, v1.16b
-	WORD $0x4eaace03 // fmls v3.4s, v16.4s, v10.4s
-	WORD $0x3dc03b2a // ldr q10, [x25, #224]
-	WORD $0x3dc03f30 // ldr q16, [x25, #240]
-	WORD $0x4e23cd50 // fmla v16.4s, v10.4s, v3.4s
-	WORD $0x3dc0432a // ldr q10, [x25, #256]
-	WORD $0x4e23ce0a // fmla v10.4s, v16.4s, v3.4s
-	WORD $0x3dc04730 // ldr q16, [x25, #272]
-	WORD $0x4e23cd50 // fmla v16.4s, v10.4s, v3.4s
-	WORD $0x3dc04b2a // ldr q10, [x25, #288]
-	WORD $0x4e23ce0a // fmla v10.4s, v16.4s, v3.4s
-	WORD $0x3dc02f30 // ldr q16, [x25, #176]
-	WORD $0x6eb08441 // sub v1.4s, v2.4s, v16.4s
-	WORD $0x6e23dc70 // fmul v16.4s, v3.4s, v3.4s
-	WORD $0x4ea31c62 // mov v2.16b, v3.16b
-	WORD $0x4e2ace02 // fmla v2.4s, v16.4s, v10.4s
-	WORD $0x4f3f042a // sshr v10.4s, v1.4s, #1
-	WORD $0x3dc00730 // ldr q16, [x25, #16]
-	WORD $0x4e30d443 // fadd v3.4s, v2.4s, v16.4s
-	WORD $0x3dc04f30 // ldr q16, [x25, #304]
-	WORD $0x4eb08542 // add v2.4s, v10.4s, v16.4s
-	WORD $0x4f375450 // shl v16.4s, v2.4s, #23
-	WORD $0x6e30dc62 // fmul v2.4s, v3.4s, v16.4s
-	WORD $0x6eaa8430 // sub v16.4s, v1.4s, v10.4s
-	WORD $0x3dc04f2a // ldr q10, [x25, #304]
-	WORD $0x4eaa8601 // add v1.4s, v16.4s, v10.4s
-	WORD $0x4f37542a // shl v10.4s, v1.4s, #23
-	WORD $0x6e2adc41 // fmul v1.4s, v2.4s, v10.4s
-	WORD $0x4ea0a90a // cmlt v10.4s, v8.4s, #0
-	WORD $0x3dc00728 // ldr q8, [x25, #16]
-	WORD $0x4eaa1d42 // mov v2.16b, v10.16b
-	WORD $0x6e681c22 // bsl v2.16b, v1.16b, v8.16b
-	WORD $0x3dc00728 // ldr q8, [x25, #16]
-	WORD $0x4e28d42a // fadd v10.4s, v1.4s, v8.4s
-	WORD $0x6e2afc48 // fdiv v8.4s, v2.4s, v10.4s
-	WORD $0x3c810408 // str q8, [x0], #16
+	WORD $0x3cc1043a // ldr q26, [x1], #16
+	WORD $0x4ea51f55 // orr v21.16b, v26.16b, v5.16b
+	WORD $0x4e24f6ab // fmax v11.4s, v21.4s, v4.4s
+	WORD $0x3dc02f35 // ldr q21, [x25, #176]
+	WORD $0x4e23cd75 // fmla v21.4s, v11.4s, v3.4s
+	WORD $0x4ea7d6bc // fsub v28.4s, v21.4s, v7.4s
+	WORD $0x4eab1d76 // mov v22.16b, v11.16b
+	WORD $0x4ea2cf96 // fmls v22.4s, v28.4s, v2.4s
+	WORD $0x4eb61ecb // mov v11.16b, v22.16b
+	WORD $0x4ea1cf8b // fmls v11.4s, v28.4s, v1.4s
+	WORD $0x3dc03f3c // ldr q28, [x25, #240]
+	WORD $0x4e2bcc1c // fmla v28.4s, v0.4s, v11.4s
+	WORD $0x3dc04336 // ldr q22, [x25, #256]
+	WORD $0x4e2bcf96 // fmla v22.4s, v28.4s, v11.4s
+	WORD $0x3dc0473c // ldr q28, [x25, #272]
+	WORD $0x4e2bcedc // fmla v28.4s, v22.4s, v11.4s
+	WORD $0x3dc04b36 // ldr q22, [x25, #288]
+	WORD $0x4e2bcf96 // fmla v22.4s, v28.4s, v11.4s
+	WORD $0x6ea786bc // sub v28.4s, v21.4s, v7.4s
+	WORD $0x6e2bdd75 // fmul v21.4s, v11.4s, v11.4s
+	WORD $0x4eab1d6a // mov v10.16b, v11.16b
+	WORD $0x4e36ceaa // fmla v10.4s, v21.4s, v22.4s
+	WORD $0x4f3f0796 // sshr v22.4s, v28.4s, #1
+	WORD $0x4e28d555 // fadd v21.4s, v10.4s, v8.4s
+	WORD $0x4ea686ca // add v10.4s, v22.4s, v6.4s
+	WORD $0x4f37554b // shl v11.4s, v10.4s, #23
+	WORD $0x6e2bdeaa // fmul v10.4s, v21.4s, v11.4s
+	WORD $0x6eb6878b // sub v11.4s, v28.4s, v22.4s
+	WORD $0x4ea68576 // add v22.4s, v11.4s, v6.4s
+	WORD $0x4f3756cb // shl v11.4s, v22.4s, #23
+	WORD $0x6e2bdd56 // fmul v22.4s, v10.4s, v11.4s
+	WORD $0x4ea0ab4b // cmlt v11.4s, v26.4s, #0
+	WORD $0x4eab1d7a // mov v26.16b, v11.16b
+	WORD $0x6e681eda // bsl v26.16b, v22.16b, v8.16b
+	WORD $0x4e28d6cb // fadd v11.4s, v22.4s, v8.4s
+	WORD $0x6e2bff56 // fdiv v22.4s, v26.4s, v11.4s
+	WORD $0x3c810416 // str q22, [x0], #16
 	SUBS $4, R2, R2
 	BGE vectors3
 
@@ -24972,188 +24969,150 @@ TEXT ·tanhNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 	SUBS $16, R2, R2
 	BLT done2
+	WORD $0x3dc05720 // ldr q0, [x25, #336]
+	WORD $0x3dc05b21 // ldr q1, [x25, #352]
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x3dc05f23 // ldr q3, [x25, #368]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc03325 // ldr q5, [x25, #192]
+	WORD $0x3dc03726 // ldr q6, [x25, #208]
+	WORD $0x3dc03b27 // ldr q7, [x25, #224]
+	WORD $0x3dc04f28 // ldr q8, [x25, #304]
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc05724 // ldr q4, [x25, #336]
-	WORD $0x3dc05725 // ldr q5, [x25, #336]
-	WORD $0x3dc05726 // ldr q6, [x25, #336]
-	WORD $0x3dc05727 // ldr q7, [x25, #336]
-	WORD $0x4ea41c08 // orr v8.16b, v0.16b, v4.16b
-	WORD $0x4ea51c24 // orr v4.16b, v1.16b, v5.16b
-	WORD $0x4ea61c45 // orr v5.16b, v2.16b, v6.16b
-	WORD $0x4ea71c66 // orr v6.16b, v3.16b, v7.16b
-	WORD $0x3dc05b27 // ldr q7, [x25, #352]
-	WORD $0x3dc05b29 // ldr q9, [x25, #352]
-	WORD $0x3dc05b2a // ldr q10, [x25, #352]
-	WORD $0x3dc05b2b // ldr q11, [x25, #352]
-	WORD $0x6e27dd0c // fmul v12.4s, v8.4s, v7.4s
-	WORD $0x6e29dc87 // fmul v7.4s, v4.4s, v9.4s
-	WORD $0x6e2adca9 // fmul v9.4s, v5.4s, v10.4s
-	WORD $0x6e2bdcca // fmul v10.4s, v6.4s, v11.4s
-	WORD $0x3dc05f2b // ldr q11, [x25, #368]
-	WORD $0x3dc05f26 // ldr q6, [x25, #368]
-	WORD $0x3dc05f25 // ldr q5, [x25, #368]
-	WORD $0x3dc05f24 // ldr q4, [x25, #368]
-	WORD $0x4e2bf588 // fmax v8.4s, v12.4s, v11.4s
-	WORD $0x4e26f4eb // fmax v11.4s, v7.4s, v6.4s
-	WORD $0x4e25f526 // fmax v6.4s, v9.4s, v5.4s
-	WORD $0x4e24f545 // fmax v5.4s, v10.4s, v4.4s
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02b2a // ldr q10, [x25, #160]
-	WORD $0x3dc02b29 // ldr q9, [x25, #160]
-	WORD $0x3dc02b27 // ldr q7, [x25, #160]
-	WORD $0x3dc02f2c // ldr q12, [x25, #176]
-	WORD $0x3dc02f2d // ldr q13, [x25, #176]
-	WORD $0x3dc02f2e // ldr q14, [x25, #176]
-	WORD $0x3dc02f2f // ldr q15, [x25, #176]
-	WORD $0x4e24cd0c // fmla v12.4s, v8.4s, v4.4s
-	WORD $0x4e2acd6d // fmla v13.4s, v11.4s, v10.4s
-	WORD $0x4e29ccce // fmla v14.4s, v6.4s, v9.4s
-	WORD $0x4e27ccaf // fmla v15.4s, v5.4s, v7.4s
-	WORD $0x3dc02f27 // ldr q7, [x25, #176]
-	WORD $0x3dc02f29 // ldr q9, [x25, #176]
-	WORD $0x3dc02f2a // ldr q10, [x25, #176]
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x4ea7d590 // fsub v16.4s, v12.4s, v7.4s
-	WORD $0x4ea9d5a7 // fsub v7.4s, v13.4s, v9.4s
-	WORD $0x4eaad5c9 // fsub v9.4s, v14.4s, v10.4s
-	WORD $0x4ea4d5ea // fsub v10.4s, v15.4s, v4.4s
-	WORD $0x3dc03324 // ldr q4, [x25, #192]
-	WORD $0x3dc03331 // ldr q17, [x25, #192]
-	WORD $0x3dc03332 // ldr q18, [x25, #192]
-	WORD $0x3dc03333 // ldr q19, [x25, #192]
-	WORD $0x4ea81d14 // mov v20.16b, v8.16b
-	WORD $0x4eab1d68 // mov v8.16b, v11.16b
-	WORD $0x4ea61ccb // mov v11.16b, v6.16b
-	WORD $0x4ea51ca6 // mov v6.16b, v5.16b
-	WORD $0x4ea4ce14 // fmls v20.4s, v16.4s, v4.4s
-	WORD $0x4eb1cce8 // fmls v8.4s, v7.4s, v17.4s
-	WORD $0x4eb2cd2b // fmls v11.4s, v9.4s, v18.4s
-	WORD $0x4eb3cd46 // fmls v6.4s, v10.4s, v19.4s
-	WORD $0x3dc03733 // ldr q19, [x25, #208]
-	WORD $0x3dc03732 // ldr q18, [x25, #208]
-	WORD $0x3dc03731 // ldr q17, [x25, #208]
-	WORD $0x3dc03724 // ldr q4, [x25, #208]
-	WORD $0x4eb41e85 // mov v5.16b, v20.16b
-	WORD $0x4ea81d14 // mov v20.16b, v8.16b
-	WORD $0x4eab1d68 // mov v8.16b, v11.16b
-	WORD $0x4ea61ccb // mov v11.16b, v6.16b
-	WORD $0x4eb3ce05 // fmls v5.4s, v16.4s, v19.4s
-	WORD $0x4eb2ccf4 // fmls v20.4s, v7.4s, v18.4s
-	WORD $0x4eb1cd28 // fmls v8.4s, v9.4s, v17.4s
-	WORD $0x4ea4cd4b // fmls v11.4s, v10.4s, v4.4s
-	WORD $0x3dc03b24 // ldr q4, [x25, #224]
-	WORD $0x3dc03b2a // ldr q10, [x25, #224]
-	WORD $0x3dc03b31 // ldr q17, [x25, #224]
-	WORD $0x3dc03b29 // ldr q9, [x25, #224]
-	WORD $0x3dc03f32 // ldr q18, [x25, #240]
-	WORD $0x3dc03f27 // ldr q7, [x25, #240]
-	WORD $0x3dc03f33 // ldr q19, [x25, #240]
-	WORD $0x3dc03f30 // ldr q16, [x25, #240]
-	WORD $0x4e25cc92 // fmla v18.4s, v4.4s, v5.4s
-	WORD $0x4e34cd47 // fmla v7.4s, v10.4s, v20.4s
-	WORD $0x4e28ce33 // fmla v19.4s, v17.4s, v8.4s
-	WORD $0x4e2bcd30 // fmla v16.4s, v9.4s, v11.4s
-	WORD $0x3dc04329 // ldr q9, [x25, #256]
-	WORD $0x3dc04331 // ldr q17, [x25, #256]
-	WORD $0x3dc0432a // ldr q10, [x25, #256]
-	WORD $0x3dc04324 // ldr q4, [x25, #256]
-	WORD $0x4e25ce49 // fmla v9.4s, v18.4s, v5.4s
-	WORD $0x4e34ccf1 // fmla v17.4s, v7.4s, v20.4s
-	WORD $0x4e28ce6a // fmla v10.4s, v19.4s, v8.4s
-	WORD $0x4e2bce04 // fmla v4.4s, v16.4s, v11.4s
-	WORD $0x3dc04730 // ldr q16, [x25, #272]
-	WORD $0x3dc04733 // ldr q19, [x25, #272]
-	WORD $0x3dc04727 // ldr q7, [x25, #272]
-	WORD $0x3dc04732 // ldr q18, [x25, #272]
-	WORD $0x4e25cd30 // fmla v16.4s, v9.4s, v5.4s
-	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
-	WORD $0x4e28cd47 // fmla v7.4s, v10.4s, v8.4s
-	WORD $0x4e2bcc92 // fmla v18.4s, v4.4s, v11.4s
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x3dc04b2a // ldr q10, [x25, #288]
-	WORD $0x3dc04b31 // ldr q17, [x25, #288]
-	WORD $0x3dc04b29 // ldr q9, [x25, #288]
-	WORD $0x4e25ce04 // fmla v4.4s, v16.4s, v5.4s
-	WORD $0x4e34ce6a // fmla v10.4s, v19.4s, v20.4s
-	WORD $0x4e28ccf1 // fmla v17.4s, v7.4s, v8.4s
-	WORD $0x4e2bce49 // fmla v9.4s, v18.4s, v11.4s
-	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x3dc02f27 // ldr q7, [x25, #176]
-	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc0002a // ldr q10, [x1, #0]
+	WORD $0x3dc0042b // ldr q11, [x1, #16]
+	WORD $0x3dc0082c // ldr q12, [x1, #32]
+	WORD $0x3dc00c2d // ldr q13, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x4ea01d4e // orr v14.16b, v10.16b, v0.16b
+	WORD $0x4ea01d6f // orr v15.16b, v11.16b, v0.16b
+	WORD $0x4ea01d90 // orr v16.16b, v12.16b, v0.16b
+	WORD $0x4ea01db1 // orr v17.16b, v13.16b, v0.16b
+	WORD $0x6e21ddd2 // fmul v18.4s, v14.4s, v1.4s
+	WORD $0x6e21ddee // fmul v14.4s, v15.4s, v1.4s
+	WORD $0x6e21de0f // fmul v15.4s, v16.4s, v1.4s
+	WORD $0x6e21de30 // fmul v16.4s, v17.4s, v1.4s
+	WORD $0x4e23f651 // fmax v17.4s, v18.4s, v3.4s
+	WORD $0x4e23f5d2 // fmax v18.4s, v14.4s, v3.4s
+	WORD $0x4e23f5ee // fmax v14.4s, v15.4s, v3.4s
+	WORD $0x4e23f60f // fmax v15.4s, v16.4s, v3.4s
 	WORD $0x3dc02f30 // ldr q16, [x25, #176]
-	WORD $0x6eb28586 // sub v6.4s, v12.4s, v18.4s
-	WORD $0x6ea785b2 // sub v18.4s, v13.4s, v7.4s
-	WORD $0x6eb385c7 // sub v7.4s, v14.4s, v19.4s
-	WORD $0x6eb085f3 // sub v19.4s, v15.4s, v16.4s
-	WORD $0x6e25dcb0 // fmul v16.4s, v5.4s, v5.4s
-	WORD $0x6e34de8f // fmul v15.4s, v20.4s, v20.4s
-	WORD $0x6e28dd0e // fmul v14.4s, v8.4s, v8.4s
-	WORD $0x6e2bdd6d // fmul v13.4s, v11.4s, v11.4s
-	WORD $0x4ea51cac // mov v12.16b, v5.16b
-	WORD $0x4eb41e85 // mov v5.16b, v20.16b
-	WORD $0x4ea81d14 // mov v20.16b, v8.16b
-	WORD $0x4eab1d68 // mov v8.16b, v11.16b
-	WORD $0x4e24ce0c // fmla v12.4s, v16.4s, v4.4s
-	WORD $0x4e2acde5 // fmla v5.4s, v15.4s, v10.4s
-	WORD $0x4e31cdd4 // fmla v20.4s, v14.4s, v17.4s
-	WORD $0x4e29cda8 // fmla v8.4s, v13.4s, v9.4s
-	WORD $0x3dc04f29 // ldr q9, [x25, #304]
-	WORD $0x3dc04f2d // ldr q13, [x25, #304]
-	WORD $0x3dc04f31 // ldr q17, [x25, #304]
-	WORD $0x3dc04f2e // ldr q14, [x25, #304]
-	WORD $0x4ea984ca // add v10.4s, v6.4s, v9.4s
-	WORD $0x4ead8649 // add v9.4s, v18.4s, v13.4s
-	WORD $0x4eb184ed // add v13.4s, v7.4s, v17.4s
-	WORD $0x4eae8671 // add v17.4s, v19.4s, v14.4s
-	WORD $0x4f37554e // shl v14.4s, v10.4s, #23
-	WORD $0x4f37552a // shl v10.4s, v9.4s, #23
-	WORD $0x4f3755a9 // shl v9.4s, v13.4s, #23
-	WORD $0x4f37562d // shl v13.4s, v17.4s, #23
-	WORD $0x3dc00731 // ldr q17, [x25, #16]
-	WORD $0x3dc00733 // ldr q19, [x25, #16]
-	WORD $0x3dc00727 // ldr q7, [x25, #16]
-	WORD $0x3dc00732 // ldr q18, [x25, #16]
-	WORD $0x4eb1d5c6 // fsub v6.4s, v14.4s, v17.4s
-	WORD $0x4eb3d551 // fsub v17.4s, v10.4s, v19.4s
-	WORD $0x4ea7d533 // fsub v19.4s, v9.4s, v7.4s
-	WORD $0x4eb2d5a7 // fsub v7.4s, v13.4s, v18.4s
-	WORD $0x4ea61cd2 // mov v18.16b, v6.16b
-	WORD $0x4eb11e26 // mov v6.16b, v17.16b
-	WORD $0x4eb31e71 // mov v17.16b, v19.16b
-	WORD $0x4ea71cf3 // mov v19.16b, v7.16b
-	WORD $0x4e2ccdd2 // fmla v18.4s, v14.4s, v12.4s
-	WORD $0x4e25cd46 // fmla v6.4s, v10.4s, v5.4s
-	WORD $0x4e34cd31 // fmla v17.4s, v9.4s, v20.4s
-	WORD $0x4e28cdb3 // fmla v19.4s, v13.4s, v8.4s
-	WORD $0x3dc05b28 // ldr q8, [x25, #352]
-	WORD $0x3dc05b2d // ldr q13, [x25, #352]
-	WORD $0x3dc05b34 // ldr q20, [x25, #352]
-	WORD $0x3dc05b29 // ldr q9, [x25, #352]
-	WORD $0x4e28d645 // fadd v5.4s, v18.4s, v8.4s
-	WORD $0x4e2dd4c8 // fadd v8.4s, v6.4s, v13.4s
-	WORD $0x4e34d62d // fadd v13.4s, v17.4s, v20.4s
-	WORD $0x4e29d674 // fadd v20.4s, v19.4s, v9.4s
-	WORD $0x6e25fe49 // fdiv v9.4s, v18.4s, v5.4s
-	WORD $0x6e28fcc5 // fdiv v5.4s, v6.4s, v8.4s
-	WORD $0x6e2dfe28 // fdiv v8.4s, v17.4s, v13.4s
-	WORD $0x6e34fe6d // fdiv v13.4s, v19.4s, v20.4s
-	WORD $0x3dc05734 // ldr q20, [x25, #336]
-	WORD $0x3dc05733 // ldr q19, [x25, #336]
-	WORD $0x3dc05731 // ldr q17, [x25, #336]
-	WORD $0x3dc05726 // ldr q6, [x25, #336]
-	WORD $0x4eb41e92 // mov v18.16b, v20.16b
-	WORD $0x4eb31e74 // mov v20.16b, v19.16b
-	WORD $0x4eb11e33 // mov v19.16b, v17.16b
-	WORD $0x4ea61cd1 // mov v17.16b, v6.16b
-	WORD $0x6e691c12 // bsl v18.16b, v0.16b, v9.16b
-	WORD $0x6e651c34 // bsl v20.16b, v1.16b, v5.16b
-	WORD $0x6e681c53 // bsl v19.16b, v2.16b, v8.16b
-	WORD $0x6e6d1c71 // bsl v17.16b, v3.16b, v13.16b
-	WORD $0xac815012 // stp q18, q20, [x0], #32
-	WORD $0xac814413 // stp q19, q17, [x0], #32
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc02f34 // ldr q20, [x25, #176]
+	WORD $0x3dc02f35 // ldr q21, [x25, #176]
+	WORD $0x4e24ce30 // fmla v16.4s, v17.4s, v4.4s
+	WORD $0x4e24ce53 // fmla v19.4s, v18.4s, v4.4s
+	WORD $0x4e24cdd4 // fmla v20.4s, v14.4s, v4.4s
+	WORD $0x4e24cdf5 // fmla v21.4s, v15.4s, v4.4s
+	WORD $0x4ea2d616 // fsub v22.4s, v16.4s, v2.4s
+	WORD $0x4ea2d677 // fsub v23.4s, v19.4s, v2.4s
+	WORD $0x4ea2d698 // fsub v24.4s, v20.4s, v2.4s
+	WORD $0x4ea2d6b9 // fsub v25.4s, v21.4s, v2.4s
+	WORD $0x4eb11e3a // mov v26.16b, v17.16b
+	WORD $0x4eb21e51 // mov v17.16b, v18.16b
+	WORD $0x4eae1dd2 // mov v18.16b, v14.16b
+	WORD $0x4eaf1dee // mov v14.16b, v15.16b
+	WORD $0x4ea5ceda // fmls v26.4s, v22.4s, v5.4s
+	WORD $0x4ea5cef1 // fmls v17.4s, v23.4s, v5.4s
+	WORD $0x4ea5cf12 // fmls v18.4s, v24.4s, v5.4s
+	WORD $0x4ea5cf2e // fmls v14.4s, v25.4s, v5.4s
+	WORD $0x4eba1f4f // mov v15.16b, v26.16b
+	WORD $0x4eb11e3a // mov v26.16b, v17.16b
+	WORD $0x4eb21e51 // mov v17.16b, v18.16b
+	WORD $0x4eae1dd2 // mov v18.16b, v14.16b
+	WORD $0x4ea6cecf // fmls v15.4s, v22.4s, v6.4s
+	WORD $0x4ea6cefa // fmls v26.4s, v23.4s, v6.4s
+	WORD $0x4ea6cf11 // fmls v17.4s, v24.4s, v6.4s
+	WORD $0x4ea6cf32 // fmls v18.4s, v25.4s, v6.4s
+	WORD $0x3dc03f39 // ldr q25, [x25, #240]
+	WORD $0x3dc03f38 // ldr q24, [x25, #240]
+	WORD $0x3dc03f37 // ldr q23, [x25, #240]
+	WORD $0x3dc03f36 // ldr q22, [x25, #240]
+	WORD $0x4e2fccf9 // fmla v25.4s, v7.4s, v15.4s
+	WORD $0x4e3accf8 // fmla v24.4s, v7.4s, v26.4s
+	WORD $0x4e31ccf7 // fmla v23.4s, v7.4s, v17.4s
+	WORD $0x4e32ccf6 // fmla v22.4s, v7.4s, v18.4s
+	WORD $0x3dc0432e // ldr q14, [x25, #256]
+	WORD $0x3dc0433b // ldr q27, [x25, #256]
+	WORD $0x3dc0433c // ldr q28, [x25, #256]
+	WORD $0x3dc0433d // ldr q29, [x25, #256]
+	WORD $0x4e2fcf2e // fmla v14.4s, v25.4s, v15.4s
+	WORD $0x4e3acf1b // fmla v27.4s, v24.4s, v26.4s
+	WORD $0x4e31cefc // fmla v28.4s, v23.4s, v17.4s
+	WORD $0x4e32cedd // fmla v29.4s, v22.4s, v18.4s
+	WORD $0x3dc04736 // ldr q22, [x25, #272]
+	WORD $0x3dc04737 // ldr q23, [x25, #272]
+	WORD $0x3dc04738 // ldr q24, [x25, #272]
+	WORD $0x3dc04739 // ldr q25, [x25, #272]
+	WORD $0x4e2fcdd6 // fmla v22.4s, v14.4s, v15.4s
+	WORD $0x4e3acf77 // fmla v23.4s, v27.4s, v26.4s
+	WORD $0x4e31cf98 // fmla v24.4s, v28.4s, v17.4s
+	WORD $0x4e32cfb9 // fmla v25.4s, v29.4s, v18.4s
+	WORD $0x3dc04b3d // ldr q29, [x25, #288]
+	WORD $0x3dc04b3c // ldr q28, [x25, #288]
+	WORD $0x3dc04b3b // ldr q27, [x25, #288]
+	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x4e2fcedd // fmla v29.4s, v22.4s, v15.4s
+	WORD $0x4e3acefc // fmla v28.4s, v23.4s, v26.4s
+	WORD $0x4e31cf1b // fmla v27.4s, v24.4s, v17.4s
+	WORD $0x4e32cf2e // fmla v14.4s, v25.4s, v18.4s
+	WORD $0x6ea28619 // sub v25.4s, v16.4s, v2.4s
+	WORD $0x6ea28670 // sub v16.4s, v19.4s, v2.4s
+	WORD $0x6ea28693 // sub v19.4s, v20.4s, v2.4s
+	WORD $0x6ea286b4 // sub v20.4s, v21.4s, v2.4s
+	WORD $0x6e2fddf5 // fmul v21.4s, v15.4s, v15.4s
+	WORD $0x6e3adf58 // fmul v24.4s, v26.4s, v26.4s
+	WORD $0x6e31de37 // fmul v23.4s, v17.4s, v17.4s
+	WORD $0x6e32de56 // fmul v22.4s, v18.4s, v18.4s
+	WORD $0x4eaf1dfe // mov v30.16b, v15.16b
+	WORD $0x4eba1f4f // mov v15.16b, v26.16b
+	WORD $0x4eb11e3a // mov v26.16b, v17.16b
+	WORD $0x4eb21e51 // mov v17.16b, v18.16b
+	WORD $0x4e3dcebe // fmla v30.4s, v21.4s, v29.4s
+	WORD $0x4e3ccf0f // fmla v15.4s, v24.4s, v28.4s
+	WORD $0x4e3bcefa // fmla v26.4s, v23.4s, v27.4s
+	WORD $0x4e2eced1 // fmla v17.4s, v22.4s, v14.4s
+	WORD $0x4ea8872e // add v14.4s, v25.4s, v8.4s
+	WORD $0x4ea88619 // add v25.4s, v16.4s, v8.4s
+	WORD $0x4ea88670 // add v16.4s, v19.4s, v8.4s
+	WORD $0x4ea88693 // add v19.4s, v20.4s, v8.4s
+	WORD $0x4f3755d4 // shl v20.4s, v14.4s, #23
+	WORD $0x4f37572e // shl v14.4s, v25.4s, #23
+	WORD $0x4f375619 // shl v25.4s, v16.4s, #23
+	WORD $0x4f375670 // shl v16.4s, v19.4s, #23
+	WORD $0x4ea9d693 // fsub v19.4s, v20.4s, v9.4s
+	WORD $0x4ea9d5d6 // fsub v22.4s, v14.4s, v9.4s
+	WORD $0x4ea9d73b // fsub v27.4s, v25.4s, v9.4s
+	WORD $0x4ea9d617 // fsub v23.4s, v16.4s, v9.4s
+	WORD $0x4eb31e7c // mov v28.16b, v19.16b
+	WORD $0x4eb61ed3 // mov v19.16b, v22.16b
+	WORD $0x4ebb1f76 // mov v22.16b, v27.16b
+	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x4e3ece9c // fmla v28.4s, v20.4s, v30.4s
+	WORD $0x4e2fcdd3 // fmla v19.4s, v14.4s, v15.4s
+	WORD $0x4e3acf36 // fmla v22.4s, v25.4s, v26.4s
+	WORD $0x4e31ce1b // fmla v27.4s, v16.4s, v17.4s
+	WORD $0x4e21d791 // fadd v17.4s, v28.4s, v1.4s
+	WORD $0x4e21d670 // fadd v16.4s, v19.4s, v1.4s
+	WORD $0x4e21d6da // fadd v26.4s, v22.4s, v1.4s
+	WORD $0x4e21d779 // fadd v25.4s, v27.4s, v1.4s
+	WORD $0x6e31ff8f // fdiv v15.4s, v28.4s, v17.4s
+	WORD $0x6e30fe71 // fdiv v17.4s, v19.4s, v16.4s
+	WORD $0x6e3afed0 // fdiv v16.4s, v22.4s, v26.4s
+	WORD $0x6e39ff7a // fdiv v26.4s, v27.4s, v25.4s
+	WORD $0x4ea01c19 // mov v25.16b, v0.16b
+	WORD $0x4ea01c1b // mov v27.16b, v0.16b
+	WORD $0x4ea01c16 // mov v22.16b, v0.16b
+	WORD $0x4ea01c13 // mov v19.16b, v0.16b
+	WORD $0x6e6f1d59 // bsl v25.16b, v10.16b, v15.16b
+	WORD $0x6e711d7b // bsl v27.16b, v11.16b, v17.16b
+	WORD $0x6e701d96 // bsl v22.16b, v12.16b, v16.16b
+	WORD $0x6e7a1db3 // bsl v19.16b, v13.16b, v26.16b
+	WORD $0xad006c19 // stp q25, q27, [x0, #0]
+	WORD $0xad014c16 // stp q22, q19, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -25161,53 +25120,50 @@ done2:
 	ADD $16, R2, R2
 	SUBS $4, R2, R2
 	BLT done4
+	WORD $0x3dc05729 // ldr q9, [x25, #336]
+	WORD $0x3dc05b28 // ldr q8, [x25, #352]
+	WORD $0x3dc02f27 // ldr q7, [x25, #176]
+	WORD $0x3dc05f26 // ldr q6, [x25, #368]
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x3dc03324 // ldr q4, [x25, #192]
+	WORD $0x3dc03723 // ldr q3, [x25, #208]
+	WORD $0x3dc03b22 // ldr q2, [x25, #224]
+	WORD $0x3dc04f21 // ldr q1, [x25, #304]
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
 
 vectors3:
-	WORD $0x3cc10431 // ldr q17, [x1], #16
-	WORD $0x3dc05733 // ldr q19, [x25, #336]
-	WORD $0x4eb31e34 // orr v20.16b, v17.16b, v19.16b
-	WORD $0x3dc05b33 // ldr q19, [x25, #352]
-	WORD $0x6e33de92 // fmul v18.4s, v20.4s, v19.4s
-	WORD $0x3dc05f33 // ldr q19, [x25, #368]
-	WORD $0x4e33f654 // fmax v20.4s, v18.4s, v19.4s
-	WORD $0x3dc02b33 // ldr q19, [x25, #160]
-	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x4e33ce92 // fmla v18.4s, v20.4s, v19.4s
-	WORD $0x3dc02f33 // ldr q19, [x25, #176]
-	WORD $0x4eb3d64d // fsub v13.4s, v18.4s, v19.4s
-	WORD $0x3dc03333 // ldr q19, [x25, #192]
-	WORD $0x4eb41e83 // mov v3.16b, v20.16b
-	WORD $0x4eb3cda3 // fmls v3.4s, v13.4s, v19.4s
-	WORD $0x3dc03733 // ldr q19, [x25, #208]
-	WORD $0x4ea31c74 // mov v20.16b, v3.16b
-	WORD $0x4eb3cdb4 // fmls v20.4s, v13.4s, v19.4s
-	WORD $0x3dc03b33 // ldr q19, [x25, #224]
-	WORD $0x3dc03f2d // ldr q13, [x25, #240]
-	WORD $0x4e34ce6d // fmla v13.4s, v19.4s, v20.4s
-	WORD $0x3dc04333 // ldr q19, [x25, #256]
-	WORD $0x4e34cdb3 // fmla v19.4s, v13.4s, v20.4s
-	WORD $0x3dc0472d // ldr q13, [x25, #272]
-	WORD $0x4e34ce6d // fmla v13.4s, v19.4s, v20.4s
-	WORD $0x3dc04b33 // ldr q19, [x25, #288]
-	WORD $0x4e34cdb3 // fmla v19.4s, v13.4s, v20.4s
-	WORD $0x3dc02f2d // ldr q13, [x25, #176]
-	WORD $0x6ead8643 // sub v3.4s, v18.4s, v13.4s
-	WORD $0x6e34de8d // fmul v13.4s, v20.4s, v20.4s
-	WORD $0x4eb41e92 // mov v18.16b, v20.16b
-	WORD $0x4e33cdb2 // fmla v18.4s, v13.4s, v19.4s
-	WORD $0x3dc04f33 // ldr q19, [x25, #304]
-	WORD $0x4eb3846d // add v13.4s, v3.4s, v19.4s
-	WORD $0x4f3755b3 // shl v19.4s, v13.4s, #23
-	WORD $0x3dc0072d // ldr q13, [x25, #16]
-	WORD $0x4eadd663 // fsub v3.4s, v19.4s, v13.4s
-	WORD $0x4ea31c6d // mov v13.16b, v3.16b
-	WORD $0x4e32ce6d // fmla v13.4s, v19.4s, v18.4s
-	WORD $0x3dc05b32 // ldr q18, [x25, #352]
-	WORD $0x4e32d5b3 // fadd v19.4s, v13.4s, v18.4s
-	WORD $0x6e33fdb2 // fdiv v18.4s, v13.4s, v19.4s
-	WORD $0x3dc05733 // ldr q19, [x25, #336]
-	WORD $0x4eb31e6d // mov v13.16b, v19.16b
-	WORD $0x6e721e2d // bsl v13.16b, v17.16b, v18.16b
+	WORD $0x3cc10433 // ldr q19, [x1], #16
+	WORD $0x4ea91e76 // orr v22.16b, v19.16b, v9.16b
+	WORD $0x6e28dedb // fmul v27.4s, v22.4s, v8.4s
+	WORD $0x4e26f776 // fmax v22.4s, v27.4s, v6.4s
+	WORD $0x3dc02f3b // ldr q27, [x25, #176]
+	WORD $0x4e25cedb // fmla v27.4s, v22.4s, v5.4s
+	WORD $0x4ea7d779 // fsub v25.4s, v27.4s, v7.4s
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4ea4cf3a // fmls v26.4s, v25.4s, v4.4s
+	WORD $0x4eba1f56 // mov v22.16b, v26.16b
+	WORD $0x4ea3cf36 // fmls v22.4s, v25.4s, v3.4s
+	WORD $0x3dc03f39 // ldr q25, [x25, #240]
+	WORD $0x4e36cc59 // fmla v25.4s, v2.4s, v22.4s
+	WORD $0x3dc0433a // ldr q26, [x25, #256]
+	WORD $0x4e36cf3a // fmla v26.4s, v25.4s, v22.4s
+	WORD $0x3dc04739 // ldr q25, [x25, #272]
+	WORD $0x4e36cf59 // fmla v25.4s, v26.4s, v22.4s
+	WORD $0x3dc04b3a // ldr q26, [x25, #288]
+	WORD $0x4e36cf3a // fmla v26.4s, v25.4s, v22.4s
+	WORD $0x6ea78779 // sub v25.4s, v27.4s, v7.4s
+	WORD $0x6e36dedb // fmul v27.4s, v22.4s, v22.4s
+	WORD $0x4eb61ecd // mov v13.16b, v22.16b
+	WORD $0x4e3acf6d // fmla v13.4s, v27.4s, v26.4s
+	WORD $0x4ea1873a // add v26.4s, v25.4s, v1.4s
+	WORD $0x4f375759 // shl v25.4s, v26.4s, #23
+	WORD $0x4ea0d73a // fsub v26.4s, v25.4s, v0.4s
+	WORD $0x4eba1f5b // mov v27.16b, v26.16b
+	WORD $0x4e2dcf3b // fmla v27.4s, v25.4s, v13.4s
+	WORD $0x4e28d76d // fadd v13.4s, v27.4s, v8.4s
+	WORD $0x6e2dff79 // fdiv v25.4s, v27.4s, v13.4s
+	WORD $0x4ea91d2d // mov v13.16b, v9.16b
+	WORD $0x6e791e6d // bsl v13.16b, v19.16b, v25.16b
 	WORD $0x3c81040d // str q13, [x0], #16
 	SUBS $4, R2, R2
 	BGE vectors3
@@ -25225,248 +25181,215 @@ TEXT ·erfNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 	SUBS $16, R2, R2
 	BLT done2
+	WORD $0x3dc02f20 // ldr q0, [x25, #176]
+	WORD $0x3dc06321 // ldr q1, [x25, #384]
+	WORD $0x3dc06722 // ldr q2, [x25, #400]
+	WORD $0x3dc05f23 // ldr q3, [x25, #368]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc03325 // ldr q5, [x25, #192]
+	WORD $0x3dc03726 // ldr q6, [x25, #208]
+	WORD $0x3dc03b27 // ldr q7, [x25, #224]
+	WORD $0x3dc04f28 // ldr q8, [x25, #304]
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x3dc0572a // ldr q10, [x25, #336]
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x4ea0f804 // fabs v4.4s, v0.4s
-	WORD $0x4ea0f825 // fabs v5.4s, v1.4s
-	WORD $0x4ea0f846 // fabs v6.4s, v2.4s
-	WORD $0x4ea0f867 // fabs v7.4s, v3.4s
-	WORD $0x3dc06328 // ldr q8, [x25, #384]
-	WORD $0x3dc06329 // ldr q9, [x25, #384]
-	WORD $0x3dc0632a // ldr q10, [x25, #384]
-	WORD $0x3dc0632b // ldr q11, [x25, #384]
-	WORD $0x4ea8f48c // fmin v12.4s, v4.4s, v8.4s
-	WORD $0x4ea9f4a8 // fmin v8.4s, v5.4s, v9.4s
-	WORD $0x4eaaf4c9 // fmin v9.4s, v6.4s, v10.4s
-	WORD $0x4eabf4ea // fmin v10.4s, v7.4s, v11.4s
-	WORD $0x3dc0672b // ldr q11, [x25, #400]
-	WORD $0x3dc06727 // ldr q7, [x25, #400]
-	WORD $0x3dc06726 // ldr q6, [x25, #400]
-	WORD $0x3dc06725 // ldr q5, [x25, #400]
-	WORD $0x3dc06b24 // ldr q4, [x25, #416]
-	WORD $0x3dc06b2d // ldr q13, [x25, #416]
-	WORD $0x3dc06b2e // ldr q14, [x25, #416]
-	WORD $0x3dc06b2f // ldr q15, [x25, #416]
-	WORD $0x4e2ccd64 // fmla v4.4s, v11.4s, v12.4s
-	WORD $0x4e28cced // fmla v13.4s, v7.4s, v8.4s
-	WORD $0x4e29ccce // fmla v14.4s, v6.4s, v9.4s
-	WORD $0x4e2accaf // fmla v15.4s, v5.4s, v10.4s
-	WORD $0x3dc06f25 // ldr q5, [x25, #432]
-	WORD $0x3dc06f26 // ldr q6, [x25, #432]
-	WORD $0x3dc06f27 // ldr q7, [x25, #432]
-	WORD $0x3dc06f2b // ldr q11, [x25, #432]
-	WORD $0x4e2ccc85 // fmla v5.4s, v4.4s, v12.4s
-	WORD $0x4e28cda6 // fmla v6.4s, v13.4s, v8.4s
-	WORD $0x4e29cdc7 // fmla v7.4s, v14.4s, v9.4s
-	WORD $0x4e2acdeb // fmla v11.4s, v15.4s, v10.4s
-	WORD $0x3dc0732f // ldr q15, [x25, #448]
-	WORD $0x3dc0732e // ldr q14, [x25, #448]
-	WORD $0x3dc0732d // ldr q13, [x25, #448]
-	WORD $0x3dc07324 // ldr q4, [x25, #448]
-	WORD $0x4e2cccaf // fmla v15.4s, v5.4s, v12.4s
-	WORD $0x4e28ccce // fmla v14.4s, v6.4s, v8.4s
-	WORD $0x4e29cced // fmla v13.4s, v7.4s, v9.4s
-	WORD $0x4e2acd64 // fmla v4.4s, v11.4s, v10.4s
-	WORD $0x3dc0772b // ldr q11, [x25, #464]
-	WORD $0x3dc07727 // ldr q7, [x25, #464]
-	WORD $0x3dc07726 // ldr q6, [x25, #464]
-	WORD $0x3dc07725 // ldr q5, [x25, #464]
-	WORD $0x4e2ccdeb // fmla v11.4s, v15.4s, v12.4s
-	WORD $0x4e28cdc7 // fmla v7.4s, v14.4s, v8.4s
-	WORD $0x4e29cda6 // fmla v6.4s, v13.4s, v9.4s
-	WORD $0x4e2acc85 // fmla v5.4s, v4.4s, v10.4s
-	WORD $0x3dc07b24 // ldr q4, [x25, #480]
-	WORD $0x3dc07b2d // ldr q13, [x25, #480]
-	WORD $0x3dc07b2e // ldr q14, [x25, #480]
-	WORD $0x3dc07b2f // ldr q15, [x25, #480]
-	WORD $0x4e2ccd64 // fmla v4.4s, v11.4s, v12.4s
-	WORD $0x4e28cced // fmla v13.4s, v7.4s, v8.4s
-	WORD $0x4e29ccce // fmla v14.4s, v6.4s, v9.4s
-	WORD $0x4e2accaf // fmla v15.4s, v5.4s, v10.4s
-	WORD $0x3dc07f25 // ldr q5, [x25, #496]
-	WORD $0x3dc07f26 // ldr q6, [x25, #496]
-	WORD $0x3dc07f27 // ldr q7, [x25, #496]
-	WORD $0x3dc07f2b // ldr q11, [x25, #496]
-	WORD $0x4e2ccc85 // fmla v5.4s, v4.4s, v12.4s
-	WORD $0x4e28cda6 // fmla v6.4s, v13.4s, v8.4s
-	WORD $0x4e29cdc7 // fmla v7.4s, v14.4s, v9.4s
-	WORD $0x4e2acdeb // fmla v11.4s, v15.4s, v10.4s
-	WORD $0x3dc0832f // ldr q15, [x25, #512]
-	WORD $0x3dc0832e // ldr q14, [x25, #512]
-	WORD $0x3dc0832d // ldr q13, [x25, #512]
-	WORD $0x3dc08324 // ldr q4, [x25, #512]
-	WORD $0x4e2cccaf // fmla v15.4s, v5.4s, v12.4s
-	WORD $0x4e28ccce // fmla v14.4s, v6.4s, v8.4s
-	WORD $0x4e29cced // fmla v13.4s, v7.4s, v9.4s
-	WORD $0x4e2acd64 // fmla v4.4s, v11.4s, v10.4s
-	WORD $0x3dc0872b // ldr q11, [x25, #528]
-	WORD $0x3dc08727 // ldr q7, [x25, #528]
-	WORD $0x3dc08726 // ldr q6, [x25, #528]
-	WORD $0x3dc08725 // ldr q5, [x25, #528]
-	WORD $0x4e2ccdeb // fmla v11.4s, v15.4s, v12.4s
-	WORD $0x4e28cdc7 // fmla v7.4s, v14.4s, v8.4s
-	WORD $0x4e29cda6 // fmla v6.4s, v13.4s, v9.4s
-	WORD $0x4e2acc85 // fmla v5.4s, v4.4s, v10.4s
-	WORD $0x6e2bdd84 // fmul v4.4s, v12.4s, v11.4s
-	WORD $0x6e27dd0b // fmul v11.4s, v8.4s, v7.4s
-	WORD $0x6e26dd27 // fmul v7.4s, v9.4s, v6.4s
-	WORD $0x6e25dd46 // fmul v6.4s, v10.4s, v5.4s
-	WORD $0x6ea0f885 // fneg v5.4s, v4.4s
-	WORD $0x6ea0f964 // fneg v4.4s, v11.4s
-	WORD $0x6ea0f8eb // fneg v11.4s, v7.4s
-	WORD $0x6ea0f8c7 // fneg v7.4s, v6.4s
-	WORD $0x3dc05f26 // ldr q6, [x25, #368]
-	WORD $0x3dc05f2a // ldr q10, [x25, #368]
-	WORD $0x3dc05f29 // ldr q9, [x25, #368]
-	WORD $0x3dc05f28 // ldr q8, [x25, #368]
-	WORD $0x4e26f4ac // fmax v12.4s, v5.4s, v6.4s
-	WORD $0x4e2af486 // fmax v6.4s, v4.4s, v10.4s
-	WORD $0x4e29f56a // fmax v10.4s, v11.4s, v9.4s
-	WORD $0x4e28f4e9 // fmax v9.4s, v7.4s, v8.4s
-	WORD $0x3dc02b28 // ldr q8, [x25, #160]
-	WORD $0x3dc02b27 // ldr q7, [x25, #160]
-	WORD $0x3dc02b2b // ldr q11, [x25, #160]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02f25 // ldr q5, [x25, #176]
-	WORD $0x3dc02f2d // ldr q13, [x25, #176]
-	WORD $0x3dc02f2e // ldr q14, [x25, #176]
-	WORD $0x3dc02f2f // ldr q15, [x25, #176]
-	WORD $0x4e28cd85 // fmla v5.4s, v12.4s, v8.4s
-	WORD $0x4e27cccd // fmla v13.4s, v6.4s, v7.4s
-	WORD $0x4e2bcd4e // fmla v14.4s, v10.4s, v11.4s
-	WORD $0x4e24cd2f // fmla v15.4s, v9.4s, v4.4s
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x3dc02f2b // ldr q11, [x25, #176]
-	WORD $0x3dc02f27 // ldr q7, [x25, #176]
-	WORD $0x3dc02f28 // ldr q8, [x25, #176]
-	WORD $0x4ea4d4b0 // fsub v16.4s, v5.4s, v4.4s
-	WORD $0x4eabd5a4 // fsub v4.4s, v13.4s, v11.4s
-	WORD $0x4ea7d5cb // fsub v11.4s, v14.4s, v7.4s
-	WORD $0x4ea8d5e7 // fsub v7.4s, v15.4s, v8.4s
-	WORD $0x3dc03328 // ldr q8, [x25, #192]
-	WORD $0x3dc03331 // ldr q17, [x25, #192]
-	WORD $0x3dc03332 // ldr q18, [x25, #192]
-	WORD $0x3dc03333 // ldr q19, [x25, #192]
-	WORD $0x4eac1d94 // mov v20.16b, v12.16b
-	WORD $0x4ea61ccc // mov v12.16b, v6.16b
-	WORD $0x4eaa1d46 // mov v6.16b, v10.16b
-	WORD $0x4ea91d2a // mov v10.16b, v9.16b
-	WORD $0x4ea8ce14 // fmls v20.4s, v16.4s, v8.4s
-	WORD $0x4eb1cc8c // fmls v12.4s, v4.4s, v17.4s
-	WORD $0x4eb2cd66 // fmls v6.4s, v11.4s, v18.4s
-	WORD $0x4eb3ccea // fmls v10.4s, v7.4s, v19.4s
-	WORD $0x3dc03733 // ldr q19, [x25, #208]
-	WORD $0x3dc03732 // ldr q18, [x25, #208]
-	WORD $0x3dc03731 // ldr q17, [x25, #208]
-	WORD $0x3dc03728 // ldr q8, [x25, #208]
-	WORD $0x4eb41e89 // mov v9.16b, v20.16b
-	WORD $0x4eac1d94 // mov v20.16b, v12.16b
-	WORD $0x4ea61ccc // mov v12.16b, v6.16b
-	WORD $0x4eaa1d46 // mov v6.16b, v10.16b
-	WORD $0x4eb3ce09 // fmls v9.4s, v16.4s, v19.4s
-	WORD $0x4eb2cc94 // fmls v20.4s, v4.4s, v18.4s
-	WORD $0x4eb1cd6c // fmls v12.4s, v11.4s, v17.4s
-	WORD $0x4ea8cce6 // fmls v6.4s, v7.4s, v8.4s
-	WORD $0x3dc03b28 // ldr q8, [x25, #224]
-	WORD $0x3dc03b27 // ldr q7, [x25, #224]
-	WORD $0x3dc03b31 // ldr q17, [x25, #224]
-	WORD $0x3dc03b2b // ldr q11, [x25, #224]
-	WORD $0x3dc03f32 // ldr q18, [x25, #240]
-	WORD $0x3dc03f24 // ldr q4, [x25, #240]
-	WORD $0x3dc03f33 // ldr q19, [x25, #240]
-	WORD $0x3dc03f30 // ldr q16, [x25, #240]
-	WORD $0x4e29cd12 // fmla v18.4s, v8.4s, v9.4s
-	WORD $0x4e34cce4 // fmla v4.4s, v7.4s, v20.4s
-	WORD $0x4e2cce33 // fmla v19.4s, v17.4s, v12.4s
-	WORD $0x4e26cd70 // fmla v16.4s, v11.4s, v6.4s
-	WORD $0x3dc0432b // ldr q11, [x25, #256]
-	WORD $0x3dc04331 // ldr q17, [x25, #256]
-	WORD $0x3dc04327 // ldr q7, [x25, #256]
-	WORD $0x3dc04328 // ldr q8, [x25, #256]
-	WORD $0x4e29ce4b // fmla v11.4s, v18.4s, v9.4s
-	WORD $0x4e34cc91 // fmla v17.4s, v4.4s, v20.4s
-	WORD $0x4e2cce67 // fmla v7.4s, v19.4s, v12.4s
-	WORD $0x4e26ce08 // fmla v8.4s, v16.4s, v6.4s
-	WORD $0x3dc04730 // ldr q16, [x25, #272]
-	WORD $0x3dc04733 // ldr q19, [x25, #272]
-	WORD $0x3dc04724 // ldr q4, [x25, #272]
-	WORD $0x3dc04732 // ldr q18, [x25, #272]
-	WORD $0x4e29cd70 // fmla v16.4s, v11.4s, v9.4s
-	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
-	WORD $0x4e2ccce4 // fmla v4.4s, v7.4s, v12.4s
-	WORD $0x4e26cd12 // fmla v18.4s, v8.4s, v6.4s
-	WORD $0x3dc04b28 // ldr q8, [x25, #288]
-	WORD $0x3dc04b27 // ldr q7, [x25, #288]
-	WORD $0x3dc04b31 // ldr q17, [x25, #288]
-	WORD $0x3dc04b2b // ldr q11, [x25, #288]
-	WORD $0x4e29ce08 // fmla v8.4s, v16.4s, v9.4s
-	WORD $0x4e34ce67 // fmla v7.4s, v19.4s, v20.4s
-	WORD $0x4e2ccc91 // fmla v17.4s, v4.4s, v12.4s
-	WORD $0x4e26ce4b // fmla v11.4s, v18.4s, v6.4s
-	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc0002b // ldr q11, [x1, #0]
+	WORD $0x3dc0042c // ldr q12, [x1, #16]
+	WORD $0x3dc0082d // ldr q13, [x1, #32]
+	WORD $0x3dc00c2e // ldr q14, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x4ea0f96f // fabs v15.4s, v11.4s
+	WORD $0x4ea0f990 // fabs v16.4s, v12.4s
+	WORD $0x4ea0f9b1 // fabs v17.4s, v13.4s
+	WORD $0x4ea0f9d2 // fabs v18.4s, v14.4s
+	WORD $0x4ea1f5f3 // fmin v19.4s, v15.4s, v1.4s
+	WORD $0x4ea1f60f // fmin v15.4s, v16.4s, v1.4s
+	WORD $0x4ea1f630 // fmin v16.4s, v17.4s, v1.4s
+	WORD $0x4ea1f651 // fmin v17.4s, v18.4s, v1.4s
+	WORD $0x3dc06b32 // ldr q18, [x25, #416]
+	WORD $0x3dc06b34 // ldr q20, [x25, #416]
+	WORD $0x3dc06b35 // ldr q21, [x25, #416]
+	WORD $0x3dc06b36 // ldr q22, [x25, #416]
+	WORD $0x4e33cc52 // fmla v18.4s, v2.4s, v19.4s
+	WORD $0x4e2fcc54 // fmla v20.4s, v2.4s, v15.4s
+	WORD $0x4e30cc55 // fmla v21.4s, v2.4s, v16.4s
+	WORD $0x4e31cc56 // fmla v22.4s, v2.4s, v17.4s
+	WORD $0x3dc06f37 // ldr q23, [x25, #432]
+	WORD $0x3dc06f38 // ldr q24, [x25, #432]
+	WORD $0x3dc06f39 // ldr q25, [x25, #432]
+	WORD $0x3dc06f3a // ldr q26, [x25, #432]
+	WORD $0x4e33ce57 // fmla v23.4s, v18.4s, v19.4s
+	WORD $0x4e2fce98 // fmla v24.4s, v20.4s, v15.4s
+	WORD $0x4e30ceb9 // fmla v25.4s, v21.4s, v16.4s
+	WORD $0x4e31ceda // fmla v26.4s, v22.4s, v17.4s
+	WORD $0x3dc07336 // ldr q22, [x25, #448]
+	WORD $0x3dc07335 // ldr q21, [x25, #448]
+	WORD $0x3dc07334 // ldr q20, [x25, #448]
+	WORD $0x3dc07332 // ldr q18, [x25, #448]
+	WORD $0x4e33cef6 // fmla v22.4s, v23.4s, v19.4s
+	WORD $0x4e2fcf15 // fmla v21.4s, v24.4s, v15.4s
+	WORD $0x4e30cf34 // fmla v20.4s, v25.4s, v16.4s
+	WORD $0x4e31cf52 // fmla v18.4s, v26.4s, v17.4s
+	WORD $0x3dc0773a // ldr q26, [x25, #464]
+	WORD $0x3dc07739 // ldr q25, [x25, #464]
+	WORD $0x3dc07738 // ldr q24, [x25, #464]
+	WORD $0x3dc07737 // ldr q23, [x25, #464]
+	WORD $0x4e33ceda // fmla v26.4s, v22.4s, v19.4s
+	WORD $0x4e2fceb9 // fmla v25.4s, v21.4s, v15.4s
+	WORD $0x4e30ce98 // fmla v24.4s, v20.4s, v16.4s
+	WORD $0x4e31ce57 // fmla v23.4s, v18.4s, v17.4s
+	WORD $0x3dc07b32 // ldr q18, [x25, #480]
+	WORD $0x3dc07b34 // ldr q20, [x25, #480]
+	WORD $0x3dc07b35 // ldr q21, [x25, #480]
+	WORD $0x3dc07b36 // ldr q22, [x25, #480]
+	WORD $0x4e33cf52 // fmla v18.4s, v26.4s, v19.4s
+	WORD $0x4e2fcf34 // fmla v20.4s, v25.4s, v15.4s
+	WORD $0x4e30cf15 // fmla v21.4s, v24.4s, v16.4s
+	WORD $0x4e31cef6 // fmla v22.4s, v23.4s, v17.4s
+	WORD $0x3dc07f37 // ldr q23, [x25, #496]
+	WORD $0x3dc07f38 // ldr q24, [x25, #496]
+	WORD $0x3dc07f39 // ldr q25, [x25, #496]
+	WORD $0x3dc07f3a // ldr q26, [x25, #496]
+	WORD $0x4e33ce57 // fmla v23.4s, v18.4s, v19.4s
+	WORD $0x4e2fce98 // fmla v24.4s, v20.4s, v15.4s
+	WORD $0x4e30ceb9 // fmla v25.4s, v21.4s, v16.4s
+	WORD $0x4e31ceda // fmla v26.4s, v22.4s, v17.4s
+	WORD $0x3dc08336 // ldr q22, [x25, #512]
+	WORD $0x3dc08335 // ldr q21, [x25, #512]
+	WORD $0x3dc08334 // ldr q20, [x25, #512]
+	WORD $0x3dc08332 // ldr q18, [x25, #512]
+	WORD $0x4e33cef6 // fmla v22.4s, v23.4s, v19.4s
+	WORD $0x4e2fcf15 // fmla v21.4s, v24.4s, v15.4s
+	WORD $0x4e30cf34 // fmla v20.4s, v25.4s, v16.4s
+	WORD $0x4e31cf52 // fmla v18.4s, v26.4s, v17.4s
+	WORD $0x3dc0873a // ldr q26, [x25, #528]
+	WORD $0x3dc08739 // ldr q25, [x25, #528]
+	WORD $0x3dc08738 // ldr q24, [x25, #528]
+	WORD $0x3dc08737 // ldr q23, [x25, #528]
+	WORD $0x4e33ceda // fmla v26.4s, v22.4s, v19.4s
+	WORD $0x4e2fceb9 // fmla v25.4s, v21.4s, v15.4s
+	WORD $0x4e30ce98 // fmla v24.4s, v20.4s, v16.4s
+	WORD $0x4e31ce57 // fmla v23.4s, v18.4s, v17.4s
+	WORD $0x6e3ade72 // fmul v18.4s, v19.4s, v26.4s
+	WORD $0x6e39ddfa // fmul v26.4s, v15.4s, v25.4s
+	WORD $0x6e38de19 // fmul v25.4s, v16.4s, v24.4s
+	WORD $0x6e37de38 // fmul v24.4s, v17.4s, v23.4s
+	WORD $0x6ea0fa57 // fneg v23.4s, v18.4s
+	WORD $0x6ea0fb52 // fneg v18.4s, v26.4s
+	WORD $0x6ea0fb3a // fneg v26.4s, v25.4s
+	WORD $0x6ea0fb19 // fneg v25.4s, v24.4s
+	WORD $0x4e23f6f8 // fmax v24.4s, v23.4s, v3.4s
+	WORD $0x4e23f657 // fmax v23.4s, v18.4s, v3.4s
+	WORD $0x4e23f752 // fmax v18.4s, v26.4s, v3.4s
+	WORD $0x4e23f73a // fmax v26.4s, v25.4s, v3.4s
+	WORD $0x3dc02f39 // ldr q25, [x25, #176]
+	WORD $0x3dc02f31 // ldr q17, [x25, #176]
 	WORD $0x3dc02f30 // ldr q16, [x25, #176]
-	WORD $0x6eb284aa // sub v10.4s, v5.4s, v18.4s
-	WORD $0x6ea485b2 // sub v18.4s, v13.4s, v4.4s
-	WORD $0x6eb385c4 // sub v4.4s, v14.4s, v19.4s
-	WORD $0x6eb085f3 // sub v19.4s, v15.4s, v16.4s
-	WORD $0x6e29dd30 // fmul v16.4s, v9.4s, v9.4s
-	WORD $0x6e34de8f // fmul v15.4s, v20.4s, v20.4s
-	WORD $0x6e2cdd8e // fmul v14.4s, v12.4s, v12.4s
-	WORD $0x6e26dccd // fmul v13.4s, v6.4s, v6.4s
-	WORD $0x4ea91d25 // mov v5.16b, v9.16b
-	WORD $0x4eb41e89 // mov v9.16b, v20.16b
-	WORD $0x4eac1d94 // mov v20.16b, v12.16b
-	WORD $0x4ea61ccc // mov v12.16b, v6.16b
-	WORD $0x4e28ce05 // fmla v5.4s, v16.4s, v8.4s
-	WORD $0x4e27cde9 // fmla v9.4s, v15.4s, v7.4s
-	WORD $0x4e31cdd4 // fmla v20.4s, v14.4s, v17.4s
-	WORD $0x4e2bcdac // fmla v12.4s, v13.4s, v11.4s
-	WORD $0x3dc04f2b // ldr q11, [x25, #304]
-	WORD $0x3dc04f2d // ldr q13, [x25, #304]
-	WORD $0x3dc04f31 // ldr q17, [x25, #304]
-	WORD $0x3dc04f2e // ldr q14, [x25, #304]
-	WORD $0x4eab8547 // add v7.4s, v10.4s, v11.4s
-	WORD $0x4ead864b // add v11.4s, v18.4s, v13.4s
-	WORD $0x4eb1848d // add v13.4s, v4.4s, v17.4s
-	WORD $0x4eae8671 // add v17.4s, v19.4s, v14.4s
-	WORD $0x4f3754ee // shl v14.4s, v7.4s, #23
-	WORD $0x4f375567 // shl v7.4s, v11.4s, #23
-	WORD $0x4f3755ab // shl v11.4s, v13.4s, #23
-	WORD $0x4f37562d // shl v13.4s, v17.4s, #23
-	WORD $0x3dc00731 // ldr q17, [x25, #16]
-	WORD $0x3dc00733 // ldr q19, [x25, #16]
-	WORD $0x3dc00724 // ldr q4, [x25, #16]
-	WORD $0x3dc00732 // ldr q18, [x25, #16]
-	WORD $0x4eb1d5ca // fsub v10.4s, v14.4s, v17.4s
-	WORD $0x4eb3d4f1 // fsub v17.4s, v7.4s, v19.4s
-	WORD $0x4ea4d573 // fsub v19.4s, v11.4s, v4.4s
-	WORD $0x4eb2d5a4 // fsub v4.4s, v13.4s, v18.4s
-	WORD $0x4eaa1d52 // mov v18.16b, v10.16b
-	WORD $0x4eb11e2a // mov v10.16b, v17.16b
+	WORD $0x3dc02f2f // ldr q15, [x25, #176]
+	WORD $0x4e24cf19 // fmla v25.4s, v24.4s, v4.4s
+	WORD $0x4e24cef1 // fmla v17.4s, v23.4s, v4.4s
+	WORD $0x4e24ce50 // fmla v16.4s, v18.4s, v4.4s
+	WORD $0x4e24cf4f // fmla v15.4s, v26.4s, v4.4s
+	WORD $0x4ea0d733 // fsub v19.4s, v25.4s, v0.4s
+	WORD $0x4ea0d634 // fsub v20.4s, v17.4s, v0.4s
+	WORD $0x4ea0d615 // fsub v21.4s, v16.4s, v0.4s
+	WORD $0x4ea0d5f6 // fsub v22.4s, v15.4s, v0.4s
+	WORD $0x4eb81f1b // mov v27.16b, v24.16b
+	WORD $0x4eb71ef8 // mov v24.16b, v23.16b
+	WORD $0x4eb21e57 // mov v23.16b, v18.16b
+	WORD $0x4eba1f52 // mov v18.16b, v26.16b
+	WORD $0x4ea5ce7b // fmls v27.4s, v19.4s, v5.4s
+	WORD $0x4ea5ce98 // fmls v24.4s, v20.4s, v5.4s
+	WORD $0x4ea5ceb7 // fmls v23.4s, v21.4s, v5.4s
+	WORD $0x4ea5ced2 // fmls v18.4s, v22.4s, v5.4s
+	WORD $0x4ebb1f7a // mov v26.16b, v27.16b
+	WORD $0x4eb81f1b // mov v27.16b, v24.16b
+	WORD $0x4eb71ef8 // mov v24.16b, v23.16b
+	WORD $0x4eb21e57 // mov v23.16b, v18.16b
+	WORD $0x4ea6ce7a // fmls v26.4s, v19.4s, v6.4s
+	WORD $0x4ea6ce9b // fmls v27.4s, v20.4s, v6.4s
+	WORD $0x4ea6ceb8 // fmls v24.4s, v21.4s, v6.4s
+	WORD $0x4ea6ced7 // fmls v23.4s, v22.4s, v6.4s
+	WORD $0x3dc03f36 // ldr q22, [x25, #240]
+	WORD $0x3dc03f35 // ldr q21, [x25, #240]
+	WORD $0x3dc03f34 // ldr q20, [x25, #240]
+	WORD $0x3dc03f33 // ldr q19, [x25, #240]
+	WORD $0x4e3accf6 // fmla v22.4s, v7.4s, v26.4s
+	WORD $0x4e3bccf5 // fmla v21.4s, v7.4s, v27.4s
+	WORD $0x4e38ccf4 // fmla v20.4s, v7.4s, v24.4s
+	WORD $0x4e37ccf3 // fmla v19.4s, v7.4s, v23.4s
+	WORD $0x3dc04332 // ldr q18, [x25, #256]
+	WORD $0x3dc0433c // ldr q28, [x25, #256]
+	WORD $0x3dc0433d // ldr q29, [x25, #256]
+	WORD $0x3dc0433e // ldr q30, [x25, #256]
+	WORD $0x4e3aced2 // fmla v18.4s, v22.4s, v26.4s
+	WORD $0x4e3bcebc // fmla v28.4s, v21.4s, v27.4s
+	WORD $0x4e38ce9d // fmla v29.4s, v20.4s, v24.4s
+	WORD $0x4e37ce7e // fmla v30.4s, v19.4s, v23.4s
+	WORD $0x3dc04733 // ldr q19, [x25, #272]
+	WORD $0x3dc04734 // ldr q20, [x25, #272]
+	WORD $0x3dc04735 // ldr q21, [x25, #272]
+	WORD $0x3dc04736 // ldr q22, [x25, #272]
+	WORD $0x4e3ace53 // fmla v19.4s, v18.4s, v26.4s
+	WORD $0x4e3bcf94 // fmla v20.4s, v28.4s, v27.4s
+	WORD $0x4e38cfb5 // fmla v21.4s, v29.4s, v24.4s
+	WORD $0x4e37cfd6 // fmla v22.4s, v30.4s, v23.4s
+	WORD $0x3dc04b3e // ldr q30, [x25, #288]
+	WORD $0x3dc04b3d // ldr q29, [x25, #288]
+	WORD $0x3dc04b3c // ldr q28, [x25, #288]
+	WORD $0x3dc04b32 // ldr q18, [x25, #288]
+	WORD $0x4e3ace7e // fmla v30.4s, v19.4s, v26.4s
+	WORD $0x4e3bce9d // fmla v29.4s, v20.4s, v27.4s
+	WORD $0x4e38cebc // fmla v28.4s, v21.4s, v24.4s
+	WORD $0x4e37ced2 // fmla v18.4s, v22.4s, v23.4s
+	WORD $0x6ea08736 // sub v22.4s, v25.4s, v0.4s
+	WORD $0x6ea08639 // sub v25.4s, v17.4s, v0.4s
+	WORD $0x6ea08611 // sub v17.4s, v16.4s, v0.4s
+	WORD $0x6ea085f0 // sub v16.4s, v15.4s, v0.4s
+	WORD $0x6e3adf4f // fmul v15.4s, v26.4s, v26.4s
+	WORD $0x6e3bdf75 // fmul v21.4s, v27.4s, v27.4s
+	WORD $0x6e38df14 // fmul v20.4s, v24.4s, v24.4s
+	WORD $0x6e37def3 // fmul v19.4s, v23.4s, v23.4s
+	WORD $0x4eba1f5f // mov v31.16b, v26.16b
+	WORD $0x4ebb1f7a // mov v26.16b, v27.16b
+	WORD $0x4eb81f1b // mov v27.16b, v24.16b
+	WORD $0x4eb71ef8 // mov v24.16b, v23.16b
+	WORD $0x4e3ecdff // fmla v31.4s, v15.4s, v30.4s
+	WORD $0x4e3dceba // fmla v26.4s, v21.4s, v29.4s
+	WORD $0x4e3cce9b // fmla v27.4s, v20.4s, v28.4s
+	WORD $0x4e32ce78 // fmla v24.4s, v19.4s, v18.4s
+	WORD $0x4ea886d2 // add v18.4s, v22.4s, v8.4s
+	WORD $0x4ea88736 // add v22.4s, v25.4s, v8.4s
+	WORD $0x4ea88639 // add v25.4s, v17.4s, v8.4s
+	WORD $0x4ea88611 // add v17.4s, v16.4s, v8.4s
+	WORD $0x4f375650 // shl v16.4s, v18.4s, #23
+	WORD $0x4f3756d2 // shl v18.4s, v22.4s, #23
+	WORD $0x4f375736 // shl v22.4s, v25.4s, #23
+	WORD $0x4f375639 // shl v25.4s, v17.4s, #23
+	WORD $0x4ea9d611 // fsub v17.4s, v16.4s, v9.4s
+	WORD $0x4ea9d653 // fsub v19.4s, v18.4s, v9.4s
+	WORD $0x4ea9d6dc // fsub v28.4s, v22.4s, v9.4s
+	WORD $0x4ea9d734 // fsub v20.4s, v25.4s, v9.4s
+	WORD $0x4eb11e3d // mov v29.16b, v17.16b
 	WORD $0x4eb31e71 // mov v17.16b, v19.16b
-	WORD $0x4ea41c93 // mov v19.16b, v4.16b
-	WORD $0x4e25cdd2 // fmla v18.4s, v14.4s, v5.4s
-	WORD $0x4e29ccea // fmla v10.4s, v7.4s, v9.4s
-	WORD $0x4e34cd71 // fmla v17.4s, v11.4s, v20.4s
-	WORD $0x4e2ccdb3 // fmla v19.4s, v13.4s, v12.4s
-	WORD $0x3dc0572c // ldr q12, [x25, #336]
-	WORD $0x3dc0572d // ldr q13, [x25, #336]
-	WORD $0x3dc05734 // ldr q20, [x25, #336]
-	WORD $0x3dc0572b // ldr q11, [x25, #336]
-	WORD $0x4eac1d89 // mov v9.16b, v12.16b
-	WORD $0x4ead1dac // mov v12.16b, v13.16b
-	WORD $0x4eb41e8d // mov v13.16b, v20.16b
-	WORD $0x4eab1d74 // mov v20.16b, v11.16b
-	WORD $0x6e721c09 // bsl v9.16b, v0.16b, v18.16b
-	WORD $0x6e6a1c2c // bsl v12.16b, v1.16b, v10.16b
-	WORD $0x6e711c4d // bsl v13.16b, v2.16b, v17.16b
-	WORD $0x6e731c74 // bsl v20.16b, v3.16b, v19.16b
-	WORD $0xac813009 // stp q9, q12, [x0], #32
-	WORD $0xac81500d // stp q13, q20, [x0], #32
+	WORD $0x4ebc1f93 // mov v19.16b, v28.16b
+	WORD $0x4eb41e9c // mov v28.16b, v20.16b
+	WORD $0x4e3fce1d // fmla v29.4s, v16.4s, v31.4s
+	WORD $0x4e3ace51 // fmla v17.4s, v18.4s, v26.4s
+	WORD $0x4e3bced3 // fmla v19.4s, v22.4s, v27.4s
+	WORD $0x4e38cf3c // fmla v28.4s, v25.4s, v24.4s
+	WORD $0x4eaa1d58 // mov v24.16b, v10.16b
+	WORD $0x4eaa1d59 // mov v25.16b, v10.16b
+	WORD $0x4eaa1d5b // mov v27.16b, v10.16b
+	WORD $0x4eaa1d56 // mov v22.16b, v10.16b
+	WORD $0x6e7d1d78 // bsl v24.16b, v11.16b, v29.16b
+	WORD $0x6e711d99 // bsl v25.16b, v12.16b, v17.16b
+	WORD $0x6e731dbb // bsl v27.16b, v13.16b, v19.16b
+	WORD $0x6e7c1dd6 // bsl v22.16b, v14.16b, v28.16b
+	WORD $0xad006418 // stp q24, q25, [x0, #0]
+	WORD $0xad01581b // stp q27, q22, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -25474,69 +25397,68 @@ done2:
 	ADD $16, R2, R2
 	SUBS $4, R2, R2
 	BLT done4
+	WORD $0x3dc02f2a // ldr q10, [x25, #176]
+	WORD $0x3dc06329 // ldr q9, [x25, #384]
+	WORD $0x3dc06728 // ldr q8, [x25, #400]
+	WORD $0x3dc05f27 // ldr q7, [x25, #368]
+	WORD $0x3dc02b26 // ldr q6, [x25, #160]
+	WORD $0x3dc03325 // ldr q5, [x25, #192]
+	WORD $0x3dc03724 // ldr q4, [x25, #208]
+	WORD $0x3dc03b23 // ldr q3, [x25, #224]
+	WORD $0x3dc04f22 // ldr q2, [x25, #304]
+	WORD $0x3dc00721 // ldr q1, [x25, #16]
+	WORD $0x3dc05720 // ldr q0, [x25, #336]
 
 vectors3:
-	WORD $0x3cc10434 // ldr q20, [x1], #16
-	WORD $0x4ea0fa8d // fabs v13.4s, v20.4s
-	WORD $0x3dc0632c // ldr q12, [x25, #384]
-	WORD $0x4eacf5a9 // fmin v9.4s, v13.4s, v12.4s
-	WORD $0x3dc0672c // ldr q12, [x25, #400]
-	WORD $0x3dc06b2d // ldr q13, [x25, #416]
-	WORD $0x4e29cd8d // fmla v13.4s, v12.4s, v9.4s
-	WORD $0x3dc06f2c // ldr q12, [x25, #432]
-	WORD $0x4e29cdac // fmla v12.4s, v13.4s, v9.4s
-	WORD $0x3dc0732d // ldr q13, [x25, #448]
-	WORD $0x4e29cd8d // fmla v13.4s, v12.4s, v9.4s
-	WORD $0x3dc0772c // ldr q12, [x25, #464]
-	WORD $0x4e29cdac // fmla v12.4s, v13.4s, v9.4s
-	WORD $0x3dc07b2d // ldr q13, [x25, #480]
-	WORD $0x4e29cd8d // fmla v13.4s, v12.4s, v9.4s
-	WORD $0x3dc07f2c // ldr q12, [x25, #496]
-	WORD $0x4e29cdac // fmla v12.4s, v13.4s, v9.4s
-	WORD $0x3dc0832d // ldr q13, [x25, #512]
-	WORD $0x4e29cd8d // fmla v13.4s, v12.4s, v9.4s
-	WORD $0x3dc0872c // ldr q12, [x25, #528]
-	WORD $0x4e29cdac // fmla v12.4s, v13.4s, v9.4s
-	WORD $0x6e2cdd2d // fmul v13.4s, v9.4s, v12.4s
-	WORD $0x6ea0f9ac // fneg v12.4s, v13.4s
-	WORD $0x3dc05f2d // ldr q13, [x25, #368]
-	WORD $0x4e2df589 // fmax v9.4s, v12.4s, v13.4s
-	WORD $0x3dc02b2d // ldr q13, [x25, #160]
-	WORD $0x3dc02f2c // ldr q12, [x25, #176]
-	WORD $0x4e2dcd2c // fmla v12.4s, v9.4s, v13.4s
-	WORD $0x3dc02f2d // ldr q13, [x25, #176]
-	WORD $0x4eadd593 // fsub v19.4s, v12.4s, v13.4s
-	WORD $0x3dc0332d // ldr q13, [x25, #192]
-	WORD $0x4ea91d23 // mov v3.16b, v9.16b
-	WORD $0x4eadce63 // fmls v3.4s, v19.4s, v13.4s
-	WORD $0x3dc0372d // ldr q13, [x25, #208]
-	WORD $0x4ea31c69 // mov v9.16b, v3.16b
-	WORD $0x4eadce69 // fmls v9.4s, v19.4s, v13.4s
-	WORD $0x3dc03b2d // ldr q13, [x25, #224]
-	WORD $0x3dc03f33 // ldr q19, [x25, #240]
-	WORD $0x4e29cdb3 // fmla v19.4s, v13.4s, v9.4s
-	WORD $0x3dc0432d // ldr q13, [x25, #256]
-	WORD $0x4e29ce6d // fmla v13.4s, v19.4s, v9.4s
-	WORD $0x3dc04733 // ldr q19, [x25, #272]
-	WORD $0x4e29cdb3 // fmla v19.4s, v13.4s, v9.4s
-	WORD $0x3dc04b2d // ldr q13, [x25, #288]
-	WORD $0x4e29ce6d // fmla v13.4s, v19.4s, v9.4s
-	WORD $0x3dc02f33 // ldr q19, [x25, #176]
-	WORD $0x6eb38583 // sub v3.4s, v12.4s, v19.4s
-	WORD $0x6e29dd33 // fmul v19.4s, v9.4s, v9.4s
-	WORD $0x4ea91d2c // mov v12.16b, v9.16b
-	WORD $0x4e2dce6c // fmla v12.4s, v19.4s, v13.4s
-	WORD $0x3dc04f2d // ldr q13, [x25, #304]
-	WORD $0x4ead8473 // add v19.4s, v3.4s, v13.4s
-	WORD $0x4f37566d // shl v13.4s, v19.4s, #23
-	WORD $0x3dc00733 // ldr q19, [x25, #16]
-	WORD $0x4eb3d5a3 // fsub v3.4s, v13.4s, v19.4s
-	WORD $0x4ea31c73 // mov v19.16b, v3.16b
-	WORD $0x4e2ccdb3 // fmla v19.4s, v13.4s, v12.4s
-	WORD $0x3dc0572c // ldr q12, [x25, #336]
-	WORD $0x4eac1d8d // mov v13.16b, v12.16b
-	WORD $0x6e731e8d // bsl v13.16b, v20.16b, v19.16b
-	WORD $0x3c81040d // str q13, [x0], #16
+	WORD $0x3cc10436 // ldr q22, [x1], #16
+	WORD $0x4ea0fadb // fabs v27.4s, v22.4s
+	WORD $0x4ea9f779 // fmin v25.4s, v27.4s, v9.4s
+	WORD $0x3dc06b3b // ldr q27, [x25, #416]
+	WORD $0x4e39cd1b // fmla v27.4s, v8.4s, v25.4s
+	WORD $0x3dc06f38 // ldr q24, [x25, #432]
+	WORD $0x4e39cf78 // fmla v24.4s, v27.4s, v25.4s
+	WORD $0x3dc0733b // ldr q27, [x25, #448]
+	WORD $0x4e39cf1b // fmla v27.4s, v24.4s, v25.4s
+	WORD $0x3dc07738 // ldr q24, [x25, #464]
+	WORD $0x4e39cf78 // fmla v24.4s, v27.4s, v25.4s
+	WORD $0x3dc07b3b // ldr q27, [x25, #480]
+	WORD $0x4e39cf1b // fmla v27.4s, v24.4s, v25.4s
+	WORD $0x3dc07f38 // ldr q24, [x25, #496]
+	WORD $0x4e39cf78 // fmla v24.4s, v27.4s, v25.4s
+	WORD $0x3dc0833b // ldr q27, [x25, #512]
+	WORD $0x4e39cf1b // fmla v27.4s, v24.4s, v25.4s
+	WORD $0x3dc08738 // ldr q24, [x25, #528]
+	WORD $0x4e39cf78 // fmla v24.4s, v27.4s, v25.4s
+	WORD $0x6e38df3b // fmul v27.4s, v25.4s, v24.4s
+	WORD $0x6ea0fb78 // fneg v24.4s, v27.4s
+	WORD $0x4e27f71b // fmax v27.4s, v24.4s, v7.4s
+	WORD $0x3dc02f38 // ldr q24, [x25, #176]
+	WORD $0x4e26cf78 // fmla v24.4s, v27.4s, v6.4s
+	WORD $0x4eaad719 // fsub v25.4s, v24.4s, v10.4s
+	WORD $0x4ebb1f7c // mov v28.16b, v27.16b
+	WORD $0x4ea5cf3c // fmls v28.4s, v25.4s, v5.4s
+	WORD $0x4ebc1f9b // mov v27.16b, v28.16b
+	WORD $0x4ea4cf3b // fmls v27.4s, v25.4s, v4.4s
+	WORD $0x3dc03f39 // ldr q25, [x25, #240]
+	WORD $0x4e3bcc79 // fmla v25.4s, v3.4s, v27.4s
+	WORD $0x3dc0433c // ldr q28, [x25, #256]
+	WORD $0x4e3bcf3c // fmla v28.4s, v25.4s, v27.4s
+	WORD $0x3dc04739 // ldr q25, [x25, #272]
+	WORD $0x4e3bcf99 // fmla v25.4s, v28.4s, v27.4s
+	WORD $0x3dc04b3c // ldr q28, [x25, #288]
+	WORD $0x4e3bcf3c // fmla v28.4s, v25.4s, v27.4s
+	WORD $0x6eaa8719 // sub v25.4s, v24.4s, v10.4s
+	WORD $0x6e3bdf78 // fmul v24.4s, v27.4s, v27.4s
+	WORD $0x4ebb1f6e // mov v14.16b, v27.16b
+	WORD $0x4e3ccf0e // fmla v14.4s, v24.4s, v28.4s
+	WORD $0x4ea2873c // add v28.4s, v25.4s, v2.4s
+	WORD $0x4f375799 // shl v25.4s, v28.4s, #23
+	WORD $0x4ea1d73c // fsub v28.4s, v25.4s, v1.4s
+	WORD $0x4ebc1f98 // mov v24.16b, v28.16b
+	WORD $0x4e2ecf38 // fmla v24.4s, v25.4s, v14.4s
+	WORD $0x4ea01c0e // mov v14.16b, v0.16b
+	WORD $0x6e781ece // bsl v14.16b, v22.16b, v24.16b
+	WORD $0x3c81040e // str q14, [x0], #16
 	SUBS $4, R2, R2
 	BGE vectors3
 
@@ -25553,248 +25475,236 @@ TEXT ·logNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 	SUBS $16, R2, R2
 	BLT done2
+	WORD $0x3dc09320 // ldr q0, [x25, #576]
+	WORD $0x3dc08b21 // ldr q1, [x25, #544]
+	WORD $0x3dc08f22 // ldr q2, [x25, #560]
+	WORD $0x3dc09723 // ldr q3, [x25, #592]
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc08b24 // ldr q4, [x25, #544]
-	WORD $0x3dc08b25 // ldr q5, [x25, #544]
-	WORD $0x3dc08b26 // ldr q6, [x25, #544]
-	WORD $0x3dc08b27 // ldr q7, [x25, #544]
-	WORD $0x6ea0e488 // fcmgt v8.4s, v4.4s, v0.4s
-	WORD $0x6ea1e4a4 // fcmgt v4.4s, v5.4s, v1.4s
-	WORD $0x6ea2e4c5 // fcmgt v5.4s, v6.4s, v2.4s
-	WORD $0x6ea3e4e6 // fcmgt v6.4s, v7.4s, v3.4s
-	WORD $0x3dc08f27 // ldr q7, [x25, #560]
-	WORD $0x3dc08f29 // ldr q9, [x25, #560]
-	WORD $0x3dc08f2a // ldr q10, [x25, #560]
-	WORD $0x3dc08f2b // ldr q11, [x25, #560]
-	WORD $0x6e27dc0c // fmul v12.4s, v0.4s, v7.4s
-	WORD $0x6e29dc27 // fmul v7.4s, v1.4s, v9.4s
-	WORD $0x6e2adc49 // fmul v9.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6a // fmul v10.4s, v3.4s, v11.4s
-	WORD $0x4ea81d0b // mov v11.16b, v8.16b
-	WORD $0x4ea41c8d // mov v13.16b, v4.16b
-	WORD $0x4ea51cae // mov v14.16b, v5.16b
-	WORD $0x4ea61ccf // mov v15.16b, v6.16b
-	WORD $0x6e601d8b // bsl v11.16b, v12.16b, v0.16b
-	WORD $0x6e611ced // bsl v13.16b, v7.16b, v1.16b
-	WORD $0x6e621d2e // bsl v14.16b, v9.16b, v2.16b
-	WORD $0x6e631d4f // bsl v15.16b, v10.16b, v3.16b
-	WORD $0x3dc0932a // ldr q10, [x25, #576]
-	WORD $0x3dc09329 // ldr q9, [x25, #576]
-	WORD $0x3dc09327 // ldr q7, [x25, #576]
-	WORD $0x3dc0932c // ldr q12, [x25, #576]
-	WORD $0x6eaa8570 // sub v16.4s, v11.4s, v10.4s
-	WORD $0x6ea985aa // sub v10.4s, v13.4s, v9.4s
-	WORD $0x6ea785c9 // sub v9.4s, v14.4s, v7.4s
-	WORD $0x6eac85e7 // sub v7.4s, v15.4s, v12.4s
-	WORD $0x3dc0972c // ldr q12, [x25, #592]
-	WORD $0x3dc0972f // ldr q15, [x25, #592]
-	WORD $0x3dc0972e // ldr q14, [x25, #592]
-	WORD $0x3dc0972d // ldr q13, [x25, #592]
-	WORD $0x4e2c1e0b // and v11.16b, v16.16b, v12.16b
-	WORD $0x4e2f1d4c // and v12.16b, v10.16b, v15.16b
-	WORD $0x4e2e1d2f // and v15.16b, v9.16b, v14.16b
-	WORD $0x4e2d1cee // and v14.16b, v7.16b, v13.16b
-	WORD $0x3dc0932d // ldr q13, [x25, #576]
-	WORD $0x3dc09331 // ldr q17, [x25, #576]
-	WORD $0x3dc09332 // ldr q18, [x25, #576]
-	WORD $0x3dc09333 // ldr q19, [x25, #576]
-	WORD $0x4ead8574 // add v20.4s, v11.4s, v13.4s
-	WORD $0x4eb1858d // add v13.4s, v12.4s, v17.4s
-	WORD $0x4eb285f1 // add v17.4s, v15.4s, v18.4s
-	WORD $0x4eb385d2 // add v18.4s, v14.4s, v19.4s
-	WORD $0x4f290613 // sshr v19.4s, v16.4s, #23
-	WORD $0x4f290550 // sshr v16.4s, v10.4s, #23
-	WORD $0x4f29052a // sshr v10.4s, v9.4s, #23
-	WORD $0x4f2904e9 // sshr v9.4s, v7.4s, #23
-	WORD $0x4e21da67 // scvtf v7.4s, v19.4s
-	WORD $0x4e21da13 // scvtf v19.4s, v16.4s
-	WORD $0x4e21d950 // scvtf v16.4s, v10.4s
-	WORD $0x4e21d92a // scvtf v10.4s, v9.4s
-	WORD $0x3dc09b29 // ldr q9, [x25, #608]
-	WORD $0x3dc09b2e // ldr q14, [x25, #608]
-	WORD $0x3dc09b2f // ldr q15, [x25, #608]
-	WORD $0x3dc09b2c // ldr q12, [x25, #608]
-	WORD $0x4e291d0b // and v11.16b, v8.16b, v9.16b
-	WORD $0x4e2e1c89 // and v9.16b, v4.16b, v14.16b
-	WORD $0x4e2f1cae // and v14.16b, v5.16b, v15.16b
-	WORD $0x4e2c1ccf // and v15.16b, v6.16b, v12.16b
-	WORD $0x4eabd4ec // fsub v12.4s, v7.4s, v11.4s
-	WORD $0x4ea9d66b // fsub v11.4s, v19.4s, v9.4s
-	WORD $0x4eaed609 // fsub v9.4s, v16.4s, v14.4s
-	WORD $0x4eafd54e // fsub v14.4s, v10.4s, v15.4s
-	WORD $0x3dc0072f // ldr q15, [x25, #16]
-	WORD $0x3dc0072a // ldr q10, [x25, #16]
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	WORD $0x3dc00425 // ldr q5, [x1, #16]
+	WORD $0x3dc00826 // ldr q6, [x1, #32]
+	WORD $0x3dc00c27 // ldr q7, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x6ea4e428 // fcmgt v8.4s, v1.4s, v4.4s
+	WORD $0x6ea5e429 // fcmgt v9.4s, v1.4s, v5.4s
+	WORD $0x6ea6e42a // fcmgt v10.4s, v1.4s, v6.4s
+	WORD $0x6ea7e42b // fcmgt v11.4s, v1.4s, v7.4s
+	WORD $0x6e22dc8c // fmul v12.4s, v4.4s, v2.4s
+	WORD $0x6e22dcad // fmul v13.4s, v5.4s, v2.4s
+	WORD $0x6e22dcce // fmul v14.4s, v6.4s, v2.4s
+	WORD $0x6e22dcef // fmul v15.4s, v7.4s, v2.4s
+	WORD $0x4ea81d10 // mov v16.16b, v8.16b
+	WORD $0x4ea91d31 // mov v17.16b, v9.16b
+	WORD $0x4eaa1d52 // mov v18.16b, v10.16b
+	WORD $0x4eab1d73 // mov v19.16b, v11.16b
+	WORD $0x6e641d90 // bsl v16.16b, v12.16b, v4.16b
+	WORD $0x6e651db1 // bsl v17.16b, v13.16b, v5.16b
+	WORD $0x6e661dd2 // bsl v18.16b, v14.16b, v6.16b
+	WORD $0x6e671df3 // bsl v19.16b, v15.16b, v7.16b
+	WORD $0x6ea0860f // sub v15.4s, v16.4s, v0.4s
+	WORD $0x6ea08630 // sub v16.4s, v17.4s, v0.4s
+	WORD $0x6ea08651 // sub v17.4s, v18.4s, v0.4s
+	WORD $0x6ea08672 // sub v18.4s, v19.4s, v0.4s
+	WORD $0x4e231df3 // and v19.16b, v15.16b, v3.16b
+	WORD $0x4e231e0e // and v14.16b, v16.16b, v3.16b
+	WORD $0x4e231e2d // and v13.16b, v17.16b, v3.16b
+	WORD $0x4e231e4c // and v12.16b, v18.16b, v3.16b
+	WORD $0x4ea08674 // add v20.4s, v19.4s, v0.4s
+	WORD $0x4ea085d3 // add v19.4s, v14.4s, v0.4s
+	WORD $0x4ea085ae // add v14.4s, v13.4s, v0.4s
+	WORD $0x4ea0858d // add v13.4s, v12.4s, v0.4s
+	WORD $0x4f2905ec // sshr v12.4s, v15.4s, #23
+	WORD $0x4f29060f // sshr v15.4s, v16.4s, #23
+	WORD $0x4f290630 // sshr v16.4s, v17.4s, #23
+	WORD $0x4f290651 // sshr v17.4s, v18.4s, #23
+	WORD $0x4e21d992 // scvtf v18.4s, v12.4s
+	WORD $0x4e21d9ec // scvtf v12.4s, v15.4s
+	WORD $0x4e21da0f // scvtf v15.4s, v16.4s
+	WORD $0x4e21da30 // scvtf v16.4s, v17.4s
+	WORD $0x3dc09b31 // ldr q17, [x25, #608]
+	WORD $0x3dc09b35 // ldr q21, [x25, #608]
+	WORD $0x3dc09b36 // ldr q22, [x25, #608]
+	WORD $0x3dc09b37 // ldr q23, [x25, #608]
+	WORD $0x4e311d18 // and v24.16b, v8.16b, v17.16b
+	WORD $0x4e351d31 // and v17.16b, v9.16b, v21.16b
+	WORD $0x4e361d55 // and v21.16b, v10.16b, v22.16b
+	WORD $0x4e371d76 // and v22.16b, v11.16b, v23.16b
+	WORD $0x4eb8d657 // fsub v23.4s, v18.4s, v24.4s
+	WORD $0x4eb1d598 // fsub v24.4s, v12.4s, v17.4s
+	WORD $0x4eb5d5f1 // fsub v17.4s, v15.4s, v21.4s
+	WORD $0x4eb6d615 // fsub v21.4s, v16.4s, v22.4s
+	WORD $0x3dc00736 // ldr q22, [x25, #16]
 	WORD $0x3dc00730 // ldr q16, [x25, #16]
-	WORD $0x3dc00733 // ldr q19, [x25, #16]
-	WORD $0x4eafd687 // fsub v7.4s, v20.4s, v15.4s
-	WORD $0x4eaad5af // fsub v15.4s, v13.4s, v10.4s
-	WORD $0x4eb0d62a // fsub v10.4s, v17.4s, v16.4s
-	WORD $0x4eb3d650 // fsub v16.4s, v18.4s, v19.4s
-	WORD $0x6e27dcf3 // fmul v19.4s, v7.4s, v7.4s
-	WORD $0x6e2fddf2 // fmul v18.4s, v15.4s, v15.4s
-	WORD $0x6e2add51 // fmul v17.4s, v10.4s, v10.4s
-	WORD $0x6e30de0d // fmul v13.4s, v16.4s, v16.4s
-	WORD $0x6e27de74 // fmul v20.4s, v19.4s, v7.4s
-	WORD $0x6e2fde46 // fmul v6.4s, v18.4s, v15.4s
-	WORD $0x6e2ade25 // fmul v5.4s, v17.4s, v10.4s
-	WORD $0x6e30dda4 // fmul v4.4s, v13.4s, v16.4s
+	WORD $0x3dc0072f // ldr q15, [x25, #16]
+	WORD $0x3dc0072c // ldr q12, [x25, #16]
+	WORD $0x4eb6d692 // fsub v18.4s, v20.4s, v22.4s
+	WORD $0x4eb0d676 // fsub v22.4s, v19.4s, v16.4s
+	WORD $0x4eafd5d0 // fsub v16.4s, v14.4s, v15.4s
+	WORD $0x4eacd5af // fsub v15.4s, v13.4s, v12.4s
+	WORD $0x6e32de4c // fmul v12.4s, v18.4s, v18.4s
+	WORD $0x6e36decd // fmul v13.4s, v22.4s, v22.4s
+	WORD $0x6e30de0e // fmul v14.4s, v16.4s, v16.4s
+	WORD $0x6e2fddf3 // fmul v19.4s, v15.4s, v15.4s
+	WORD $0x6e32dd94 // fmul v20.4s, v12.4s, v18.4s
+	WORD $0x6e36ddab // fmul v11.4s, v13.4s, v22.4s
+	WORD $0x6e30ddca // fmul v10.4s, v14.4s, v16.4s
+	WORD $0x6e2fde69 // fmul v9.4s, v19.4s, v15.4s
 	WORD $0x3dc09f28 // ldr q8, [x25, #624]
-	WORD $0x3dc09f35 // ldr q21, [x25, #624]
-	WORD $0x3dc09f36 // ldr q22, [x25, #624]
-	WORD $0x3dc09f37 // ldr q23, [x25, #624]
-	WORD $0x3dc0a338 // ldr q24, [x25, #640]
-	WORD $0x3dc0a339 // ldr q25, [x25, #640]
-	WORD $0x3dc0a33a // ldr q26, [x25, #640]
-	WORD $0x3dc0a33b // ldr q27, [x25, #640]
-	WORD $0x4e27cd18 // fmla v24.4s, v8.4s, v7.4s
-	WORD $0x4e2fceb9 // fmla v25.4s, v21.4s, v15.4s
-	WORD $0x4e2aceda // fmla v26.4s, v22.4s, v10.4s
-	WORD $0x4e30cefb // fmla v27.4s, v23.4s, v16.4s
-	WORD $0x3dc0a737 // ldr q23, [x25, #656]
-	WORD $0x3dc0a736 // ldr q22, [x25, #656]
-	WORD $0x3dc0a735 // ldr q21, [x25, #656]
+	WORD $0x3dc09f39 // ldr q25, [x25, #624]
+	WORD $0x3dc09f3a // ldr q26, [x25, #624]
+	WORD $0x3dc09f3b // ldr q27, [x25, #624]
+	WORD $0x3dc0a33c // ldr q28, [x25, #640]
+	WORD $0x3dc0a33d // ldr q29, [x25, #640]
+	WORD $0x3dc0a33e // ldr q30, [x25, #640]
+	WORD $0x3dc0a33f // ldr q31, [x25, #640]
+	WORD $0x4e32cd1c // fmla v28.4s, v8.4s, v18.4s
+	WORD $0x4e36cf3d // fmla v29.4s, v25.4s, v22.4s
+	WORD $0x4e30cf5e // fmla v30.4s, v26.4s, v16.4s
+	WORD $0x4e2fcf7f // fmla v31.4s, v27.4s, v15.4s
+	WORD $0x3dc0a73b // ldr q27, [x25, #656]
+	WORD $0x3dc0a73a // ldr q26, [x25, #656]
+	WORD $0x3dc0a739 // ldr q25, [x25, #656]
 	WORD $0x3dc0a728 // ldr q8, [x25, #656]
-	WORD $0x4e27cf17 // fmla v23.4s, v24.4s, v7.4s
-	WORD $0x4e2fcf36 // fmla v22.4s, v25.4s, v15.4s
-	WORD $0x4e2acf55 // fmla v21.4s, v26.4s, v10.4s
-	WORD $0x4e30cf68 // fmla v8.4s, v27.4s, v16.4s
-	WORD $0x3dc0ab3b // ldr q27, [x25, #672]
-	WORD $0x3dc0ab3a // ldr q26, [x25, #672]
-	WORD $0x3dc0ab39 // ldr q25, [x25, #672]
-	WORD $0x3dc0ab38 // ldr q24, [x25, #672]
-	WORD $0x4e27cefb // fmla v27.4s, v23.4s, v7.4s
-	WORD $0x4e2fceda // fmla v26.4s, v22.4s, v15.4s
-	WORD $0x4e2aceb9 // fmla v25.4s, v21.4s, v10.4s
-	WORD $0x4e30cd18 // fmla v24.4s, v8.4s, v16.4s
+	WORD $0x4e32cf9b // fmla v27.4s, v28.4s, v18.4s
+	WORD $0x4e36cfba // fmla v26.4s, v29.4s, v22.4s
+	WORD $0x4e30cfd9 // fmla v25.4s, v30.4s, v16.4s
+	WORD $0x4e2fcfe8 // fmla v8.4s, v31.4s, v15.4s
+	WORD $0x3dc0ab3f // ldr q31, [x25, #672]
+	WORD $0x3dc0ab3e // ldr q30, [x25, #672]
+	WORD $0x3dc0ab3d // ldr q29, [x25, #672]
+	WORD $0x3dc0ab3c // ldr q28, [x25, #672]
+	WORD $0x4e32cf7f // fmla v31.4s, v27.4s, v18.4s
+	WORD $0x4e36cf5e // fmla v30.4s, v26.4s, v22.4s
+	WORD $0x4e30cf3d // fmla v29.4s, v25.4s, v16.4s
+	WORD $0x4e2fcd1c // fmla v28.4s, v8.4s, v15.4s
 	WORD $0x3dc0af28 // ldr q8, [x25, #688]
-	WORD $0x3dc0af35 // ldr q21, [x25, #688]
-	WORD $0x3dc0af36 // ldr q22, [x25, #688]
-	WORD $0x3dc0af37 // ldr q23, [x25, #688]
-	WORD $0x4e27cf68 // fmla v8.4s, v27.4s, v7.4s
-	WORD $0x4e2fcf55 // fmla v21.4s, v26.4s, v15.4s
-	WORD $0x4e2acf36 // fmla v22.4s, v25.4s, v10.4s
-	WORD $0x4e30cf17 // fmla v23.4s, v24.4s, v16.4s
-	WORD $0x3dc0b338 // ldr q24, [x25, #704]
-	WORD $0x3dc0b339 // ldr q25, [x25, #704]
-	WORD $0x3dc0b33a // ldr q26, [x25, #704]
-	WORD $0x3dc0b33b // ldr q27, [x25, #704]
-	WORD $0x4e27cd18 // fmla v24.4s, v8.4s, v7.4s
-	WORD $0x4e2fceb9 // fmla v25.4s, v21.4s, v15.4s
-	WORD $0x4e2aceda // fmla v26.4s, v22.4s, v10.4s
-	WORD $0x4e30cefb // fmla v27.4s, v23.4s, v16.4s
-	WORD $0x3dc0b737 // ldr q23, [x25, #720]
-	WORD $0x3dc0b736 // ldr q22, [x25, #720]
-	WORD $0x3dc0b735 // ldr q21, [x25, #720]
+	WORD $0x3dc0af39 // ldr q25, [x25, #688]
+	WORD $0x3dc0af3a // ldr q26, [x25, #688]
+	WORD $0x3dc0af3b // ldr q27, [x25, #688]
+	WORD $0x4e32cfe8 // fmla v8.4s, v31.4s, v18.4s
+	WORD $0x4e36cfd9 // fmla v25.4s, v30.4s, v22.4s
+	WORD $0x4e30cfba // fmla v26.4s, v29.4s, v16.4s
+	WORD $0x4e2fcf9b // fmla v27.4s, v28.4s, v15.4s
+	WORD $0x3dc0b33c // ldr q28, [x25, #704]
+	WORD $0x3dc0b33d // ldr q29, [x25, #704]
+	WORD $0x3dc0b33e // ldr q30, [x25, #704]
+	WORD $0x3dc0b33f // ldr q31, [x25, #704]
+	WORD $0x4e32cd1c // fmla v28.4s, v8.4s, v18.4s
+	WORD $0x4e36cf3d // fmla v29.4s, v25.4s, v22.4s
+	WORD $0x4e30cf5e // fmla v30.4s, v26.4s, v16.4s
+	WORD $0x4e2fcf7f // fmla v31.4s, v27.4s, v15.4s
+	WORD $0x3dc0b73b // ldr q27, [x25, #720]
+	WORD $0x3dc0b73a // ldr q26, [x25, #720]
+	WORD $0x3dc0b739 // ldr q25, [x25, #720]
 	WORD $0x3dc0b728 // ldr q8, [x25, #720]
-	WORD $0x4e27cf17 // fmla v23.4s, v24.4s, v7.4s
-	WORD $0x4e2fcf36 // fmla v22.4s, v25.4s, v15.4s
-	WORD $0x4e2acf55 // fmla v21.4s, v26.4s, v10.4s
-	WORD $0x4e30cf68 // fmla v8.4s, v27.4s, v16.4s
-	WORD $0x3dc0bb3b // ldr q27, [x25, #736]
-	WORD $0x3dc0bb3a // ldr q26, [x25, #736]
-	WORD $0x3dc0bb39 // ldr q25, [x25, #736]
-	WORD $0x3dc0bb38 // ldr q24, [x25, #736]
-	WORD $0x4e27cefb // fmla v27.4s, v23.4s, v7.4s
-	WORD $0x4e2fceda // fmla v26.4s, v22.4s, v15.4s
-	WORD $0x4e2aceb9 // fmla v25.4s, v21.4s, v10.4s
-	WORD $0x4e30cd18 // fmla v24.4s, v8.4s, v16.4s
-	WORD $0x6e3bde88 // fmul v8.4s, v20.4s, v27.4s
-	WORD $0x6e3adcdb // fmul v27.4s, v6.4s, v26.4s
-	WORD $0x6e39dcba // fmul v26.4s, v5.4s, v25.4s
-	WORD $0x6e38dc99 // fmul v25.4s, v4.4s, v24.4s
-	WORD $0x3dc03738 // ldr q24, [x25, #208]
-	WORD $0x3dc03724 // ldr q4, [x25, #208]
-	WORD $0x3dc03725 // ldr q5, [x25, #208]
-	WORD $0x3dc03726 // ldr q6, [x25, #208]
+	WORD $0x4e32cf9b // fmla v27.4s, v28.4s, v18.4s
+	WORD $0x4e36cfba // fmla v26.4s, v29.4s, v22.4s
+	WORD $0x4e30cfd9 // fmla v25.4s, v30.4s, v16.4s
+	WORD $0x4e2fcfe8 // fmla v8.4s, v31.4s, v15.4s
+	WORD $0x3dc0bb3f // ldr q31, [x25, #736]
+	WORD $0x3dc0bb3e // ldr q30, [x25, #736]
+	WORD $0x3dc0bb3d // ldr q29, [x25, #736]
+	WORD $0x3dc0bb3c // ldr q28, [x25, #736]
+	WORD $0x4e32cf7f // fmla v31.4s, v27.4s, v18.4s
+	WORD $0x4e36cf5e // fmla v30.4s, v26.4s, v22.4s
+	WORD $0x4e30cf3d // fmla v29.4s, v25.4s, v16.4s
+	WORD $0x4e2fcd1c // fmla v28.4s, v8.4s, v15.4s
+	WORD $0x6e3fde88 // fmul v8.4s, v20.4s, v31.4s
+	WORD $0x6e3edd7f // fmul v31.4s, v11.4s, v30.4s
+	WORD $0x6e3ddd5e // fmul v30.4s, v10.4s, v29.4s
+	WORD $0x6e3cdd3d // fmul v29.4s, v9.4s, v28.4s
+	WORD $0x3dc0373c // ldr q28, [x25, #208]
+	WORD $0x3dc03729 // ldr q9, [x25, #208]
+	WORD $0x3dc0372a // ldr q10, [x25, #208]
+	WORD $0x3dc0372b // ldr q11, [x25, #208]
 	WORD $0x4ea81d14 // mov v20.16b, v8.16b
-	WORD $0x4ebb1f68 // mov v8.16b, v27.16b
-	WORD $0x4eba1f5b // mov v27.16b, v26.16b
-	WORD $0x4eb91f3a // mov v26.16b, v25.16b
-	WORD $0x4e38cd94 // fmla v20.4s, v12.4s, v24.4s
-	WORD $0x4e24cd68 // fmla v8.4s, v11.4s, v4.4s
-	WORD $0x4e25cd3b // fmla v27.4s, v9.4s, v5.4s
-	WORD $0x4e26cdda // fmla v26.4s, v14.4s, v6.4s
-	WORD $0x3dc04b26 // ldr q6, [x25, #288]
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x3dc04b38 // ldr q24, [x25, #288]
-	WORD $0x4eb41e99 // mov v25.16b, v20.16b
+	WORD $0x4ebf1fe8 // mov v8.16b, v31.16b
+	WORD $0x4ebe1fdf // mov v31.16b, v30.16b
+	WORD $0x4ebd1fbe // mov v30.16b, v29.16b
+	WORD $0x4e3ccef4 // fmla v20.4s, v23.4s, v28.4s
+	WORD $0x4e29cf08 // fmla v8.4s, v24.4s, v9.4s
+	WORD $0x4e2ace3f // fmla v31.4s, v17.4s, v10.4s
+	WORD $0x4e2bcebe // fmla v30.4s, v21.4s, v11.4s
+	WORD $0x3dc04b2b // ldr q11, [x25, #288]
+	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x3dc04b29 // ldr q9, [x25, #288]
+	WORD $0x3dc04b3c // ldr q28, [x25, #288]
+	WORD $0x4eb41e9d // mov v29.16b, v20.16b
 	WORD $0x4ea81d14 // mov v20.16b, v8.16b
-	WORD $0x4ebb1f68 // mov v8.16b, v27.16b
-	WORD $0x4eba1f5b // mov v27.16b, v26.16b
-	WORD $0x4ea6ce79 // fmls v25.4s, v19.4s, v6.4s
-	WORD $0x4ea5ce54 // fmls v20.4s, v18.4s, v5.4s
-	WORD $0x4ea4ce28 // fmls v8.4s, v17.4s, v4.4s
-	WORD $0x4eb8cdbb // fmls v27.4s, v13.4s, v24.4s
-	WORD $0x4e39d4f8 // fadd v24.4s, v7.4s, v25.4s
-	WORD $0x4e34d5f9 // fadd v25.4s, v15.4s, v20.4s
-	WORD $0x4e28d554 // fadd v20.4s, v10.4s, v8.4s
-	WORD $0x4e3bd608 // fadd v8.4s, v16.4s, v27.4s
-	WORD $0x3dc0333b // ldr q27, [x25, #192]
-	WORD $0x3dc03330 // ldr q16, [x25, #192]
-	WORD $0x3dc0332a // ldr q10, [x25, #192]
+	WORD $0x4ebf1fe8 // mov v8.16b, v31.16b
+	WORD $0x4ebe1fdf // mov v31.16b, v30.16b
+	WORD $0x4eabcd9d // fmls v29.4s, v12.4s, v11.4s
+	WORD $0x4eaacdb4 // fmls v20.4s, v13.4s, v10.4s
+	WORD $0x4ea9cdc8 // fmls v8.4s, v14.4s, v9.4s
+	WORD $0x4ebcce7f // fmls v31.4s, v19.4s, v28.4s
+	WORD $0x4e3dd65c // fadd v28.4s, v18.4s, v29.4s
+	WORD $0x4e34d6dd // fadd v29.4s, v22.4s, v20.4s
+	WORD $0x4e28d614 // fadd v20.4s, v16.4s, v8.4s
+	WORD $0x4e3fd5e8 // fadd v8.4s, v15.4s, v31.4s
+	WORD $0x3dc0333f // ldr q31, [x25, #192]
 	WORD $0x3dc0332f // ldr q15, [x25, #192]
-	WORD $0x4eb81f07 // mov v7.16b, v24.16b
-	WORD $0x4eb91f38 // mov v24.16b, v25.16b
-	WORD $0x4eb41e99 // mov v25.16b, v20.16b
+	WORD $0x3dc03330 // ldr q16, [x25, #192]
+	WORD $0x3dc03336 // ldr q22, [x25, #192]
+	WORD $0x4ebc1f92 // mov v18.16b, v28.16b
+	WORD $0x4ebd1fbc // mov v28.16b, v29.16b
+	WORD $0x4eb41e9d // mov v29.16b, v20.16b
 	WORD $0x4ea81d14 // mov v20.16b, v8.16b
-	WORD $0x4e3bcd87 // fmla v7.4s, v12.4s, v27.4s
-	WORD $0x4e30cd78 // fmla v24.4s, v11.4s, v16.4s
-	WORD $0x4e2acd39 // fmla v25.4s, v9.4s, v10.4s
-	WORD $0x4e2fcdd4 // fmla v20.4s, v14.4s, v15.4s
-	WORD $0x3dc0bf2f // ldr q15, [x25, #752]
-	WORD $0x3dc0bf2e // ldr q14, [x25, #752]
-	WORD $0x3dc0bf2a // ldr q10, [x25, #752]
-	WORD $0x3dc0bf29 // ldr q9, [x25, #752]
-	WORD $0x6e20e5f0 // fcmge v16.4s, v15.4s, v0.4s
-	WORD $0x6e21e5cf // fcmge v15.4s, v14.4s, v1.4s
-	WORD $0x6e22e54e // fcmge v14.4s, v10.4s, v2.4s
-	WORD $0x6e23e52a // fcmge v10.4s, v9.4s, v3.4s
-	WORD $0x4eb01e09 // mov v9.16b, v16.16b
-	WORD $0x4eaf1df0 // mov v16.16b, v15.16b
-	WORD $0x4eae1dcf // mov v15.16b, v14.16b
-	WORD $0x4eaa1d4e // mov v14.16b, v10.16b
-	WORD $0x6e601ce9 // bsl v9.16b, v7.16b, v0.16b
-	WORD $0x6e611f10 // bsl v16.16b, v24.16b, v1.16b
-	WORD $0x6e621f2f // bsl v15.16b, v25.16b, v2.16b
-	WORD $0x6e631e8e // bsl v14.16b, v20.16b, v3.16b
-	WORD $0x4ea0e814 // fcmlt v20.4s, v0.4s, #0.0
-	WORD $0x4ea0e839 // fcmlt v25.4s, v1.4s, #0.0
-	WORD $0x4ea0e858 // fcmlt v24.4s, v2.4s, #0.0
-	WORD $0x4ea0e867 // fcmlt v7.4s, v3.4s, #0.0
-	WORD $0x3dc0c32a // ldr q10, [x25, #768]
-	WORD $0x3dc0c32b // ldr q11, [x25, #768]
-	WORD $0x3dc0c33b // ldr q27, [x25, #768]
-	WORD $0x3dc0c32c // ldr q12, [x25, #768]
+	WORD $0x4e3fcef2 // fmla v18.4s, v23.4s, v31.4s
+	WORD $0x4e2fcf1c // fmla v28.4s, v24.4s, v15.4s
+	WORD $0x4e30ce3d // fmla v29.4s, v17.4s, v16.4s
+	WORD $0x4e36ceb4 // fmla v20.4s, v21.4s, v22.4s
+	WORD $0x3dc0bf36 // ldr q22, [x25, #752]
+	WORD $0x3dc0bf35 // ldr q21, [x25, #752]
+	WORD $0x3dc0bf30 // ldr q16, [x25, #752]
+	WORD $0x3dc0bf31 // ldr q17, [x25, #752]
+	WORD $0x6e24e6cf // fcmge v15.4s, v22.4s, v4.4s
+	WORD $0x6e25e6b6 // fcmge v22.4s, v21.4s, v5.4s
+	WORD $0x6e26e615 // fcmge v21.4s, v16.4s, v6.4s
+	WORD $0x6e27e630 // fcmge v16.4s, v17.4s, v7.4s
+	WORD $0x4eaf1df1 // mov v17.16b, v15.16b
+	WORD $0x4eb61ecf // mov v15.16b, v22.16b
+	WORD $0x4eb51eb6 // mov v22.16b, v21.16b
+	WORD $0x4eb01e15 // mov v21.16b, v16.16b
+	WORD $0x6e641e51 // bsl v17.16b, v18.16b, v4.16b
+	WORD $0x6e651f8f // bsl v15.16b, v28.16b, v5.16b
+	WORD $0x6e661fb6 // bsl v22.16b, v29.16b, v6.16b
+	WORD $0x6e671e95 // bsl v21.16b, v20.16b, v7.16b
+	WORD $0x4ea0e894 // fcmlt v20.4s, v4.4s, #0.0
+	WORD $0x4ea0e8bd // fcmlt v29.4s, v5.4s, #0.0
+	WORD $0x4ea0e8dc // fcmlt v28.4s, v6.4s, #0.0
+	WORD $0x4ea0e8f2 // fcmlt v18.4s, v7.4s, #0.0
+	WORD $0x3dc0c330 // ldr q16, [x25, #768]
+	WORD $0x3dc0c338 // ldr q24, [x25, #768]
+	WORD $0x3dc0c33f // ldr q31, [x25, #768]
+	WORD $0x3dc0c337 // ldr q23, [x25, #768]
 	WORD $0x4eb41e88 // mov v8.16b, v20.16b
-	WORD $0x4eb91f34 // mov v20.16b, v25.16b
-	WORD $0x4eb81f19 // mov v25.16b, v24.16b
-	WORD $0x4ea71cf8 // mov v24.16b, v7.16b
-	WORD $0x6e691d48 // bsl v8.16b, v10.16b, v9.16b
-	WORD $0x6e701d74 // bsl v20.16b, v11.16b, v16.16b
-	WORD $0x6e6f1f79 // bsl v25.16b, v27.16b, v15.16b
-	WORD $0x6e6e1d98 // bsl v24.16b, v12.16b, v14.16b
-	WORD $0x4ea0d80e // fcmeq v14.4s, v0.4s, #0.0
-	WORD $0x4ea0d820 // fcmeq v0.4s, v1.4s, #0.0
-	WORD $0x4ea0d841 // fcmeq v1.4s, v2.4s, #0.0
-	WORD $0x4ea0d862 // fcmeq v2.4s, v3.4s, #0.0
-	WORD $0x3dc0c723 // ldr q3, [x25, #784]
-	WORD $0x3dc0c72c // ldr q12, [x25, #784]
-	WORD $0x3dc0c72f // ldr q15, [x25, #784]
-	WORD $0x3dc0c73b // ldr q27, [x25, #784]
-	WORD $0x4eae1dd0 // mov v16.16b, v14.16b
-	WORD $0x4ea01c0e // mov v14.16b, v0.16b
-	WORD $0x4ea11c20 // mov v0.16b, v1.16b
-	WORD $0x4ea21c41 // mov v1.16b, v2.16b
-	WORD $0x6e681c70 // bsl v16.16b, v3.16b, v8.16b
-	WORD $0x6e741d8e // bsl v14.16b, v12.16b, v20.16b
-	WORD $0x6e791de0 // bsl v0.16b, v15.16b, v25.16b
-	WORD $0x6e781f61 // bsl v1.16b, v27.16b, v24.16b
-	WORD $0xac813810 // stp q16, q14, [x0], #32
-	WORD $0xac810400 // stp q0, q1, [x0], #32
+	WORD $0x4ebd1fb4 // mov v20.16b, v29.16b
+	WORD $0x4ebc1f9d // mov v29.16b, v28.16b
+	WORD $0x4eb21e5c // mov v28.16b, v18.16b
+	WORD $0x6e711e08 // bsl v8.16b, v16.16b, v17.16b
+	WORD $0x6e6f1f14 // bsl v20.16b, v24.16b, v15.16b
+	WORD $0x6e761ffd // bsl v29.16b, v31.16b, v22.16b
+	WORD $0x6e751efc // bsl v28.16b, v23.16b, v21.16b
+	WORD $0x4ea0d895 // fcmeq v21.4s, v4.4s, #0.0
+	WORD $0x4ea0d8a4 // fcmeq v4.4s, v5.4s, #0.0
+	WORD $0x4ea0d8c5 // fcmeq v5.4s, v6.4s, #0.0
+	WORD $0x4ea0d8e6 // fcmeq v6.4s, v7.4s, #0.0
+	WORD $0x3dc0c727 // ldr q7, [x25, #784]
+	WORD $0x3dc0c737 // ldr q23, [x25, #784]
+	WORD $0x3dc0c736 // ldr q22, [x25, #784]
+	WORD $0x3dc0c73f // ldr q31, [x25, #784]
+	WORD $0x4eb51eaf // mov v15.16b, v21.16b
+	WORD $0x4ea41c95 // mov v21.16b, v4.16b
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
+	WORD $0x6e681cef // bsl v15.16b, v7.16b, v8.16b
+	WORD $0x6e741ef5 // bsl v21.16b, v23.16b, v20.16b
+	WORD $0x6e7d1ec4 // bsl v4.16b, v22.16b, v29.16b
+	WORD $0x6e7c1fe5 // bsl v5.16b, v31.16b, v28.16b
+	WORD $0xad00540f // stp q15, q21, [x0, #0]
+	WORD $0xad011404 // stp q4, q5, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -25802,69 +25712,68 @@ done2:
 	ADD $16, R2, R2
 	SUBS $4, R2, R2
 	BLT done4
+	WORD $0x3dc09323 // ldr q3, [x25, #576]
+	WORD $0x3dc08b22 // ldr q2, [x25, #544]
+	WORD $0x3dc08f21 // ldr q1, [x25, #560]
+	WORD $0x3dc09720 // ldr q0, [x25, #592]
+	WORD $0x3dc09b25 // ldr q5, [x25, #608]
+	WORD $0x3dc00724 // ldr q4, [x25, #16]
+	WORD $0x3dc09f35 // ldr q21, [x25, #624]
+	WORD $0x3dc0372f // ldr q15, [x25, #208]
+	WORD $0x3dc04b3c // ldr q28, [x25, #288]
+	WORD $0x3dc0333f // ldr q31, [x25, #192]
+	WORD $0x3dc0bf3d // ldr q29, [x25, #752]
+	WORD $0x3dc0c336 // ldr q22, [x25, #768]
+	WORD $0x3dc0c734 // ldr q20, [x25, #784]
 
 vectors3:
-	WORD $0x3cc10421 // ldr q1, [x1], #16
-	WORD $0x3dc08b20 // ldr q0, [x25, #544]
-	WORD $0x6ea1e40e // fcmgt v14.4s, v0.4s, v1.4s
-	WORD $0x3dc08f20 // ldr q0, [x25, #560]
-	WORD $0x6e20dc30 // fmul v16.4s, v1.4s, v0.4s
-	WORD $0x4eae1dc0 // mov v0.16b, v14.16b
-	WORD $0x6e611e00 // bsl v0.16b, v16.16b, v1.16b
-	WORD $0x3dc09330 // ldr q16, [x25, #576]
-	WORD $0x6eb08418 // sub v24.4s, v0.4s, v16.4s
-	WORD $0x3dc09730 // ldr q16, [x25, #592]
-	WORD $0x4e301f00 // and v0.16b, v24.16b, v16.16b
-	WORD $0x3dc09330 // ldr q16, [x25, #576]
-	WORD $0x4eb0841b // add v27.4s, v0.4s, v16.4s
-	WORD $0x4f290710 // sshr v16.4s, v24.4s, #23
-	WORD $0x4e21da18 // scvtf v24.4s, v16.4s
-	WORD $0x3dc09b30 // ldr q16, [x25, #608]
-	WORD $0x4e301dc0 // and v0.16b, v14.16b, v16.16b
-	WORD $0x4ea0d710 // fsub v16.4s, v24.4s, v0.4s
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x4ea0d778 // fsub v24.4s, v27.4s, v0.4s
-	WORD $0x6e38df00 // fmul v0.4s, v24.4s, v24.4s
-	WORD $0x6e38dc1b // fmul v27.4s, v0.4s, v24.4s
-	WORD $0x3dc09f2e // ldr q14, [x25, #624]
-	WORD $0x3dc0a339 // ldr q25, [x25, #640]
-	WORD $0x4e38cdd9 // fmla v25.4s, v14.4s, v24.4s
-	WORD $0x3dc0a72e // ldr q14, [x25, #656]
-	WORD $0x4e38cf2e // fmla v14.4s, v25.4s, v24.4s
-	WORD $0x3dc0ab39 // ldr q25, [x25, #672]
-	WORD $0x4e38cdd9 // fmla v25.4s, v14.4s, v24.4s
-	WORD $0x3dc0af2e // ldr q14, [x25, #688]
-	WORD $0x4e38cf2e // fmla v14.4s, v25.4s, v24.4s
-	WORD $0x3dc0b339 // ldr q25, [x25, #704]
-	WORD $0x4e38cdd9 // fmla v25.4s, v14.4s, v24.4s
-	WORD $0x3dc0b72e // ldr q14, [x25, #720]
-	WORD $0x4e38cf2e // fmla v14.4s, v25.4s, v24.4s
-	WORD $0x3dc0bb39 // ldr q25, [x25, #736]
-	WORD $0x4e38cdd9 // fmla v25.4s, v14.4s, v24.4s
-	WORD $0x6e39df6e // fmul v14.4s, v27.4s, v25.4s
-	WORD $0x3dc03739 // ldr q25, [x25, #208]
-	WORD $0x4eae1ddb // mov v27.16b, v14.16b
-	WORD $0x4e39ce1b // fmla v27.4s, v16.4s, v25.4s
-	WORD $0x3dc04b39 // ldr q25, [x25, #288]
-	WORD $0x4ebb1f6e // mov v14.16b, v27.16b
-	WORD $0x4eb9cc0e // fmls v14.4s, v0.4s, v25.4s
-	WORD $0x4e2ed719 // fadd v25.4s, v24.4s, v14.4s
-	WORD $0x3dc0332e // ldr q14, [x25, #192]
-	WORD $0x4eb91f38 // mov v24.16b, v25.16b
-	WORD $0x4e2ece18 // fmla v24.4s, v16.4s, v14.4s
-	WORD $0x3dc0bf2e // ldr q14, [x25, #752]
-	WORD $0x6e21e5d0 // fcmge v16.4s, v14.4s, v1.4s
-	WORD $0x4eb01e0e // mov v14.16b, v16.16b
-	WORD $0x6e611f0e // bsl v14.16b, v24.16b, v1.16b
-	WORD $0x4ea0e838 // fcmlt v24.4s, v1.4s, #0.0
-	WORD $0x3dc0c330 // ldr q16, [x25, #768]
-	WORD $0x4eb81f19 // mov v25.16b, v24.16b
-	WORD $0x6e6e1e19 // bsl v25.16b, v16.16b, v14.16b
-	WORD $0x4ea0d82e // fcmeq v14.4s, v1.4s, #0.0
-	WORD $0x3dc0c721 // ldr q1, [x25, #784]
-	WORD $0x4eae1dd0 // mov v16.16b, v14.16b
-	WORD $0x6e791c30 // bsl v16.16b, v1.16b, v25.16b
-	WORD $0x3c810410 // str q16, [x0], #16
+	WORD $0x3cc10437 // ldr q23, [x1], #16
+	WORD $0x6eb7e448 // fcmgt v8.4s, v2.4s, v23.4s
+	WORD $0x6e21dee7 // fmul v7.4s, v23.4s, v1.4s
+	WORD $0x4ea81d06 // mov v6.16b, v8.16b
+	WORD $0x6e771ce6 // bsl v6.16b, v7.16b, v23.16b
+	WORD $0x6ea384c7 // sub v7.4s, v6.4s, v3.4s
+	WORD $0x4e201ce6 // and v6.16b, v7.16b, v0.16b
+	WORD $0x4ea384d8 // add v24.4s, v6.4s, v3.4s
+	WORD $0x4f2904e6 // sshr v6.4s, v7.4s, #23
+	WORD $0x4e21d8c7 // scvtf v7.4s, v6.4s
+	WORD $0x4e251d06 // and v6.16b, v8.16b, v5.16b
+	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
+	WORD $0x4ea4d706 // fsub v6.4s, v24.4s, v4.4s
+	WORD $0x6e26dcd8 // fmul v24.4s, v6.4s, v6.4s
+	WORD $0x6e26df07 // fmul v7.4s, v24.4s, v6.4s
+	WORD $0x3dc0a331 // ldr q17, [x25, #640]
+	WORD $0x4e26ceb1 // fmla v17.4s, v21.4s, v6.4s
+	WORD $0x3dc0a730 // ldr q16, [x25, #656]
+	WORD $0x4e26ce30 // fmla v16.4s, v17.4s, v6.4s
+	WORD $0x3dc0ab31 // ldr q17, [x25, #672]
+	WORD $0x4e26ce11 // fmla v17.4s, v16.4s, v6.4s
+	WORD $0x3dc0af30 // ldr q16, [x25, #688]
+	WORD $0x4e26ce30 // fmla v16.4s, v17.4s, v6.4s
+	WORD $0x3dc0b331 // ldr q17, [x25, #704]
+	WORD $0x4e26ce11 // fmla v17.4s, v16.4s, v6.4s
+	WORD $0x3dc0b730 // ldr q16, [x25, #720]
+	WORD $0x4e26ce30 // fmla v16.4s, v17.4s, v6.4s
+	WORD $0x3dc0bb31 // ldr q17, [x25, #736]
+	WORD $0x4e26ce11 // fmla v17.4s, v16.4s, v6.4s
+	WORD $0x6e31dcf0 // fmul v16.4s, v7.4s, v17.4s
+	WORD $0x4eb01e11 // mov v17.16b, v16.16b
+	WORD $0x4e2fcd11 // fmla v17.4s, v8.4s, v15.4s
+	WORD $0x4eb11e30 // mov v16.16b, v17.16b
+	WORD $0x4ebccf10 // fmls v16.4s, v24.4s, v28.4s
+	WORD $0x4e30d4d8 // fadd v24.4s, v6.4s, v16.4s
+	WORD $0x4eb81f10 // mov v16.16b, v24.16b
+	WORD $0x4e3fcd10 // fmla v16.4s, v8.4s, v31.4s
+	WORD $0x6e37e7a8 // fcmge v8.4s, v29.4s, v23.4s
+	WORD $0x4ea81d18 // mov v24.16b, v8.16b
+	WORD $0x6e771e18 // bsl v24.16b, v16.16b, v23.16b
+	WORD $0x4ea0eaf0 // fcmlt v16.4s, v23.4s, #0.0
+	WORD $0x4eb01e08 // mov v8.16b, v16.16b
+	WORD $0x6e781ec8 // bsl v8.16b, v22.16b, v24.16b
+	WORD $0x4ea0daf8 // fcmeq v24.4s, v23.4s, #0.0
+	WORD $0x4eb81f17 // mov v23.16b, v24.16b
+	WORD $0x6e681e97 // bsl v23.16b, v20.16b, v8.16b
+	WORD $0x3c810417 // str q23, [x0], #16
 	SUBS $4, R2, R2
 	BGE vectors3
 
@@ -25881,1505 +25790,17 @@ TEXT ·softplusNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 	SUBS $16, R2, R2
 	BLT done2
+	WORD $0x3dc02f20 // ldr q0, [x25, #176]
+	WORD $0x3dc03321 // ldr q1, [x25, #192]
+	WORD $0x3dc00722 // ldr q2, [x25, #16]
+	WORD $0x3dc04f23 // ldr q3, [x25, #304]
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc05724 // ldr q4, [x25, #336]
-	WORD $0x3dc05725 // ldr q5, [x25, #336]
-	WORD $0x3dc05726 // ldr q6, [x25, #336]
-	WORD $0x3dc05727 // ldr q7, [x25, #336]
-	WORD $0x4ea41c08 // orr v8.16b, v0.16b, v4.16b
-	WORD $0x4ea51c24 // orr v4.16b, v1.16b, v5.16b
-	WORD $0x4ea61c45 // orr v5.16b, v2.16b, v6.16b
-	WORD $0x4ea71c66 // orr v6.16b, v3.16b, v7.16b
-	WORD $0x3dc02727 // ldr q7, [x25, #144]
-	WORD $0x3dc02729 // ldr q9, [x25, #144]
-	WORD $0x3dc0272a // ldr q10, [x25, #144]
-	WORD $0x3dc0272b // ldr q11, [x25, #144]
-	WORD $0x4e27f50c // fmax v12.4s, v8.4s, v7.4s
-	WORD $0x4e29f487 // fmax v7.4s, v4.4s, v9.4s
-	WORD $0x4e2af4a9 // fmax v9.4s, v5.4s, v10.4s
-	WORD $0x4e2bf4ca // fmax v10.4s, v6.4s, v11.4s
-	WORD $0x3dc02b2b // ldr q11, [x25, #160]
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02f28 // ldr q8, [x25, #176]
-	WORD $0x3dc02f2d // ldr q13, [x25, #176]
-	WORD $0x3dc02f2e // ldr q14, [x25, #176]
-	WORD $0x3dc02f2f // ldr q15, [x25, #176]
-	WORD $0x4e2bcd88 // fmla v8.4s, v12.4s, v11.4s
-	WORD $0x4e26cced // fmla v13.4s, v7.4s, v6.4s
-	WORD $0x4e25cd2e // fmla v14.4s, v9.4s, v5.4s
-	WORD $0x4e24cd4f // fmla v15.4s, v10.4s, v4.4s
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x3dc02f25 // ldr q5, [x25, #176]
-	WORD $0x3dc02f26 // ldr q6, [x25, #176]
-	WORD $0x3dc02f2b // ldr q11, [x25, #176]
-	WORD $0x4ea4d510 // fsub v16.4s, v8.4s, v4.4s
-	WORD $0x4ea5d5a4 // fsub v4.4s, v13.4s, v5.4s
-	WORD $0x4ea6d5c5 // fsub v5.4s, v14.4s, v6.4s
-	WORD $0x4eabd5e6 // fsub v6.4s, v15.4s, v11.4s
-	WORD $0x3dc0332b // ldr q11, [x25, #192]
-	WORD $0x3dc03331 // ldr q17, [x25, #192]
-	WORD $0x3dc03332 // ldr q18, [x25, #192]
-	WORD $0x3dc03333 // ldr q19, [x25, #192]
-	WORD $0x4eac1d94 // mov v20.16b, v12.16b
-	WORD $0x4ea71cec // mov v12.16b, v7.16b
-	WORD $0x4ea91d27 // mov v7.16b, v9.16b
-	WORD $0x4eaa1d49 // mov v9.16b, v10.16b
-	WORD $0x4eabce14 // fmls v20.4s, v16.4s, v11.4s
-	WORD $0x4eb1cc8c // fmls v12.4s, v4.4s, v17.4s
-	WORD $0x4eb2cca7 // fmls v7.4s, v5.4s, v18.4s
-	WORD $0x4eb3ccc9 // fmls v9.4s, v6.4s, v19.4s
-	WORD $0x3dc03733 // ldr q19, [x25, #208]
-	WORD $0x3dc03732 // ldr q18, [x25, #208]
-	WORD $0x3dc03731 // ldr q17, [x25, #208]
-	WORD $0x3dc0372b // ldr q11, [x25, #208]
-	WORD $0x4eb41e8a // mov v10.16b, v20.16b
-	WORD $0x4eac1d94 // mov v20.16b, v12.16b
-	WORD $0x4ea71cec // mov v12.16b, v7.16b
-	WORD $0x4ea91d27 // mov v7.16b, v9.16b
-	WORD $0x4eb3ce0a // fmls v10.4s, v16.4s, v19.4s
-	WORD $0x4eb2cc94 // fmls v20.4s, v4.4s, v18.4s
-	WORD $0x4eb1ccac // fmls v12.4s, v5.4s, v17.4s
-	WORD $0x4eabccc7 // fmls v7.4s, v6.4s, v11.4s
-	WORD $0x3dc03b2b // ldr q11, [x25, #224]
-	WORD $0x3dc03b26 // ldr q6, [x25, #224]
-	WORD $0x3dc03b31 // ldr q17, [x25, #224]
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x3dc03f32 // ldr q18, [x25, #240]
-	WORD $0x3dc03f24 // ldr q4, [x25, #240]
-	WORD $0x3dc03f33 // ldr q19, [x25, #240]
-	WORD $0x3dc03f30 // ldr q16, [x25, #240]
-	WORD $0x4e2acd72 // fmla v18.4s, v11.4s, v10.4s
-	WORD $0x4e34ccc4 // fmla v4.4s, v6.4s, v20.4s
-	WORD $0x4e2cce33 // fmla v19.4s, v17.4s, v12.4s
-	WORD $0x4e27ccb0 // fmla v16.4s, v5.4s, v7.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x3dc04331 // ldr q17, [x25, #256]
-	WORD $0x3dc04326 // ldr q6, [x25, #256]
-	WORD $0x3dc0432b // ldr q11, [x25, #256]
-	WORD $0x4e2ace45 // fmla v5.4s, v18.4s, v10.4s
-	WORD $0x4e34cc91 // fmla v17.4s, v4.4s, v20.4s
-	WORD $0x4e2cce66 // fmla v6.4s, v19.4s, v12.4s
-	WORD $0x4e27ce0b // fmla v11.4s, v16.4s, v7.4s
-	WORD $0x3dc04730 // ldr q16, [x25, #272]
-	WORD $0x3dc04733 // ldr q19, [x25, #272]
-	WORD $0x3dc04724 // ldr q4, [x25, #272]
-	WORD $0x3dc04732 // ldr q18, [x25, #272]
-	WORD $0x4e2accb0 // fmla v16.4s, v5.4s, v10.4s
-	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
-	WORD $0x4e2cccc4 // fmla v4.4s, v6.4s, v12.4s
-	WORD $0x4e27cd72 // fmla v18.4s, v11.4s, v7.4s
-	WORD $0x3dc04b2b // ldr q11, [x25, #288]
-	WORD $0x3dc04b26 // ldr q6, [x25, #288]
-	WORD $0x3dc04b31 // ldr q17, [x25, #288]
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4e2ace0b // fmla v11.4s, v16.4s, v10.4s
-	WORD $0x4e34ce66 // fmla v6.4s, v19.4s, v20.4s
-	WORD $0x4e2ccc91 // fmla v17.4s, v4.4s, v12.4s
-	WORD $0x4e27ce45 // fmla v5.4s, v18.4s, v7.4s
-	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x3dc02f33 // ldr q19, [x25, #176]
-	WORD $0x3dc02f30 // ldr q16, [x25, #176]
-	WORD $0x6eb28509 // sub v9.4s, v8.4s, v18.4s
-	WORD $0x6ea485b2 // sub v18.4s, v13.4s, v4.4s
-	WORD $0x6eb385c4 // sub v4.4s, v14.4s, v19.4s
-	WORD $0x6eb085f3 // sub v19.4s, v15.4s, v16.4s
-	WORD $0x6e2add50 // fmul v16.4s, v10.4s, v10.4s
-	WORD $0x6e34de8f // fmul v15.4s, v20.4s, v20.4s
-	WORD $0x6e2cdd8e // fmul v14.4s, v12.4s, v12.4s
-	WORD $0x6e27dced // fmul v13.4s, v7.4s, v7.4s
-	WORD $0x4eaa1d48 // mov v8.16b, v10.16b
-	WORD $0x4eb41e8a // mov v10.16b, v20.16b
-	WORD $0x4eac1d94 // mov v20.16b, v12.16b
-	WORD $0x4ea71cec // mov v12.16b, v7.16b
-	WORD $0x4e2bce08 // fmla v8.4s, v16.4s, v11.4s
-	WORD $0x4e26cdea // fmla v10.4s, v15.4s, v6.4s
-	WORD $0x4e31cdd4 // fmla v20.4s, v14.4s, v17.4s
-	WORD $0x4e25cdac // fmla v12.4s, v13.4s, v5.4s
-	WORD $0x4f3f0525 // sshr v5.4s, v9.4s, #1
-	WORD $0x4f3f064d // sshr v13.4s, v18.4s, #1
-	WORD $0x4f3f0491 // sshr v17.4s, v4.4s, #1
-	WORD $0x4f3f066e // sshr v14.4s, v19.4s, #1
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x3dc0072f // ldr q15, [x25, #16]
-	WORD $0x3dc0072b // ldr q11, [x25, #16]
-	WORD $0x3dc00730 // ldr q16, [x25, #16]
-	WORD $0x4e26d507 // fadd v7.4s, v8.4s, v6.4s
-	WORD $0x4e2fd546 // fadd v6.4s, v10.4s, v15.4s
-	WORD $0x4e2bd68f // fadd v15.4s, v20.4s, v11.4s
-	WORD $0x4e30d58b // fadd v11.4s, v12.4s, v16.4s
-	WORD $0x3dc04f30 // ldr q16, [x25, #304]
-	WORD $0x3dc04f2c // ldr q12, [x25, #304]
-	WORD $0x3dc04f34 // ldr q20, [x25, #304]
-	WORD $0x3dc04f2a // ldr q10, [x25, #304]
-	WORD $0x4eb084a8 // add v8.4s, v5.4s, v16.4s
-	WORD $0x4eac85b0 // add v16.4s, v13.4s, v12.4s
-	WORD $0x4eb4862c // add v12.4s, v17.4s, v20.4s
-	WORD $0x4eaa85d4 // add v20.4s, v14.4s, v10.4s
-	WORD $0x4f37550a // shl v10.4s, v8.4s, #23
-	WORD $0x4f375608 // shl v8.4s, v16.4s, #23
-	WORD $0x4f375590 // shl v16.4s, v12.4s, #23
-	WORD $0x4f37568c // shl v12.4s, v20.4s, #23
-	WORD $0x6e2adcf4 // fmul v20.4s, v7.4s, v10.4s
-	WORD $0x6e28dcca // fmul v10.4s, v6.4s, v8.4s
-	WORD $0x6e30dde8 // fmul v8.4s, v15.4s, v16.4s
-	WORD $0x6e2cdd70 // fmul v16.4s, v11.4s, v12.4s
-	WORD $0x6ea5852c // sub v12.4s, v9.4s, v5.4s
-	WORD $0x6ead8645 // sub v5.4s, v18.4s, v13.4s
-	WORD $0x6eb1848d // sub v13.4s, v4.4s, v17.4s
-	WORD $0x6eae8671 // sub v17.4s, v19.4s, v14.4s
-	WORD $0x3dc04f2e // ldr q14, [x25, #304]
-	WORD $0x3dc04f33 // ldr q19, [x25, #304]
-	WORD $0x3dc04f24 // ldr q4, [x25, #304]
-	WORD $0x3dc04f32 // ldr q18, [x25, #304]
-	WORD $0x4eae8589 // add v9.4s, v12.4s, v14.4s
-	WORD $0x4eb384ae // add v14.4s, v5.4s, v19.4s
-	WORD $0x4ea485b3 // add v19.4s, v13.4s, v4.4s
-	WORD $0x4eb28624 // add v4.4s, v17.4s, v18.4s
-	WORD $0x4f375532 // shl v18.4s, v9.4s, #23
-	WORD $0x4f3755c9 // shl v9.4s, v14.4s, #23
-	WORD $0x4f37566e // shl v14.4s, v19.4s, #23
-	WORD $0x4f375493 // shl v19.4s, v4.4s, #23
-	WORD $0x6e32de84 // fmul v4.4s, v20.4s, v18.4s
-	WORD $0x6e29dd52 // fmul v18.4s, v10.4s, v9.4s
-	WORD $0x6e2edd09 // fmul v9.4s, v8.4s, v14.4s
-	WORD $0x6e33de0e // fmul v14.4s, v16.4s, v19.4s
-	WORD $0x3dc0cb33 // ldr q19, [x25, #800]
-	WORD $0x3dc0cb30 // ldr q16, [x25, #800]
-	WORD $0x3dc0cb28 // ldr q8, [x25, #800]
-	WORD $0x3dc0cb2a // ldr q10, [x25, #800]
-	WORD $0x6eb3e494 // fcmgt v20.4s, v4.4s, v19.4s
-	WORD $0x6eb0e653 // fcmgt v19.4s, v18.4s, v16.4s
-	WORD $0x6ea8e530 // fcmgt v16.4s, v9.4s, v8.4s
-	WORD $0x6eaae5c8 // fcmgt v8.4s, v14.4s, v10.4s
-	WORD $0x3dc0072a // ldr q10, [x25, #16]
-	WORD $0x3dc00731 // ldr q17, [x25, #16]
-	WORD $0x3dc0072d // ldr q13, [x25, #16]
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4eaad48c // fsub v12.4s, v4.4s, v10.4s
-	WORD $0x4eb1d64a // fsub v10.4s, v18.4s, v17.4s
-	WORD $0x4eadd531 // fsub v17.4s, v9.4s, v13.4s
-	WORD $0x4ea5d5cd // fsub v13.4s, v14.4s, v5.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x3dc04b2b // ldr q11, [x25, #288]
-	WORD $0x3dc04b2f // ldr q15, [x25, #288]
-	WORD $0x3dc04b26 // ldr q6, [x25, #288]
-	WORD $0x6e25dd87 // fmul v7.4s, v12.4s, v5.4s
-	WORD $0x6e2bdd45 // fmul v5.4s, v10.4s, v11.4s
-	WORD $0x6e2fde2b // fmul v11.4s, v17.4s, v15.4s
-	WORD $0x6e26ddaf // fmul v15.4s, v13.4s, v6.4s
-	WORD $0x4eb41e86 // mov v6.16b, v20.16b
-	WORD $0x4eb31e6d // mov v13.16b, v19.16b
-	WORD $0x4eb01e11 // mov v17.16b, v16.16b
-	WORD $0x4ea81d0a // mov v10.16b, v8.16b
-	WORD $0x6e641ce6 // bsl v6.16b, v7.16b, v4.16b
-	WORD $0x6e721cad // bsl v13.16b, v5.16b, v18.16b
-	WORD $0x6e691d71 // bsl v17.16b, v11.16b, v9.16b
-	WORD $0x6e6e1dea // bsl v10.16b, v15.16b, v14.16b
-	WORD $0x6e26dcce // fmul v14.4s, v6.4s, v6.4s
-	WORD $0x6e2dddaf // fmul v15.4s, v13.4s, v13.4s
-	WORD $0x6e31de29 // fmul v9.4s, v17.4s, v17.4s
-	WORD $0x6e2add4b // fmul v11.4s, v10.4s, v10.4s
-	WORD $0x6e26ddd2 // fmul v18.4s, v14.4s, v6.4s
-	WORD $0x6e2ddde5 // fmul v5.4s, v15.4s, v13.4s
-	WORD $0x6e31dd24 // fmul v4.4s, v9.4s, v17.4s
-	WORD $0x6e2add67 // fmul v7.4s, v11.4s, v10.4s
-	WORD $0x3dc09f2c // ldr q12, [x25, #624]
-	WORD $0x3dc09f35 // ldr q21, [x25, #624]
-	WORD $0x3dc09f36 // ldr q22, [x25, #624]
-	WORD $0x3dc09f37 // ldr q23, [x25, #624]
-	WORD $0x3dc0a338 // ldr q24, [x25, #640]
-	WORD $0x3dc0a339 // ldr q25, [x25, #640]
-	WORD $0x3dc0a33a // ldr q26, [x25, #640]
-	WORD $0x3dc0a33b // ldr q27, [x25, #640]
-	WORD $0x4e26cd98 // fmla v24.4s, v12.4s, v6.4s
-	WORD $0x4e2dceb9 // fmla v25.4s, v21.4s, v13.4s
-	WORD $0x4e31ceda // fmla v26.4s, v22.4s, v17.4s
-	WORD $0x4e2acefb // fmla v27.4s, v23.4s, v10.4s
-	WORD $0x3dc0a737 // ldr q23, [x25, #656]
-	WORD $0x3dc0a736 // ldr q22, [x25, #656]
-	WORD $0x3dc0a735 // ldr q21, [x25, #656]
-	WORD $0x3dc0a72c // ldr q12, [x25, #656]
-	WORD $0x4e26cf17 // fmla v23.4s, v24.4s, v6.4s
-	WORD $0x4e2dcf36 // fmla v22.4s, v25.4s, v13.4s
-	WORD $0x4e31cf55 // fmla v21.4s, v26.4s, v17.4s
-	WORD $0x4e2acf6c // fmla v12.4s, v27.4s, v10.4s
-	WORD $0x3dc0ab3b // ldr q27, [x25, #672]
-	WORD $0x3dc0ab3a // ldr q26, [x25, #672]
-	WORD $0x3dc0ab39 // ldr q25, [x25, #672]
-	WORD $0x3dc0ab38 // ldr q24, [x25, #672]
-	WORD $0x4e26cefb // fmla v27.4s, v23.4s, v6.4s
-	WORD $0x4e2dceda // fmla v26.4s, v22.4s, v13.4s
-	WORD $0x4e31ceb9 // fmla v25.4s, v21.4s, v17.4s
-	WORD $0x4e2acd98 // fmla v24.4s, v12.4s, v10.4s
-	WORD $0x3dc0af2c // ldr q12, [x25, #688]
-	WORD $0x3dc0af35 // ldr q21, [x25, #688]
-	WORD $0x3dc0af36 // ldr q22, [x25, #688]
-	WORD $0x3dc0af37 // ldr q23, [x25, #688]
-	WORD $0x4e26cf6c // fmla v12.4s, v27.4s, v6.4s
-	WORD $0x4e2dcf55 // fmla v21.4s, v26.4s, v13.4s
-	WORD $0x4e31cf36 // fmla v22.4s, v25.4s, v17.4s
-	WORD $0x4e2acf17 // fmla v23.4s, v24.4s, v10.4s
-	WORD $0x3dc0b338 // ldr q24, [x25, #704]
-	WORD $0x3dc0b339 // ldr q25, [x25, #704]
-	WORD $0x3dc0b33a // ldr q26, [x25, #704]
-	WORD $0x3dc0b33b // ldr q27, [x25, #704]
-	WORD $0x4e26cd98 // fmla v24.4s, v12.4s, v6.4s
-	WORD $0x4e2dceb9 // fmla v25.4s, v21.4s, v13.4s
-	WORD $0x4e31ceda // fmla v26.4s, v22.4s, v17.4s
-	WORD $0x4e2acefb // fmla v27.4s, v23.4s, v10.4s
-	WORD $0x3dc0b737 // ldr q23, [x25, #720]
-	WORD $0x3dc0b736 // ldr q22, [x25, #720]
-	WORD $0x3dc0b735 // ldr q21, [x25, #720]
-	WORD $0x3dc0b72c // ldr q12, [x25, #720]
-	WORD $0x4e26cf17 // fmla v23.4s, v24.4s, v6.4s
-	WORD $0x4e2dcf36 // fmla v22.4s, v25.4s, v13.4s
-	WORD $0x4e31cf55 // fmla v21.4s, v26.4s, v17.4s
-	WORD $0x4e2acf6c // fmla v12.4s, v27.4s, v10.4s
-	WORD $0x3dc0bb3b // ldr q27, [x25, #736]
-	WORD $0x3dc0bb3a // ldr q26, [x25, #736]
-	WORD $0x3dc0bb39 // ldr q25, [x25, #736]
-	WORD $0x3dc0bb38 // ldr q24, [x25, #736]
-	WORD $0x4e26cefb // fmla v27.4s, v23.4s, v6.4s
-	WORD $0x4e2dceda // fmla v26.4s, v22.4s, v13.4s
-	WORD $0x4e31ceb9 // fmla v25.4s, v21.4s, v17.4s
-	WORD $0x4e2acd98 // fmla v24.4s, v12.4s, v10.4s
-	WORD $0x6e3bde4c // fmul v12.4s, v18.4s, v27.4s
-	WORD $0x6e3adcbb // fmul v27.4s, v5.4s, v26.4s
-	WORD $0x6e39dc9a // fmul v26.4s, v4.4s, v25.4s
-	WORD $0x6e38dcf9 // fmul v25.4s, v7.4s, v24.4s
-	WORD $0x3dc04b38 // ldr q24, [x25, #288]
-	WORD $0x3dc04b27 // ldr q7, [x25, #288]
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4eac1d92 // mov v18.16b, v12.16b
-	WORD $0x4ebb1f6c // mov v12.16b, v27.16b
-	WORD $0x4eba1f5b // mov v27.16b, v26.16b
-	WORD $0x4eb91f3a // mov v26.16b, v25.16b
-	WORD $0x4eb8cdd2 // fmls v18.4s, v14.4s, v24.4s
-	WORD $0x4ea7cdec // fmls v12.4s, v15.4s, v7.4s
-	WORD $0x4ea4cd3b // fmls v27.4s, v9.4s, v4.4s
-	WORD $0x4ea5cd7a // fmls v26.4s, v11.4s, v5.4s
-	WORD $0x4e32d4c5 // fadd v5.4s, v6.4s, v18.4s
-	WORD $0x4e2cd5b2 // fadd v18.4s, v13.4s, v12.4s
-	WORD $0x4e3bd62c // fadd v12.4s, v17.4s, v27.4s
-	WORD $0x4e3ad55b // fadd v27.4s, v10.4s, v26.4s
-	WORD $0x3dc0333a // ldr q26, [x25, #192]
-	WORD $0x3dc0332a // ldr q10, [x25, #192]
-	WORD $0x3dc03331 // ldr q17, [x25, #192]
-	WORD $0x3dc0332d // ldr q13, [x25, #192]
-	WORD $0x4e3a1e86 // and v6.16b, v20.16b, v26.16b
-	WORD $0x4e2a1e7a // and v26.16b, v19.16b, v10.16b
-	WORD $0x4e311e0a // and v10.16b, v16.16b, v17.16b
-	WORD $0x4e2d1d11 // and v17.16b, v8.16b, v13.16b
-	WORD $0x4e26d4ad // fadd v13.4s, v5.4s, v6.4s
-	WORD $0x4e3ad646 // fadd v6.4s, v18.4s, v26.4s
-	WORD $0x4e2ad59a // fadd v26.4s, v12.4s, v10.4s
-	WORD $0x4e31d76a // fadd v10.4s, v27.4s, v17.4s
-	WORD $0x3dc01f31 // ldr q17, [x25, #112]
-	WORD $0x3dc01f3b // ldr q27, [x25, #112]
-	WORD $0x3dc01f2c // ldr q12, [x25, #112]
-	WORD $0x3dc01f32 // ldr q18, [x25, #112]
-	WORD $0x6ea0e625 // fcmgt v5.4s, v17.4s, v0.4s
-	WORD $0x6ea1e768 // fcmgt v8.4s, v27.4s, v1.4s
-	WORD $0x6ea2e590 // fcmgt v16.4s, v12.4s, v2.4s
-	WORD $0x6ea3e653 // fcmgt v19.4s, v18.4s, v3.4s
-	WORD $0x4ea51cb4 // mov v20.16b, v5.16b
-	WORD $0x4ea81d05 // mov v5.16b, v8.16b
-	WORD $0x4eb01e08 // mov v8.16b, v16.16b
-	WORD $0x4eb31e70 // mov v16.16b, v19.16b
-	WORD $0x6e601e34 // bsl v20.16b, v17.16b, v0.16b
-	WORD $0x6e611f65 // bsl v5.16b, v27.16b, v1.16b
-	WORD $0x6e621d88 // bsl v8.16b, v12.16b, v2.16b
-	WORD $0x6e631e50 // bsl v16.16b, v18.16b, v3.16b
-	WORD $0x4e34d5a3 // fadd v3.4s, v13.4s, v20.4s
-	WORD $0x4e25d4d4 // fadd v20.4s, v6.4s, v5.4s
-	WORD $0x4e28d745 // fadd v5.4s, v26.4s, v8.4s
-	WORD $0x4e30d548 // fadd v8.4s, v10.4s, v16.4s
-	WORD $0xac815003 // stp q3, q20, [x0], #32
-	WORD $0xac812005 // stp q5, q8, [x0], #32
-	SUBS $16, R2, R2
-	BGE vectors1
-
-done2:
-	ADD $16, R2, R2
-	SUBS $4, R2, R2
-	BLT done4
-
-vectors3:
-	WORD $0x3cc10428 // ldr q8, [x1], #16
-	WORD $0x3dc05725 // ldr q5, [x25, #336]
-	WORD $0x4ea51d14 // orr v20.16b, v8.16b, v5.16b
-	WORD $0x3dc02725 // ldr q5, [x25, #144]
-	WORD $0x4e25f683 // fmax v3.4s, v20.4s, v5.4s
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x3dc02f34 // ldr q20, [x25, #176]
-	WORD $0x4e25cc74 // fmla v20.4s, v3.4s, v5.4s
-	WORD $0x3dc02f25 // ldr q5, [x25, #176]
-	WORD $0x4ea5d690 // fsub v16.4s, v20.4s, v5.4s
-	WORD $0x3dc03325 // ldr q5, [x25, #192]
-	WORD $0x4ea31c6a // mov v10.16b, v3.16b
-	WORD $0x4ea5ce0a // fmls v10.4s, v16.4s, v5.4s
-	WORD $0x3dc03725 // ldr q5, [x25, #208]
-	WORD $0x4eaa1d43 // mov v3.16b, v10.16b
-	WORD $0x4ea5ce03 // fmls v3.4s, v16.4s, v5.4s
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x3dc03f30 // ldr q16, [x25, #240]
-	WORD $0x4e23ccb0 // fmla v16.4s, v5.4s, v3.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x4e23ce05 // fmla v5.4s, v16.4s, v3.4s
-	WORD $0x3dc04730 // ldr q16, [x25, #272]
-	WORD $0x4e23ccb0 // fmla v16.4s, v5.4s, v3.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4e23ce05 // fmla v5.4s, v16.4s, v3.4s
-	WORD $0x3dc02f30 // ldr q16, [x25, #176]
-	WORD $0x6eb0868a // sub v10.4s, v20.4s, v16.4s
-	WORD $0x6e23dc70 // fmul v16.4s, v3.4s, v3.4s
-	WORD $0x4ea31c74 // mov v20.16b, v3.16b
-	WORD $0x4e25ce14 // fmla v20.4s, v16.4s, v5.4s
-	WORD $0x4f3f0545 // sshr v5.4s, v10.4s, #1
-	WORD $0x3dc00730 // ldr q16, [x25, #16]
-	WORD $0x4e30d683 // fadd v3.4s, v20.4s, v16.4s
-	WORD $0x3dc04f30 // ldr q16, [x25, #304]
-	WORD $0x4eb084b4 // add v20.4s, v5.4s, v16.4s
-	WORD $0x4f375690 // shl v16.4s, v20.4s, #23
-	WORD $0x6e30dc74 // fmul v20.4s, v3.4s, v16.4s
-	WORD $0x6ea58550 // sub v16.4s, v10.4s, v5.4s
-	WORD $0x3dc04f25 // ldr q5, [x25, #304]
-	WORD $0x4ea5860a // add v10.4s, v16.4s, v5.4s
-	WORD $0x4f375545 // shl v5.4s, v10.4s, #23
-	WORD $0x6e25de8a // fmul v10.4s, v20.4s, v5.4s
-	WORD $0x3dc0cb25 // ldr q5, [x25, #800]
-	WORD $0x6ea5e554 // fcmgt v20.4s, v10.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4ea5d550 // fsub v16.4s, v10.4s, v5.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x6e25de03 // fmul v3.4s, v16.4s, v5.4s
-	WORD $0x4eb41e85 // mov v5.16b, v20.16b
-	WORD $0x6e6a1c65 // bsl v5.16b, v3.16b, v10.16b
-	WORD $0x6e25dcaa // fmul v10.4s, v5.4s, v5.4s
-	WORD $0x6e25dd43 // fmul v3.4s, v10.4s, v5.4s
-	WORD $0x3dc09f30 // ldr q16, [x25, #624]
-	WORD $0x3dc0a33a // ldr q26, [x25, #640]
-	WORD $0x4e25ce1a // fmla v26.4s, v16.4s, v5.4s
-	WORD $0x3dc0a730 // ldr q16, [x25, #656]
-	WORD $0x4e25cf50 // fmla v16.4s, v26.4s, v5.4s
-	WORD $0x3dc0ab3a // ldr q26, [x25, #672]
-	WORD $0x4e25ce1a // fmla v26.4s, v16.4s, v5.4s
-	WORD $0x3dc0af30 // ldr q16, [x25, #688]
-	WORD $0x4e25cf50 // fmla v16.4s, v26.4s, v5.4s
-	WORD $0x3dc0b33a // ldr q26, [x25, #704]
-	WORD $0x4e25ce1a // fmla v26.4s, v16.4s, v5.4s
-	WORD $0x3dc0b730 // ldr q16, [x25, #720]
-	WORD $0x4e25cf50 // fmla v16.4s, v26.4s, v5.4s
-	WORD $0x3dc0bb3a // ldr q26, [x25, #736]
-	WORD $0x4e25ce1a // fmla v26.4s, v16.4s, v5.4s
-	WORD $0x6e3adc70 // fmul v16.4s, v3.4s, v26.4s
-	WORD $0x3dc04b3a // ldr q26, [x25, #288]
-	WORD $0x4eb01e03 // mov v3.16b, v16.16b
-	WORD $0x4ebacd43 // fmls v3.4s, v10.4s, v26.4s
-	WORD $0x4e23d4ba // fadd v26.4s, v5.4s, v3.4s
-	WORD $0x3dc03323 // ldr q3, [x25, #192]
-	WORD $0x4e231e85 // and v5.16b, v20.16b, v3.16b
-	WORD $0x4e25d743 // fadd v3.4s, v26.4s, v5.4s
-	WORD $0x3dc01f25 // ldr q5, [x25, #112]
-	WORD $0x6ea8e4ba // fcmgt v26.4s, v5.4s, v8.4s
-	WORD $0x4eba1f54 // mov v20.16b, v26.16b
-	WORD $0x6e681cb4 // bsl v20.16b, v5.16b, v8.16b
-	WORD $0x4e34d468 // fadd v8.4s, v3.4s, v20.4s
-	WORD $0x3c810408 // str q8, [x0], #16
-	SUBS $4, R2, R2
-	BGE vectors3
-
-done4:
-	ADD $4, R2, R2
-	RET
-
-// func softsignNEON(dst, x *float32, n int, p *float32)
-TEXT ·softsignNEON(SB), NOSPLIT, $0-32
-	MOVD dst+0(FP), R0
-	MOVD x+8(FP), R1
-	MOVD n+16(FP), R2
-	MOVD p+24(FP), R3
-	MOVD $constants<>(SB), R25
-	SUBS $16, R2, R2
-	BLT done2
-
-vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x4ea0f804 // fabs v4.4s, v0.4s
-	WORD $0x4ea0f825 // fabs v5.4s, v1.4s
-	WORD $0x4ea0f846 // fabs v6.4s, v2.4s
-	WORD $0x4ea0f867 // fabs v7.4s, v3.4s
-	WORD $0x3dc00728 // ldr q8, [x25, #16]
-	WORD $0x3dc00729 // ldr q9, [x25, #16]
-	WORD $0x3dc0072a // ldr q10, [x25, #16]
-	WORD $0x3dc0072b // ldr q11, [x25, #16]
-	WORD $0x4e28d48c // fadd v12.4s, v4.4s, v8.4s
-	WORD $0x4e29d4a8 // fadd v8.4s, v5.4s, v9.4s
-	WORD $0x4e2ad4c9 // fadd v9.4s, v6.4s, v10.4s
-	WORD $0x4e2bd4ea // fadd v10.4s, v7.4s, v11.4s
-	WORD $0x6e2cfc0b // fdiv v11.4s, v0.4s, v12.4s
-	WORD $0x6e28fc2c // fdiv v12.4s, v1.4s, v8.4s
-	WORD $0x6e29fc48 // fdiv v8.4s, v2.4s, v9.4s
-	WORD $0x6e2afc69 // fdiv v9.4s, v3.4s, v10.4s
-	WORD $0xac81300b // stp q11, q12, [x0], #32
-	WORD $0xac812408 // stp q8, q9, [x0], #32
-	SUBS $16, R2, R2
-	BGE vectors1
-
-done2:
-	ADD $16, R2, R2
-	SUBS $4, R2, R2
-	BLT done4
-
-vectors3:
-	WORD $0x3cc10429 // ldr q9, [x1], #16
-	WORD $0x4ea0f928 // fabs v8.4s, v9.4s
-	WORD $0x3dc0072c // ldr q12, [x25, #16]
-	WORD $0x4e2cd50b // fadd v11.4s, v8.4s, v12.4s
-	WORD $0x6e2bfd2c // fdiv v12.4s, v9.4s, v11.4s
-	WORD $0x3c81040c // str q12, [x0], #16
-	SUBS $4, R2, R2
-	BGE vectors3
-
-done4:
-	ADD $4, R2, R2
-	RET
-
-// func mishNEON(dst, x *float32, n int, p *float32)
-TEXT ·mishNEON(SB), NOSPLIT, $0-32
-	MOVD dst+0(FP), R0
-	MOVD x+8(FP), R1
-	MOVD n+16(FP), R2
-	MOVD p+24(FP), R3
-	MOVD $constants<>(SB), R25
-	SUBS $16, R2, R2
-	BLT done2
-
-vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc02724 // ldr q4, [x25, #144]
-	WORD $0x3dc02725 // ldr q5, [x25, #144]
-	WORD $0x3dc02726 // ldr q6, [x25, #144]
-	WORD $0x3dc02727 // ldr q7, [x25, #144]
-	WORD $0x4e24f408 // fmax v8.4s, v0.4s, v4.4s
-	WORD $0x4e25f424 // fmax v4.4s, v1.4s, v5.4s
-	WORD $0x4e26f445 // fmax v5.4s, v2.4s, v6.4s
-	WORD $0x4e27f466 // fmax v6.4s, v3.4s, v7.4s
-	WORD $0x3dc0cf27 // ldr q7, [x25, #816]
-	WORD $0x3dc0cf29 // ldr q9, [x25, #816]
-	WORD $0x3dc0cf2a // ldr q10, [x25, #816]
-	WORD $0x3dc0cf2b // ldr q11, [x25, #816]
-	WORD $0x4ea7f50c // fmin v12.4s, v8.4s, v7.4s
-	WORD $0x4ea9f487 // fmin v7.4s, v4.4s, v9.4s
-	WORD $0x4eaaf4a9 // fmin v9.4s, v5.4s, v10.4s
-	WORD $0x4eabf4ca // fmin v10.4s, v6.4s, v11.4s
-	WORD $0x3dc02b2b // ldr q11, [x25, #160]
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02f28 // ldr q8, [x25, #176]
-	WORD $0x3dc02f2d // ldr q13, [x25, #176]
-	WORD $0x3dc02f2e // ldr q14, [x25, #176]
-	WORD $0x3dc02f2f // ldr q15, [x25, #176]
-	WORD $0x4e2bcd88 // fmla v8.4s, v12.4s, v11.4s
-	WORD $0x4e26cced // fmla v13.4s, v7.4s, v6.4s
-	WORD $0x4e25cd2e // fmla v14.4s, v9.4s, v5.4s
-	WORD $0x4e24cd4f // fmla v15.4s, v10.4s, v4.4s
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x3dc02f25 // ldr q5, [x25, #176]
-	WORD $0x3dc02f26 // ldr q6, [x25, #176]
-	WORD $0x3dc02f2b // ldr q11, [x25, #176]
-	WORD $0x4ea4d510 // fsub v16.4s, v8.4s, v4.4s
-	WORD $0x4ea5d5a4 // fsub v4.4s, v13.4s, v5.4s
-	WORD $0x4ea6d5c5 // fsub v5.4s, v14.4s, v6.4s
-	WORD $0x4eabd5e6 // fsub v6.4s, v15.4s, v11.4s
-	WORD $0x3dc0332b // ldr q11, [x25, #192]
-	WORD $0x3dc03331 // ldr q17, [x25, #192]
-	WORD $0x3dc03332 // ldr q18, [x25, #192]
-	WORD $0x3dc03333 // ldr q19, [x25, #192]
-	WORD $0x4eac1d94 // mov v20.16b, v12.16b
-	WORD $0x4ea71cec // mov v12.16b, v7.16b
-	WORD $0x4ea91d27 // mov v7.16b, v9.16b
-	WORD $0x4eaa1d49 // mov v9.16b, v10.16b
-	WORD $0x4eabce14 // fmls v20.4s, v16.4s, v11.4s
-	WORD $0x4eb1cc8c // fmls v12.4s, v4.4s, v17.4s
-	WORD $0x4eb2cca7 // fmls v7.4s, v5.4s, v18.4s
-	WORD $0x4eb3ccc9 // fmls v9.4s, v6.4s, v19.4s
-	WORD $0x3dc03733 // ldr q19, [x25, #208]
-	WORD $0x3dc03732 // ldr q18, [x25, #208]
-	WORD $0x3dc03731 // ldr q17, [x25, #208]
-	WORD $0x3dc0372b // ldr q11, [x25, #208]
-	WORD $0x4eb41e8a // mov v10.16b, v20.16b
-	WORD $0x4eac1d94 // mov v20.16b, v12.16b
-	WORD $0x4ea71cec // mov v12.16b, v7.16b
-	WORD $0x4ea91d27 // mov v7.16b, v9.16b
-	WORD $0x4eb3ce0a // fmls v10.4s, v16.4s, v19.4s
-	WORD $0x4eb2cc94 // fmls v20.4s, v4.4s, v18.4s
-	WORD $0x4eb1ccac // fmls v12.4s, v5.4s, v17.4s
-	WORD $0x4eabccc7 // fmls v7.4s, v6.4s, v11.4s
-	WORD $0x3dc03b2b // ldr q11, [x25, #224]
-	WORD $0x3dc03b26 // ldr q6, [x25, #224]
-	WORD $0x3dc03b31 // ldr q17, [x25, #224]
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x3dc03f32 // ldr q18, [x25, #240]
-	WORD $0x3dc03f24 // ldr q4, [x25, #240]
-	WORD $0x3dc03f33 // ldr q19, [x25, #240]
-	WORD $0x3dc03f30 // ldr q16, [x25, #240]
-	WORD $0x4e2acd72 // fmla v18.4s, v11.4s, v10.4s
-	WORD $0x4e34ccc4 // fmla v4.4s, v6.4s, v20.4s
-	WORD $0x4e2cce33 // fmla v19.4s, v17.4s, v12.4s
-	WORD $0x4e27ccb0 // fmla v16.4s, v5.4s, v7.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x3dc04331 // ldr q17, [x25, #256]
-	WORD $0x3dc04326 // ldr q6, [x25, #256]
-	WORD $0x3dc0432b // ldr q11, [x25, #256]
-	WORD $0x4e2ace45 // fmla v5.4s, v18.4s, v10.4s
-	WORD $0x4e34cc91 // fmla v17.4s, v4.4s, v20.4s
-	WORD $0x4e2cce66 // fmla v6.4s, v19.4s, v12.4s
-	WORD $0x4e27ce0b // fmla v11.4s, v16.4s, v7.4s
-	WORD $0x3dc04730 // ldr q16, [x25, #272]
-	WORD $0x3dc04733 // ldr q19, [x25, #272]
-	WORD $0x3dc04724 // ldr q4, [x25, #272]
-	WORD $0x3dc04732 // ldr q18, [x25, #272]
-	WORD $0x4e2accb0 // fmla v16.4s, v5.4s, v10.4s
-	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
-	WORD $0x4e2cccc4 // fmla v4.4s, v6.4s, v12.4s
-	WORD $0x4e27cd72 // fmla v18.4s, v11.4s, v7.4s
-	WORD $0x3dc04b2b // ldr q11, [x25, #288]
-	WORD $0x3dc04b26 // ldr q6, [x25, #288]
-	WORD $0x3dc04b31 // ldr q17, [x25, #288]
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4e2ace0b // fmla v11.4s, v16.4s, v10.4s
-	WORD $0x4e34ce66 // fmla v6.4s, v19.4s, v20.4s
-	WORD $0x4e2ccc91 // fmla v17.4s, v4.4s, v12.4s
-	WORD $0x4e27ce45 // fmla v5.4s, v18.4s, v7.4s
-	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x3dc02f33 // ldr q19, [x25, #176]
-	WORD $0x3dc02f30 // ldr q16, [x25, #176]
-	WORD $0x6eb28509 // sub v9.4s, v8.4s, v18.4s
-	WORD $0x6ea485b2 // sub v18.4s, v13.4s, v4.4s
-	WORD $0x6eb385c4 // sub v4.4s, v14.4s, v19.4s
-	WORD $0x6eb085f3 // sub v19.4s, v15.4s, v16.4s
-	WORD $0x6e2add50 // fmul v16.4s, v10.4s, v10.4s
-	WORD $0x6e34de8f // fmul v15.4s, v20.4s, v20.4s
-	WORD $0x6e2cdd8e // fmul v14.4s, v12.4s, v12.4s
-	WORD $0x6e27dced // fmul v13.4s, v7.4s, v7.4s
-	WORD $0x4eaa1d48 // mov v8.16b, v10.16b
-	WORD $0x4eb41e8a // mov v10.16b, v20.16b
-	WORD $0x4eac1d94 // mov v20.16b, v12.16b
-	WORD $0x4ea71cec // mov v12.16b, v7.16b
-	WORD $0x4e2bce08 // fmla v8.4s, v16.4s, v11.4s
-	WORD $0x4e26cdea // fmla v10.4s, v15.4s, v6.4s
-	WORD $0x4e31cdd4 // fmla v20.4s, v14.4s, v17.4s
-	WORD $0x4e25cdac // fmla v12.4s, v13.4s, v5.4s
-	WORD $0x4f3f0525 // sshr v5.4s, v9.4s, #1
-	WORD $0x4f3f064d // sshr v13.4s, v18.4s, #1
-	WORD $0x4f3f0491 // sshr v17.4s, v4.4s, #1
-	WORD $0x4f3f066e // sshr v14.4s, v19.4s, #1
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x3dc0072f // ldr q15, [x25, #16]
-	WORD $0x3dc0072b // ldr q11, [x25, #16]
-	WORD $0x3dc00730 // ldr q16, [x25, #16]
-	WORD $0x4e26d507 // fadd v7.4s, v8.4s, v6.4s
-	WORD $0x4e2fd546 // fadd v6.4s, v10.4s, v15.4s
-	WORD $0x4e2bd68f // fadd v15.4s, v20.4s, v11.4s
-	WORD $0x4e30d58b // fadd v11.4s, v12.4s, v16.4s
-	WORD $0x3dc04f30 // ldr q16, [x25, #304]
-	WORD $0x3dc04f2c // ldr q12, [x25, #304]
-	WORD $0x3dc04f34 // ldr q20, [x25, #304]
-	WORD $0x3dc04f2a // ldr q10, [x25, #304]
-	WORD $0x4eb084a8 // add v8.4s, v5.4s, v16.4s
-	WORD $0x4eac85b0 // add v16.4s, v13.4s, v12.4s
-	WORD $0x4eb4862c // add v12.4s, v17.4s, v20.4s
-	WORD $0x4eaa85d4 // add v20.4s, v14.4s, v10.4s
-	WORD $0x4f37550a // shl v10.4s, v8.4s, #23
-	WORD $0x4f375608 // shl v8.4s, v16.4s, #23
-	WORD $0x4f375590 // shl v16.4s, v12.4s, #23
-	WORD $0x4f37568c // shl v12.4s, v20.4s, #23
-	WORD $0x6e2adcf4 // fmul v20.4s, v7.4s, v10.4s
-	WORD $0x6e28dcca // fmul v10.4s, v6.4s, v8.4s
-	WORD $0x6e30dde8 // fmul v8.4s, v15.4s, v16.4s
-	WORD $0x6e2cdd70 // fmul v16.4s, v11.4s, v12.4s
-	WORD $0x6ea5852c // sub v12.4s, v9.4s, v5.4s
-	WORD $0x6ead8645 // sub v5.4s, v18.4s, v13.4s
-	WORD $0x6eb1848d // sub v13.4s, v4.4s, v17.4s
-	WORD $0x6eae8671 // sub v17.4s, v19.4s, v14.4s
-	WORD $0x3dc04f2e // ldr q14, [x25, #304]
-	WORD $0x3dc04f33 // ldr q19, [x25, #304]
-	WORD $0x3dc04f24 // ldr q4, [x25, #304]
-	WORD $0x3dc04f32 // ldr q18, [x25, #304]
-	WORD $0x4eae8589 // add v9.4s, v12.4s, v14.4s
-	WORD $0x4eb384ae // add v14.4s, v5.4s, v19.4s
-	WORD $0x4ea485b3 // add v19.4s, v13.4s, v4.4s
-	WORD $0x4eb28624 // add v4.4s, v17.4s, v18.4s
-	WORD $0x4f375532 // shl v18.4s, v9.4s, #23
-	WORD $0x4f3755c9 // shl v9.4s, v14.4s, #23
-	WORD $0x4f37566e // shl v14.4s, v19.4s, #23
-	WORD $0x4f375493 // shl v19.4s, v4.4s, #23
-	WORD $0x6e32de84 // fmul v4.4s, v20.4s, v18.4s
-	WORD $0x6e29dd52 // fmul v18.4s, v10.4s, v9.4s
-	WORD $0x6e2edd09 // fmul v9.4s, v8.4s, v14.4s
-	WORD $0x6e33de0e // fmul v14.4s, v16.4s, v19.4s
-	WORD $0x3dc05b33 // ldr q19, [x25, #352]
-	WORD $0x3dc05b30 // ldr q16, [x25, #352]
-	WORD $0x3dc05b28 // ldr q8, [x25, #352]
-	WORD $0x3dc05b2a // ldr q10, [x25, #352]
-	WORD $0x4e33d494 // fadd v20.4s, v4.4s, v19.4s
-	WORD $0x4e30d653 // fadd v19.4s, v18.4s, v16.4s
-	WORD $0x4e28d530 // fadd v16.4s, v9.4s, v8.4s
-	WORD $0x4e2ad5c8 // fadd v8.4s, v14.4s, v10.4s
-	WORD $0x6e34dc8a // fmul v10.4s, v4.4s, v20.4s
-	WORD $0x6e33de54 // fmul v20.4s, v18.4s, v19.4s
-	WORD $0x6e30dd33 // fmul v19.4s, v9.4s, v16.4s
-	WORD $0x6e28ddd0 // fmul v16.4s, v14.4s, v8.4s
-	WORD $0x3dc05b28 // ldr q8, [x25, #352]
-	WORD $0x3dc05b2e // ldr q14, [x25, #352]
-	WORD $0x3dc05b29 // ldr q9, [x25, #352]
-	WORD $0x3dc05b32 // ldr q18, [x25, #352]
-	WORD $0x4e28d544 // fadd v4.4s, v10.4s, v8.4s
-	WORD $0x4e2ed688 // fadd v8.4s, v20.4s, v14.4s
-	WORD $0x4e29d66e // fadd v14.4s, v19.4s, v9.4s
-	WORD $0x4e32d609 // fadd v9.4s, v16.4s, v18.4s
-	WORD $0x6e24fd52 // fdiv v18.4s, v10.4s, v4.4s
-	WORD $0x6e28fe84 // fdiv v4.4s, v20.4s, v8.4s
-	WORD $0x6e2efe68 // fdiv v8.4s, v19.4s, v14.4s
-	WORD $0x6e29fe0e // fdiv v14.4s, v16.4s, v9.4s
-	WORD $0x6e32dc09 // fmul v9.4s, v0.4s, v18.4s
-	WORD $0x6e24dc32 // fmul v18.4s, v1.4s, v4.4s
-	WORD $0x6e28dc44 // fmul v4.4s, v2.4s, v8.4s
-	WORD $0x6e2edc68 // fmul v8.4s, v3.4s, v14.4s
-	WORD $0xac814809 // stp q9, q18, [x0], #32
-	WORD $0xac812004 // stp q4, q8, [x0], #32
-	SUBS $16, R2, R2
-	BGE vectors1
-
-done2:
-	ADD $16, R2, R2
-	SUBS $4, R2, R2
-	BLT done4
-
-vectors3:
-	WORD $0x3cc10428 // ldr q8, [x1], #16
-	WORD $0x3dc02724 // ldr q4, [x25, #144]
-	WORD $0x4e24f512 // fmax v18.4s, v8.4s, v4.4s
-	WORD $0x3dc0cf24 // ldr q4, [x25, #816]
-	WORD $0x4ea4f649 // fmin v9.4s, v18.4s, v4.4s
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x4e24cd32 // fmla v18.4s, v9.4s, v4.4s
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x4ea4d64e // fsub v14.4s, v18.4s, v4.4s
-	WORD $0x3dc03324 // ldr q4, [x25, #192]
-	WORD $0x4ea91d23 // mov v3.16b, v9.16b
-	WORD $0x4ea4cdc3 // fmls v3.4s, v14.4s, v4.4s
-	WORD $0x3dc03724 // ldr q4, [x25, #208]
-	WORD $0x4ea31c69 // mov v9.16b, v3.16b
-	WORD $0x4ea4cdc9 // fmls v9.4s, v14.4s, v4.4s
-	WORD $0x3dc03b24 // ldr q4, [x25, #224]
-	WORD $0x3dc03f2e // ldr q14, [x25, #240]
-	WORD $0x4e29cc8e // fmla v14.4s, v4.4s, v9.4s
-	WORD $0x3dc04324 // ldr q4, [x25, #256]
-	WORD $0x4e29cdc4 // fmla v4.4s, v14.4s, v9.4s
-	WORD $0x3dc0472e // ldr q14, [x25, #272]
-	WORD $0x4e29cc8e // fmla v14.4s, v4.4s, v9.4s
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x4e29cdc4 // fmla v4.4s, v14.4s, v9.4s
-	WORD $0x3dc02f2e // ldr q14, [x25, #176]
-	WORD $0x6eae8643 // sub v3.4s, v18.4s, v14.4s
-	WORD $0x6e29dd2e // fmul v14.4s, v9.4s, v9.4s
-	WORD $0x4ea91d32 // mov v18.16b, v9.16b
-	WORD $0x4e24cdd2 // fmla v18.4s, v14.4s, v4.4s
-	WORD $0x4f3f0464 // sshr v4.4s, v3.4s, #1
-	WORD $0x3dc0072e // ldr q14, [x25, #16]
-	WORD $0x4e2ed649 // fadd v9.4s, v18.4s, v14.4s
-	WORD $0x3dc04f2e // ldr q14, [x25, #304]
-	WORD $0x4eae8492 // add v18.4s, v4.4s, v14.4s
-	WORD $0x4f37564e // shl v14.4s, v18.4s, #23
-	WORD $0x6e2edd32 // fmul v18.4s, v9.4s, v14.4s
-	WORD $0x6ea4846e // sub v14.4s, v3.4s, v4.4s
-	WORD $0x3dc04f24 // ldr q4, [x25, #304]
-	WORD $0x4ea485c3 // add v3.4s, v14.4s, v4.4s
-	WORD $0x4f375464 // shl v4.4s, v3.4s, #23
-	WORD $0x6e24de43 // fmul v3.4s, v18.4s, v4.4s
-	WORD $0x3dc05b24 // ldr q4, [x25, #352]
-	WORD $0x4e24d472 // fadd v18.4s, v3.4s, v4.4s
-	WORD $0x6e32dc64 // fmul v4.4s, v3.4s, v18.4s
-	WORD $0x3dc05b32 // ldr q18, [x25, #352]
-	WORD $0x4e32d483 // fadd v3.4s, v4.4s, v18.4s
-	WORD $0x6e23fc92 // fdiv v18.4s, v4.4s, v3.4s
-	WORD $0x6e32dd03 // fmul v3.4s, v8.4s, v18.4s
-	WORD $0x3c810403 // str q3, [x0], #16
-	SUBS $4, R2, R2
-	BGE vectors3
-
-done4:
-	ADD $4, R2, R2
-	RET
-
-// func geluNEON(dst, x *float32, n int, p *float32)
-TEXT ·geluNEON(SB), NOSPLIT, $0-32
-	MOVD dst+0(FP), R0
-	MOVD x+8(FP), R1
-	MOVD n+16(FP), R2
-	MOVD p+24(FP), R3
-	MOVD $constants<>(SB), R25
-	SUBS $16, R2, R2
-	BLT done2
-
-vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc0d324 // ldr q4, [x25, #832]
-	WORD $0x3dc0d325 // ldr q5, [x25, #832]
-	WORD $0x3dc0d326 // ldr q6, [x25, #832]
-	WORD $0x3dc0d327 // ldr q7, [x25, #832]
-	WORD $0x4e24f408 // fmax v8.4s, v0.4s, v4.4s
-	WORD $0x4e25f424 // fmax v4.4s, v1.4s, v5.4s
-	WORD $0x4e26f445 // fmax v5.4s, v2.4s, v6.4s
-	WORD $0x4e27f466 // fmax v6.4s, v3.4s, v7.4s
-	WORD $0x3dc0d727 // ldr q7, [x25, #848]
-	WORD $0x3dc0d729 // ldr q9, [x25, #848]
-	WORD $0x3dc0d72a // ldr q10, [x25, #848]
-	WORD $0x3dc0d72b // ldr q11, [x25, #848]
-	WORD $0x4ea7f50c // fmin v12.4s, v8.4s, v7.4s
-	WORD $0x4ea9f487 // fmin v7.4s, v4.4s, v9.4s
-	WORD $0x4eaaf4a9 // fmin v9.4s, v5.4s, v10.4s
-	WORD $0x4eabf4ca // fmin v10.4s, v6.4s, v11.4s
-	WORD $0x4ea0f98b // fabs v11.4s, v12.4s
-	WORD $0x4ea0f8e6 // fabs v6.4s, v7.4s
-	WORD $0x4ea0f925 // fabs v5.4s, v9.4s
-	WORD $0x4ea0f944 // fabs v4.4s, v10.4s
-	WORD $0x3dc09328 // ldr q8, [x25, #576]
-	WORD $0x3dc0932d // ldr q13, [x25, #576]
-	WORD $0x3dc0932e // ldr q14, [x25, #576]
-	WORD $0x3dc0932f // ldr q15, [x25, #576]
-	WORD $0x6e28dd70 // fmul v16.4s, v11.4s, v8.4s
-	WORD $0x6e2ddcc8 // fmul v8.4s, v6.4s, v13.4s
-	WORD $0x6e2edcad // fmul v13.4s, v5.4s, v14.4s
-	WORD $0x6e2fdc8e // fmul v14.4s, v4.4s, v15.4s
-	WORD $0x3dc0db2f // ldr q15, [x25, #864]
-	WORD $0x3dc0db24 // ldr q4, [x25, #864]
-	WORD $0x3dc0db25 // ldr q5, [x25, #864]
-	WORD $0x3dc0db26 // ldr q6, [x25, #864]
-	WORD $0x3dc0df2b // ldr q11, [x25, #880]
-	WORD $0x3dc0df31 // ldr q17, [x25, #880]
-	WORD $0x3dc0df32 // ldr q18, [x25, #880]
-	WORD $0x3dc0df33 // ldr q19, [x25, #880]
-	WORD $0x4e30cdeb // fmla v11.4s, v15.4s, v16.4s
-	WORD $0x4e28cc91 // fmla v17.4s, v4.4s, v8.4s
-	WORD $0x4e2dccb2 // fmla v18.4s, v5.4s, v13.4s
-	WORD $0x4e2eccd3 // fmla v19.4s, v6.4s, v14.4s
-	WORD $0x3dc0e326 // ldr q6, [x25, #896]
-	WORD $0x3dc0e325 // ldr q5, [x25, #896]
-	WORD $0x3dc0e324 // ldr q4, [x25, #896]
-	WORD $0x3dc0e32f // ldr q15, [x25, #896]
-	WORD $0x4e30cd66 // fmla v6.4s, v11.4s, v16.4s
-	WORD $0x4e28ce25 // fmla v5.4s, v17.4s, v8.4s
-	WORD $0x4e2dce44 // fmla v4.4s, v18.4s, v13.4s
-	WORD $0x4e2ece6f // fmla v15.4s, v19.4s, v14.4s
-	WORD $0x3dc0e733 // ldr q19, [x25, #912]
-	WORD $0x3dc0e732 // ldr q18, [x25, #912]
-	WORD $0x3dc0e731 // ldr q17, [x25, #912]
-	WORD $0x3dc0e72b // ldr q11, [x25, #912]
-	WORD $0x4e30ccd3 // fmla v19.4s, v6.4s, v16.4s
-	WORD $0x4e28ccb2 // fmla v18.4s, v5.4s, v8.4s
-	WORD $0x4e2dcc91 // fmla v17.4s, v4.4s, v13.4s
-	WORD $0x4e2ecdeb // fmla v11.4s, v15.4s, v14.4s
-	WORD $0x3dc0eb2f // ldr q15, [x25, #928]
-	WORD $0x3dc0eb24 // ldr q4, [x25, #928]
-	WORD $0x3dc0eb25 // ldr q5, [x25, #928]
-	WORD $0x3dc0eb26 // ldr q6, [x25, #928]
-	WORD $0x4e30ce6f // fmla v15.4s, v19.4s, v16.4s
-	WORD $0x4e28ce44 // fmla v4.4s, v18.4s, v8.4s
-	WORD $0x4e2dce25 // fmla v5.4s, v17.4s, v13.4s
-	WORD $0x4e2ecd66 // fmla v6.4s, v11.4s, v14.4s
-	WORD $0x3dc0ef2b // ldr q11, [x25, #944]
-	WORD $0x3dc0ef31 // ldr q17, [x25, #944]
-	WORD $0x3dc0ef32 // ldr q18, [x25, #944]
-	WORD $0x3dc0ef33 // ldr q19, [x25, #944]
-	WORD $0x4e30cdeb // fmla v11.4s, v15.4s, v16.4s
-	WORD $0x4e28cc91 // fmla v17.4s, v4.4s, v8.4s
-	WORD $0x4e2dccb2 // fmla v18.4s, v5.4s, v13.4s
-	WORD $0x4e2eccd3 // fmla v19.4s, v6.4s, v14.4s
-	WORD $0x3dc0f326 // ldr q6, [x25, #960]
-	WORD $0x3dc0f325 // ldr q5, [x25, #960]
-	WORD $0x3dc0f324 // ldr q4, [x25, #960]
-	WORD $0x3dc0f32f // ldr q15, [x25, #960]
-	WORD $0x4e30cd66 // fmla v6.4s, v11.4s, v16.4s
-	WORD $0x4e28ce25 // fmla v5.4s, v17.4s, v8.4s
-	WORD $0x4e2dce44 // fmla v4.4s, v18.4s, v13.4s
-	WORD $0x4e2ece6f // fmla v15.4s, v19.4s, v14.4s
-	WORD $0x3dc0f733 // ldr q19, [x25, #976]
-	WORD $0x3dc0f732 // ldr q18, [x25, #976]
-	WORD $0x3dc0f731 // ldr q17, [x25, #976]
-	WORD $0x3dc0f72b // ldr q11, [x25, #976]
-	WORD $0x4e30ccd3 // fmla v19.4s, v6.4s, v16.4s
-	WORD $0x4e28ccb2 // fmla v18.4s, v5.4s, v8.4s
-	WORD $0x4e2dcc91 // fmla v17.4s, v4.4s, v13.4s
-	WORD $0x4e2ecdeb // fmla v11.4s, v15.4s, v14.4s
-	WORD $0x3dc0fb2f // ldr q15, [x25, #992]
-	WORD $0x3dc0fb24 // ldr q4, [x25, #992]
-	WORD $0x3dc0fb25 // ldr q5, [x25, #992]
-	WORD $0x3dc0fb26 // ldr q6, [x25, #992]
-	WORD $0x4e30ce6f // fmla v15.4s, v19.4s, v16.4s
-	WORD $0x4e28ce44 // fmla v4.4s, v18.4s, v8.4s
-	WORD $0x4e2dce25 // fmla v5.4s, v17.4s, v13.4s
-	WORD $0x4e2ecd66 // fmla v6.4s, v11.4s, v14.4s
-	WORD $0x3dc0ff2b // ldr q11, [x25, #1008]
-	WORD $0x3dc0ff31 // ldr q17, [x25, #1008]
-	WORD $0x3dc0ff32 // ldr q18, [x25, #1008]
-	WORD $0x3dc0ff33 // ldr q19, [x25, #1008]
-	WORD $0x4e30cdeb // fmla v11.4s, v15.4s, v16.4s
-	WORD $0x4e28cc91 // fmla v17.4s, v4.4s, v8.4s
-	WORD $0x4e2dccb2 // fmla v18.4s, v5.4s, v13.4s
-	WORD $0x4e2eccd3 // fmla v19.4s, v6.4s, v14.4s
-	WORD $0x3dc10326 // ldr q6, [x25, #1024]
-	WORD $0x3dc10325 // ldr q5, [x25, #1024]
-	WORD $0x3dc10324 // ldr q4, [x25, #1024]
-	WORD $0x3dc1032f // ldr q15, [x25, #1024]
-	WORD $0x4e30cd66 // fmla v6.4s, v11.4s, v16.4s
-	WORD $0x4e28ce25 // fmla v5.4s, v17.4s, v8.4s
-	WORD $0x4e2dce44 // fmla v4.4s, v18.4s, v13.4s
-	WORD $0x4e2ece6f // fmla v15.4s, v19.4s, v14.4s
-	WORD $0x3dc10733 // ldr q19, [x25, #1040]
-	WORD $0x3dc10732 // ldr q18, [x25, #1040]
-	WORD $0x3dc10731 // ldr q17, [x25, #1040]
-	WORD $0x3dc1072b // ldr q11, [x25, #1040]
-	WORD $0x4e30ccd3 // fmla v19.4s, v6.4s, v16.4s
-	WORD $0x4e28ccb2 // fmla v18.4s, v5.4s, v8.4s
-	WORD $0x4e2dcc91 // fmla v17.4s, v4.4s, v13.4s
-	WORD $0x4e2ecdeb // fmla v11.4s, v15.4s, v14.4s
-	WORD $0x6e33de0f // fmul v15.4s, v16.4s, v19.4s
-	WORD $0x6e32dd13 // fmul v19.4s, v8.4s, v18.4s
-	WORD $0x6e31ddb2 // fmul v18.4s, v13.4s, v17.4s
-	WORD $0x6e2bddd1 // fmul v17.4s, v14.4s, v11.4s
-	WORD $0x3dc04b2b // ldr q11, [x25, #288]
-	WORD $0x3dc04b2e // ldr q14, [x25, #288]
-	WORD $0x3dc04b2d // ldr q13, [x25, #288]
-	WORD $0x3dc04b28 // ldr q8, [x25, #288]
-	WORD $0x6e2bdd90 // fmul v16.4s, v12.4s, v11.4s
-	WORD $0x6e2edceb // fmul v11.4s, v7.4s, v14.4s
-	WORD $0x6e2ddd2e // fmul v14.4s, v9.4s, v13.4s
-	WORD $0x6e28dd4d // fmul v13.4s, v10.4s, v8.4s
-	WORD $0x6ea0f9e8 // fneg v8.4s, v15.4s
-	WORD $0x6ea0fa6f // fneg v15.4s, v19.4s
-	WORD $0x6ea0fa53 // fneg v19.4s, v18.4s
-	WORD $0x6ea0fa32 // fneg v18.4s, v17.4s
-	WORD $0x3dc02731 // ldr q17, [x25, #144]
-	WORD $0x3dc0272a // ldr q10, [x25, #144]
-	WORD $0x3dc02729 // ldr q9, [x25, #144]
-	WORD $0x3dc02727 // ldr q7, [x25, #144]
-	WORD $0x4e31f50c // fmax v12.4s, v8.4s, v17.4s
-	WORD $0x4e2af5f1 // fmax v17.4s, v15.4s, v10.4s
-	WORD $0x4e29f66a // fmax v10.4s, v19.4s, v9.4s
-	WORD $0x4e27f649 // fmax v9.4s, v18.4s, v7.4s
-	WORD $0x3dc02b27 // ldr q7, [x25, #160]
-	WORD $0x3dc02b32 // ldr q18, [x25, #160]
-	WORD $0x3dc02b33 // ldr q19, [x25, #160]
-	WORD $0x3dc02b2f // ldr q15, [x25, #160]
-	WORD $0x3dc02f28 // ldr q8, [x25, #176]
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x3dc02f25 // ldr q5, [x25, #176]
-	WORD $0x3dc02f26 // ldr q6, [x25, #176]
-	WORD $0x4e27cd88 // fmla v8.4s, v12.4s, v7.4s
-	WORD $0x4e32ce24 // fmla v4.4s, v17.4s, v18.4s
-	WORD $0x4e33cd45 // fmla v5.4s, v10.4s, v19.4s
-	WORD $0x4e2fcd26 // fmla v6.4s, v9.4s, v15.4s
-	WORD $0x3dc02f2f // ldr q15, [x25, #176]
-	WORD $0x3dc02f33 // ldr q19, [x25, #176]
-	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x3dc02f27 // ldr q7, [x25, #176]
-	WORD $0x4eafd514 // fsub v20.4s, v8.4s, v15.4s
-	WORD $0x4eb3d48f // fsub v15.4s, v4.4s, v19.4s
-	WORD $0x4eb2d4b3 // fsub v19.4s, v5.4s, v18.4s
-	WORD $0x4ea7d4d2 // fsub v18.4s, v6.4s, v7.4s
-	WORD $0x3dc03327 // ldr q7, [x25, #192]
-	WORD $0x3dc03335 // ldr q21, [x25, #192]
-	WORD $0x3dc03336 // ldr q22, [x25, #192]
-	WORD $0x3dc03337 // ldr q23, [x25, #192]
-	WORD $0x4eac1d98 // mov v24.16b, v12.16b
-	WORD $0x4eb11e2c // mov v12.16b, v17.16b
-	WORD $0x4eaa1d51 // mov v17.16b, v10.16b
-	WORD $0x4ea91d2a // mov v10.16b, v9.16b
-	WORD $0x4ea7ce98 // fmls v24.4s, v20.4s, v7.4s
-	WORD $0x4eb5cdec // fmls v12.4s, v15.4s, v21.4s
-	WORD $0x4eb6ce71 // fmls v17.4s, v19.4s, v22.4s
-	WORD $0x4eb7ce4a // fmls v10.4s, v18.4s, v23.4s
-	WORD $0x3dc03737 // ldr q23, [x25, #208]
-	WORD $0x3dc03736 // ldr q22, [x25, #208]
-	WORD $0x3dc03735 // ldr q21, [x25, #208]
-	WORD $0x3dc03727 // ldr q7, [x25, #208]
-	WORD $0x4eb81f09 // mov v9.16b, v24.16b
-	WORD $0x4eac1d98 // mov v24.16b, v12.16b
-	WORD $0x4eb11e2c // mov v12.16b, v17.16b
-	WORD $0x4eaa1d51 // mov v17.16b, v10.16b
-	WORD $0x4eb7ce89 // fmls v9.4s, v20.4s, v23.4s
-	WORD $0x4eb6cdf8 // fmls v24.4s, v15.4s, v22.4s
-	WORD $0x4eb5ce6c // fmls v12.4s, v19.4s, v21.4s
-	WORD $0x4ea7ce51 // fmls v17.4s, v18.4s, v7.4s
-	WORD $0x3dc03b27 // ldr q7, [x25, #224]
-	WORD $0x3dc03b32 // ldr q18, [x25, #224]
-	WORD $0x3dc03b35 // ldr q21, [x25, #224]
-	WORD $0x3dc03b33 // ldr q19, [x25, #224]
-	WORD $0x3dc03f36 // ldr q22, [x25, #240]
-	WORD $0x3dc03f2f // ldr q15, [x25, #240]
-	WORD $0x3dc03f37 // ldr q23, [x25, #240]
-	WORD $0x3dc03f34 // ldr q20, [x25, #240]
-	WORD $0x4e29ccf6 // fmla v22.4s, v7.4s, v9.4s
-	WORD $0x4e38ce4f // fmla v15.4s, v18.4s, v24.4s
-	WORD $0x4e2cceb7 // fmla v23.4s, v21.4s, v12.4s
-	WORD $0x4e31ce74 // fmla v20.4s, v19.4s, v17.4s
-	WORD $0x3dc04333 // ldr q19, [x25, #256]
-	WORD $0x3dc04335 // ldr q21, [x25, #256]
-	WORD $0x3dc04332 // ldr q18, [x25, #256]
-	WORD $0x3dc04327 // ldr q7, [x25, #256]
-	WORD $0x4e29ced3 // fmla v19.4s, v22.4s, v9.4s
-	WORD $0x4e38cdf5 // fmla v21.4s, v15.4s, v24.4s
-	WORD $0x4e2ccef2 // fmla v18.4s, v23.4s, v12.4s
-	WORD $0x4e31ce87 // fmla v7.4s, v20.4s, v17.4s
-	WORD $0x3dc04734 // ldr q20, [x25, #272]
-	WORD $0x3dc04737 // ldr q23, [x25, #272]
-	WORD $0x3dc0472f // ldr q15, [x25, #272]
-	WORD $0x3dc04736 // ldr q22, [x25, #272]
-	WORD $0x4e29ce74 // fmla v20.4s, v19.4s, v9.4s
-	WORD $0x4e38ceb7 // fmla v23.4s, v21.4s, v24.4s
-	WORD $0x4e2cce4f // fmla v15.4s, v18.4s, v12.4s
-	WORD $0x4e31ccf6 // fmla v22.4s, v7.4s, v17.4s
-	WORD $0x3dc04b27 // ldr q7, [x25, #288]
-	WORD $0x3dc04b32 // ldr q18, [x25, #288]
-	WORD $0x3dc04b35 // ldr q21, [x25, #288]
-	WORD $0x3dc04b33 // ldr q19, [x25, #288]
-	WORD $0x4e29ce87 // fmla v7.4s, v20.4s, v9.4s
-	WORD $0x4e38cef2 // fmla v18.4s, v23.4s, v24.4s
-	WORD $0x4e2ccdf5 // fmla v21.4s, v15.4s, v12.4s
-	WORD $0x4e31ced3 // fmla v19.4s, v22.4s, v17.4s
-	WORD $0x3dc02f36 // ldr q22, [x25, #176]
-	WORD $0x3dc02f2f // ldr q15, [x25, #176]
-	WORD $0x3dc02f37 // ldr q23, [x25, #176]
-	WORD $0x3dc02f34 // ldr q20, [x25, #176]
-	WORD $0x6eb6850a // sub v10.4s, v8.4s, v22.4s
-	WORD $0x6eaf8496 // sub v22.4s, v4.4s, v15.4s
-	WORD $0x6eb784af // sub v15.4s, v5.4s, v23.4s
-	WORD $0x6eb484d7 // sub v23.4s, v6.4s, v20.4s
-	WORD $0x6e29dd34 // fmul v20.4s, v9.4s, v9.4s
-	WORD $0x6e38df06 // fmul v6.4s, v24.4s, v24.4s
-	WORD $0x6e2cdd85 // fmul v5.4s, v12.4s, v12.4s
-	WORD $0x6e31de24 // fmul v4.4s, v17.4s, v17.4s
-	WORD $0x4ea91d28 // mov v8.16b, v9.16b
-	WORD $0x4eb81f09 // mov v9.16b, v24.16b
-	WORD $0x4eac1d98 // mov v24.16b, v12.16b
-	WORD $0x4eb11e2c // mov v12.16b, v17.16b
-	WORD $0x4e27ce88 // fmla v8.4s, v20.4s, v7.4s
-	WORD $0x4e32ccc9 // fmla v9.4s, v6.4s, v18.4s
-	WORD $0x4e35ccb8 // fmla v24.4s, v5.4s, v21.4s
-	WORD $0x4e33cc8c // fmla v12.4s, v4.4s, v19.4s
-	WORD $0x4f3f0553 // sshr v19.4s, v10.4s, #1
-	WORD $0x4f3f06c4 // sshr v4.4s, v22.4s, #1
-	WORD $0x4f3f05f5 // sshr v21.4s, v15.4s, #1
-	WORD $0x4f3f06e5 // sshr v5.4s, v23.4s, #1
-	WORD $0x3dc00732 // ldr q18, [x25, #16]
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x3dc00727 // ldr q7, [x25, #16]
-	WORD $0x3dc00734 // ldr q20, [x25, #16]
-	WORD $0x4e32d511 // fadd v17.4s, v8.4s, v18.4s
-	WORD $0x4e26d532 // fadd v18.4s, v9.4s, v6.4s
-	WORD $0x4e27d706 // fadd v6.4s, v24.4s, v7.4s
-	WORD $0x4e34d587 // fadd v7.4s, v12.4s, v20.4s
-	WORD $0x3dc04f34 // ldr q20, [x25, #304]
-	WORD $0x3dc04f2c // ldr q12, [x25, #304]
-	WORD $0x3dc04f38 // ldr q24, [x25, #304]
-	WORD $0x3dc04f29 // ldr q9, [x25, #304]
-	WORD $0x4eb48668 // add v8.4s, v19.4s, v20.4s
-	WORD $0x4eac8494 // add v20.4s, v4.4s, v12.4s
-	WORD $0x4eb886ac // add v12.4s, v21.4s, v24.4s
-	WORD $0x4ea984b8 // add v24.4s, v5.4s, v9.4s
-	WORD $0x4f375509 // shl v9.4s, v8.4s, #23
-	WORD $0x4f375688 // shl v8.4s, v20.4s, #23
-	WORD $0x4f375594 // shl v20.4s, v12.4s, #23
-	WORD $0x4f37570c // shl v12.4s, v24.4s, #23
-	WORD $0x6e29de38 // fmul v24.4s, v17.4s, v9.4s
-	WORD $0x6e28de49 // fmul v9.4s, v18.4s, v8.4s
-	WORD $0x6e34dcc8 // fmul v8.4s, v6.4s, v20.4s
-	WORD $0x6e2cdcf4 // fmul v20.4s, v7.4s, v12.4s
-	WORD $0x6eb3854c // sub v12.4s, v10.4s, v19.4s
-	WORD $0x6ea486d3 // sub v19.4s, v22.4s, v4.4s
-	WORD $0x6eb585e4 // sub v4.4s, v15.4s, v21.4s
-	WORD $0x6ea586f5 // sub v21.4s, v23.4s, v5.4s
-	WORD $0x3dc04f25 // ldr q5, [x25, #304]
-	WORD $0x3dc04f37 // ldr q23, [x25, #304]
-	WORD $0x3dc04f2f // ldr q15, [x25, #304]
-	WORD $0x3dc04f36 // ldr q22, [x25, #304]
-	WORD $0x4ea5858a // add v10.4s, v12.4s, v5.4s
-	WORD $0x4eb78665 // add v5.4s, v19.4s, v23.4s
-	WORD $0x4eaf8497 // add v23.4s, v4.4s, v15.4s
-	WORD $0x4eb686af // add v15.4s, v21.4s, v22.4s
-	WORD $0x4f375556 // shl v22.4s, v10.4s, #23
-	WORD $0x4f3754aa // shl v10.4s, v5.4s, #23
-	WORD $0x4f3756e5 // shl v5.4s, v23.4s, #23
-	WORD $0x4f3755f7 // shl v23.4s, v15.4s, #23
-	WORD $0x6e36df0f // fmul v15.4s, v24.4s, v22.4s
-	WORD $0x6e2add36 // fmul v22.4s, v9.4s, v10.4s
-	WORD $0x6e25dd0a // fmul v10.4s, v8.4s, v5.4s
-	WORD $0x6e37de85 // fmul v5.4s, v20.4s, v23.4s
-	WORD $0x6e2fde17 // fmul v23.4s, v16.4s, v15.4s
-	WORD $0x6e36dd6f // fmul v15.4s, v11.4s, v22.4s
-	WORD $0x6e2addd6 // fmul v22.4s, v14.4s, v10.4s
-	WORD $0x6e25ddaa // fmul v10.4s, v13.4s, v5.4s
-	WORD $0x4ea0a805 // cmlt v5.4s, v0.4s, #0
-	WORD $0x4ea0a82d // cmlt v13.4s, v1.4s, #0
-	WORD $0x4ea0a84e // cmlt v14.4s, v2.4s, #0
-	WORD $0x4ea0a86b // cmlt v11.4s, v3.4s, #0
-	WORD $0x4eb7d410 // fsub v16.4s, v0.4s, v23.4s
-	WORD $0x4eafd420 // fsub v0.4s, v1.4s, v15.4s
-	WORD $0x4eb6d441 // fsub v1.4s, v2.4s, v22.4s
-	WORD $0x4eaad462 // fsub v2.4s, v3.4s, v10.4s
-	WORD $0x4ea51ca3 // mov v3.16b, v5.16b
-	WORD $0x4ead1da5 // mov v5.16b, v13.16b
-	WORD $0x4eae1dcd // mov v13.16b, v14.16b
-	WORD $0x4eab1d6e // mov v14.16b, v11.16b
-	WORD $0x6e701ee3 // bsl v3.16b, v23.16b, v16.16b
-	WORD $0x6e601de5 // bsl v5.16b, v15.16b, v0.16b
-	WORD $0x6e611ecd // bsl v13.16b, v22.16b, v1.16b
-	WORD $0x6e621d4e // bsl v14.16b, v10.16b, v2.16b
-	WORD $0xac811403 // stp q3, q5, [x0], #32
-	WORD $0xac81380d // stp q13, q14, [x0], #32
-	SUBS $16, R2, R2
-	BGE vectors1
-
-done2:
-	ADD $16, R2, R2
-	SUBS $4, R2, R2
-	BLT done4
-
-vectors3:
-	WORD $0x3cc1042e // ldr q14, [x1], #16
-	WORD $0x3dc0d32d // ldr q13, [x25, #832]
-	WORD $0x4e2df5c5 // fmax v5.4s, v14.4s, v13.4s
-	WORD $0x3dc0d72d // ldr q13, [x25, #848]
-	WORD $0x4eadf4a3 // fmin v3.4s, v5.4s, v13.4s
-	WORD $0x4ea0f86d // fabs v13.4s, v3.4s
-	WORD $0x3dc09325 // ldr q5, [x25, #576]
-	WORD $0x6e25dda2 // fmul v2.4s, v13.4s, v5.4s
-	WORD $0x3dc0db25 // ldr q5, [x25, #864]
-	WORD $0x3dc0df2d // ldr q13, [x25, #880]
-	WORD $0x4e22ccad // fmla v13.4s, v5.4s, v2.4s
-	WORD $0x3dc0e325 // ldr q5, [x25, #896]
-	WORD $0x4e22cda5 // fmla v5.4s, v13.4s, v2.4s
-	WORD $0x3dc0e72d // ldr q13, [x25, #912]
-	WORD $0x4e22ccad // fmla v13.4s, v5.4s, v2.4s
-	WORD $0x3dc0eb25 // ldr q5, [x25, #928]
-	WORD $0x4e22cda5 // fmla v5.4s, v13.4s, v2.4s
-	WORD $0x3dc0ef2d // ldr q13, [x25, #944]
-	WORD $0x4e22ccad // fmla v13.4s, v5.4s, v2.4s
-	WORD $0x3dc0f325 // ldr q5, [x25, #960]
-	WORD $0x4e22cda5 // fmla v5.4s, v13.4s, v2.4s
-	WORD $0x3dc0f72d // ldr q13, [x25, #976]
-	WORD $0x4e22ccad // fmla v13.4s, v5.4s, v2.4s
-	WORD $0x3dc0fb25 // ldr q5, [x25, #992]
-	WORD $0x4e22cda5 // fmla v5.4s, v13.4s, v2.4s
-	WORD $0x3dc0ff2d // ldr q13, [x25, #1008]
-	WORD $0x4e22ccad // fmla v13.4s, v5.4s, v2.4s
-	WORD $0x3dc10325 // ldr q5, [x25, #1024]
-	WORD $0x4e22cda5 // fmla v5.4s, v13.4s, v2.4s
-	WORD $0x3dc1072d // ldr q13, [x25, #1040]
-	WORD $0x4e22ccad // fmla v13.4s, v5.4s, v2.4s
-	WORD $0x6e2ddc45 // fmul v5.4s, v2.4s, v13.4s
-	WORD $0x3dc04b2d // ldr q13, [x25, #288]
-	WORD $0x6e2ddc62 // fmul v2.4s, v3.4s, v13.4s
-	WORD $0x6ea0f8ad // fneg v13.4s, v5.4s
-	WORD $0x3dc02725 // ldr q5, [x25, #144]
-	WORD $0x4e25f5a3 // fmax v3.4s, v13.4s, v5.4s
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x3dc02f2d // ldr q13, [x25, #176]
-	WORD $0x4e25cc6d // fmla v13.4s, v3.4s, v5.4s
-	WORD $0x3dc02f25 // ldr q5, [x25, #176]
-	WORD $0x4ea5d5aa // fsub v10.4s, v13.4s, v5.4s
-	WORD $0x3dc03325 // ldr q5, [x25, #192]
-	WORD $0x4ea31c61 // mov v1.16b, v3.16b
-	WORD $0x4ea5cd41 // fmls v1.4s, v10.4s, v5.4s
-	WORD $0x3dc03725 // ldr q5, [x25, #208]
-	WORD $0x4ea11c23 // mov v3.16b, v1.16b
-	WORD $0x4ea5cd43 // fmls v3.4s, v10.4s, v5.4s
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x3dc03f2a // ldr q10, [x25, #240]
-	WORD $0x4e23ccaa // fmla v10.4s, v5.4s, v3.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x4e23cd45 // fmla v5.4s, v10.4s, v3.4s
-	WORD $0x3dc0472a // ldr q10, [x25, #272]
-	WORD $0x4e23ccaa // fmla v10.4s, v5.4s, v3.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4e23cd45 // fmla v5.4s, v10.4s, v3.4s
-	WORD $0x3dc02f2a // ldr q10, [x25, #176]
-	WORD $0x6eaa85a1 // sub v1.4s, v13.4s, v10.4s
-	WORD $0x6e23dc6a // fmul v10.4s, v3.4s, v3.4s
-	WORD $0x4ea31c6d // mov v13.16b, v3.16b
-	WORD $0x4e25cd4d // fmla v13.4s, v10.4s, v5.4s
-	WORD $0x4f3f0425 // sshr v5.4s, v1.4s, #1
-	WORD $0x3dc0072a // ldr q10, [x25, #16]
-	WORD $0x4e2ad5a3 // fadd v3.4s, v13.4s, v10.4s
-	WORD $0x3dc04f2a // ldr q10, [x25, #304]
-	WORD $0x4eaa84ad // add v13.4s, v5.4s, v10.4s
-	WORD $0x4f3755aa // shl v10.4s, v13.4s, #23
-	WORD $0x6e2adc6d // fmul v13.4s, v3.4s, v10.4s
-	WORD $0x6ea5842a // sub v10.4s, v1.4s, v5.4s
-	WORD $0x3dc04f25 // ldr q5, [x25, #304]
-	WORD $0x4ea58541 // add v1.4s, v10.4s, v5.4s
-	WORD $0x4f375425 // shl v5.4s, v1.4s, #23
-	WORD $0x6e25dda1 // fmul v1.4s, v13.4s, v5.4s
-	WORD $0x6e21dc45 // fmul v5.4s, v2.4s, v1.4s
-	WORD $0x4ea0a9c1 // cmlt v1.4s, v14.4s, #0
-	WORD $0x4ea5d5c2 // fsub v2.4s, v14.4s, v5.4s
-	WORD $0x4ea11c2e // mov v14.16b, v1.16b
-	WORD $0x6e621cae // bsl v14.16b, v5.16b, v2.16b
-	WORD $0x3c81040e // str q14, [x0], #16
-	SUBS $4, R2, R2
-	BGE vectors3
-
-done4:
-	ADD $4, R2, R2
-	RET
-
-// func geluTanhNEON(dst, x *float32, n int, p *float32)
-TEXT ·geluTanhNEON(SB), NOSPLIT, $0-32
-	MOVD dst+0(FP), R0
-	MOVD x+8(FP), R1
-	MOVD n+16(FP), R2
-	MOVD p+24(FP), R3
-	MOVD $constants<>(SB), R25
-	SUBS $16, R2, R2
-	BLT done2
-
-vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc10b24 // ldr q4, [x25, #1056]
-	WORD $0x3dc10b25 // ldr q5, [x25, #1056]
-	WORD $0x3dc10b26 // ldr q6, [x25, #1056]
-	WORD $0x3dc10b27 // ldr q7, [x25, #1056]
-	WORD $0x4e24f408 // fmax v8.4s, v0.4s, v4.4s
-	WORD $0x4e25f424 // fmax v4.4s, v1.4s, v5.4s
-	WORD $0x4e26f445 // fmax v5.4s, v2.4s, v6.4s
-	WORD $0x4e27f466 // fmax v6.4s, v3.4s, v7.4s
-	WORD $0x6e28dd07 // fmul v7.4s, v8.4s, v8.4s
-	WORD $0x6e24dc83 // fmul v3.4s, v4.4s, v4.4s
-	WORD $0x6e25dca2 // fmul v2.4s, v5.4s, v5.4s
-	WORD $0x6e26dcc1 // fmul v1.4s, v6.4s, v6.4s
-	WORD $0x3dc10f20 // ldr q0, [x25, #1072]
-	WORD $0x3dc10f29 // ldr q9, [x25, #1072]
-	WORD $0x3dc10f2a // ldr q10, [x25, #1072]
-	WORD $0x3dc10f2b // ldr q11, [x25, #1072]
-	WORD $0x3dc1132c // ldr q12, [x25, #1088]
-	WORD $0x3dc1132d // ldr q13, [x25, #1088]
-	WORD $0x3dc1132e // ldr q14, [x25, #1088]
-	WORD $0x3dc1132f // ldr q15, [x25, #1088]
-	WORD $0x4e20ccec // fmla v12.4s, v7.4s, v0.4s
-	WORD $0x4e29cc6d // fmla v13.4s, v3.4s, v9.4s
-	WORD $0x4e2acc4e // fmla v14.4s, v2.4s, v10.4s
-	WORD $0x4e2bcc2f // fmla v15.4s, v1.4s, v11.4s
-	WORD $0x6e2cdd0b // fmul v11.4s, v8.4s, v12.4s
-	WORD $0x6e2ddc8c // fmul v12.4s, v4.4s, v13.4s
-	WORD $0x6e2edcad // fmul v13.4s, v5.4s, v14.4s
-	WORD $0x6e2fdcce // fmul v14.4s, v6.4s, v15.4s
-	WORD $0x3dc0572f // ldr q15, [x25, #336]
-	WORD $0x3dc05721 // ldr q1, [x25, #336]
-	WORD $0x3dc0572a // ldr q10, [x25, #336]
-	WORD $0x3dc05722 // ldr q2, [x25, #336]
-	WORD $0x4eaf1d69 // orr v9.16b, v11.16b, v15.16b
-	WORD $0x4ea11d8f // orr v15.16b, v12.16b, v1.16b
-	WORD $0x4eaa1da1 // orr v1.16b, v13.16b, v10.16b
-	WORD $0x4ea21dca // orr v10.16b, v14.16b, v2.16b
-	WORD $0x3dc02722 // ldr q2, [x25, #144]
-	WORD $0x3dc02723 // ldr q3, [x25, #144]
-	WORD $0x3dc02720 // ldr q0, [x25, #144]
-	WORD $0x3dc02727 // ldr q7, [x25, #144]
-	WORD $0x4e22f530 // fmax v16.4s, v9.4s, v2.4s
-	WORD $0x4e23f5e2 // fmax v2.4s, v15.4s, v3.4s
-	WORD $0x4e20f423 // fmax v3.4s, v1.4s, v0.4s
-	WORD $0x4e27f540 // fmax v0.4s, v10.4s, v7.4s
-	WORD $0x3dc02b27 // ldr q7, [x25, #160]
-	WORD $0x3dc02b2a // ldr q10, [x25, #160]
-	WORD $0x3dc02b21 // ldr q1, [x25, #160]
-	WORD $0x3dc02b2f // ldr q15, [x25, #160]
-	WORD $0x3dc02f29 // ldr q9, [x25, #176]
-	WORD $0x3dc02f31 // ldr q17, [x25, #176]
-	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x3dc02f33 // ldr q19, [x25, #176]
-	WORD $0x4e27ce09 // fmla v9.4s, v16.4s, v7.4s
-	WORD $0x4e2acc51 // fmla v17.4s, v2.4s, v10.4s
-	WORD $0x4e21cc72 // fmla v18.4s, v3.4s, v1.4s
-	WORD $0x4e2fcc13 // fmla v19.4s, v0.4s, v15.4s
-	WORD $0x3dc02f2f // ldr q15, [x25, #176]
-	WORD $0x3dc02f21 // ldr q1, [x25, #176]
-	WORD $0x3dc02f2a // ldr q10, [x25, #176]
-	WORD $0x3dc02f27 // ldr q7, [x25, #176]
-	WORD $0x4eafd534 // fsub v20.4s, v9.4s, v15.4s
-	WORD $0x4ea1d62f // fsub v15.4s, v17.4s, v1.4s
-	WORD $0x4eaad641 // fsub v1.4s, v18.4s, v10.4s
-	WORD $0x4ea7d66a // fsub v10.4s, v19.4s, v7.4s
-	WORD $0x3dc03327 // ldr q7, [x25, #192]
-	WORD $0x3dc03335 // ldr q21, [x25, #192]
-	WORD $0x3dc03336 // ldr q22, [x25, #192]
-	WORD $0x3dc03337 // ldr q23, [x25, #192]
-	WORD $0x4eb01e18 // mov v24.16b, v16.16b
-	WORD $0x4ea21c50 // mov v16.16b, v2.16b
-	WORD $0x4ea31c62 // mov v2.16b, v3.16b
-	WORD $0x4ea01c03 // mov v3.16b, v0.16b
-	WORD $0x4ea7ce98 // fmls v24.4s, v20.4s, v7.4s
-	WORD $0x4eb5cdf0 // fmls v16.4s, v15.4s, v21.4s
-	WORD $0x4eb6cc22 // fmls v2.4s, v1.4s, v22.4s
-	WORD $0x4eb7cd43 // fmls v3.4s, v10.4s, v23.4s
-	WORD $0x3dc03737 // ldr q23, [x25, #208]
-	WORD $0x3dc03736 // ldr q22, [x25, #208]
-	WORD $0x3dc03735 // ldr q21, [x25, #208]
-	WORD $0x3dc03727 // ldr q7, [x25, #208]
-	WORD $0x4eb81f00 // mov v0.16b, v24.16b
-	WORD $0x4eb01e18 // mov v24.16b, v16.16b
-	WORD $0x4ea21c50 // mov v16.16b, v2.16b
-	WORD $0x4ea31c62 // mov v2.16b, v3.16b
-	WORD $0x4eb7ce80 // fmls v0.4s, v20.4s, v23.4s
-	WORD $0x4eb6cdf8 // fmls v24.4s, v15.4s, v22.4s
-	WORD $0x4eb5cc30 // fmls v16.4s, v1.4s, v21.4s
-	WORD $0x4ea7cd42 // fmls v2.4s, v10.4s, v7.4s
-	WORD $0x3dc03b27 // ldr q7, [x25, #224]
-	WORD $0x3dc03b2a // ldr q10, [x25, #224]
-	WORD $0x3dc03b35 // ldr q21, [x25, #224]
-	WORD $0x3dc03b21 // ldr q1, [x25, #224]
-	WORD $0x3dc03f36 // ldr q22, [x25, #240]
-	WORD $0x3dc03f2f // ldr q15, [x25, #240]
-	WORD $0x3dc03f37 // ldr q23, [x25, #240]
-	WORD $0x3dc03f34 // ldr q20, [x25, #240]
-	WORD $0x4e20ccf6 // fmla v22.4s, v7.4s, v0.4s
-	WORD $0x4e38cd4f // fmla v15.4s, v10.4s, v24.4s
-	WORD $0x4e30ceb7 // fmla v23.4s, v21.4s, v16.4s
-	WORD $0x4e22cc34 // fmla v20.4s, v1.4s, v2.4s
-	WORD $0x3dc04321 // ldr q1, [x25, #256]
-	WORD $0x3dc04335 // ldr q21, [x25, #256]
-	WORD $0x3dc0432a // ldr q10, [x25, #256]
-	WORD $0x3dc04327 // ldr q7, [x25, #256]
-	WORD $0x4e20cec1 // fmla v1.4s, v22.4s, v0.4s
-	WORD $0x4e38cdf5 // fmla v21.4s, v15.4s, v24.4s
-	WORD $0x4e30ceea // fmla v10.4s, v23.4s, v16.4s
-	WORD $0x4e22ce87 // fmla v7.4s, v20.4s, v2.4s
-	WORD $0x3dc04734 // ldr q20, [x25, #272]
-	WORD $0x3dc04737 // ldr q23, [x25, #272]
-	WORD $0x3dc0472f // ldr q15, [x25, #272]
-	WORD $0x3dc04736 // ldr q22, [x25, #272]
-	WORD $0x4e20cc34 // fmla v20.4s, v1.4s, v0.4s
-	WORD $0x4e38ceb7 // fmla v23.4s, v21.4s, v24.4s
-	WORD $0x4e30cd4f // fmla v15.4s, v10.4s, v16.4s
-	WORD $0x4e22ccf6 // fmla v22.4s, v7.4s, v2.4s
-	WORD $0x3dc04b27 // ldr q7, [x25, #288]
-	WORD $0x3dc04b2a // ldr q10, [x25, #288]
-	WORD $0x3dc04b35 // ldr q21, [x25, #288]
-	WORD $0x3dc04b21 // ldr q1, [x25, #288]
-	WORD $0x4e20ce87 // fmla v7.4s, v20.4s, v0.4s
-	WORD $0x4e38ceea // fmla v10.4s, v23.4s, v24.4s
-	WORD $0x4e30cdf5 // fmla v21.4s, v15.4s, v16.4s
-	WORD $0x4e22cec1 // fmla v1.4s, v22.4s, v2.4s
-	WORD $0x3dc02f36 // ldr q22, [x25, #176]
-	WORD $0x3dc02f2f // ldr q15, [x25, #176]
-	WORD $0x3dc02f37 // ldr q23, [x25, #176]
-	WORD $0x3dc02f34 // ldr q20, [x25, #176]
-	WORD $0x6eb68523 // sub v3.4s, v9.4s, v22.4s
-	WORD $0x6eaf8636 // sub v22.4s, v17.4s, v15.4s
-	WORD $0x6eb7864f // sub v15.4s, v18.4s, v23.4s
-	WORD $0x6eb48677 // sub v23.4s, v19.4s, v20.4s
-	WORD $0x6e20dc14 // fmul v20.4s, v0.4s, v0.4s
-	WORD $0x6e38df13 // fmul v19.4s, v24.4s, v24.4s
-	WORD $0x6e30de12 // fmul v18.4s, v16.4s, v16.4s
-	WORD $0x6e22dc51 // fmul v17.4s, v2.4s, v2.4s
-	WORD $0x4ea01c09 // mov v9.16b, v0.16b
-	WORD $0x4eb81f00 // mov v0.16b, v24.16b
-	WORD $0x4eb01e18 // mov v24.16b, v16.16b
-	WORD $0x4ea21c50 // mov v16.16b, v2.16b
-	WORD $0x4e27ce89 // fmla v9.4s, v20.4s, v7.4s
-	WORD $0x4e2ace60 // fmla v0.4s, v19.4s, v10.4s
-	WORD $0x4e35ce58 // fmla v24.4s, v18.4s, v21.4s
-	WORD $0x4e21ce30 // fmla v16.4s, v17.4s, v1.4s
-	WORD $0x4f3f0461 // sshr v1.4s, v3.4s, #1
-	WORD $0x4f3f06d1 // sshr v17.4s, v22.4s, #1
-	WORD $0x4f3f05f5 // sshr v21.4s, v15.4s, #1
-	WORD $0x4f3f06f2 // sshr v18.4s, v23.4s, #1
-	WORD $0x3dc0072a // ldr q10, [x25, #16]
-	WORD $0x3dc00733 // ldr q19, [x25, #16]
-	WORD $0x3dc00727 // ldr q7, [x25, #16]
-	WORD $0x3dc00734 // ldr q20, [x25, #16]
-	WORD $0x4e2ad522 // fadd v2.4s, v9.4s, v10.4s
-	WORD $0x4e33d40a // fadd v10.4s, v0.4s, v19.4s
-	WORD $0x4e27d713 // fadd v19.4s, v24.4s, v7.4s
-	WORD $0x4e34d607 // fadd v7.4s, v16.4s, v20.4s
-	WORD $0x3dc04f34 // ldr q20, [x25, #304]
-	WORD $0x3dc04f30 // ldr q16, [x25, #304]
-	WORD $0x3dc04f38 // ldr q24, [x25, #304]
-	WORD $0x3dc04f20 // ldr q0, [x25, #304]
-	WORD $0x4eb48429 // add v9.4s, v1.4s, v20.4s
-	WORD $0x4eb08634 // add v20.4s, v17.4s, v16.4s
-	WORD $0x4eb886b0 // add v16.4s, v21.4s, v24.4s
-	WORD $0x4ea08658 // add v24.4s, v18.4s, v0.4s
-	WORD $0x4f375520 // shl v0.4s, v9.4s, #23
-	WORD $0x4f375689 // shl v9.4s, v20.4s, #23
-	WORD $0x4f375614 // shl v20.4s, v16.4s, #23
-	WORD $0x4f375710 // shl v16.4s, v24.4s, #23
-	WORD $0x6e20dc58 // fmul v24.4s, v2.4s, v0.4s
-	WORD $0x6e29dd40 // fmul v0.4s, v10.4s, v9.4s
-	WORD $0x6e34de69 // fmul v9.4s, v19.4s, v20.4s
-	WORD $0x6e30dcf4 // fmul v20.4s, v7.4s, v16.4s
-	WORD $0x6ea18470 // sub v16.4s, v3.4s, v1.4s
-	WORD $0x6eb186c1 // sub v1.4s, v22.4s, v17.4s
-	WORD $0x6eb585f1 // sub v17.4s, v15.4s, v21.4s
-	WORD $0x6eb286f5 // sub v21.4s, v23.4s, v18.4s
-	WORD $0x3dc04f32 // ldr q18, [x25, #304]
-	WORD $0x3dc04f37 // ldr q23, [x25, #304]
-	WORD $0x3dc04f2f // ldr q15, [x25, #304]
-	WORD $0x3dc04f36 // ldr q22, [x25, #304]
-	WORD $0x4eb28603 // add v3.4s, v16.4s, v18.4s
-	WORD $0x4eb78432 // add v18.4s, v1.4s, v23.4s
-	WORD $0x4eaf8637 // add v23.4s, v17.4s, v15.4s
-	WORD $0x4eb686af // add v15.4s, v21.4s, v22.4s
-	WORD $0x4f375476 // shl v22.4s, v3.4s, #23
-	WORD $0x4f375643 // shl v3.4s, v18.4s, #23
-	WORD $0x4f3756f2 // shl v18.4s, v23.4s, #23
-	WORD $0x4f3755f7 // shl v23.4s, v15.4s, #23
-	WORD $0x6e36df0f // fmul v15.4s, v24.4s, v22.4s
-	WORD $0x6e23dc16 // fmul v22.4s, v0.4s, v3.4s
-	WORD $0x6e32dd23 // fmul v3.4s, v9.4s, v18.4s
-	WORD $0x6e37de92 // fmul v18.4s, v20.4s, v23.4s
-	WORD $0x4ea0a977 // cmlt v23.4s, v11.4s, #0
-	WORD $0x4ea0a98b // cmlt v11.4s, v12.4s, #0
-	WORD $0x4ea0a9ac // cmlt v12.4s, v13.4s, #0
-	WORD $0x4ea0a9cd // cmlt v13.4s, v14.4s, #0
-	WORD $0x3dc0072e // ldr q14, [x25, #16]
-	WORD $0x3dc00734 // ldr q20, [x25, #16]
-	WORD $0x3dc00729 // ldr q9, [x25, #16]
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x4eb71ef8 // mov v24.16b, v23.16b
-	WORD $0x4eab1d77 // mov v23.16b, v11.16b
-	WORD $0x4eac1d8b // mov v11.16b, v12.16b
-	WORD $0x4ead1dac // mov v12.16b, v13.16b
-	WORD $0x6e6e1df8 // bsl v24.16b, v15.16b, v14.16b
-	WORD $0x6e741ed7 // bsl v23.16b, v22.16b, v20.16b
-	WORD $0x6e691c6b // bsl v11.16b, v3.16b, v9.16b
-	WORD $0x6e601e4c // bsl v12.16b, v18.16b, v0.16b
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x3dc00729 // ldr q9, [x25, #16]
-	WORD $0x3dc00734 // ldr q20, [x25, #16]
-	WORD $0x3dc0072e // ldr q14, [x25, #16]
-	WORD $0x4e20d5ed // fadd v13.4s, v15.4s, v0.4s
-	WORD $0x4e29d6c0 // fadd v0.4s, v22.4s, v9.4s
-	WORD $0x4e34d469 // fadd v9.4s, v3.4s, v20.4s
-	WORD $0x4e2ed654 // fadd v20.4s, v18.4s, v14.4s
-	WORD $0x6e2dff0e // fdiv v14.4s, v24.4s, v13.4s
-	WORD $0x6e20feed // fdiv v13.4s, v23.4s, v0.4s
-	WORD $0x6e29fd60 // fdiv v0.4s, v11.4s, v9.4s
-	WORD $0x6e34fd89 // fdiv v9.4s, v12.4s, v20.4s
-	WORD $0x6e2edd14 // fmul v20.4s, v8.4s, v14.4s
-	WORD $0x6e2ddc8e // fmul v14.4s, v4.4s, v13.4s
-	WORD $0x6e20dcad // fmul v13.4s, v5.4s, v0.4s
-	WORD $0x6e29dcc0 // fmul v0.4s, v6.4s, v9.4s
-	WORD $0xac813814 // stp q20, q14, [x0], #32
-	WORD $0xac81000d // stp q13, q0, [x0], #32
-	SUBS $16, R2, R2
-	BGE vectors1
-
-done2:
-	ADD $16, R2, R2
-	SUBS $4, R2, R2
-	BLT done4
-
-vectors3:
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x3dc10b2d // ldr q13, [x25, #1056]
-	WORD $0x4e2df40e // fmax v14.4s, v0.4s, v13.4s
-	WORD $0x6e2eddcd // fmul v13.4s, v14.4s, v14.4s
-	WORD $0x3dc10f20 // ldr q0, [x25, #1072]
-	WORD $0x3dc11334 // ldr q20, [x25, #1088]
-	WORD $0x4e20cdb4 // fmla v20.4s, v13.4s, v0.4s
-	WORD $0x6e34ddc0 // fmul v0.4s, v14.4s, v20.4s
-	WORD $0x3dc05734 // ldr q20, [x25, #336]
-	WORD $0x4eb41c0d // orr v13.16b, v0.16b, v20.16b
-	WORD $0x3dc02734 // ldr q20, [x25, #144]
-	WORD $0x4e34f5a9 // fmax v9.4s, v13.4s, v20.4s
-	WORD $0x3dc02b34 // ldr q20, [x25, #160]
-	WORD $0x3dc02f2d // ldr q13, [x25, #176]
-	WORD $0x4e34cd2d // fmla v13.4s, v9.4s, v20.4s
-	WORD $0x3dc02f34 // ldr q20, [x25, #176]
-	WORD $0x4eb4d5a6 // fsub v6.4s, v13.4s, v20.4s
-	WORD $0x3dc03334 // ldr q20, [x25, #192]
-	WORD $0x4ea91d25 // mov v5.16b, v9.16b
-	WORD $0x4eb4ccc5 // fmls v5.4s, v6.4s, v20.4s
-	WORD $0x3dc03734 // ldr q20, [x25, #208]
-	WORD $0x4ea51ca9 // mov v9.16b, v5.16b
-	WORD $0x4eb4ccc9 // fmls v9.4s, v6.4s, v20.4s
-	WORD $0x3dc03b34 // ldr q20, [x25, #224]
-	WORD $0x3dc03f26 // ldr q6, [x25, #240]
-	WORD $0x4e29ce86 // fmla v6.4s, v20.4s, v9.4s
-	WORD $0x3dc04334 // ldr q20, [x25, #256]
-	WORD $0x4e29ccd4 // fmla v20.4s, v6.4s, v9.4s
-	WORD $0x3dc04726 // ldr q6, [x25, #272]
-	WORD $0x4e29ce86 // fmla v6.4s, v20.4s, v9.4s
-	WORD $0x3dc04b34 // ldr q20, [x25, #288]
-	WORD $0x4e29ccd4 // fmla v20.4s, v6.4s, v9.4s
-	WORD $0x3dc02f26 // ldr q6, [x25, #176]
-	WORD $0x6ea685a5 // sub v5.4s, v13.4s, v6.4s
-	WORD $0x6e29dd26 // fmul v6.4s, v9.4s, v9.4s
-	WORD $0x4ea91d2d // mov v13.16b, v9.16b
-	WORD $0x4e34cccd // fmla v13.4s, v6.4s, v20.4s
-	WORD $0x4f3f04b4 // sshr v20.4s, v5.4s, #1
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x4e26d5a9 // fadd v9.4s, v13.4s, v6.4s
-	WORD $0x3dc04f26 // ldr q6, [x25, #304]
-	WORD $0x4ea6868d // add v13.4s, v20.4s, v6.4s
-	WORD $0x4f3755a6 // shl v6.4s, v13.4s, #23
-	WORD $0x6e26dd2d // fmul v13.4s, v9.4s, v6.4s
-	WORD $0x6eb484a6 // sub v6.4s, v5.4s, v20.4s
-	WORD $0x3dc04f34 // ldr q20, [x25, #304]
-	WORD $0x4eb484c5 // add v5.4s, v6.4s, v20.4s
-	WORD $0x4f3754b4 // shl v20.4s, v5.4s, #23
-	WORD $0x6e34dda5 // fmul v5.4s, v13.4s, v20.4s
-	WORD $0x4ea0a814 // cmlt v20.4s, v0.4s, #0
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x4eb41e8d // mov v13.16b, v20.16b
-	WORD $0x6e601cad // bsl v13.16b, v5.16b, v0.16b
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x4e20d4b4 // fadd v20.4s, v5.4s, v0.4s
-	WORD $0x6e34fda0 // fdiv v0.4s, v13.4s, v20.4s
-	WORD $0x6e20ddd4 // fmul v20.4s, v14.4s, v0.4s
-	WORD $0x3c810414 // str q20, [x0], #16
-	SUBS $4, R2, R2
-	BGE vectors3
-
-done4:
-	ADD $4, R2, R2
-	RET
-
-// func swishNEON(dst, x *float32, n int, p *float32)
-TEXT ·swishNEON(SB), NOSPLIT, $0-32
-	MOVD dst+0(FP), R0
-	MOVD x+8(FP), R1
-	MOVD n+16(FP), R2
-	MOVD p+24(FP), R3
-	MOVD $constants<>(SB), R25
-	WORD $0x4ddfc87f // ld1r {v31.4s}, [x3], #4
-	SUBS $16, R2, R2
-	BLT done2
-
-vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x6e3fdc04 // fmul v4.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc25 // fmul v5.4s, v1.4s, v31.4s
-	WORD $0x6e3fdc46 // fmul v6.4s, v2.4s, v31.4s
-	WORD $0x6e3fdc67 // fmul v7.4s, v3.4s, v31.4s
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	WORD $0x3dc00425 // ldr q5, [x1, #16]
+	WORD $0x3dc00826 // ldr q6, [x1, #32]
+	WORD $0x3dc00c27 // ldr q7, [x1, #48]
+	ADD $64, R1, R1
 	WORD $0x3dc05728 // ldr q8, [x25, #336]
 	WORD $0x3dc05729 // ldr q9, [x25, #336]
 	WORD $0x3dc0572a // ldr q10, [x25, #336]
@@ -27408,176 +25829,265 @@ vectors1:
 	WORD $0x4e2acd71 // fmla v17.4s, v11.4s, v10.4s
 	WORD $0x4e29cdb2 // fmla v18.4s, v13.4s, v9.4s
 	WORD $0x4e28cdd3 // fmla v19.4s, v14.4s, v8.4s
-	WORD $0x3dc02f28 // ldr q8, [x25, #176]
-	WORD $0x3dc02f29 // ldr q9, [x25, #176]
-	WORD $0x3dc02f2a // ldr q10, [x25, #176]
-	WORD $0x3dc02f2f // ldr q15, [x25, #176]
-	WORD $0x4ea8d594 // fsub v20.4s, v12.4s, v8.4s
-	WORD $0x4ea9d628 // fsub v8.4s, v17.4s, v9.4s
-	WORD $0x4eaad649 // fsub v9.4s, v18.4s, v10.4s
-	WORD $0x4eafd66a // fsub v10.4s, v19.4s, v15.4s
-	WORD $0x3dc0332f // ldr q15, [x25, #192]
-	WORD $0x3dc03335 // ldr q21, [x25, #192]
-	WORD $0x3dc03336 // ldr q22, [x25, #192]
-	WORD $0x3dc03337 // ldr q23, [x25, #192]
-	WORD $0x4eb01e18 // mov v24.16b, v16.16b
+	WORD $0x4ea0d588 // fsub v8.4s, v12.4s, v0.4s
+	WORD $0x4ea0d629 // fsub v9.4s, v17.4s, v0.4s
+	WORD $0x4ea0d64a // fsub v10.4s, v18.4s, v0.4s
+	WORD $0x4ea0d66f // fsub v15.4s, v19.4s, v0.4s
+	WORD $0x4eb01e14 // mov v20.16b, v16.16b
 	WORD $0x4eab1d70 // mov v16.16b, v11.16b
 	WORD $0x4ead1dab // mov v11.16b, v13.16b
 	WORD $0x4eae1dcd // mov v13.16b, v14.16b
-	WORD $0x4eafce98 // fmls v24.4s, v20.4s, v15.4s
-	WORD $0x4eb5cd10 // fmls v16.4s, v8.4s, v21.4s
-	WORD $0x4eb6cd2b // fmls v11.4s, v9.4s, v22.4s
-	WORD $0x4eb7cd4d // fmls v13.4s, v10.4s, v23.4s
-	WORD $0x3dc03737 // ldr q23, [x25, #208]
-	WORD $0x3dc03736 // ldr q22, [x25, #208]
+	WORD $0x4ea1cd14 // fmls v20.4s, v8.4s, v1.4s
+	WORD $0x4ea1cd30 // fmls v16.4s, v9.4s, v1.4s
+	WORD $0x4ea1cd4b // fmls v11.4s, v10.4s, v1.4s
+	WORD $0x4ea1cded // fmls v13.4s, v15.4s, v1.4s
+	WORD $0x3dc0372e // ldr q14, [x25, #208]
 	WORD $0x3dc03735 // ldr q21, [x25, #208]
-	WORD $0x3dc0372f // ldr q15, [x25, #208]
-	WORD $0x4eb81f0e // mov v14.16b, v24.16b
-	WORD $0x4eb01e18 // mov v24.16b, v16.16b
+	WORD $0x3dc03736 // ldr q22, [x25, #208]
+	WORD $0x3dc03737 // ldr q23, [x25, #208]
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb01e14 // mov v20.16b, v16.16b
 	WORD $0x4eab1d70 // mov v16.16b, v11.16b
 	WORD $0x4ead1dab // mov v11.16b, v13.16b
-	WORD $0x4eb7ce8e // fmls v14.4s, v20.4s, v23.4s
-	WORD $0x4eb6cd18 // fmls v24.4s, v8.4s, v22.4s
-	WORD $0x4eb5cd30 // fmls v16.4s, v9.4s, v21.4s
-	WORD $0x4eafcd4b // fmls v11.4s, v10.4s, v15.4s
+	WORD $0x4eaecd18 // fmls v24.4s, v8.4s, v14.4s
+	WORD $0x4eb5cd34 // fmls v20.4s, v9.4s, v21.4s
+	WORD $0x4eb6cd50 // fmls v16.4s, v10.4s, v22.4s
+	WORD $0x4eb7cdeb // fmls v11.4s, v15.4s, v23.4s
+	WORD $0x3dc03b37 // ldr q23, [x25, #224]
 	WORD $0x3dc03b2f // ldr q15, [x25, #224]
+	WORD $0x3dc03b36 // ldr q22, [x25, #224]
 	WORD $0x3dc03b2a // ldr q10, [x25, #224]
-	WORD $0x3dc03b35 // ldr q21, [x25, #224]
-	WORD $0x3dc03b29 // ldr q9, [x25, #224]
-	WORD $0x3dc03f36 // ldr q22, [x25, #240]
+	WORD $0x3dc03f35 // ldr q21, [x25, #240]
+	WORD $0x3dc03f29 // ldr q9, [x25, #240]
+	WORD $0x3dc03f2e // ldr q14, [x25, #240]
 	WORD $0x3dc03f28 // ldr q8, [x25, #240]
-	WORD $0x3dc03f37 // ldr q23, [x25, #240]
-	WORD $0x3dc03f34 // ldr q20, [x25, #240]
-	WORD $0x4e2ecdf6 // fmla v22.4s, v15.4s, v14.4s
-	WORD $0x4e38cd48 // fmla v8.4s, v10.4s, v24.4s
-	WORD $0x4e30ceb7 // fmla v23.4s, v21.4s, v16.4s
-	WORD $0x4e2bcd34 // fmla v20.4s, v9.4s, v11.4s
-	WORD $0x3dc04329 // ldr q9, [x25, #256]
-	WORD $0x3dc04335 // ldr q21, [x25, #256]
+	WORD $0x4e38cef5 // fmla v21.4s, v23.4s, v24.4s
+	WORD $0x4e34cde9 // fmla v9.4s, v15.4s, v20.4s
+	WORD $0x4e30cece // fmla v14.4s, v22.4s, v16.4s
+	WORD $0x4e2bcd48 // fmla v8.4s, v10.4s, v11.4s
 	WORD $0x3dc0432a // ldr q10, [x25, #256]
+	WORD $0x3dc04336 // ldr q22, [x25, #256]
 	WORD $0x3dc0432f // ldr q15, [x25, #256]
-	WORD $0x4e2ecec9 // fmla v9.4s, v22.4s, v14.4s
-	WORD $0x4e38cd15 // fmla v21.4s, v8.4s, v24.4s
-	WORD $0x4e30ceea // fmla v10.4s, v23.4s, v16.4s
-	WORD $0x4e2bce8f // fmla v15.4s, v20.4s, v11.4s
-	WORD $0x3dc04734 // ldr q20, [x25, #272]
-	WORD $0x3dc04737 // ldr q23, [x25, #272]
+	WORD $0x3dc04337 // ldr q23, [x25, #256]
+	WORD $0x4e38ceaa // fmla v10.4s, v21.4s, v24.4s
+	WORD $0x4e34cd36 // fmla v22.4s, v9.4s, v20.4s
+	WORD $0x4e30cdcf // fmla v15.4s, v14.4s, v16.4s
+	WORD $0x4e2bcd17 // fmla v23.4s, v8.4s, v11.4s
 	WORD $0x3dc04728 // ldr q8, [x25, #272]
-	WORD $0x3dc04736 // ldr q22, [x25, #272]
-	WORD $0x4e2ecd34 // fmla v20.4s, v9.4s, v14.4s
-	WORD $0x4e38ceb7 // fmla v23.4s, v21.4s, v24.4s
-	WORD $0x4e30cd48 // fmla v8.4s, v10.4s, v16.4s
-	WORD $0x4e2bcdf6 // fmla v22.4s, v15.4s, v11.4s
+	WORD $0x3dc0472e // ldr q14, [x25, #272]
+	WORD $0x3dc04729 // ldr q9, [x25, #272]
+	WORD $0x3dc04735 // ldr q21, [x25, #272]
+	WORD $0x4e38cd48 // fmla v8.4s, v10.4s, v24.4s
+	WORD $0x4e34cece // fmla v14.4s, v22.4s, v20.4s
+	WORD $0x4e30cde9 // fmla v9.4s, v15.4s, v16.4s
+	WORD $0x4e2bcef5 // fmla v21.4s, v23.4s, v11.4s
+	WORD $0x3dc04b37 // ldr q23, [x25, #288]
 	WORD $0x3dc04b2f // ldr q15, [x25, #288]
+	WORD $0x3dc04b36 // ldr q22, [x25, #288]
 	WORD $0x3dc04b2a // ldr q10, [x25, #288]
-	WORD $0x3dc04b35 // ldr q21, [x25, #288]
-	WORD $0x3dc04b29 // ldr q9, [x25, #288]
-	WORD $0x4e2ece8f // fmla v15.4s, v20.4s, v14.4s
-	WORD $0x4e38ceea // fmla v10.4s, v23.4s, v24.4s
-	WORD $0x4e30cd15 // fmla v21.4s, v8.4s, v16.4s
-	WORD $0x4e2bcec9 // fmla v9.4s, v22.4s, v11.4s
-	WORD $0x3dc02f36 // ldr q22, [x25, #176]
-	WORD $0x3dc02f28 // ldr q8, [x25, #176]
-	WORD $0x3dc02f37 // ldr q23, [x25, #176]
-	WORD $0x3dc02f34 // ldr q20, [x25, #176]
-	WORD $0x6eb6858d // sub v13.4s, v12.4s, v22.4s
-	WORD $0x6ea88636 // sub v22.4s, v17.4s, v8.4s
-	WORD $0x6eb78648 // sub v8.4s, v18.4s, v23.4s
-	WORD $0x6eb48677 // sub v23.4s, v19.4s, v20.4s
-	WORD $0x6e2eddd4 // fmul v20.4s, v14.4s, v14.4s
+	WORD $0x4e38cd17 // fmla v23.4s, v8.4s, v24.4s
+	WORD $0x4e34cdcf // fmla v15.4s, v14.4s, v20.4s
+	WORD $0x4e30cd36 // fmla v22.4s, v9.4s, v16.4s
+	WORD $0x4e2bceaa // fmla v10.4s, v21.4s, v11.4s
+	WORD $0x6ea08595 // sub v21.4s, v12.4s, v0.4s
+	WORD $0x6ea0862c // sub v12.4s, v17.4s, v0.4s
+	WORD $0x6ea08651 // sub v17.4s, v18.4s, v0.4s
+	WORD $0x6ea08672 // sub v18.4s, v19.4s, v0.4s
 	WORD $0x6e38df13 // fmul v19.4s, v24.4s, v24.4s
-	WORD $0x6e30de12 // fmul v18.4s, v16.4s, v16.4s
-	WORD $0x6e2bdd71 // fmul v17.4s, v11.4s, v11.4s
-	WORD $0x4eae1dcc // mov v12.16b, v14.16b
-	WORD $0x4eb81f0e // mov v14.16b, v24.16b
-	WORD $0x4eb01e18 // mov v24.16b, v16.16b
+	WORD $0x6e34de89 // fmul v9.4s, v20.4s, v20.4s
+	WORD $0x6e30de0e // fmul v14.4s, v16.4s, v16.4s
+	WORD $0x6e2bdd68 // fmul v8.4s, v11.4s, v11.4s
+	WORD $0x4eb81f0d // mov v13.16b, v24.16b
+	WORD $0x4eb41e98 // mov v24.16b, v20.16b
+	WORD $0x4eb01e14 // mov v20.16b, v16.16b
 	WORD $0x4eab1d70 // mov v16.16b, v11.16b
-	WORD $0x4e2fce8c // fmla v12.4s, v20.4s, v15.4s
-	WORD $0x4e2ace6e // fmla v14.4s, v19.4s, v10.4s
-	WORD $0x4e35ce58 // fmla v24.4s, v18.4s, v21.4s
-	WORD $0x4e29ce30 // fmla v16.4s, v17.4s, v9.4s
-	WORD $0x4f3f05a9 // sshr v9.4s, v13.4s, #1
-	WORD $0x4f3f06d1 // sshr v17.4s, v22.4s, #1
-	WORD $0x4f3f0515 // sshr v21.4s, v8.4s, #1
-	WORD $0x4f3f06f2 // sshr v18.4s, v23.4s, #1
-	WORD $0x3dc0072a // ldr q10, [x25, #16]
-	WORD $0x3dc00733 // ldr q19, [x25, #16]
-	WORD $0x3dc0072f // ldr q15, [x25, #16]
-	WORD $0x3dc00734 // ldr q20, [x25, #16]
-	WORD $0x4e2ad58b // fadd v11.4s, v12.4s, v10.4s
-	WORD $0x4e33d5ca // fadd v10.4s, v14.4s, v19.4s
-	WORD $0x4e2fd713 // fadd v19.4s, v24.4s, v15.4s
-	WORD $0x4e34d60f // fadd v15.4s, v16.4s, v20.4s
-	WORD $0x3dc04f34 // ldr q20, [x25, #304]
-	WORD $0x3dc04f30 // ldr q16, [x25, #304]
-	WORD $0x3dc04f38 // ldr q24, [x25, #304]
-	WORD $0x3dc04f2e // ldr q14, [x25, #304]
-	WORD $0x4eb4852c // add v12.4s, v9.4s, v20.4s
-	WORD $0x4eb08634 // add v20.4s, v17.4s, v16.4s
-	WORD $0x4eb886b0 // add v16.4s, v21.4s, v24.4s
-	WORD $0x4eae8658 // add v24.4s, v18.4s, v14.4s
-	WORD $0x4f37558e // shl v14.4s, v12.4s, #23
-	WORD $0x4f37568c // shl v12.4s, v20.4s, #23
-	WORD $0x4f375614 // shl v20.4s, v16.4s, #23
-	WORD $0x4f375710 // shl v16.4s, v24.4s, #23
-	WORD $0x6e2edd78 // fmul v24.4s, v11.4s, v14.4s
-	WORD $0x6e2cdd4e // fmul v14.4s, v10.4s, v12.4s
-	WORD $0x6e34de6c // fmul v12.4s, v19.4s, v20.4s
-	WORD $0x6e30ddf4 // fmul v20.4s, v15.4s, v16.4s
-	WORD $0x6ea985b0 // sub v16.4s, v13.4s, v9.4s
-	WORD $0x6eb186c9 // sub v9.4s, v22.4s, v17.4s
-	WORD $0x6eb58511 // sub v17.4s, v8.4s, v21.4s
-	WORD $0x6eb286f5 // sub v21.4s, v23.4s, v18.4s
-	WORD $0x3dc04f32 // ldr q18, [x25, #304]
-	WORD $0x3dc04f37 // ldr q23, [x25, #304]
-	WORD $0x3dc04f28 // ldr q8, [x25, #304]
-	WORD $0x3dc04f36 // ldr q22, [x25, #304]
-	WORD $0x4eb2860d // add v13.4s, v16.4s, v18.4s
-	WORD $0x4eb78532 // add v18.4s, v9.4s, v23.4s
-	WORD $0x4ea88637 // add v23.4s, v17.4s, v8.4s
-	WORD $0x4eb686a8 // add v8.4s, v21.4s, v22.4s
-	WORD $0x4f3755b6 // shl v22.4s, v13.4s, #23
-	WORD $0x4f37564d // shl v13.4s, v18.4s, #23
-	WORD $0x4f3756f2 // shl v18.4s, v23.4s, #23
-	WORD $0x4f375517 // shl v23.4s, v8.4s, #23
-	WORD $0x6e36df08 // fmul v8.4s, v24.4s, v22.4s
-	WORD $0x6e2dddd6 // fmul v22.4s, v14.4s, v13.4s
-	WORD $0x6e32dd8d // fmul v13.4s, v12.4s, v18.4s
-	WORD $0x6e37de92 // fmul v18.4s, v20.4s, v23.4s
-	WORD $0x4ea0a897 // cmlt v23.4s, v4.4s, #0
-	WORD $0x4ea0a8a4 // cmlt v4.4s, v5.4s, #0
-	WORD $0x4ea0a8c5 // cmlt v5.4s, v6.4s, #0
-	WORD $0x4ea0a8e6 // cmlt v6.4s, v7.4s, #0
-	WORD $0x3dc00727 // ldr q7, [x25, #16]
-	WORD $0x3dc00734 // ldr q20, [x25, #16]
-	WORD $0x3dc0072c // ldr q12, [x25, #16]
-	WORD $0x3dc0072e // ldr q14, [x25, #16]
-	WORD $0x4eb71ef8 // mov v24.16b, v23.16b
-	WORD $0x4ea41c97 // mov v23.16b, v4.16b
-	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
-	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
-	WORD $0x6e671d18 // bsl v24.16b, v8.16b, v7.16b
-	WORD $0x6e741ed7 // bsl v23.16b, v22.16b, v20.16b
-	WORD $0x6e6c1da4 // bsl v4.16b, v13.16b, v12.16b
-	WORD $0x6e6e1e45 // bsl v5.16b, v18.16b, v14.16b
-	WORD $0x3dc0072e // ldr q14, [x25, #16]
-	WORD $0x3dc0072c // ldr q12, [x25, #16]
-	WORD $0x3dc00734 // ldr q20, [x25, #16]
-	WORD $0x3dc00727 // ldr q7, [x25, #16]
-	WORD $0x4e2ed506 // fadd v6.4s, v8.4s, v14.4s
-	WORD $0x4e2cd6ce // fadd v14.4s, v22.4s, v12.4s
-	WORD $0x4e34d5ac // fadd v12.4s, v13.4s, v20.4s
-	WORD $0x4e27d654 // fadd v20.4s, v18.4s, v7.4s
-	WORD $0x6e26ff07 // fdiv v7.4s, v24.4s, v6.4s
-	WORD $0x6e2efee6 // fdiv v6.4s, v23.4s, v14.4s
-	WORD $0x6e2cfc8e // fdiv v14.4s, v4.4s, v12.4s
-	WORD $0x6e34fcac // fdiv v12.4s, v5.4s, v20.4s
-	WORD $0x6e27dc14 // fmul v20.4s, v0.4s, v7.4s
-	WORD $0x6e26dc27 // fmul v7.4s, v1.4s, v6.4s
-	WORD $0x6e2edc46 // fmul v6.4s, v2.4s, v14.4s
-	WORD $0x6e2cdc6e // fmul v14.4s, v3.4s, v12.4s
-	WORD $0xac811c14 // stp q20, q7, [x0], #32
-	WORD $0xac813806 // stp q6, q14, [x0], #32
+	WORD $0x4e37ce6d // fmla v13.4s, v19.4s, v23.4s
+	WORD $0x4e2fcd38 // fmla v24.4s, v9.4s, v15.4s
+	WORD $0x4e36cdd4 // fmla v20.4s, v14.4s, v22.4s
+	WORD $0x4e2acd10 // fmla v16.4s, v8.4s, v10.4s
+	WORD $0x4f3f06aa // sshr v10.4s, v21.4s, #1
+	WORD $0x4f3f0588 // sshr v8.4s, v12.4s, #1
+	WORD $0x4f3f0636 // sshr v22.4s, v17.4s, #1
+	WORD $0x4f3f064e // sshr v14.4s, v18.4s, #1
+	WORD $0x4e22d5af // fadd v15.4s, v13.4s, v2.4s
+	WORD $0x4e22d70d // fadd v13.4s, v24.4s, v2.4s
+	WORD $0x4e22d698 // fadd v24.4s, v20.4s, v2.4s
+	WORD $0x4e22d614 // fadd v20.4s, v16.4s, v2.4s
+	WORD $0x4ea38550 // add v16.4s, v10.4s, v3.4s
+	WORD $0x4ea38509 // add v9.4s, v8.4s, v3.4s
+	WORD $0x4ea386d7 // add v23.4s, v22.4s, v3.4s
+	WORD $0x4ea385d3 // add v19.4s, v14.4s, v3.4s
+	WORD $0x4f37560b // shl v11.4s, v16.4s, #23
+	WORD $0x4f375530 // shl v16.4s, v9.4s, #23
+	WORD $0x4f3756e9 // shl v9.4s, v23.4s, #23
+	WORD $0x4f375677 // shl v23.4s, v19.4s, #23
+	WORD $0x6e2bddf3 // fmul v19.4s, v15.4s, v11.4s
+	WORD $0x6e30ddab // fmul v11.4s, v13.4s, v16.4s
+	WORD $0x6e29df10 // fmul v16.4s, v24.4s, v9.4s
+	WORD $0x6e37de89 // fmul v9.4s, v20.4s, v23.4s
+	WORD $0x6eaa86b7 // sub v23.4s, v21.4s, v10.4s
+	WORD $0x6ea8858a // sub v10.4s, v12.4s, v8.4s
+	WORD $0x6eb68628 // sub v8.4s, v17.4s, v22.4s
+	WORD $0x6eae8656 // sub v22.4s, v18.4s, v14.4s
+	WORD $0x4ea386ee // add v14.4s, v23.4s, v3.4s
+	WORD $0x4ea38557 // add v23.4s, v10.4s, v3.4s
+	WORD $0x4ea3850a // add v10.4s, v8.4s, v3.4s
+	WORD $0x4ea386c8 // add v8.4s, v22.4s, v3.4s
+	WORD $0x4f3755d6 // shl v22.4s, v14.4s, #23
+	WORD $0x4f3756ee // shl v14.4s, v23.4s, #23
+	WORD $0x4f375557 // shl v23.4s, v10.4s, #23
+	WORD $0x4f37550a // shl v10.4s, v8.4s, #23
+	WORD $0x6e36de68 // fmul v8.4s, v19.4s, v22.4s
+	WORD $0x6e2edd76 // fmul v22.4s, v11.4s, v14.4s
+	WORD $0x6e37de0e // fmul v14.4s, v16.4s, v23.4s
+	WORD $0x6e2add37 // fmul v23.4s, v9.4s, v10.4s
+	WORD $0x3dc0cb2a // ldr q10, [x25, #800]
+	WORD $0x3dc0cb29 // ldr q9, [x25, #800]
+	WORD $0x3dc0cb30 // ldr q16, [x25, #800]
+	WORD $0x3dc0cb2b // ldr q11, [x25, #800]
+	WORD $0x6eaae513 // fcmgt v19.4s, v8.4s, v10.4s
+	WORD $0x6ea9e6ca // fcmgt v10.4s, v22.4s, v9.4s
+	WORD $0x6eb0e5c9 // fcmgt v9.4s, v14.4s, v16.4s
+	WORD $0x6eabe6f0 // fcmgt v16.4s, v23.4s, v11.4s
+	WORD $0x4ea2d50b // fsub v11.4s, v8.4s, v2.4s
+	WORD $0x4ea2d6d2 // fsub v18.4s, v22.4s, v2.4s
+	WORD $0x4ea2d5d1 // fsub v17.4s, v14.4s, v2.4s
+	WORD $0x4ea2d6ec // fsub v12.4s, v23.4s, v2.4s
+	WORD $0x3dc04b35 // ldr q21, [x25, #288]
+	WORD $0x3dc04b34 // ldr q20, [x25, #288]
+	WORD $0x3dc04b38 // ldr q24, [x25, #288]
+	WORD $0x3dc04b2d // ldr q13, [x25, #288]
+	WORD $0x6e35dd6f // fmul v15.4s, v11.4s, v21.4s
+	WORD $0x6e34de55 // fmul v21.4s, v18.4s, v20.4s
+	WORD $0x6e38de34 // fmul v20.4s, v17.4s, v24.4s
+	WORD $0x6e2ddd98 // fmul v24.4s, v12.4s, v13.4s
+	WORD $0x4eb31e6d // mov v13.16b, v19.16b
+	WORD $0x4eaa1d4c // mov v12.16b, v10.16b
+	WORD $0x4ea91d31 // mov v17.16b, v9.16b
+	WORD $0x4eb01e12 // mov v18.16b, v16.16b
+	WORD $0x6e681ded // bsl v13.16b, v15.16b, v8.16b
+	WORD $0x6e761eac // bsl v12.16b, v21.16b, v22.16b
+	WORD $0x6e6e1e91 // bsl v17.16b, v20.16b, v14.16b
+	WORD $0x6e771f12 // bsl v18.16b, v24.16b, v23.16b
+	WORD $0x6e2dddb7 // fmul v23.4s, v13.4s, v13.4s
+	WORD $0x6e2cdd98 // fmul v24.4s, v12.4s, v12.4s
+	WORD $0x6e31de2e // fmul v14.4s, v17.4s, v17.4s
+	WORD $0x6e32de54 // fmul v20.4s, v18.4s, v18.4s
+	WORD $0x6e2ddef6 // fmul v22.4s, v23.4s, v13.4s
+	WORD $0x6e2cdf15 // fmul v21.4s, v24.4s, v12.4s
+	WORD $0x6e31ddc8 // fmul v8.4s, v14.4s, v17.4s
+	WORD $0x6e32de8f // fmul v15.4s, v20.4s, v18.4s
+	WORD $0x3dc09f2b // ldr q11, [x25, #624]
+	WORD $0x3dc09f39 // ldr q25, [x25, #624]
+	WORD $0x3dc09f3a // ldr q26, [x25, #624]
+	WORD $0x3dc09f3b // ldr q27, [x25, #624]
+	WORD $0x3dc0a33c // ldr q28, [x25, #640]
+	WORD $0x3dc0a33d // ldr q29, [x25, #640]
+	WORD $0x3dc0a33e // ldr q30, [x25, #640]
+	WORD $0x3dc0a33f // ldr q31, [x25, #640]
+	WORD $0x4e2dcd7c // fmla v28.4s, v11.4s, v13.4s
+	WORD $0x4e2ccf3d // fmla v29.4s, v25.4s, v12.4s
+	WORD $0x4e31cf5e // fmla v30.4s, v26.4s, v17.4s
+	WORD $0x4e32cf7f // fmla v31.4s, v27.4s, v18.4s
+	WORD $0x3dc0a73b // ldr q27, [x25, #656]
+	WORD $0x3dc0a73a // ldr q26, [x25, #656]
+	WORD $0x3dc0a739 // ldr q25, [x25, #656]
+	WORD $0x3dc0a72b // ldr q11, [x25, #656]
+	WORD $0x4e2dcf9b // fmla v27.4s, v28.4s, v13.4s
+	WORD $0x4e2ccfba // fmla v26.4s, v29.4s, v12.4s
+	WORD $0x4e31cfd9 // fmla v25.4s, v30.4s, v17.4s
+	WORD $0x4e32cfeb // fmla v11.4s, v31.4s, v18.4s
+	WORD $0x3dc0ab3f // ldr q31, [x25, #672]
+	WORD $0x3dc0ab3e // ldr q30, [x25, #672]
+	WORD $0x3dc0ab3d // ldr q29, [x25, #672]
+	WORD $0x3dc0ab3c // ldr q28, [x25, #672]
+	WORD $0x4e2dcf7f // fmla v31.4s, v27.4s, v13.4s
+	WORD $0x4e2ccf5e // fmla v30.4s, v26.4s, v12.4s
+	WORD $0x4e31cf3d // fmla v29.4s, v25.4s, v17.4s
+	WORD $0x4e32cd7c // fmla v28.4s, v11.4s, v18.4s
+	WORD $0x3dc0af2b // ldr q11, [x25, #688]
+	WORD $0x3dc0af39 // ldr q25, [x25, #688]
+	WORD $0x3dc0af3a // ldr q26, [x25, #688]
+	WORD $0x3dc0af3b // ldr q27, [x25, #688]
+	WORD $0x4e2dcfeb // fmla v11.4s, v31.4s, v13.4s
+	WORD $0x4e2ccfd9 // fmla v25.4s, v30.4s, v12.4s
+	WORD $0x4e31cfba // fmla v26.4s, v29.4s, v17.4s
+	WORD $0x4e32cf9b // fmla v27.4s, v28.4s, v18.4s
+	WORD $0x3dc0b33c // ldr q28, [x25, #704]
+	WORD $0x3dc0b33d // ldr q29, [x25, #704]
+	WORD $0x3dc0b33e // ldr q30, [x25, #704]
+	WORD $0x3dc0b33f // ldr q31, [x25, #704]
+	WORD $0x4e2dcd7c // fmla v28.4s, v11.4s, v13.4s
+	WORD $0x4e2ccf3d // fmla v29.4s, v25.4s, v12.4s
+	WORD $0x4e31cf5e // fmla v30.4s, v26.4s, v17.4s
+	WORD $0x4e32cf7f // fmla v31.4s, v27.4s, v18.4s
+	WORD $0x3dc0b73b // ldr q27, [x25, #720]
+	WORD $0x3dc0b73a // ldr q26, [x25, #720]
+	WORD $0x3dc0b739 // ldr q25, [x25, #720]
+	WORD $0x3dc0b72b // ldr q11, [x25, #720]
+	WORD $0x4e2dcf9b // fmla v27.4s, v28.4s, v13.4s
+	WORD $0x4e2ccfba // fmla v26.4s, v29.4s, v12.4s
+	WORD $0x4e31cfd9 // fmla v25.4s, v30.4s, v17.4s
+	WORD $0x4e32cfeb // fmla v11.4s, v31.4s, v18.4s
+	WORD $0x3dc0bb3f // ldr q31, [x25, #736]
+	WORD $0x3dc0bb3e // ldr q30, [x25, #736]
+	WORD $0x3dc0bb3d // ldr q29, [x25, #736]
+	WORD $0x3dc0bb3c // ldr q28, [x25, #736]
+	WORD $0x4e2dcf7f // fmla v31.4s, v27.4s, v13.4s
+	WORD $0x4e2ccf5e // fmla v30.4s, v26.4s, v12.4s
+	WORD $0x4e31cf3d // fmla v29.4s, v25.4s, v17.4s
+	WORD $0x4e32cd7c // fmla v28.4s, v11.4s, v18.4s
+	WORD $0x6e3fdecb // fmul v11.4s, v22.4s, v31.4s
+	WORD $0x6e3edebf // fmul v31.4s, v21.4s, v30.4s
+	WORD $0x6e3ddd1e // fmul v30.4s, v8.4s, v29.4s
+	WORD $0x6e3cddfd // fmul v29.4s, v15.4s, v28.4s
+	WORD $0x3dc04b3c // ldr q28, [x25, #288]
+	WORD $0x3dc04b2f // ldr q15, [x25, #288]
+	WORD $0x3dc04b28 // ldr q8, [x25, #288]
+	WORD $0x3dc04b35 // ldr q21, [x25, #288]
+	WORD $0x4eab1d76 // mov v22.16b, v11.16b
+	WORD $0x4ebf1feb // mov v11.16b, v31.16b
+	WORD $0x4ebe1fdf // mov v31.16b, v30.16b
+	WORD $0x4ebd1fbe // mov v30.16b, v29.16b
+	WORD $0x4ebccef6 // fmls v22.4s, v23.4s, v28.4s
+	WORD $0x4eafcf0b // fmls v11.4s, v24.4s, v15.4s
+	WORD $0x4ea8cddf // fmls v31.4s, v14.4s, v8.4s
+	WORD $0x4eb5ce9e // fmls v30.4s, v20.4s, v21.4s
+	WORD $0x4e36d5b5 // fadd v21.4s, v13.4s, v22.4s
+	WORD $0x4e2bd596 // fadd v22.4s, v12.4s, v11.4s
+	WORD $0x4e3fd62b // fadd v11.4s, v17.4s, v31.4s
+	WORD $0x4e3ed65f // fadd v31.4s, v18.4s, v30.4s
+	WORD $0x4e211e7e // and v30.16b, v19.16b, v1.16b
+	WORD $0x4e211d53 // and v19.16b, v10.16b, v1.16b
+	WORD $0x4e211d2a // and v10.16b, v9.16b, v1.16b
+	WORD $0x4e211e09 // and v9.16b, v16.16b, v1.16b
+	WORD $0x4e3ed6b0 // fadd v16.4s, v21.4s, v30.4s
+	WORD $0x4e33d6de // fadd v30.4s, v22.4s, v19.4s
+	WORD $0x4e2ad573 // fadd v19.4s, v11.4s, v10.4s
+	WORD $0x4e29d7ea // fadd v10.4s, v31.4s, v9.4s
+	WORD $0x3dc01f29 // ldr q9, [x25, #112]
+	WORD $0x3dc01f3f // ldr q31, [x25, #112]
+	WORD $0x3dc01f2b // ldr q11, [x25, #112]
+	WORD $0x3dc01f36 // ldr q22, [x25, #112]
+	WORD $0x6ea4e535 // fcmgt v21.4s, v9.4s, v4.4s
+	WORD $0x6ea5e7f2 // fcmgt v18.4s, v31.4s, v5.4s
+	WORD $0x6ea6e571 // fcmgt v17.4s, v11.4s, v6.4s
+	WORD $0x6ea7e6cc // fcmgt v12.4s, v22.4s, v7.4s
+	WORD $0x4eb51ead // mov v13.16b, v21.16b
+	WORD $0x4eb21e55 // mov v21.16b, v18.16b
+	WORD $0x4eb11e32 // mov v18.16b, v17.16b
+	WORD $0x4eac1d91 // mov v17.16b, v12.16b
+	WORD $0x6e641d2d // bsl v13.16b, v9.16b, v4.16b
+	WORD $0x6e651ff5 // bsl v21.16b, v31.16b, v5.16b
+	WORD $0x6e661d72 // bsl v18.16b, v11.16b, v6.16b
+	WORD $0x6e671ed1 // bsl v17.16b, v22.16b, v7.16b
+	WORD $0x4e2dd607 // fadd v7.4s, v16.4s, v13.4s
+	WORD $0x4e35d7cd // fadd v13.4s, v30.4s, v21.4s
+	WORD $0x4e32d675 // fadd v21.4s, v19.4s, v18.4s
+	WORD $0x4e31d552 // fadd v18.4s, v10.4s, v17.4s
+	WORD $0xad003407 // stp q7, q13, [x0, #0]
+	WORD $0xad014815 // stp q21, q18, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -27585,60 +26095,1292 @@ done2:
 	ADD $16, R2, R2
 	SUBS $4, R2, R2
 	BLT done4
+	WORD $0x3dc02f23 // ldr q3, [x25, #176]
+	WORD $0x3dc03322 // ldr q2, [x25, #192]
+	WORD $0x3dc00721 // ldr q1, [x25, #16]
+	WORD $0x3dc04f20 // ldr q0, [x25, #304]
+	WORD $0x3dc04b32 // ldr q18, [x25, #288]
+	WORD $0x3dc05735 // ldr q21, [x25, #336]
+	WORD $0x3dc0272d // ldr q13, [x25, #144]
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x3dc03731 // ldr q17, [x25, #208]
+	WORD $0x3dc03b2a // ldr q10, [x25, #224]
+	WORD $0x3dc0cb33 // ldr q19, [x25, #800]
+	WORD $0x3dc09f3e // ldr q30, [x25, #624]
+	WORD $0x3dc01f30 // ldr q16, [x25, #112]
 
 vectors3:
-	WORD $0x3cc1042e // ldr q14, [x1], #16
-	WORD $0x6e3fddc6 // fmul v6.4s, v14.4s, v31.4s
-	WORD $0x3dc05727 // ldr q7, [x25, #336]
-	WORD $0x4ea71cd4 // orr v20.16b, v6.16b, v7.16b
-	WORD $0x3dc02727 // ldr q7, [x25, #144]
-	WORD $0x4e27f68c // fmax v12.4s, v20.4s, v7.4s
-	WORD $0x3dc02b27 // ldr q7, [x25, #160]
-	WORD $0x3dc02f34 // ldr q20, [x25, #176]
-	WORD $0x4e27cd94 // fmla v20.4s, v12.4s, v7.4s
-	WORD $0x3dc02f27 // ldr q7, [x25, #176]
-	WORD $0x4ea7d683 // fsub v3.4s, v20.4s, v7.4s
-	WORD $0x3dc03327 // ldr q7, [x25, #192]
-	WORD $0x4eac1d82 // mov v2.16b, v12.16b
-	WORD $0x4ea7cc62 // fmls v2.4s, v3.4s, v7.4s
+	WORD $0x3cc10436 // ldr q22, [x1], #16
+	WORD $0x4eb51ec6 // orr v6.16b, v22.16b, v21.16b
+	WORD $0x4e2df4cb // fmax v11.4s, v6.4s, v13.4s
+	WORD $0x3dc02f26 // ldr q6, [x25, #176]
+	WORD $0x4e27cd66 // fmla v6.4s, v11.4s, v7.4s
+	WORD $0x4ea3d4c5 // fsub v5.4s, v6.4s, v3.4s
+	WORD $0x4eab1d7f // mov v31.16b, v11.16b
+	WORD $0x4ea2ccbf // fmls v31.4s, v5.4s, v2.4s
+	WORD $0x4ebf1feb // mov v11.16b, v31.16b
+	WORD $0x4eb1ccab // fmls v11.4s, v5.4s, v17.4s
+	WORD $0x3dc03f25 // ldr q5, [x25, #240]
+	WORD $0x4e2bcd45 // fmla v5.4s, v10.4s, v11.4s
+	WORD $0x3dc0433f // ldr q31, [x25, #256]
+	WORD $0x4e2bccbf // fmla v31.4s, v5.4s, v11.4s
+	WORD $0x3dc04725 // ldr q5, [x25, #272]
+	WORD $0x4e2bcfe5 // fmla v5.4s, v31.4s, v11.4s
+	WORD $0x3dc04b3f // ldr q31, [x25, #288]
+	WORD $0x4e2bccbf // fmla v31.4s, v5.4s, v11.4s
+	WORD $0x6ea384c5 // sub v5.4s, v6.4s, v3.4s
+	WORD $0x6e2bdd66 // fmul v6.4s, v11.4s, v11.4s
+	WORD $0x4eab1d64 // mov v4.16b, v11.16b
+	WORD $0x4e3fccc4 // fmla v4.4s, v6.4s, v31.4s
+	WORD $0x4f3f04bf // sshr v31.4s, v5.4s, #1
+	WORD $0x4e21d486 // fadd v6.4s, v4.4s, v1.4s
+	WORD $0x4ea087e4 // add v4.4s, v31.4s, v0.4s
+	WORD $0x4f37548b // shl v11.4s, v4.4s, #23
+	WORD $0x6e2bdcc4 // fmul v4.4s, v6.4s, v11.4s
+	WORD $0x6ebf84ab // sub v11.4s, v5.4s, v31.4s
+	WORD $0x4ea0857f // add v31.4s, v11.4s, v0.4s
+	WORD $0x4f3757eb // shl v11.4s, v31.4s, #23
+	WORD $0x6e2bdc9f // fmul v31.4s, v4.4s, v11.4s
+	WORD $0x6eb3e7eb // fcmgt v11.4s, v31.4s, v19.4s
+	WORD $0x4ea1d7e4 // fsub v4.4s, v31.4s, v1.4s
+	WORD $0x6e32dc85 // fmul v5.4s, v4.4s, v18.4s
+	WORD $0x4eab1d64 // mov v4.16b, v11.16b
+	WORD $0x6e7f1ca4 // bsl v4.16b, v5.16b, v31.16b
+	WORD $0x6e24dc9f // fmul v31.4s, v4.4s, v4.4s
+	WORD $0x6e24dfe5 // fmul v5.4s, v31.4s, v4.4s
+	WORD $0x3dc0a326 // ldr q6, [x25, #640]
+	WORD $0x4e24cfc6 // fmla v6.4s, v30.4s, v4.4s
+	WORD $0x3dc0a729 // ldr q9, [x25, #656]
+	WORD $0x4e24ccc9 // fmla v9.4s, v6.4s, v4.4s
+	WORD $0x3dc0ab26 // ldr q6, [x25, #672]
+	WORD $0x4e24cd26 // fmla v6.4s, v9.4s, v4.4s
+	WORD $0x3dc0af29 // ldr q9, [x25, #688]
+	WORD $0x4e24ccc9 // fmla v9.4s, v6.4s, v4.4s
+	WORD $0x3dc0b326 // ldr q6, [x25, #704]
+	WORD $0x4e24cd26 // fmla v6.4s, v9.4s, v4.4s
+	WORD $0x3dc0b729 // ldr q9, [x25, #720]
+	WORD $0x4e24ccc9 // fmla v9.4s, v6.4s, v4.4s
+	WORD $0x3dc0bb26 // ldr q6, [x25, #736]
+	WORD $0x4e24cd26 // fmla v6.4s, v9.4s, v4.4s
+	WORD $0x6e26dca9 // fmul v9.4s, v5.4s, v6.4s
+	WORD $0x4ea91d26 // mov v6.16b, v9.16b
+	WORD $0x4eb2cfe6 // fmls v6.4s, v31.4s, v18.4s
+	WORD $0x4e26d49f // fadd v31.4s, v4.4s, v6.4s
+	WORD $0x4e221d66 // and v6.16b, v11.16b, v2.16b
+	WORD $0x4e26d7eb // fadd v11.4s, v31.4s, v6.4s
+	WORD $0x6eb6e606 // fcmgt v6.4s, v16.4s, v22.4s
+	WORD $0x4ea61cdf // mov v31.16b, v6.16b
+	WORD $0x6e761e1f // bsl v31.16b, v16.16b, v22.16b
+	WORD $0x4e3fd576 // fadd v22.4s, v11.4s, v31.4s
+	WORD $0x3c810416 // str q22, [x0], #16
+	SUBS $4, R2, R2
+	BGE vectors3
+
+done4:
+	ADD $4, R2, R2
+	RET
+
+// func softsignNEON(dst, x *float32, n int, p *float32)
+TEXT ·softsignNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+
+vectors1:
+	WORD $0x3dc00021 // ldr q1, [x1, #0]
+	WORD $0x3dc00422 // ldr q2, [x1, #16]
+	WORD $0x3dc00823 // ldr q3, [x1, #32]
+	WORD $0x3dc00c24 // ldr q4, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x4ea0f825 // fabs v5.4s, v1.4s
+	WORD $0x4ea0f846 // fabs v6.4s, v2.4s
+	WORD $0x4ea0f867 // fabs v7.4s, v3.4s
+	WORD $0x4ea0f888 // fabs v8.4s, v4.4s
+	WORD $0x4e20d4a9 // fadd v9.4s, v5.4s, v0.4s
+	WORD $0x4e20d4c5 // fadd v5.4s, v6.4s, v0.4s
+	WORD $0x4e20d4e6 // fadd v6.4s, v7.4s, v0.4s
+	WORD $0x4e20d507 // fadd v7.4s, v8.4s, v0.4s
+	WORD $0x6e29fc28 // fdiv v8.4s, v1.4s, v9.4s
+	WORD $0x6e25fc49 // fdiv v9.4s, v2.4s, v5.4s
+	WORD $0x6e26fc65 // fdiv v5.4s, v3.4s, v6.4s
+	WORD $0x6e27fc86 // fdiv v6.4s, v4.4s, v7.4s
+	WORD $0xad002408 // stp q8, q9, [x0, #0]
+	WORD $0xad011805 // stp q5, q6, [x0, #32]
+	ADD $64, R0, R0
+	SUBS $16, R2, R2
+	BGE vectors1
+
+done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+
+vectors3:
+	WORD $0x3cc10426 // ldr q6, [x1], #16
+	WORD $0x4ea0f8c5 // fabs v5.4s, v6.4s
+	WORD $0x4e20d4a9 // fadd v9.4s, v5.4s, v0.4s
+	WORD $0x6e29fcc5 // fdiv v5.4s, v6.4s, v9.4s
+	WORD $0x3c810405 // str q5, [x0], #16
+	SUBS $4, R2, R2
+	BGE vectors3
+
+done4:
+	ADD $4, R2, R2
+	RET
+
+// func mishNEON(dst, x *float32, n int, p *float32)
+TEXT ·mishNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
+	WORD $0x3dc02f20 // ldr q0, [x25, #176]
+	WORD $0x3dc04f21 // ldr q1, [x25, #304]
+	WORD $0x3dc05b22 // ldr q2, [x25, #352]
+	WORD $0x3dc02723 // ldr q3, [x25, #144]
+	WORD $0x3dc0cf24 // ldr q4, [x25, #816]
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+	WORD $0x3dc03326 // ldr q6, [x25, #192]
 	WORD $0x3dc03727 // ldr q7, [x25, #208]
-	WORD $0x4ea21c4c // mov v12.16b, v2.16b
-	WORD $0x4ea7cc6c // fmls v12.4s, v3.4s, v7.4s
-	WORD $0x3dc03b27 // ldr q7, [x25, #224]
-	WORD $0x3dc03f23 // ldr q3, [x25, #240]
-	WORD $0x4e2ccce3 // fmla v3.4s, v7.4s, v12.4s
-	WORD $0x3dc04327 // ldr q7, [x25, #256]
-	WORD $0x4e2ccc67 // fmla v7.4s, v3.4s, v12.4s
-	WORD $0x3dc04723 // ldr q3, [x25, #272]
-	WORD $0x4e2ccce3 // fmla v3.4s, v7.4s, v12.4s
-	WORD $0x3dc04b27 // ldr q7, [x25, #288]
-	WORD $0x4e2ccc67 // fmla v7.4s, v3.4s, v12.4s
-	WORD $0x3dc02f23 // ldr q3, [x25, #176]
-	WORD $0x6ea38682 // sub v2.4s, v20.4s, v3.4s
-	WORD $0x6e2cdd83 // fmul v3.4s, v12.4s, v12.4s
-	WORD $0x4eac1d94 // mov v20.16b, v12.16b
-	WORD $0x4e27cc74 // fmla v20.4s, v3.4s, v7.4s
-	WORD $0x4f3f0447 // sshr v7.4s, v2.4s, #1
-	WORD $0x3dc00723 // ldr q3, [x25, #16]
-	WORD $0x4e23d68c // fadd v12.4s, v20.4s, v3.4s
-	WORD $0x3dc04f23 // ldr q3, [x25, #304]
-	WORD $0x4ea384f4 // add v20.4s, v7.4s, v3.4s
-	WORD $0x4f375683 // shl v3.4s, v20.4s, #23
-	WORD $0x6e23dd94 // fmul v20.4s, v12.4s, v3.4s
-	WORD $0x6ea78443 // sub v3.4s, v2.4s, v7.4s
-	WORD $0x3dc04f27 // ldr q7, [x25, #304]
-	WORD $0x4ea78462 // add v2.4s, v3.4s, v7.4s
-	WORD $0x4f375447 // shl v7.4s, v2.4s, #23
-	WORD $0x6e27de82 // fmul v2.4s, v20.4s, v7.4s
-	WORD $0x4ea0a8c7 // cmlt v7.4s, v6.4s, #0
+	WORD $0x3dc03b28 // ldr q8, [x25, #224]
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+
+vectors1:
+	WORD $0x3dc0002a // ldr q10, [x1, #0]
+	WORD $0x3dc0042b // ldr q11, [x1, #16]
+	WORD $0x3dc0082c // ldr q12, [x1, #32]
+	WORD $0x3dc00c2d // ldr q13, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x4e23f54e // fmax v14.4s, v10.4s, v3.4s
+	WORD $0x4e23f56f // fmax v15.4s, v11.4s, v3.4s
+	WORD $0x4e23f590 // fmax v16.4s, v12.4s, v3.4s
+	WORD $0x4e23f5b1 // fmax v17.4s, v13.4s, v3.4s
+	WORD $0x4ea4f5d2 // fmin v18.4s, v14.4s, v4.4s
+	WORD $0x4ea4f5ee // fmin v14.4s, v15.4s, v4.4s
+	WORD $0x4ea4f60f // fmin v15.4s, v16.4s, v4.4s
+	WORD $0x4ea4f630 // fmin v16.4s, v17.4s, v4.4s
+	WORD $0x3dc02f31 // ldr q17, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc02f34 // ldr q20, [x25, #176]
+	WORD $0x3dc02f35 // ldr q21, [x25, #176]
+	WORD $0x4e25ce51 // fmla v17.4s, v18.4s, v5.4s
+	WORD $0x4e25cdd3 // fmla v19.4s, v14.4s, v5.4s
+	WORD $0x4e25cdf4 // fmla v20.4s, v15.4s, v5.4s
+	WORD $0x4e25ce15 // fmla v21.4s, v16.4s, v5.4s
+	WORD $0x4ea0d636 // fsub v22.4s, v17.4s, v0.4s
+	WORD $0x4ea0d677 // fsub v23.4s, v19.4s, v0.4s
+	WORD $0x4ea0d698 // fsub v24.4s, v20.4s, v0.4s
+	WORD $0x4ea0d6b9 // fsub v25.4s, v21.4s, v0.4s
+	WORD $0x4eb21e5a // mov v26.16b, v18.16b
+	WORD $0x4eae1dd2 // mov v18.16b, v14.16b
+	WORD $0x4eaf1dee // mov v14.16b, v15.16b
+	WORD $0x4eb01e0f // mov v15.16b, v16.16b
+	WORD $0x4ea6ceda // fmls v26.4s, v22.4s, v6.4s
+	WORD $0x4ea6cef2 // fmls v18.4s, v23.4s, v6.4s
+	WORD $0x4ea6cf0e // fmls v14.4s, v24.4s, v6.4s
+	WORD $0x4ea6cf2f // fmls v15.4s, v25.4s, v6.4s
+	WORD $0x4eba1f50 // mov v16.16b, v26.16b
+	WORD $0x4eb21e5a // mov v26.16b, v18.16b
+	WORD $0x4eae1dd2 // mov v18.16b, v14.16b
+	WORD $0x4eaf1dee // mov v14.16b, v15.16b
+	WORD $0x4ea7ced0 // fmls v16.4s, v22.4s, v7.4s
+	WORD $0x4ea7cefa // fmls v26.4s, v23.4s, v7.4s
+	WORD $0x4ea7cf12 // fmls v18.4s, v24.4s, v7.4s
+	WORD $0x4ea7cf2e // fmls v14.4s, v25.4s, v7.4s
+	WORD $0x3dc03f39 // ldr q25, [x25, #240]
+	WORD $0x3dc03f38 // ldr q24, [x25, #240]
+	WORD $0x3dc03f37 // ldr q23, [x25, #240]
+	WORD $0x3dc03f36 // ldr q22, [x25, #240]
+	WORD $0x4e30cd19 // fmla v25.4s, v8.4s, v16.4s
+	WORD $0x4e3acd18 // fmla v24.4s, v8.4s, v26.4s
+	WORD $0x4e32cd17 // fmla v23.4s, v8.4s, v18.4s
+	WORD $0x4e2ecd16 // fmla v22.4s, v8.4s, v14.4s
+	WORD $0x3dc0432f // ldr q15, [x25, #256]
+	WORD $0x3dc0433b // ldr q27, [x25, #256]
+	WORD $0x3dc0433c // ldr q28, [x25, #256]
+	WORD $0x3dc0433d // ldr q29, [x25, #256]
+	WORD $0x4e30cf2f // fmla v15.4s, v25.4s, v16.4s
+	WORD $0x4e3acf1b // fmla v27.4s, v24.4s, v26.4s
+	WORD $0x4e32cefc // fmla v28.4s, v23.4s, v18.4s
+	WORD $0x4e2ecedd // fmla v29.4s, v22.4s, v14.4s
+	WORD $0x3dc04736 // ldr q22, [x25, #272]
+	WORD $0x3dc04737 // ldr q23, [x25, #272]
+	WORD $0x3dc04738 // ldr q24, [x25, #272]
+	WORD $0x3dc04739 // ldr q25, [x25, #272]
+	WORD $0x4e30cdf6 // fmla v22.4s, v15.4s, v16.4s
+	WORD $0x4e3acf77 // fmla v23.4s, v27.4s, v26.4s
+	WORD $0x4e32cf98 // fmla v24.4s, v28.4s, v18.4s
+	WORD $0x4e2ecfb9 // fmla v25.4s, v29.4s, v14.4s
+	WORD $0x3dc04b3d // ldr q29, [x25, #288]
+	WORD $0x3dc04b3c // ldr q28, [x25, #288]
+	WORD $0x3dc04b3b // ldr q27, [x25, #288]
+	WORD $0x3dc04b2f // ldr q15, [x25, #288]
+	WORD $0x4e30cedd // fmla v29.4s, v22.4s, v16.4s
+	WORD $0x4e3acefc // fmla v28.4s, v23.4s, v26.4s
+	WORD $0x4e32cf1b // fmla v27.4s, v24.4s, v18.4s
+	WORD $0x4e2ecf2f // fmla v15.4s, v25.4s, v14.4s
+	WORD $0x6ea08639 // sub v25.4s, v17.4s, v0.4s
+	WORD $0x6ea08671 // sub v17.4s, v19.4s, v0.4s
+	WORD $0x6ea08693 // sub v19.4s, v20.4s, v0.4s
+	WORD $0x6ea086b4 // sub v20.4s, v21.4s, v0.4s
+	WORD $0x6e30de15 // fmul v21.4s, v16.4s, v16.4s
+	WORD $0x6e3adf58 // fmul v24.4s, v26.4s, v26.4s
+	WORD $0x6e32de57 // fmul v23.4s, v18.4s, v18.4s
+	WORD $0x6e2eddd6 // fmul v22.4s, v14.4s, v14.4s
+	WORD $0x4eb01e1e // mov v30.16b, v16.16b
+	WORD $0x4eba1f50 // mov v16.16b, v26.16b
+	WORD $0x4eb21e5a // mov v26.16b, v18.16b
+	WORD $0x4eae1dd2 // mov v18.16b, v14.16b
+	WORD $0x4e3dcebe // fmla v30.4s, v21.4s, v29.4s
+	WORD $0x4e3ccf10 // fmla v16.4s, v24.4s, v28.4s
+	WORD $0x4e3bcefa // fmla v26.4s, v23.4s, v27.4s
+	WORD $0x4e2fced2 // fmla v18.4s, v22.4s, v15.4s
+	WORD $0x4f3f072f // sshr v15.4s, v25.4s, #1
+	WORD $0x4f3f0636 // sshr v22.4s, v17.4s, #1
+	WORD $0x4f3f067b // sshr v27.4s, v19.4s, #1
+	WORD $0x4f3f0697 // sshr v23.4s, v20.4s, #1
+	WORD $0x4e29d7dc // fadd v28.4s, v30.4s, v9.4s
+	WORD $0x4e29d61e // fadd v30.4s, v16.4s, v9.4s
+	WORD $0x4e29d750 // fadd v16.4s, v26.4s, v9.4s
+	WORD $0x4e29d65a // fadd v26.4s, v18.4s, v9.4s
+	WORD $0x4ea185f2 // add v18.4s, v15.4s, v1.4s
+	WORD $0x4ea186d8 // add v24.4s, v22.4s, v1.4s
+	WORD $0x4ea1877d // add v29.4s, v27.4s, v1.4s
+	WORD $0x4ea186f5 // add v21.4s, v23.4s, v1.4s
+	WORD $0x4f37564e // shl v14.4s, v18.4s, #23
+	WORD $0x4f375712 // shl v18.4s, v24.4s, #23
+	WORD $0x4f3757b8 // shl v24.4s, v29.4s, #23
+	WORD $0x4f3756bd // shl v29.4s, v21.4s, #23
+	WORD $0x6e2edf95 // fmul v21.4s, v28.4s, v14.4s
+	WORD $0x6e32dfce // fmul v14.4s, v30.4s, v18.4s
+	WORD $0x6e38de12 // fmul v18.4s, v16.4s, v24.4s
+	WORD $0x6e3ddf58 // fmul v24.4s, v26.4s, v29.4s
+	WORD $0x6eaf873d // sub v29.4s, v25.4s, v15.4s
+	WORD $0x6eb6862f // sub v15.4s, v17.4s, v22.4s
+	WORD $0x6ebb8676 // sub v22.4s, v19.4s, v27.4s
+	WORD $0x6eb7869b // sub v27.4s, v20.4s, v23.4s
+	WORD $0x4ea187b7 // add v23.4s, v29.4s, v1.4s
+	WORD $0x4ea185fd // add v29.4s, v15.4s, v1.4s
+	WORD $0x4ea186cf // add v15.4s, v22.4s, v1.4s
+	WORD $0x4ea18776 // add v22.4s, v27.4s, v1.4s
+	WORD $0x4f3756fb // shl v27.4s, v23.4s, #23
+	WORD $0x4f3757b7 // shl v23.4s, v29.4s, #23
+	WORD $0x4f3755fd // shl v29.4s, v15.4s, #23
+	WORD $0x4f3756cf // shl v15.4s, v22.4s, #23
+	WORD $0x6e3bdeb6 // fmul v22.4s, v21.4s, v27.4s
+	WORD $0x6e37dddb // fmul v27.4s, v14.4s, v23.4s
+	WORD $0x6e3dde57 // fmul v23.4s, v18.4s, v29.4s
+	WORD $0x6e2fdf1d // fmul v29.4s, v24.4s, v15.4s
+	WORD $0x4e22d6cf // fadd v15.4s, v22.4s, v2.4s
+	WORD $0x4e22d778 // fadd v24.4s, v27.4s, v2.4s
+	WORD $0x4e22d6f2 // fadd v18.4s, v23.4s, v2.4s
+	WORD $0x4e22d7ae // fadd v14.4s, v29.4s, v2.4s
+	WORD $0x6e2fded5 // fmul v21.4s, v22.4s, v15.4s
+	WORD $0x6e38df6f // fmul v15.4s, v27.4s, v24.4s
+	WORD $0x6e32def8 // fmul v24.4s, v23.4s, v18.4s
+	WORD $0x6e2edfb2 // fmul v18.4s, v29.4s, v14.4s
+	WORD $0x4e22d6ae // fadd v14.4s, v21.4s, v2.4s
+	WORD $0x4e22d5fd // fadd v29.4s, v15.4s, v2.4s
+	WORD $0x4e22d717 // fadd v23.4s, v24.4s, v2.4s
+	WORD $0x4e22d65b // fadd v27.4s, v18.4s, v2.4s
+	WORD $0x6e2efeb6 // fdiv v22.4s, v21.4s, v14.4s
+	WORD $0x6e3dfdee // fdiv v14.4s, v15.4s, v29.4s
+	WORD $0x6e37ff1d // fdiv v29.4s, v24.4s, v23.4s
+	WORD $0x6e3bfe57 // fdiv v23.4s, v18.4s, v27.4s
+	WORD $0x6e36dd5b // fmul v27.4s, v10.4s, v22.4s
+	WORD $0x6e2edd76 // fmul v22.4s, v11.4s, v14.4s
+	WORD $0x6e3ddd8e // fmul v14.4s, v12.4s, v29.4s
+	WORD $0x6e37ddbd // fmul v29.4s, v13.4s, v23.4s
+	WORD $0xad00581b // stp q27, q22, [x0, #0]
+	WORD $0xad01740e // stp q14, q29, [x0, #32]
+	ADD $64, R0, R0
+	SUBS $16, R2, R2
+	BGE vectors1
+
+done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
+	WORD $0x3dc02f29 // ldr q9, [x25, #176]
+	WORD $0x3dc04f28 // ldr q8, [x25, #304]
+	WORD $0x3dc05b27 // ldr q7, [x25, #352]
+	WORD $0x3dc02726 // ldr q6, [x25, #144]
+	WORD $0x3dc0cf25 // ldr q5, [x25, #816]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc03323 // ldr q3, [x25, #192]
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b21 // ldr q1, [x25, #224]
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+
+vectors3:
+	WORD $0x3cc1043d // ldr q29, [x1], #16
+	WORD $0x4e26f7ae // fmax v14.4s, v29.4s, v6.4s
+	WORD $0x4ea5f5d6 // fmin v22.4s, v14.4s, v5.4s
+	WORD $0x3dc02f2e // ldr q14, [x25, #176]
+	WORD $0x4e24cece // fmla v14.4s, v22.4s, v4.4s
+	WORD $0x4ea9d5db // fsub v27.4s, v14.4s, v9.4s
+	WORD $0x4eb61ed7 // mov v23.16b, v22.16b
+	WORD $0x4ea3cf77 // fmls v23.4s, v27.4s, v3.4s
+	WORD $0x4eb71ef6 // mov v22.16b, v23.16b
+	WORD $0x4ea2cf76 // fmls v22.4s, v27.4s, v2.4s
+	WORD $0x3dc03f3b // ldr q27, [x25, #240]
+	WORD $0x4e36cc3b // fmla v27.4s, v1.4s, v22.4s
+	WORD $0x3dc04337 // ldr q23, [x25, #256]
+	WORD $0x4e36cf77 // fmla v23.4s, v27.4s, v22.4s
+	WORD $0x3dc0473b // ldr q27, [x25, #272]
+	WORD $0x4e36cefb // fmla v27.4s, v23.4s, v22.4s
+	WORD $0x3dc04b37 // ldr q23, [x25, #288]
+	WORD $0x4e36cf77 // fmla v23.4s, v27.4s, v22.4s
+	WORD $0x6ea985db // sub v27.4s, v14.4s, v9.4s
+	WORD $0x6e36dece // fmul v14.4s, v22.4s, v22.4s
+	WORD $0x4eb61ecd // mov v13.16b, v22.16b
+	WORD $0x4e37cdcd // fmla v13.4s, v14.4s, v23.4s
+	WORD $0x4f3f0777 // sshr v23.4s, v27.4s, #1
+	WORD $0x4e20d5ae // fadd v14.4s, v13.4s, v0.4s
+	WORD $0x4ea886ed // add v13.4s, v23.4s, v8.4s
+	WORD $0x4f3755b6 // shl v22.4s, v13.4s, #23
+	WORD $0x6e36ddcd // fmul v13.4s, v14.4s, v22.4s
+	WORD $0x6eb78776 // sub v22.4s, v27.4s, v23.4s
+	WORD $0x4ea886d7 // add v23.4s, v22.4s, v8.4s
+	WORD $0x4f3756f6 // shl v22.4s, v23.4s, #23
+	WORD $0x6e36ddb7 // fmul v23.4s, v13.4s, v22.4s
+	WORD $0x4e27d6f6 // fadd v22.4s, v23.4s, v7.4s
+	WORD $0x6e36deed // fmul v13.4s, v23.4s, v22.4s
+	WORD $0x4e27d5b6 // fadd v22.4s, v13.4s, v7.4s
+	WORD $0x6e36fdb7 // fdiv v23.4s, v13.4s, v22.4s
+	WORD $0x6e37dfb6 // fmul v22.4s, v29.4s, v23.4s
+	WORD $0x3c810416 // str q22, [x0], #16
+	SUBS $4, R2, R2
+	BGE vectors3
+
+done4:
+	ADD $4, R2, R2
+	RET
+
+// func geluNEON(dst, x *float32, n int, p *float32)
+TEXT ·geluNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
+	WORD $0x3dc02f20 // ldr q0, [x25, #176]
+	WORD $0x3dc04f21 // ldr q1, [x25, #304]
+	WORD $0x3dc0d322 // ldr q2, [x25, #832]
+	WORD $0x3dc0d723 // ldr q3, [x25, #848]
+	WORD $0x3dc09324 // ldr q4, [x25, #576]
+	WORD $0x3dc0db25 // ldr q5, [x25, #864]
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+
+vectors1:
+	WORD $0x3dc00027 // ldr q7, [x1, #0]
+	WORD $0x3dc00428 // ldr q8, [x1, #16]
+	WORD $0x3dc00829 // ldr q9, [x1, #32]
+	WORD $0x3dc00c2a // ldr q10, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x4e22f4eb // fmax v11.4s, v7.4s, v2.4s
+	WORD $0x4e22f50c // fmax v12.4s, v8.4s, v2.4s
+	WORD $0x4e22f52d // fmax v13.4s, v9.4s, v2.4s
+	WORD $0x4e22f54e // fmax v14.4s, v10.4s, v2.4s
+	WORD $0x4ea3f56f // fmin v15.4s, v11.4s, v3.4s
+	WORD $0x4ea3f58b // fmin v11.4s, v12.4s, v3.4s
+	WORD $0x4ea3f5ac // fmin v12.4s, v13.4s, v3.4s
+	WORD $0x4ea3f5cd // fmin v13.4s, v14.4s, v3.4s
+	WORD $0x4ea0f9ee // fabs v14.4s, v15.4s
+	WORD $0x4ea0f970 // fabs v16.4s, v11.4s
+	WORD $0x4ea0f991 // fabs v17.4s, v12.4s
+	WORD $0x4ea0f9b2 // fabs v18.4s, v13.4s
+	WORD $0x6e24ddd3 // fmul v19.4s, v14.4s, v4.4s
+	WORD $0x6e24de0e // fmul v14.4s, v16.4s, v4.4s
+	WORD $0x6e24de30 // fmul v16.4s, v17.4s, v4.4s
+	WORD $0x6e24de51 // fmul v17.4s, v18.4s, v4.4s
+	WORD $0x3dc0df32 // ldr q18, [x25, #880]
+	WORD $0x3dc0df34 // ldr q20, [x25, #880]
+	WORD $0x3dc0df35 // ldr q21, [x25, #880]
+	WORD $0x3dc0df36 // ldr q22, [x25, #880]
+	WORD $0x4e33ccb2 // fmla v18.4s, v5.4s, v19.4s
+	WORD $0x4e2eccb4 // fmla v20.4s, v5.4s, v14.4s
+	WORD $0x4e30ccb5 // fmla v21.4s, v5.4s, v16.4s
+	WORD $0x4e31ccb6 // fmla v22.4s, v5.4s, v17.4s
+	WORD $0x3dc0e337 // ldr q23, [x25, #896]
+	WORD $0x3dc0e338 // ldr q24, [x25, #896]
+	WORD $0x3dc0e339 // ldr q25, [x25, #896]
+	WORD $0x3dc0e33a // ldr q26, [x25, #896]
+	WORD $0x4e33ce57 // fmla v23.4s, v18.4s, v19.4s
+	WORD $0x4e2ece98 // fmla v24.4s, v20.4s, v14.4s
+	WORD $0x4e30ceb9 // fmla v25.4s, v21.4s, v16.4s
+	WORD $0x4e31ceda // fmla v26.4s, v22.4s, v17.4s
+	WORD $0x3dc0e736 // ldr q22, [x25, #912]
+	WORD $0x3dc0e735 // ldr q21, [x25, #912]
+	WORD $0x3dc0e734 // ldr q20, [x25, #912]
+	WORD $0x3dc0e732 // ldr q18, [x25, #912]
+	WORD $0x4e33cef6 // fmla v22.4s, v23.4s, v19.4s
+	WORD $0x4e2ecf15 // fmla v21.4s, v24.4s, v14.4s
+	WORD $0x4e30cf34 // fmla v20.4s, v25.4s, v16.4s
+	WORD $0x4e31cf52 // fmla v18.4s, v26.4s, v17.4s
+	WORD $0x3dc0eb3a // ldr q26, [x25, #928]
+	WORD $0x3dc0eb39 // ldr q25, [x25, #928]
+	WORD $0x3dc0eb38 // ldr q24, [x25, #928]
+	WORD $0x3dc0eb37 // ldr q23, [x25, #928]
+	WORD $0x4e33ceda // fmla v26.4s, v22.4s, v19.4s
+	WORD $0x4e2eceb9 // fmla v25.4s, v21.4s, v14.4s
+	WORD $0x4e30ce98 // fmla v24.4s, v20.4s, v16.4s
+	WORD $0x4e31ce57 // fmla v23.4s, v18.4s, v17.4s
+	WORD $0x3dc0ef32 // ldr q18, [x25, #944]
+	WORD $0x3dc0ef34 // ldr q20, [x25, #944]
+	WORD $0x3dc0ef35 // ldr q21, [x25, #944]
+	WORD $0x3dc0ef36 // ldr q22, [x25, #944]
+	WORD $0x4e33cf52 // fmla v18.4s, v26.4s, v19.4s
+	WORD $0x4e2ecf34 // fmla v20.4s, v25.4s, v14.4s
+	WORD $0x4e30cf15 // fmla v21.4s, v24.4s, v16.4s
+	WORD $0x4e31cef6 // fmla v22.4s, v23.4s, v17.4s
+	WORD $0x3dc0f337 // ldr q23, [x25, #960]
+	WORD $0x3dc0f338 // ldr q24, [x25, #960]
+	WORD $0x3dc0f339 // ldr q25, [x25, #960]
+	WORD $0x3dc0f33a // ldr q26, [x25, #960]
+	WORD $0x4e33ce57 // fmla v23.4s, v18.4s, v19.4s
+	WORD $0x4e2ece98 // fmla v24.4s, v20.4s, v14.4s
+	WORD $0x4e30ceb9 // fmla v25.4s, v21.4s, v16.4s
+	WORD $0x4e31ceda // fmla v26.4s, v22.4s, v17.4s
+	WORD $0x3dc0f736 // ldr q22, [x25, #976]
+	WORD $0x3dc0f735 // ldr q21, [x25, #976]
+	WORD $0x3dc0f734 // ldr q20, [x25, #976]
+	WORD $0x3dc0f732 // ldr q18, [x25, #976]
+	WORD $0x4e33cef6 // fmla v22.4s, v23.4s, v19.4s
+	WORD $0x4e2ecf15 // fmla v21.4s, v24.4s, v14.4s
+	WORD $0x4e30cf34 // fmla v20.4s, v25.4s, v16.4s
+	WORD $0x4e31cf52 // fmla v18.4s, v26.4s, v17.4s
+	WORD $0x3dc0fb3a // ldr q26, [x25, #992]
+	WORD $0x3dc0fb39 // ldr q25, [x25, #992]
+	WORD $0x3dc0fb38 // ldr q24, [x25, #992]
+	WORD $0x3dc0fb37 // ldr q23, [x25, #992]
+	WORD $0x4e33ceda // fmla v26.4s, v22.4s, v19.4s
+	WORD $0x4e2eceb9 // fmla v25.4s, v21.4s, v14.4s
+	WORD $0x4e30ce98 // fmla v24.4s, v20.4s, v16.4s
+	WORD $0x4e31ce57 // fmla v23.4s, v18.4s, v17.4s
+	WORD $0x3dc0ff32 // ldr q18, [x25, #1008]
+	WORD $0x3dc0ff34 // ldr q20, [x25, #1008]
+	WORD $0x3dc0ff35 // ldr q21, [x25, #1008]
+	WORD $0x3dc0ff36 // ldr q22, [x25, #1008]
+	WORD $0x4e33cf52 // fmla v18.4s, v26.4s, v19.4s
+	WORD $0x4e2ecf34 // fmla v20.4s, v25.4s, v14.4s
+	WORD $0x4e30cf15 // fmla v21.4s, v24.4s, v16.4s
+	WORD $0x4e31cef6 // fmla v22.4s, v23.4s, v17.4s
+	WORD $0x3dc10337 // ldr q23, [x25, #1024]
+	WORD $0x3dc10338 // ldr q24, [x25, #1024]
+	WORD $0x3dc10339 // ldr q25, [x25, #1024]
+	WORD $0x3dc1033a // ldr q26, [x25, #1024]
+	WORD $0x4e33ce57 // fmla v23.4s, v18.4s, v19.4s
+	WORD $0x4e2ece98 // fmla v24.4s, v20.4s, v14.4s
+	WORD $0x4e30ceb9 // fmla v25.4s, v21.4s, v16.4s
+	WORD $0x4e31ceda // fmla v26.4s, v22.4s, v17.4s
+	WORD $0x3dc10736 // ldr q22, [x25, #1040]
+	WORD $0x3dc10735 // ldr q21, [x25, #1040]
+	WORD $0x3dc10734 // ldr q20, [x25, #1040]
+	WORD $0x3dc10732 // ldr q18, [x25, #1040]
+	WORD $0x4e33cef6 // fmla v22.4s, v23.4s, v19.4s
+	WORD $0x4e2ecf15 // fmla v21.4s, v24.4s, v14.4s
+	WORD $0x4e30cf34 // fmla v20.4s, v25.4s, v16.4s
+	WORD $0x4e31cf52 // fmla v18.4s, v26.4s, v17.4s
+	WORD $0x6e36de7a // fmul v26.4s, v19.4s, v22.4s
+	WORD $0x6e35ddd6 // fmul v22.4s, v14.4s, v21.4s
+	WORD $0x6e34de15 // fmul v21.4s, v16.4s, v20.4s
+	WORD $0x6e32de34 // fmul v20.4s, v17.4s, v18.4s
+	WORD $0x6e26ddf2 // fmul v18.4s, v15.4s, v6.4s
+	WORD $0x6e26dd6f // fmul v15.4s, v11.4s, v6.4s
+	WORD $0x6e26dd8b // fmul v11.4s, v12.4s, v6.4s
+	WORD $0x6e26ddac // fmul v12.4s, v13.4s, v6.4s
+	WORD $0x6ea0fb4d // fneg v13.4s, v26.4s
+	WORD $0x6ea0fada // fneg v26.4s, v22.4s
+	WORD $0x6ea0fab6 // fneg v22.4s, v21.4s
+	WORD $0x6ea0fa95 // fneg v21.4s, v20.4s
+	WORD $0x3dc02734 // ldr q20, [x25, #144]
+	WORD $0x3dc02731 // ldr q17, [x25, #144]
+	WORD $0x3dc02730 // ldr q16, [x25, #144]
+	WORD $0x3dc0272e // ldr q14, [x25, #144]
+	WORD $0x4e34f5b3 // fmax v19.4s, v13.4s, v20.4s
+	WORD $0x4e31f754 // fmax v20.4s, v26.4s, v17.4s
+	WORD $0x4e30f6d1 // fmax v17.4s, v22.4s, v16.4s
+	WORD $0x4e2ef6b0 // fmax v16.4s, v21.4s, v14.4s
+	WORD $0x3dc02b2e // ldr q14, [x25, #160]
+	WORD $0x3dc02b35 // ldr q21, [x25, #160]
+	WORD $0x3dc02b36 // ldr q22, [x25, #160]
+	WORD $0x3dc02b3a // ldr q26, [x25, #160]
+	WORD $0x3dc02f2d // ldr q13, [x25, #176]
+	WORD $0x3dc02f39 // ldr q25, [x25, #176]
+	WORD $0x3dc02f38 // ldr q24, [x25, #176]
+	WORD $0x3dc02f37 // ldr q23, [x25, #176]
+	WORD $0x4e2ece6d // fmla v13.4s, v19.4s, v14.4s
+	WORD $0x4e35ce99 // fmla v25.4s, v20.4s, v21.4s
+	WORD $0x4e36ce38 // fmla v24.4s, v17.4s, v22.4s
+	WORD $0x4e3ace17 // fmla v23.4s, v16.4s, v26.4s
+	WORD $0x4ea0d5ba // fsub v26.4s, v13.4s, v0.4s
+	WORD $0x4ea0d736 // fsub v22.4s, v25.4s, v0.4s
+	WORD $0x4ea0d715 // fsub v21.4s, v24.4s, v0.4s
+	WORD $0x4ea0d6ee // fsub v14.4s, v23.4s, v0.4s
+	WORD $0x3dc0333b // ldr q27, [x25, #192]
+	WORD $0x3dc0333c // ldr q28, [x25, #192]
+	WORD $0x3dc0333d // ldr q29, [x25, #192]
+	WORD $0x3dc0333e // ldr q30, [x25, #192]
+	WORD $0x4eb31e7f // mov v31.16b, v19.16b
+	WORD $0x4eb41e93 // mov v19.16b, v20.16b
+	WORD $0x4eb11e34 // mov v20.16b, v17.16b
+	WORD $0x4eb01e11 // mov v17.16b, v16.16b
+	WORD $0x4ebbcf5f // fmls v31.4s, v26.4s, v27.4s
+	WORD $0x4ebcced3 // fmls v19.4s, v22.4s, v28.4s
+	WORD $0x4ebdceb4 // fmls v20.4s, v21.4s, v29.4s
+	WORD $0x4ebecdd1 // fmls v17.4s, v14.4s, v30.4s
+	WORD $0x3dc0373e // ldr q30, [x25, #208]
+	WORD $0x3dc0373d // ldr q29, [x25, #208]
+	WORD $0x3dc0373c // ldr q28, [x25, #208]
+	WORD $0x3dc0373b // ldr q27, [x25, #208]
+	WORD $0x4ebf1ff0 // mov v16.16b, v31.16b
+	WORD $0x4eb31e7f // mov v31.16b, v19.16b
+	WORD $0x4eb41e93 // mov v19.16b, v20.16b
+	WORD $0x4eb11e34 // mov v20.16b, v17.16b
+	WORD $0x4ebecf50 // fmls v16.4s, v26.4s, v30.4s
+	WORD $0x4ebdcedf // fmls v31.4s, v22.4s, v29.4s
+	WORD $0x4ebcceb3 // fmls v19.4s, v21.4s, v28.4s
+	WORD $0x4ebbcdd4 // fmls v20.4s, v14.4s, v27.4s
+	WORD $0x3dc03b3b // ldr q27, [x25, #224]
+	WORD $0x3dc03b2e // ldr q14, [x25, #224]
+	WORD $0x3dc03b3c // ldr q28, [x25, #224]
+	WORD $0x3dc03b35 // ldr q21, [x25, #224]
+	WORD $0x3dc03f3d // ldr q29, [x25, #240]
+	WORD $0x3dc03f36 // ldr q22, [x25, #240]
+	WORD $0x3dc03f3e // ldr q30, [x25, #240]
+	WORD $0x3dc03f3a // ldr q26, [x25, #240]
+	WORD $0x4e30cf7d // fmla v29.4s, v27.4s, v16.4s
+	WORD $0x4e3fcdd6 // fmla v22.4s, v14.4s, v31.4s
+	WORD $0x4e33cf9e // fmla v30.4s, v28.4s, v19.4s
+	WORD $0x4e34ceba // fmla v26.4s, v21.4s, v20.4s
+	WORD $0x3dc04335 // ldr q21, [x25, #256]
+	WORD $0x3dc0433c // ldr q28, [x25, #256]
+	WORD $0x3dc0432e // ldr q14, [x25, #256]
+	WORD $0x3dc0433b // ldr q27, [x25, #256]
+	WORD $0x4e30cfb5 // fmla v21.4s, v29.4s, v16.4s
+	WORD $0x4e3fcedc // fmla v28.4s, v22.4s, v31.4s
+	WORD $0x4e33cfce // fmla v14.4s, v30.4s, v19.4s
+	WORD $0x4e34cf5b // fmla v27.4s, v26.4s, v20.4s
+	WORD $0x3dc0473a // ldr q26, [x25, #272]
+	WORD $0x3dc0473e // ldr q30, [x25, #272]
+	WORD $0x3dc04736 // ldr q22, [x25, #272]
+	WORD $0x3dc0473d // ldr q29, [x25, #272]
+	WORD $0x4e30ceba // fmla v26.4s, v21.4s, v16.4s
+	WORD $0x4e3fcf9e // fmla v30.4s, v28.4s, v31.4s
+	WORD $0x4e33cdd6 // fmla v22.4s, v14.4s, v19.4s
+	WORD $0x4e34cf7d // fmla v29.4s, v27.4s, v20.4s
+	WORD $0x3dc04b3b // ldr q27, [x25, #288]
+	WORD $0x3dc04b2e // ldr q14, [x25, #288]
+	WORD $0x3dc04b3c // ldr q28, [x25, #288]
+	WORD $0x3dc04b35 // ldr q21, [x25, #288]
+	WORD $0x4e30cf5b // fmla v27.4s, v26.4s, v16.4s
+	WORD $0x4e3fcfce // fmla v14.4s, v30.4s, v31.4s
+	WORD $0x4e33cedc // fmla v28.4s, v22.4s, v19.4s
+	WORD $0x4e34cfb5 // fmla v21.4s, v29.4s, v20.4s
+	WORD $0x6ea085bd // sub v29.4s, v13.4s, v0.4s
+	WORD $0x6ea0872d // sub v13.4s, v25.4s, v0.4s
+	WORD $0x6ea08719 // sub v25.4s, v24.4s, v0.4s
+	WORD $0x6ea086f8 // sub v24.4s, v23.4s, v0.4s
+	WORD $0x6e30de17 // fmul v23.4s, v16.4s, v16.4s
+	WORD $0x6e3fdff6 // fmul v22.4s, v31.4s, v31.4s
+	WORD $0x6e33de7e // fmul v30.4s, v19.4s, v19.4s
+	WORD $0x6e34de9a // fmul v26.4s, v20.4s, v20.4s
+	WORD $0x4eb01e11 // mov v17.16b, v16.16b
+	WORD $0x4ebf1ff0 // mov v16.16b, v31.16b
+	WORD $0x4eb31e7f // mov v31.16b, v19.16b
+	WORD $0x4eb41e93 // mov v19.16b, v20.16b
+	WORD $0x4e3bcef1 // fmla v17.4s, v23.4s, v27.4s
+	WORD $0x4e2eced0 // fmla v16.4s, v22.4s, v14.4s
+	WORD $0x4e3ccfdf // fmla v31.4s, v30.4s, v28.4s
+	WORD $0x4e35cf53 // fmla v19.4s, v26.4s, v21.4s
+	WORD $0x4f3f07b5 // sshr v21.4s, v29.4s, #1
+	WORD $0x4f3f05ba // sshr v26.4s, v13.4s, #1
+	WORD $0x4f3f073c // sshr v28.4s, v25.4s, #1
+	WORD $0x4f3f071e // sshr v30.4s, v24.4s, #1
+	WORD $0x3dc0072e // ldr q14, [x25, #16]
+	WORD $0x3dc00736 // ldr q22, [x25, #16]
+	WORD $0x3dc0073b // ldr q27, [x25, #16]
+	WORD $0x3dc00737 // ldr q23, [x25, #16]
+	WORD $0x4e2ed634 // fadd v20.4s, v17.4s, v14.4s
+	WORD $0x4e36d60e // fadd v14.4s, v16.4s, v22.4s
+	WORD $0x4e3bd7f6 // fadd v22.4s, v31.4s, v27.4s
+	WORD $0x4e37d67b // fadd v27.4s, v19.4s, v23.4s
+	WORD $0x4ea186b7 // add v23.4s, v21.4s, v1.4s
+	WORD $0x4ea18753 // add v19.4s, v26.4s, v1.4s
+	WORD $0x4ea1879f // add v31.4s, v28.4s, v1.4s
+	WORD $0x4ea187d0 // add v16.4s, v30.4s, v1.4s
+	WORD $0x4f3756f1 // shl v17.4s, v23.4s, #23
+	WORD $0x4f375677 // shl v23.4s, v19.4s, #23
+	WORD $0x4f3757f3 // shl v19.4s, v31.4s, #23
+	WORD $0x4f37561f // shl v31.4s, v16.4s, #23
+	WORD $0x6e31de90 // fmul v16.4s, v20.4s, v17.4s
+	WORD $0x6e37ddd1 // fmul v17.4s, v14.4s, v23.4s
+	WORD $0x6e33ded7 // fmul v23.4s, v22.4s, v19.4s
+	WORD $0x6e3fdf73 // fmul v19.4s, v27.4s, v31.4s
+	WORD $0x6eb587bf // sub v31.4s, v29.4s, v21.4s
+	WORD $0x6eba85b5 // sub v21.4s, v13.4s, v26.4s
+	WORD $0x6ebc873a // sub v26.4s, v25.4s, v28.4s
+	WORD $0x6ebe871c // sub v28.4s, v24.4s, v30.4s
+	WORD $0x4ea187fe // add v30.4s, v31.4s, v1.4s
+	WORD $0x4ea186bf // add v31.4s, v21.4s, v1.4s
+	WORD $0x4ea18755 // add v21.4s, v26.4s, v1.4s
+	WORD $0x4ea1879a // add v26.4s, v28.4s, v1.4s
+	WORD $0x4f3757dc // shl v28.4s, v30.4s, #23
+	WORD $0x4f3757fe // shl v30.4s, v31.4s, #23
+	WORD $0x4f3756bf // shl v31.4s, v21.4s, #23
+	WORD $0x4f375755 // shl v21.4s, v26.4s, #23
+	WORD $0x6e3cde1a // fmul v26.4s, v16.4s, v28.4s
+	WORD $0x6e3ede3c // fmul v28.4s, v17.4s, v30.4s
+	WORD $0x6e3fdefe // fmul v30.4s, v23.4s, v31.4s
+	WORD $0x6e35de7f // fmul v31.4s, v19.4s, v21.4s
+	WORD $0x6e3ade55 // fmul v21.4s, v18.4s, v26.4s
+	WORD $0x6e3cddfa // fmul v26.4s, v15.4s, v28.4s
+	WORD $0x6e3edd7c // fmul v28.4s, v11.4s, v30.4s
+	WORD $0x6e3fdd9e // fmul v30.4s, v12.4s, v31.4s
+	WORD $0x4ea0a8ff // cmlt v31.4s, v7.4s, #0
+	WORD $0x4ea0a90c // cmlt v12.4s, v8.4s, #0
+	WORD $0x4ea0a92b // cmlt v11.4s, v9.4s, #0
+	WORD $0x4ea0a94f // cmlt v15.4s, v10.4s, #0
+	WORD $0x4eb5d4f2 // fsub v18.4s, v7.4s, v21.4s
+	WORD $0x4ebad507 // fsub v7.4s, v8.4s, v26.4s
+	WORD $0x4ebcd528 // fsub v8.4s, v9.4s, v28.4s
+	WORD $0x4ebed549 // fsub v9.4s, v10.4s, v30.4s
+	WORD $0x4ebf1fea // mov v10.16b, v31.16b
+	WORD $0x4eac1d9f // mov v31.16b, v12.16b
+	WORD $0x4eab1d6c // mov v12.16b, v11.16b
+	WORD $0x4eaf1deb // mov v11.16b, v15.16b
+	WORD $0x6e721eaa // bsl v10.16b, v21.16b, v18.16b
+	WORD $0x6e671f5f // bsl v31.16b, v26.16b, v7.16b
+	WORD $0x6e681f8c // bsl v12.16b, v28.16b, v8.16b
+	WORD $0x6e691fcb // bsl v11.16b, v30.16b, v9.16b
+	WORD $0xad007c0a // stp q10, q31, [x0, #0]
+	WORD $0xad012c0c // stp q12, q11, [x0, #32]
+	ADD $64, R0, R0
+	SUBS $16, R2, R2
+	BGE vectors1
+
+done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
+	WORD $0x3dc02f26 // ldr q6, [x25, #176]
+	WORD $0x3dc04f25 // ldr q5, [x25, #304]
+	WORD $0x3dc0d324 // ldr q4, [x25, #832]
+	WORD $0x3dc0d723 // ldr q3, [x25, #848]
+	WORD $0x3dc09322 // ldr q2, [x25, #576]
+	WORD $0x3dc0db21 // ldr q1, [x25, #864]
+	WORD $0x3dc04b20 // ldr q0, [x25, #288]
+	WORD $0x3dc0272b // ldr q11, [x25, #144]
+	WORD $0x3dc02b2c // ldr q12, [x25, #160]
+	WORD $0x3dc0333f // ldr q31, [x25, #192]
+	WORD $0x3dc0372a // ldr q10, [x25, #208]
+	WORD $0x3dc03b29 // ldr q9, [x25, #224]
+	WORD $0x3dc0073e // ldr q30, [x25, #16]
+
+vectors3:
+	WORD $0x3cc10428 // ldr q8, [x1], #16
+	WORD $0x4e24f51c // fmax v28.4s, v8.4s, v4.4s
+	WORD $0x4ea3f787 // fmin v7.4s, v28.4s, v3.4s
+	WORD $0x4ea0f8fc // fabs v28.4s, v7.4s
+	WORD $0x6e22df9a // fmul v26.4s, v28.4s, v2.4s
+	WORD $0x3dc0df3c // ldr q28, [x25, #880]
+	WORD $0x4e3acc3c // fmla v28.4s, v1.4s, v26.4s
+	WORD $0x3dc0e332 // ldr q18, [x25, #896]
+	WORD $0x4e3acf92 // fmla v18.4s, v28.4s, v26.4s
+	WORD $0x3dc0e73c // ldr q28, [x25, #912]
+	WORD $0x4e3ace5c // fmla v28.4s, v18.4s, v26.4s
+	WORD $0x3dc0eb32 // ldr q18, [x25, #928]
+	WORD $0x4e3acf92 // fmla v18.4s, v28.4s, v26.4s
+	WORD $0x3dc0ef3c // ldr q28, [x25, #944]
+	WORD $0x4e3ace5c // fmla v28.4s, v18.4s, v26.4s
+	WORD $0x3dc0f332 // ldr q18, [x25, #960]
+	WORD $0x4e3acf92 // fmla v18.4s, v28.4s, v26.4s
+	WORD $0x3dc0f73c // ldr q28, [x25, #976]
+	WORD $0x4e3ace5c // fmla v28.4s, v18.4s, v26.4s
+	WORD $0x3dc0fb32 // ldr q18, [x25, #992]
+	WORD $0x4e3acf92 // fmla v18.4s, v28.4s, v26.4s
+	WORD $0x3dc0ff3c // ldr q28, [x25, #1008]
+	WORD $0x4e3ace5c // fmla v28.4s, v18.4s, v26.4s
+	WORD $0x3dc10332 // ldr q18, [x25, #1024]
+	WORD $0x4e3acf92 // fmla v18.4s, v28.4s, v26.4s
+	WORD $0x3dc1073c // ldr q28, [x25, #1040]
+	WORD $0x4e3ace5c // fmla v28.4s, v18.4s, v26.4s
+	WORD $0x6e3cdf52 // fmul v18.4s, v26.4s, v28.4s
+	WORD $0x6e20dcfc // fmul v28.4s, v7.4s, v0.4s
+	WORD $0x6ea0fa47 // fneg v7.4s, v18.4s
+	WORD $0x4e2bf4f2 // fmax v18.4s, v7.4s, v11.4s
+	WORD $0x3dc02f27 // ldr q7, [x25, #176]
+	WORD $0x4e2cce47 // fmla v7.4s, v18.4s, v12.4s
+	WORD $0x4ea6d4fa // fsub v26.4s, v7.4s, v6.4s
+	WORD $0x4eb21e55 // mov v21.16b, v18.16b
+	WORD $0x4ebfcf55 // fmls v21.4s, v26.4s, v31.4s
+	WORD $0x4eb51eb2 // mov v18.16b, v21.16b
+	WORD $0x4eaacf52 // fmls v18.4s, v26.4s, v10.4s
+	WORD $0x3dc03f3a // ldr q26, [x25, #240]
+	WORD $0x4e32cd3a // fmla v26.4s, v9.4s, v18.4s
+	WORD $0x3dc04335 // ldr q21, [x25, #256]
+	WORD $0x4e32cf55 // fmla v21.4s, v26.4s, v18.4s
+	WORD $0x3dc0473a // ldr q26, [x25, #272]
+	WORD $0x4e32ceba // fmla v26.4s, v21.4s, v18.4s
+	WORD $0x3dc04b35 // ldr q21, [x25, #288]
+	WORD $0x4e32cf55 // fmla v21.4s, v26.4s, v18.4s
+	WORD $0x6ea684fa // sub v26.4s, v7.4s, v6.4s
+	WORD $0x6e32de47 // fmul v7.4s, v18.4s, v18.4s
+	WORD $0x4eb21e4f // mov v15.16b, v18.16b
+	WORD $0x4e35ccef // fmla v15.4s, v7.4s, v21.4s
+	WORD $0x4f3f0755 // sshr v21.4s, v26.4s, #1
+	WORD $0x4e3ed5e7 // fadd v7.4s, v15.4s, v30.4s
+	WORD $0x4ea586af // add v15.4s, v21.4s, v5.4s
+	WORD $0x4f3755f2 // shl v18.4s, v15.4s, #23
+	WORD $0x6e32dcef // fmul v15.4s, v7.4s, v18.4s
+	WORD $0x6eb58752 // sub v18.4s, v26.4s, v21.4s
+	WORD $0x4ea58655 // add v21.4s, v18.4s, v5.4s
+	WORD $0x4f3756b2 // shl v18.4s, v21.4s, #23
+	WORD $0x6e32ddf5 // fmul v21.4s, v15.4s, v18.4s
+	WORD $0x6e35df92 // fmul v18.4s, v28.4s, v21.4s
+	WORD $0x4ea0a915 // cmlt v21.4s, v8.4s, #0
+	WORD $0x4eb2d51c // fsub v28.4s, v8.4s, v18.4s
+	WORD $0x4eb51ea8 // mov v8.16b, v21.16b
+	WORD $0x6e7c1e48 // bsl v8.16b, v18.16b, v28.16b
+	WORD $0x3c810408 // str q8, [x0], #16
+	SUBS $4, R2, R2
+	BGE vectors3
+
+done4:
+	ADD $4, R2, R2
+	RET
+
+// func geluTanhNEON(dst, x *float32, n int, p *float32)
+TEXT ·geluTanhNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+	SUBS $16, R2, R2
+	BLT done2
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x3dc02f21 // ldr q1, [x25, #176]
+	WORD $0x3dc04f22 // ldr q2, [x25, #304]
+	WORD $0x3dc10b23 // ldr q3, [x25, #1056]
+	WORD $0x3dc10f24 // ldr q4, [x25, #1072]
+	WORD $0x3dc05725 // ldr q5, [x25, #336]
+	WORD $0x3dc02726 // ldr q6, [x25, #144]
+
+vectors1:
+	WORD $0x3dc00027 // ldr q7, [x1, #0]
+	WORD $0x3dc00428 // ldr q8, [x1, #16]
+	WORD $0x3dc00829 // ldr q9, [x1, #32]
+	WORD $0x3dc00c2a // ldr q10, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x4e23f4eb // fmax v11.4s, v7.4s, v3.4s
+	WORD $0x4e23f507 // fmax v7.4s, v8.4s, v3.4s
+	WORD $0x4e23f528 // fmax v8.4s, v9.4s, v3.4s
+	WORD $0x4e23f549 // fmax v9.4s, v10.4s, v3.4s
+	WORD $0x6e2bdd6a // fmul v10.4s, v11.4s, v11.4s
+	WORD $0x6e27dcec // fmul v12.4s, v7.4s, v7.4s
+	WORD $0x6e28dd0d // fmul v13.4s, v8.4s, v8.4s
+	WORD $0x6e29dd2e // fmul v14.4s, v9.4s, v9.4s
+	WORD $0x3dc1132f // ldr q15, [x25, #1088]
+	WORD $0x3dc11330 // ldr q16, [x25, #1088]
+	WORD $0x3dc11331 // ldr q17, [x25, #1088]
+	WORD $0x3dc11332 // ldr q18, [x25, #1088]
+	WORD $0x4e24cd4f // fmla v15.4s, v10.4s, v4.4s
+	WORD $0x4e24cd90 // fmla v16.4s, v12.4s, v4.4s
+	WORD $0x4e24cdb1 // fmla v17.4s, v13.4s, v4.4s
+	WORD $0x4e24cdd2 // fmla v18.4s, v14.4s, v4.4s
+	WORD $0x6e2fdd6e // fmul v14.4s, v11.4s, v15.4s
+	WORD $0x6e30dcef // fmul v15.4s, v7.4s, v16.4s
+	WORD $0x6e31dd10 // fmul v16.4s, v8.4s, v17.4s
+	WORD $0x6e32dd31 // fmul v17.4s, v9.4s, v18.4s
+	WORD $0x4ea51dd2 // orr v18.16b, v14.16b, v5.16b
+	WORD $0x4ea51ded // orr v13.16b, v15.16b, v5.16b
+	WORD $0x4ea51e0c // orr v12.16b, v16.16b, v5.16b
+	WORD $0x4ea51e2a // orr v10.16b, v17.16b, v5.16b
+	WORD $0x4e26f653 // fmax v19.4s, v18.4s, v6.4s
+	WORD $0x4e26f5b2 // fmax v18.4s, v13.4s, v6.4s
+	WORD $0x4e26f58d // fmax v13.4s, v12.4s, v6.4s
+	WORD $0x4e26f54c // fmax v12.4s, v10.4s, v6.4s
+	WORD $0x3dc02b2a // ldr q10, [x25, #160]
+	WORD $0x3dc02b34 // ldr q20, [x25, #160]
+	WORD $0x3dc02b35 // ldr q21, [x25, #160]
+	WORD $0x3dc02b36 // ldr q22, [x25, #160]
+	WORD $0x3dc02f37 // ldr q23, [x25, #176]
+	WORD $0x3dc02f38 // ldr q24, [x25, #176]
+	WORD $0x3dc02f39 // ldr q25, [x25, #176]
+	WORD $0x3dc02f3a // ldr q26, [x25, #176]
+	WORD $0x4e2ace77 // fmla v23.4s, v19.4s, v10.4s
+	WORD $0x4e34ce58 // fmla v24.4s, v18.4s, v20.4s
+	WORD $0x4e35cdb9 // fmla v25.4s, v13.4s, v21.4s
+	WORD $0x4e36cd9a // fmla v26.4s, v12.4s, v22.4s
+	WORD $0x4ea1d6f6 // fsub v22.4s, v23.4s, v1.4s
+	WORD $0x4ea1d715 // fsub v21.4s, v24.4s, v1.4s
+	WORD $0x4ea1d734 // fsub v20.4s, v25.4s, v1.4s
+	WORD $0x4ea1d74a // fsub v10.4s, v26.4s, v1.4s
+	WORD $0x3dc0333b // ldr q27, [x25, #192]
+	WORD $0x3dc0333c // ldr q28, [x25, #192]
+	WORD $0x3dc0333d // ldr q29, [x25, #192]
+	WORD $0x3dc0333e // ldr q30, [x25, #192]
+	WORD $0x4eb31e7f // mov v31.16b, v19.16b
+	WORD $0x4eb21e53 // mov v19.16b, v18.16b
+	WORD $0x4ead1db2 // mov v18.16b, v13.16b
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4ebbcedf // fmls v31.4s, v22.4s, v27.4s
+	WORD $0x4ebcceb3 // fmls v19.4s, v21.4s, v28.4s
+	WORD $0x4ebdce92 // fmls v18.4s, v20.4s, v29.4s
+	WORD $0x4ebecd4d // fmls v13.4s, v10.4s, v30.4s
+	WORD $0x3dc0373e // ldr q30, [x25, #208]
+	WORD $0x3dc0373d // ldr q29, [x25, #208]
+	WORD $0x3dc0373c // ldr q28, [x25, #208]
+	WORD $0x3dc0373b // ldr q27, [x25, #208]
+	WORD $0x4ebf1fec // mov v12.16b, v31.16b
+	WORD $0x4eb31e7f // mov v31.16b, v19.16b
+	WORD $0x4eb21e53 // mov v19.16b, v18.16b
+	WORD $0x4ead1db2 // mov v18.16b, v13.16b
+	WORD $0x4ebececc // fmls v12.4s, v22.4s, v30.4s
+	WORD $0x4ebdcebf // fmls v31.4s, v21.4s, v29.4s
+	WORD $0x4ebcce93 // fmls v19.4s, v20.4s, v28.4s
+	WORD $0x4ebbcd52 // fmls v18.4s, v10.4s, v27.4s
+	WORD $0x3dc03b3b // ldr q27, [x25, #224]
+	WORD $0x3dc03b2a // ldr q10, [x25, #224]
+	WORD $0x3dc03b3c // ldr q28, [x25, #224]
+	WORD $0x3dc03b34 // ldr q20, [x25, #224]
+	WORD $0x3dc03f3d // ldr q29, [x25, #240]
+	WORD $0x3dc03f35 // ldr q21, [x25, #240]
+	WORD $0x3dc03f3e // ldr q30, [x25, #240]
+	WORD $0x3dc03f36 // ldr q22, [x25, #240]
+	WORD $0x4e2ccf7d // fmla v29.4s, v27.4s, v12.4s
+	WORD $0x4e3fcd55 // fmla v21.4s, v10.4s, v31.4s
+	WORD $0x4e33cf9e // fmla v30.4s, v28.4s, v19.4s
+	WORD $0x4e32ce96 // fmla v22.4s, v20.4s, v18.4s
+	WORD $0x3dc04334 // ldr q20, [x25, #256]
+	WORD $0x3dc0433c // ldr q28, [x25, #256]
+	WORD $0x3dc0432a // ldr q10, [x25, #256]
+	WORD $0x3dc0433b // ldr q27, [x25, #256]
+	WORD $0x4e2ccfb4 // fmla v20.4s, v29.4s, v12.4s
+	WORD $0x4e3fcebc // fmla v28.4s, v21.4s, v31.4s
+	WORD $0x4e33cfca // fmla v10.4s, v30.4s, v19.4s
+	WORD $0x4e32cedb // fmla v27.4s, v22.4s, v18.4s
+	WORD $0x3dc04736 // ldr q22, [x25, #272]
+	WORD $0x3dc0473e // ldr q30, [x25, #272]
+	WORD $0x3dc04735 // ldr q21, [x25, #272]
+	WORD $0x3dc0473d // ldr q29, [x25, #272]
+	WORD $0x4e2cce96 // fmla v22.4s, v20.4s, v12.4s
+	WORD $0x4e3fcf9e // fmla v30.4s, v28.4s, v31.4s
+	WORD $0x4e33cd55 // fmla v21.4s, v10.4s, v19.4s
+	WORD $0x4e32cf7d // fmla v29.4s, v27.4s, v18.4s
+	WORD $0x3dc04b3b // ldr q27, [x25, #288]
+	WORD $0x3dc04b2a // ldr q10, [x25, #288]
+	WORD $0x3dc04b3c // ldr q28, [x25, #288]
+	WORD $0x3dc04b34 // ldr q20, [x25, #288]
+	WORD $0x4e2ccedb // fmla v27.4s, v22.4s, v12.4s
+	WORD $0x4e3fcfca // fmla v10.4s, v30.4s, v31.4s
+	WORD $0x4e33cebc // fmla v28.4s, v21.4s, v19.4s
+	WORD $0x4e32cfb4 // fmla v20.4s, v29.4s, v18.4s
+	WORD $0x6ea186fd // sub v29.4s, v23.4s, v1.4s
+	WORD $0x6ea18717 // sub v23.4s, v24.4s, v1.4s
+	WORD $0x6ea18738 // sub v24.4s, v25.4s, v1.4s
+	WORD $0x6ea18759 // sub v25.4s, v26.4s, v1.4s
+	WORD $0x6e2cdd9a // fmul v26.4s, v12.4s, v12.4s
+	WORD $0x6e3fdff5 // fmul v21.4s, v31.4s, v31.4s
+	WORD $0x6e33de7e // fmul v30.4s, v19.4s, v19.4s
+	WORD $0x6e32de56 // fmul v22.4s, v18.4s, v18.4s
+	WORD $0x4eac1d8d // mov v13.16b, v12.16b
+	WORD $0x4ebf1fec // mov v12.16b, v31.16b
+	WORD $0x4eb31e7f // mov v31.16b, v19.16b
+	WORD $0x4eb21e53 // mov v19.16b, v18.16b
+	WORD $0x4e3bcf4d // fmla v13.4s, v26.4s, v27.4s
+	WORD $0x4e2aceac // fmla v12.4s, v21.4s, v10.4s
+	WORD $0x4e3ccfdf // fmla v31.4s, v30.4s, v28.4s
+	WORD $0x4e34ced3 // fmla v19.4s, v22.4s, v20.4s
+	WORD $0x4f3f07b4 // sshr v20.4s, v29.4s, #1
+	WORD $0x4f3f06f6 // sshr v22.4s, v23.4s, #1
+	WORD $0x4f3f071c // sshr v28.4s, v24.4s, #1
+	WORD $0x4f3f073e // sshr v30.4s, v25.4s, #1
+	WORD $0x4e20d5aa // fadd v10.4s, v13.4s, v0.4s
+	WORD $0x4e20d58d // fadd v13.4s, v12.4s, v0.4s
+	WORD $0x4e20d7ec // fadd v12.4s, v31.4s, v0.4s
+	WORD $0x4e20d67f // fadd v31.4s, v19.4s, v0.4s
+	WORD $0x4ea28693 // add v19.4s, v20.4s, v2.4s
+	WORD $0x4ea286d5 // add v21.4s, v22.4s, v2.4s
+	WORD $0x4ea2879b // add v27.4s, v28.4s, v2.4s
+	WORD $0x4ea287da // add v26.4s, v30.4s, v2.4s
+	WORD $0x4f375672 // shl v18.4s, v19.4s, #23
+	WORD $0x4f3756b3 // shl v19.4s, v21.4s, #23
+	WORD $0x4f375775 // shl v21.4s, v27.4s, #23
+	WORD $0x4f37575b // shl v27.4s, v26.4s, #23
+	WORD $0x6e32dd5a // fmul v26.4s, v10.4s, v18.4s
+	WORD $0x6e33ddb2 // fmul v18.4s, v13.4s, v19.4s
+	WORD $0x6e35dd93 // fmul v19.4s, v12.4s, v21.4s
+	WORD $0x6e3bdff5 // fmul v21.4s, v31.4s, v27.4s
+	WORD $0x6eb487bb // sub v27.4s, v29.4s, v20.4s
+	WORD $0x6eb686f4 // sub v20.4s, v23.4s, v22.4s
+	WORD $0x6ebc8716 // sub v22.4s, v24.4s, v28.4s
+	WORD $0x6ebe873c // sub v28.4s, v25.4s, v30.4s
+	WORD $0x4ea2877e // add v30.4s, v27.4s, v2.4s
+	WORD $0x4ea2869b // add v27.4s, v20.4s, v2.4s
+	WORD $0x4ea286d4 // add v20.4s, v22.4s, v2.4s
+	WORD $0x4ea28796 // add v22.4s, v28.4s, v2.4s
+	WORD $0x4f3757dc // shl v28.4s, v30.4s, #23
+	WORD $0x4f37577e // shl v30.4s, v27.4s, #23
+	WORD $0x4f37569b // shl v27.4s, v20.4s, #23
+	WORD $0x4f3756d4 // shl v20.4s, v22.4s, #23
+	WORD $0x6e3cdf56 // fmul v22.4s, v26.4s, v28.4s
+	WORD $0x6e3ede5c // fmul v28.4s, v18.4s, v30.4s
+	WORD $0x6e3bde7e // fmul v30.4s, v19.4s, v27.4s
+	WORD $0x6e34debb // fmul v27.4s, v21.4s, v20.4s
+	WORD $0x4ea0a9d4 // cmlt v20.4s, v14.4s, #0
+	WORD $0x4ea0a9ee // cmlt v14.4s, v15.4s, #0
+	WORD $0x4ea0aa0f // cmlt v15.4s, v16.4s, #0
+	WORD $0x4ea0aa30 // cmlt v16.4s, v17.4s, #0
+	WORD $0x4eb41e91 // mov v17.16b, v20.16b
+	WORD $0x4eae1dd4 // mov v20.16b, v14.16b
+	WORD $0x4eaf1dee // mov v14.16b, v15.16b
+	WORD $0x4eb01e0f // mov v15.16b, v16.16b
+	WORD $0x6e601ed1 // bsl v17.16b, v22.16b, v0.16b
+	WORD $0x6e601f94 // bsl v20.16b, v28.16b, v0.16b
+	WORD $0x6e601fce // bsl v14.16b, v30.16b, v0.16b
+	WORD $0x6e601f6f // bsl v15.16b, v27.16b, v0.16b
+	WORD $0x4e20d6d0 // fadd v16.4s, v22.4s, v0.4s
+	WORD $0x4e20d796 // fadd v22.4s, v28.4s, v0.4s
+	WORD $0x4e20d7dc // fadd v28.4s, v30.4s, v0.4s
+	WORD $0x4e20d77e // fadd v30.4s, v27.4s, v0.4s
+	WORD $0x6e30fe3b // fdiv v27.4s, v17.4s, v16.4s
+	WORD $0x6e36fe90 // fdiv v16.4s, v20.4s, v22.4s
+	WORD $0x6e3cfdd6 // fdiv v22.4s, v14.4s, v28.4s
+	WORD $0x6e3efdfc // fdiv v28.4s, v15.4s, v30.4s
+	WORD $0x6e3bdd7e // fmul v30.4s, v11.4s, v27.4s
+	WORD $0x6e30dcfb // fmul v27.4s, v7.4s, v16.4s
+	WORD $0x6e36dd10 // fmul v16.4s, v8.4s, v22.4s
+	WORD $0x6e3cdd36 // fmul v22.4s, v9.4s, v28.4s
+	WORD $0xad006c1e // stp q30, q27, [x0, #0]
+	WORD $0xad015810 // stp q16, q22, [x0, #32]
+	ADD $64, R0, R0
+	SUBS $16, R2, R2
+	BGE vectors1
+
+done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
 	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x4ea71cf4 // mov v20.16b, v7.16b
-	WORD $0x6e661c54 // bsl v20.16b, v2.16b, v6.16b
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x4e26d447 // fadd v7.4s, v2.4s, v6.4s
-	WORD $0x6e27fe86 // fdiv v6.4s, v20.4s, v7.4s
-	WORD $0x6e26ddc7 // fmul v7.4s, v14.4s, v6.4s
+	WORD $0x3dc02f25 // ldr q5, [x25, #176]
+	WORD $0x3dc04f24 // ldr q4, [x25, #304]
+	WORD $0x3dc10b23 // ldr q3, [x25, #1056]
+	WORD $0x3dc10f22 // ldr q2, [x25, #1072]
+	WORD $0x3dc05721 // ldr q1, [x25, #336]
+	WORD $0x3dc02720 // ldr q0, [x25, #144]
+	WORD $0x3dc02b36 // ldr q22, [x25, #160]
+	WORD $0x3dc03330 // ldr q16, [x25, #192]
+	WORD $0x3dc0373b // ldr q27, [x25, #208]
+	WORD $0x3dc03b3e // ldr q30, [x25, #224]
+
+vectors3:
+	WORD $0x3cc1043c // ldr q28, [x1], #16
+	WORD $0x4e23f789 // fmax v9.4s, v28.4s, v3.4s
+	WORD $0x6e29dd3c // fmul v28.4s, v9.4s, v9.4s
+	WORD $0x3dc11328 // ldr q8, [x25, #1088]
+	WORD $0x4e22cf88 // fmla v8.4s, v28.4s, v2.4s
+	WORD $0x6e28dd3c // fmul v28.4s, v9.4s, v8.4s
+	WORD $0x4ea11f88 // orr v8.16b, v28.16b, v1.16b
+	WORD $0x4e20f507 // fmax v7.4s, v8.4s, v0.4s
+	WORD $0x3dc02f28 // ldr q8, [x25, #176]
+	WORD $0x4e36cce8 // fmla v8.4s, v7.4s, v22.4s
+	WORD $0x4ea5d50b // fsub v11.4s, v8.4s, v5.4s
+	WORD $0x4ea71cef // mov v15.16b, v7.16b
+	WORD $0x4eb0cd6f // fmls v15.4s, v11.4s, v16.4s
+	WORD $0x4eaf1de7 // mov v7.16b, v15.16b
+	WORD $0x4ebbcd67 // fmls v7.4s, v11.4s, v27.4s
+	WORD $0x3dc03f2b // ldr q11, [x25, #240]
+	WORD $0x4e27cfcb // fmla v11.4s, v30.4s, v7.4s
+	WORD $0x3dc0432f // ldr q15, [x25, #256]
+	WORD $0x4e27cd6f // fmla v15.4s, v11.4s, v7.4s
+	WORD $0x3dc0472b // ldr q11, [x25, #272]
+	WORD $0x4e27cdeb // fmla v11.4s, v15.4s, v7.4s
+	WORD $0x3dc04b2f // ldr q15, [x25, #288]
+	WORD $0x4e27cd6f // fmla v15.4s, v11.4s, v7.4s
+	WORD $0x6ea5850b // sub v11.4s, v8.4s, v5.4s
+	WORD $0x6e27dce8 // fmul v8.4s, v7.4s, v7.4s
+	WORD $0x4ea71cee // mov v14.16b, v7.16b
+	WORD $0x4e2fcd0e // fmla v14.4s, v8.4s, v15.4s
+	WORD $0x4f3f056f // sshr v15.4s, v11.4s, #1
+	WORD $0x4e26d5c8 // fadd v8.4s, v14.4s, v6.4s
+	WORD $0x4ea485ee // add v14.4s, v15.4s, v4.4s
+	WORD $0x4f3755c7 // shl v7.4s, v14.4s, #23
+	WORD $0x6e27dd0e // fmul v14.4s, v8.4s, v7.4s
+	WORD $0x6eaf8567 // sub v7.4s, v11.4s, v15.4s
+	WORD $0x4ea484ef // add v15.4s, v7.4s, v4.4s
+	WORD $0x4f3755e7 // shl v7.4s, v15.4s, #23
+	WORD $0x6e27ddcf // fmul v15.4s, v14.4s, v7.4s
+	WORD $0x4ea0ab87 // cmlt v7.4s, v28.4s, #0
+	WORD $0x4ea71cfc // mov v28.16b, v7.16b
+	WORD $0x6e661dfc // bsl v28.16b, v15.16b, v6.16b
+	WORD $0x4e26d5e7 // fadd v7.4s, v15.4s, v6.4s
+	WORD $0x6e27ff8f // fdiv v15.4s, v28.4s, v7.4s
+	WORD $0x6e2fdd27 // fmul v7.4s, v9.4s, v15.4s
 	WORD $0x3c810407 // str q7, [x0], #16
+	SUBS $4, R2, R2
+	BGE vectors3
+
+done4:
+	ADD $4, R2, R2
+	RET
+
+// func swishNEON(dst, x *float32, n int, p *float32)
+TEXT ·swishNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD p+24(FP), R3
+	MOVD $constants<>(SB), R25
+	WORD $0x4ddfc87f // ld1r {v31.4s}, [x3], #4
+	SUBS $16, R2, R2
+	BLT done2
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
+	WORD $0x3dc02f21 // ldr q1, [x25, #176]
+	WORD $0x3dc04f22 // ldr q2, [x25, #304]
+	WORD $0x3dc05723 // ldr q3, [x25, #336]
+	WORD $0x3dc02724 // ldr q4, [x25, #144]
+	WORD $0x3dc02b25 // ldr q5, [x25, #160]
+
+vectors1:
+	WORD $0x3dc00026 // ldr q6, [x1, #0]
+	WORD $0x3dc00427 // ldr q7, [x1, #16]
+	WORD $0x3dc00828 // ldr q8, [x1, #32]
+	WORD $0x3dc00c29 // ldr q9, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x6e3fdcca // fmul v10.4s, v6.4s, v31.4s
+	WORD $0x6e3fdceb // fmul v11.4s, v7.4s, v31.4s
+	WORD $0x6e3fdd0c // fmul v12.4s, v8.4s, v31.4s
+	WORD $0x6e3fdd2d // fmul v13.4s, v9.4s, v31.4s
+	WORD $0x4ea31d4e // orr v14.16b, v10.16b, v3.16b
+	WORD $0x4ea31d6f // orr v15.16b, v11.16b, v3.16b
+	WORD $0x4ea31d90 // orr v16.16b, v12.16b, v3.16b
+	WORD $0x4ea31db1 // orr v17.16b, v13.16b, v3.16b
+	WORD $0x4e24f5d2 // fmax v18.4s, v14.4s, v4.4s
+	WORD $0x4e24f5ee // fmax v14.4s, v15.4s, v4.4s
+	WORD $0x4e24f60f // fmax v15.4s, v16.4s, v4.4s
+	WORD $0x4e24f630 // fmax v16.4s, v17.4s, v4.4s
+	WORD $0x3dc02f31 // ldr q17, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x3dc02f34 // ldr q20, [x25, #176]
+	WORD $0x3dc02f35 // ldr q21, [x25, #176]
+	WORD $0x4e25ce51 // fmla v17.4s, v18.4s, v5.4s
+	WORD $0x4e25cdd3 // fmla v19.4s, v14.4s, v5.4s
+	WORD $0x4e25cdf4 // fmla v20.4s, v15.4s, v5.4s
+	WORD $0x4e25ce15 // fmla v21.4s, v16.4s, v5.4s
+	WORD $0x4ea1d636 // fsub v22.4s, v17.4s, v1.4s
+	WORD $0x4ea1d677 // fsub v23.4s, v19.4s, v1.4s
+	WORD $0x4ea1d698 // fsub v24.4s, v20.4s, v1.4s
+	WORD $0x4ea1d6b9 // fsub v25.4s, v21.4s, v1.4s
+	WORD $0x3dc0333a // ldr q26, [x25, #192]
+	WORD $0x3dc0333b // ldr q27, [x25, #192]
+	WORD $0x3dc0333c // ldr q28, [x25, #192]
+	WORD $0x3dc0333d // ldr q29, [x25, #192]
+	WORD $0x4eb21e5e // mov v30.16b, v18.16b
+	WORD $0x4eae1dd2 // mov v18.16b, v14.16b
+	WORD $0x4eaf1dee // mov v14.16b, v15.16b
+	WORD $0x4eb01e0f // mov v15.16b, v16.16b
+	WORD $0x4ebacede // fmls v30.4s, v22.4s, v26.4s
+	WORD $0x4ebbcef2 // fmls v18.4s, v23.4s, v27.4s
+	WORD $0x4ebccf0e // fmls v14.4s, v24.4s, v28.4s
+	WORD $0x4ebdcf2f // fmls v15.4s, v25.4s, v29.4s
+	WORD $0x3dc0373d // ldr q29, [x25, #208]
+	WORD $0x3dc0373c // ldr q28, [x25, #208]
+	WORD $0x3dc0373b // ldr q27, [x25, #208]
+	WORD $0x3dc0373a // ldr q26, [x25, #208]
+	WORD $0x4ebe1fd0 // mov v16.16b, v30.16b
+	WORD $0x4eb21e5e // mov v30.16b, v18.16b
+	WORD $0x4eae1dd2 // mov v18.16b, v14.16b
+	WORD $0x4eaf1dee // mov v14.16b, v15.16b
+	WORD $0x4ebdced0 // fmls v16.4s, v22.4s, v29.4s
+	WORD $0x4ebccefe // fmls v30.4s, v23.4s, v28.4s
+	WORD $0x4ebbcf12 // fmls v18.4s, v24.4s, v27.4s
+	WORD $0x4ebacf2e // fmls v14.4s, v25.4s, v26.4s
+	WORD $0x3dc03b3a // ldr q26, [x25, #224]
+	WORD $0x3dc03b39 // ldr q25, [x25, #224]
+	WORD $0x3dc03b3b // ldr q27, [x25, #224]
+	WORD $0x3dc03b38 // ldr q24, [x25, #224]
+	WORD $0x3dc03f3c // ldr q28, [x25, #240]
+	WORD $0x3dc03f37 // ldr q23, [x25, #240]
+	WORD $0x3dc03f3d // ldr q29, [x25, #240]
+	WORD $0x3dc03f36 // ldr q22, [x25, #240]
+	WORD $0x4e30cf5c // fmla v28.4s, v26.4s, v16.4s
+	WORD $0x4e3ecf37 // fmla v23.4s, v25.4s, v30.4s
+	WORD $0x4e32cf7d // fmla v29.4s, v27.4s, v18.4s
+	WORD $0x4e2ecf16 // fmla v22.4s, v24.4s, v14.4s
+	WORD $0x3dc04338 // ldr q24, [x25, #256]
+	WORD $0x3dc0433b // ldr q27, [x25, #256]
+	WORD $0x3dc04339 // ldr q25, [x25, #256]
+	WORD $0x3dc0433a // ldr q26, [x25, #256]
+	WORD $0x4e30cf98 // fmla v24.4s, v28.4s, v16.4s
+	WORD $0x4e3ecefb // fmla v27.4s, v23.4s, v30.4s
+	WORD $0x4e32cfb9 // fmla v25.4s, v29.4s, v18.4s
+	WORD $0x4e2eceda // fmla v26.4s, v22.4s, v14.4s
+	WORD $0x3dc04736 // ldr q22, [x25, #272]
+	WORD $0x3dc0473d // ldr q29, [x25, #272]
+	WORD $0x3dc04737 // ldr q23, [x25, #272]
+	WORD $0x3dc0473c // ldr q28, [x25, #272]
+	WORD $0x4e30cf16 // fmla v22.4s, v24.4s, v16.4s
+	WORD $0x4e3ecf7d // fmla v29.4s, v27.4s, v30.4s
+	WORD $0x4e32cf37 // fmla v23.4s, v25.4s, v18.4s
+	WORD $0x4e2ecf5c // fmla v28.4s, v26.4s, v14.4s
+	WORD $0x3dc04b3a // ldr q26, [x25, #288]
+	WORD $0x3dc04b39 // ldr q25, [x25, #288]
+	WORD $0x3dc04b3b // ldr q27, [x25, #288]
+	WORD $0x3dc04b38 // ldr q24, [x25, #288]
+	WORD $0x4e30ceda // fmla v26.4s, v22.4s, v16.4s
+	WORD $0x4e3ecfb9 // fmla v25.4s, v29.4s, v30.4s
+	WORD $0x4e32cefb // fmla v27.4s, v23.4s, v18.4s
+	WORD $0x4e2ecf98 // fmla v24.4s, v28.4s, v14.4s
+	WORD $0x6ea1863c // sub v28.4s, v17.4s, v1.4s
+	WORD $0x6ea18671 // sub v17.4s, v19.4s, v1.4s
+	WORD $0x6ea18693 // sub v19.4s, v20.4s, v1.4s
+	WORD $0x6ea186b4 // sub v20.4s, v21.4s, v1.4s
+	WORD $0x6e30de15 // fmul v21.4s, v16.4s, v16.4s
+	WORD $0x6e3edfd7 // fmul v23.4s, v30.4s, v30.4s
+	WORD $0x6e32de5d // fmul v29.4s, v18.4s, v18.4s
+	WORD $0x6e2eddd6 // fmul v22.4s, v14.4s, v14.4s
+	WORD $0x4eb01e0f // mov v15.16b, v16.16b
+	WORD $0x4ebe1fd0 // mov v16.16b, v30.16b
+	WORD $0x4eb21e5e // mov v30.16b, v18.16b
+	WORD $0x4eae1dd2 // mov v18.16b, v14.16b
+	WORD $0x4e3aceaf // fmla v15.4s, v21.4s, v26.4s
+	WORD $0x4e39cef0 // fmla v16.4s, v23.4s, v25.4s
+	WORD $0x4e3bcfbe // fmla v30.4s, v29.4s, v27.4s
+	WORD $0x4e38ced2 // fmla v18.4s, v22.4s, v24.4s
+	WORD $0x4f3f0798 // sshr v24.4s, v28.4s, #1
+	WORD $0x4f3f0636 // sshr v22.4s, v17.4s, #1
+	WORD $0x4f3f067b // sshr v27.4s, v19.4s, #1
+	WORD $0x4f3f069d // sshr v29.4s, v20.4s, #1
+	WORD $0x4e20d5f9 // fadd v25.4s, v15.4s, v0.4s
+	WORD $0x4e20d60f // fadd v15.4s, v16.4s, v0.4s
+	WORD $0x4e20d7d0 // fadd v16.4s, v30.4s, v0.4s
+	WORD $0x4e20d65e // fadd v30.4s, v18.4s, v0.4s
+	WORD $0x4ea28712 // add v18.4s, v24.4s, v2.4s
+	WORD $0x4ea286d7 // add v23.4s, v22.4s, v2.4s
+	WORD $0x4ea2877a // add v26.4s, v27.4s, v2.4s
+	WORD $0x4ea287b5 // add v21.4s, v29.4s, v2.4s
+	WORD $0x4f37564e // shl v14.4s, v18.4s, #23
+	WORD $0x4f3756f2 // shl v18.4s, v23.4s, #23
+	WORD $0x4f375757 // shl v23.4s, v26.4s, #23
+	WORD $0x4f3756ba // shl v26.4s, v21.4s, #23
+	WORD $0x6e2edf35 // fmul v21.4s, v25.4s, v14.4s
+	WORD $0x6e32ddee // fmul v14.4s, v15.4s, v18.4s
+	WORD $0x6e37de12 // fmul v18.4s, v16.4s, v23.4s
+	WORD $0x6e3adfd7 // fmul v23.4s, v30.4s, v26.4s
+	WORD $0x6eb8879a // sub v26.4s, v28.4s, v24.4s
+	WORD $0x6eb68638 // sub v24.4s, v17.4s, v22.4s
+	WORD $0x6ebb8676 // sub v22.4s, v19.4s, v27.4s
+	WORD $0x6ebd869b // sub v27.4s, v20.4s, v29.4s
+	WORD $0x4ea2875d // add v29.4s, v26.4s, v2.4s
+	WORD $0x4ea2871a // add v26.4s, v24.4s, v2.4s
+	WORD $0x4ea286d8 // add v24.4s, v22.4s, v2.4s
+	WORD $0x4ea28776 // add v22.4s, v27.4s, v2.4s
+	WORD $0x4f3757bb // shl v27.4s, v29.4s, #23
+	WORD $0x4f37575d // shl v29.4s, v26.4s, #23
+	WORD $0x4f37571a // shl v26.4s, v24.4s, #23
+	WORD $0x4f3756d8 // shl v24.4s, v22.4s, #23
+	WORD $0x6e3bdeb6 // fmul v22.4s, v21.4s, v27.4s
+	WORD $0x6e3ddddb // fmul v27.4s, v14.4s, v29.4s
+	WORD $0x6e3ade5d // fmul v29.4s, v18.4s, v26.4s
+	WORD $0x6e38defa // fmul v26.4s, v23.4s, v24.4s
+	WORD $0x4ea0a958 // cmlt v24.4s, v10.4s, #0
+	WORD $0x4ea0a96a // cmlt v10.4s, v11.4s, #0
+	WORD $0x4ea0a98b // cmlt v11.4s, v12.4s, #0
+	WORD $0x4ea0a9ac // cmlt v12.4s, v13.4s, #0
+	WORD $0x4eb81f0d // mov v13.16b, v24.16b
+	WORD $0x4eaa1d58 // mov v24.16b, v10.16b
+	WORD $0x4eab1d6a // mov v10.16b, v11.16b
+	WORD $0x4eac1d8b // mov v11.16b, v12.16b
+	WORD $0x6e601ecd // bsl v13.16b, v22.16b, v0.16b
+	WORD $0x6e601f78 // bsl v24.16b, v27.16b, v0.16b
+	WORD $0x6e601faa // bsl v10.16b, v29.16b, v0.16b
+	WORD $0x6e601f4b // bsl v11.16b, v26.16b, v0.16b
+	WORD $0x4e20d6cc // fadd v12.4s, v22.4s, v0.4s
+	WORD $0x4e20d776 // fadd v22.4s, v27.4s, v0.4s
+	WORD $0x4e20d7bb // fadd v27.4s, v29.4s, v0.4s
+	WORD $0x4e20d75d // fadd v29.4s, v26.4s, v0.4s
+	WORD $0x6e2cfdba // fdiv v26.4s, v13.4s, v12.4s
+	WORD $0x6e36ff0c // fdiv v12.4s, v24.4s, v22.4s
+	WORD $0x6e3bfd56 // fdiv v22.4s, v10.4s, v27.4s
+	WORD $0x6e3dfd7b // fdiv v27.4s, v11.4s, v29.4s
+	WORD $0x6e3adcdd // fmul v29.4s, v6.4s, v26.4s
+	WORD $0x6e2cdcfa // fmul v26.4s, v7.4s, v12.4s
+	WORD $0x6e36dd0c // fmul v12.4s, v8.4s, v22.4s
+	WORD $0x6e3bdd36 // fmul v22.4s, v9.4s, v27.4s
+	WORD $0xad00681d // stp q29, q26, [x0, #0]
+	WORD $0xad01580c // stp q12, q22, [x0, #32]
+	ADD $64, R0, R0
+	SUBS $16, R2, R2
+	BGE vectors1
+
+done2:
+	ADD $16, R2, R2
+	SUBS $4, R2, R2
+	BLT done4
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x3dc04f23 // ldr q3, [x25, #304]
+	WORD $0x3dc05722 // ldr q2, [x25, #336]
+	WORD $0x3dc02721 // ldr q1, [x25, #144]
+	WORD $0x3dc02b20 // ldr q0, [x25, #160]
+	WORD $0x3dc03336 // ldr q22, [x25, #192]
+	WORD $0x3dc0372c // ldr q12, [x25, #208]
+	WORD $0x3dc03b3a // ldr q26, [x25, #224]
+
+vectors3:
+	WORD $0x3cc1043d // ldr q29, [x1], #16
+	WORD $0x6e3fdfbb // fmul v27.4s, v29.4s, v31.4s
+	WORD $0x4ea21f69 // orr v9.16b, v27.16b, v2.16b
+	WORD $0x4e21f528 // fmax v8.4s, v9.4s, v1.4s
+	WORD $0x3dc02f29 // ldr q9, [x25, #176]
+	WORD $0x4e20cd09 // fmla v9.4s, v8.4s, v0.4s
+	WORD $0x4ea4d527 // fsub v7.4s, v9.4s, v4.4s
+	WORD $0x4ea81d06 // mov v6.16b, v8.16b
+	WORD $0x4eb6cce6 // fmls v6.4s, v7.4s, v22.4s
+	WORD $0x4ea61cc8 // mov v8.16b, v6.16b
+	WORD $0x4eaccce8 // fmls v8.4s, v7.4s, v12.4s
+	WORD $0x3dc03f27 // ldr q7, [x25, #240]
+	WORD $0x4e28cf47 // fmla v7.4s, v26.4s, v8.4s
+	WORD $0x3dc04326 // ldr q6, [x25, #256]
+	WORD $0x4e28cce6 // fmla v6.4s, v7.4s, v8.4s
+	WORD $0x3dc04727 // ldr q7, [x25, #272]
+	WORD $0x4e28ccc7 // fmla v7.4s, v6.4s, v8.4s
+	WORD $0x3dc04b26 // ldr q6, [x25, #288]
+	WORD $0x4e28cce6 // fmla v6.4s, v7.4s, v8.4s
+	WORD $0x6ea48527 // sub v7.4s, v9.4s, v4.4s
+	WORD $0x6e28dd09 // fmul v9.4s, v8.4s, v8.4s
+	WORD $0x4ea81d0b // mov v11.16b, v8.16b
+	WORD $0x4e26cd2b // fmla v11.4s, v9.4s, v6.4s
+	WORD $0x4f3f04e6 // sshr v6.4s, v7.4s, #1
+	WORD $0x4e25d569 // fadd v9.4s, v11.4s, v5.4s
+	WORD $0x4ea384cb // add v11.4s, v6.4s, v3.4s
+	WORD $0x4f375568 // shl v8.4s, v11.4s, #23
+	WORD $0x6e28dd2b // fmul v11.4s, v9.4s, v8.4s
+	WORD $0x6ea684e8 // sub v8.4s, v7.4s, v6.4s
+	WORD $0x4ea38506 // add v6.4s, v8.4s, v3.4s
+	WORD $0x4f3754c8 // shl v8.4s, v6.4s, #23
+	WORD $0x6e28dd66 // fmul v6.4s, v11.4s, v8.4s
+	WORD $0x4ea0ab68 // cmlt v8.4s, v27.4s, #0
+	WORD $0x4ea81d1b // mov v27.16b, v8.16b
+	WORD $0x6e651cdb // bsl v27.16b, v6.16b, v5.16b
+	WORD $0x4e25d4c8 // fadd v8.4s, v6.4s, v5.4s
+	WORD $0x6e28ff66 // fdiv v6.4s, v27.4s, v8.4s
+	WORD $0x6e26dfa8 // fmul v8.4s, v29.4s, v6.4s
+	WORD $0x3c810408 // str q8, [x0], #16
 	SUBS $4, R2, R2
 	BGE vectors3
 
@@ -27658,188 +27400,164 @@ TEXT ·eluNEON(SB), NOSPLIT, $0-32
 	WORD $0x4ddfc87d // ld1r {v29.4s}, [x3], #4
 	SUBS $16, R2, R2
 	BLT done2
+	WORD $0x3dc02f20 // ldr q0, [x25, #176]
+	WORD $0x3dc01f21 // ldr q1, [x25, #112]
+	WORD $0x3dc05f22 // ldr q2, [x25, #368]
+	WORD $0x3dc02b23 // ldr q3, [x25, #160]
+	WORD $0x3dc03324 // ldr q4, [x25, #192]
+	WORD $0x3dc03725 // ldr q5, [x25, #208]
+	WORD $0x3dc03b26 // ldr q6, [x25, #224]
+	WORD $0x3dc04f27 // ldr q7, [x25, #304]
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc01f24 // ldr q4, [x25, #112]
-	WORD $0x3dc01f25 // ldr q5, [x25, #112]
-	WORD $0x3dc01f26 // ldr q6, [x25, #112]
-	WORD $0x3dc01f27 // ldr q7, [x25, #112]
-	WORD $0x6ea4e408 // fcmgt v8.4s, v0.4s, v4.4s
-	WORD $0x6ea5e429 // fcmgt v9.4s, v1.4s, v5.4s
-	WORD $0x6ea6e44a // fcmgt v10.4s, v2.4s, v6.4s
-	WORD $0x6ea7e46b // fcmgt v11.4s, v3.4s, v7.4s
-	WORD $0x4ea81d0c // mov v12.16b, v8.16b
-	WORD $0x4ea91d28 // mov v8.16b, v9.16b
-	WORD $0x4eaa1d49 // mov v9.16b, v10.16b
-	WORD $0x4eab1d6a // mov v10.16b, v11.16b
-	WORD $0x6e601c8c // bsl v12.16b, v4.16b, v0.16b
-	WORD $0x6e611ca8 // bsl v8.16b, v5.16b, v1.16b
-	WORD $0x6e621cc9 // bsl v9.16b, v6.16b, v2.16b
-	WORD $0x6e631cea // bsl v10.16b, v7.16b, v3.16b
-	WORD $0x6e3edd87 // fmul v7.4s, v12.4s, v30.4s
-	WORD $0x6e3edd0c // fmul v12.4s, v8.4s, v30.4s
-	WORD $0x6e3edd28 // fmul v8.4s, v9.4s, v30.4s
-	WORD $0x6e3edd49 // fmul v9.4s, v10.4s, v30.4s
-	WORD $0x3dc05f2a // ldr q10, [x25, #368]
-	WORD $0x3dc05f26 // ldr q6, [x25, #368]
-	WORD $0x3dc05f25 // ldr q5, [x25, #368]
-	WORD $0x3dc05f24 // ldr q4, [x25, #368]
-	WORD $0x4e2af4eb // fmax v11.4s, v7.4s, v10.4s
-	WORD $0x4e26f58a // fmax v10.4s, v12.4s, v6.4s
-	WORD $0x4e25f506 // fmax v6.4s, v8.4s, v5.4s
-	WORD $0x4e24f525 // fmax v5.4s, v9.4s, v4.4s
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02b29 // ldr q9, [x25, #160]
-	WORD $0x3dc02b28 // ldr q8, [x25, #160]
-	WORD $0x3dc02b2c // ldr q12, [x25, #160]
-	WORD $0x3dc02f27 // ldr q7, [x25, #176]
+	WORD $0x3dc00028 // ldr q8, [x1, #0]
+	WORD $0x3dc00429 // ldr q9, [x1, #16]
+	WORD $0x3dc0082a // ldr q10, [x1, #32]
+	WORD $0x3dc00c2b // ldr q11, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x6ea1e50c // fcmgt v12.4s, v8.4s, v1.4s
+	WORD $0x6ea1e52d // fcmgt v13.4s, v9.4s, v1.4s
+	WORD $0x6ea1e54e // fcmgt v14.4s, v10.4s, v1.4s
+	WORD $0x6ea1e56f // fcmgt v15.4s, v11.4s, v1.4s
+	WORD $0x4eac1d90 // mov v16.16b, v12.16b
+	WORD $0x4ead1dac // mov v12.16b, v13.16b
+	WORD $0x4eae1dcd // mov v13.16b, v14.16b
+	WORD $0x4eaf1dee // mov v14.16b, v15.16b
+	WORD $0x6e681c30 // bsl v16.16b, v1.16b, v8.16b
+	WORD $0x6e691c2c // bsl v12.16b, v1.16b, v9.16b
+	WORD $0x6e6a1c2d // bsl v13.16b, v1.16b, v10.16b
+	WORD $0x6e6b1c2e // bsl v14.16b, v1.16b, v11.16b
+	WORD $0x6e3ede0f // fmul v15.4s, v16.4s, v30.4s
+	WORD $0x6e3edd90 // fmul v16.4s, v12.4s, v30.4s
+	WORD $0x6e3eddac // fmul v12.4s, v13.4s, v30.4s
+	WORD $0x6e3eddcd // fmul v13.4s, v14.4s, v30.4s
+	WORD $0x4e22f5ee // fmax v14.4s, v15.4s, v2.4s
+	WORD $0x4e22f60f // fmax v15.4s, v16.4s, v2.4s
+	WORD $0x4e22f590 // fmax v16.4s, v12.4s, v2.4s
+	WORD $0x4e22f5ac // fmax v12.4s, v13.4s, v2.4s
 	WORD $0x3dc02f2d // ldr q13, [x25, #176]
-	WORD $0x3dc02f2e // ldr q14, [x25, #176]
-	WORD $0x3dc02f2f // ldr q15, [x25, #176]
-	WORD $0x4e24cd67 // fmla v7.4s, v11.4s, v4.4s
-	WORD $0x4e29cd4d // fmla v13.4s, v10.4s, v9.4s
-	WORD $0x4e28ccce // fmla v14.4s, v6.4s, v8.4s
-	WORD $0x4e2cccaf // fmla v15.4s, v5.4s, v12.4s
-	WORD $0x3dc02f2c // ldr q12, [x25, #176]
-	WORD $0x3dc02f28 // ldr q8, [x25, #176]
-	WORD $0x3dc02f29 // ldr q9, [x25, #176]
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x4eacd4f0 // fsub v16.4s, v7.4s, v12.4s
-	WORD $0x4ea8d5ac // fsub v12.4s, v13.4s, v8.4s
-	WORD $0x4ea9d5c8 // fsub v8.4s, v14.4s, v9.4s
-	WORD $0x4ea4d5e9 // fsub v9.4s, v15.4s, v4.4s
-	WORD $0x3dc03324 // ldr q4, [x25, #192]
-	WORD $0x3dc03331 // ldr q17, [x25, #192]
-	WORD $0x3dc03332 // ldr q18, [x25, #192]
-	WORD $0x3dc03333 // ldr q19, [x25, #192]
-	WORD $0x4eab1d74 // mov v20.16b, v11.16b
-	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
-	WORD $0x4ea61cca // mov v10.16b, v6.16b
-	WORD $0x4ea51ca6 // mov v6.16b, v5.16b
-	WORD $0x4ea4ce14 // fmls v20.4s, v16.4s, v4.4s
-	WORD $0x4eb1cd8b // fmls v11.4s, v12.4s, v17.4s
-	WORD $0x4eb2cd0a // fmls v10.4s, v8.4s, v18.4s
-	WORD $0x4eb3cd26 // fmls v6.4s, v9.4s, v19.4s
-	WORD $0x3dc03733 // ldr q19, [x25, #208]
-	WORD $0x3dc03732 // ldr q18, [x25, #208]
-	WORD $0x3dc03731 // ldr q17, [x25, #208]
-	WORD $0x3dc03724 // ldr q4, [x25, #208]
-	WORD $0x4eb41e85 // mov v5.16b, v20.16b
-	WORD $0x4eab1d74 // mov v20.16b, v11.16b
-	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
-	WORD $0x4ea61cca // mov v10.16b, v6.16b
-	WORD $0x4eb3ce05 // fmls v5.4s, v16.4s, v19.4s
-	WORD $0x4eb2cd94 // fmls v20.4s, v12.4s, v18.4s
-	WORD $0x4eb1cd0b // fmls v11.4s, v8.4s, v17.4s
-	WORD $0x4ea4cd2a // fmls v10.4s, v9.4s, v4.4s
-	WORD $0x3dc03b24 // ldr q4, [x25, #224]
-	WORD $0x3dc03b29 // ldr q9, [x25, #224]
-	WORD $0x3dc03b31 // ldr q17, [x25, #224]
-	WORD $0x3dc03b28 // ldr q8, [x25, #224]
-	WORD $0x3dc03f32 // ldr q18, [x25, #240]
-	WORD $0x3dc03f2c // ldr q12, [x25, #240]
-	WORD $0x3dc03f33 // ldr q19, [x25, #240]
-	WORD $0x3dc03f30 // ldr q16, [x25, #240]
-	WORD $0x4e25cc92 // fmla v18.4s, v4.4s, v5.4s
-	WORD $0x4e34cd2c // fmla v12.4s, v9.4s, v20.4s
-	WORD $0x4e2bce33 // fmla v19.4s, v17.4s, v11.4s
-	WORD $0x4e2acd10 // fmla v16.4s, v8.4s, v10.4s
-	WORD $0x3dc04328 // ldr q8, [x25, #256]
-	WORD $0x3dc04331 // ldr q17, [x25, #256]
-	WORD $0x3dc04329 // ldr q9, [x25, #256]
-	WORD $0x3dc04324 // ldr q4, [x25, #256]
-	WORD $0x4e25ce48 // fmla v8.4s, v18.4s, v5.4s
-	WORD $0x4e34cd91 // fmla v17.4s, v12.4s, v20.4s
-	WORD $0x4e2bce69 // fmla v9.4s, v19.4s, v11.4s
-	WORD $0x4e2ace04 // fmla v4.4s, v16.4s, v10.4s
-	WORD $0x3dc04730 // ldr q16, [x25, #272]
-	WORD $0x3dc04733 // ldr q19, [x25, #272]
-	WORD $0x3dc0472c // ldr q12, [x25, #272]
-	WORD $0x3dc04732 // ldr q18, [x25, #272]
-	WORD $0x4e25cd10 // fmla v16.4s, v8.4s, v5.4s
-	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
-	WORD $0x4e2bcd2c // fmla v12.4s, v9.4s, v11.4s
-	WORD $0x4e2acc92 // fmla v18.4s, v4.4s, v10.4s
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x3dc04b29 // ldr q9, [x25, #288]
-	WORD $0x3dc04b31 // ldr q17, [x25, #288]
-	WORD $0x3dc04b28 // ldr q8, [x25, #288]
-	WORD $0x4e25ce04 // fmla v4.4s, v16.4s, v5.4s
-	WORD $0x4e34ce69 // fmla v9.4s, v19.4s, v20.4s
-	WORD $0x4e2bcd91 // fmla v17.4s, v12.4s, v11.4s
-	WORD $0x4e2ace48 // fmla v8.4s, v18.4s, v10.4s
+	WORD $0x3dc02f31 // ldr q17, [x25, #176]
 	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x3dc02f2c // ldr q12, [x25, #176]
 	WORD $0x3dc02f33 // ldr q19, [x25, #176]
-	WORD $0x3dc02f30 // ldr q16, [x25, #176]
-	WORD $0x6eb284e6 // sub v6.4s, v7.4s, v18.4s
-	WORD $0x6eac85b2 // sub v18.4s, v13.4s, v12.4s
-	WORD $0x6eb385cc // sub v12.4s, v14.4s, v19.4s
-	WORD $0x6eb085f3 // sub v19.4s, v15.4s, v16.4s
-	WORD $0x6e25dcb0 // fmul v16.4s, v5.4s, v5.4s
-	WORD $0x6e34de8f // fmul v15.4s, v20.4s, v20.4s
-	WORD $0x6e2bdd6e // fmul v14.4s, v11.4s, v11.4s
-	WORD $0x6e2add4d // fmul v13.4s, v10.4s, v10.4s
-	WORD $0x4ea51ca7 // mov v7.16b, v5.16b
-	WORD $0x4eb41e85 // mov v5.16b, v20.16b
-	WORD $0x4eab1d74 // mov v20.16b, v11.16b
-	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
-	WORD $0x4e24ce07 // fmla v7.4s, v16.4s, v4.4s
-	WORD $0x4e29cde5 // fmla v5.4s, v15.4s, v9.4s
-	WORD $0x4e31cdd4 // fmla v20.4s, v14.4s, v17.4s
-	WORD $0x4e28cdab // fmla v11.4s, v13.4s, v8.4s
-	WORD $0x3dc04f28 // ldr q8, [x25, #304]
-	WORD $0x3dc04f2d // ldr q13, [x25, #304]
-	WORD $0x3dc04f31 // ldr q17, [x25, #304]
-	WORD $0x3dc04f2e // ldr q14, [x25, #304]
-	WORD $0x4ea884c9 // add v9.4s, v6.4s, v8.4s
-	WORD $0x4ead8648 // add v8.4s, v18.4s, v13.4s
-	WORD $0x4eb1858d // add v13.4s, v12.4s, v17.4s
-	WORD $0x4eae8671 // add v17.4s, v19.4s, v14.4s
-	WORD $0x4f37552e // shl v14.4s, v9.4s, #23
-	WORD $0x4f375509 // shl v9.4s, v8.4s, #23
-	WORD $0x4f3755a8 // shl v8.4s, v13.4s, #23
+	WORD $0x4e23cdcd // fmla v13.4s, v14.4s, v3.4s
+	WORD $0x4e23cdf1 // fmla v17.4s, v15.4s, v3.4s
+	WORD $0x4e23ce12 // fmla v18.4s, v16.4s, v3.4s
+	WORD $0x4e23cd93 // fmla v19.4s, v12.4s, v3.4s
+	WORD $0x4ea0d5b4 // fsub v20.4s, v13.4s, v0.4s
+	WORD $0x4ea0d635 // fsub v21.4s, v17.4s, v0.4s
+	WORD $0x4ea0d656 // fsub v22.4s, v18.4s, v0.4s
+	WORD $0x4ea0d677 // fsub v23.4s, v19.4s, v0.4s
+	WORD $0x4eae1dd8 // mov v24.16b, v14.16b
+	WORD $0x4eaf1dee // mov v14.16b, v15.16b
+	WORD $0x4eb01e0f // mov v15.16b, v16.16b
+	WORD $0x4eac1d90 // mov v16.16b, v12.16b
+	WORD $0x4ea4ce98 // fmls v24.4s, v20.4s, v4.4s
+	WORD $0x4ea4ceae // fmls v14.4s, v21.4s, v4.4s
+	WORD $0x4ea4cecf // fmls v15.4s, v22.4s, v4.4s
+	WORD $0x4ea4cef0 // fmls v16.4s, v23.4s, v4.4s
+	WORD $0x4eb81f0c // mov v12.16b, v24.16b
+	WORD $0x4eae1dd8 // mov v24.16b, v14.16b
+	WORD $0x4eaf1dee // mov v14.16b, v15.16b
+	WORD $0x4eb01e0f // mov v15.16b, v16.16b
+	WORD $0x4ea5ce8c // fmls v12.4s, v20.4s, v5.4s
+	WORD $0x4ea5ceb8 // fmls v24.4s, v21.4s, v5.4s
+	WORD $0x4ea5cece // fmls v14.4s, v22.4s, v5.4s
+	WORD $0x4ea5ceef // fmls v15.4s, v23.4s, v5.4s
+	WORD $0x3dc03f37 // ldr q23, [x25, #240]
+	WORD $0x3dc03f36 // ldr q22, [x25, #240]
+	WORD $0x3dc03f35 // ldr q21, [x25, #240]
+	WORD $0x3dc03f34 // ldr q20, [x25, #240]
+	WORD $0x4e2cccd7 // fmla v23.4s, v6.4s, v12.4s
+	WORD $0x4e38ccd6 // fmla v22.4s, v6.4s, v24.4s
+	WORD $0x4e2eccd5 // fmla v21.4s, v6.4s, v14.4s
+	WORD $0x4e2fccd4 // fmla v20.4s, v6.4s, v15.4s
+	WORD $0x3dc04330 // ldr q16, [x25, #256]
+	WORD $0x3dc04339 // ldr q25, [x25, #256]
+	WORD $0x3dc0433a // ldr q26, [x25, #256]
+	WORD $0x3dc0433b // ldr q27, [x25, #256]
+	WORD $0x4e2ccef0 // fmla v16.4s, v23.4s, v12.4s
+	WORD $0x4e38ced9 // fmla v25.4s, v22.4s, v24.4s
+	WORD $0x4e2eceba // fmla v26.4s, v21.4s, v14.4s
+	WORD $0x4e2fce9b // fmla v27.4s, v20.4s, v15.4s
+	WORD $0x3dc04734 // ldr q20, [x25, #272]
+	WORD $0x3dc04735 // ldr q21, [x25, #272]
+	WORD $0x3dc04736 // ldr q22, [x25, #272]
+	WORD $0x3dc04737 // ldr q23, [x25, #272]
+	WORD $0x4e2cce14 // fmla v20.4s, v16.4s, v12.4s
+	WORD $0x4e38cf35 // fmla v21.4s, v25.4s, v24.4s
+	WORD $0x4e2ecf56 // fmla v22.4s, v26.4s, v14.4s
+	WORD $0x4e2fcf77 // fmla v23.4s, v27.4s, v15.4s
+	WORD $0x3dc04b3b // ldr q27, [x25, #288]
+	WORD $0x3dc04b3a // ldr q26, [x25, #288]
+	WORD $0x3dc04b39 // ldr q25, [x25, #288]
+	WORD $0x3dc04b30 // ldr q16, [x25, #288]
+	WORD $0x4e2cce9b // fmla v27.4s, v20.4s, v12.4s
+	WORD $0x4e38ceba // fmla v26.4s, v21.4s, v24.4s
+	WORD $0x4e2eced9 // fmla v25.4s, v22.4s, v14.4s
+	WORD $0x4e2fcef0 // fmla v16.4s, v23.4s, v15.4s
+	WORD $0x6ea085b7 // sub v23.4s, v13.4s, v0.4s
+	WORD $0x6ea0862d // sub v13.4s, v17.4s, v0.4s
+	WORD $0x6ea08651 // sub v17.4s, v18.4s, v0.4s
+	WORD $0x6ea08672 // sub v18.4s, v19.4s, v0.4s
+	WORD $0x6e2cdd93 // fmul v19.4s, v12.4s, v12.4s
+	WORD $0x6e38df16 // fmul v22.4s, v24.4s, v24.4s
+	WORD $0x6e2eddd5 // fmul v21.4s, v14.4s, v14.4s
+	WORD $0x6e2fddf4 // fmul v20.4s, v15.4s, v15.4s
+	WORD $0x4eac1d9c // mov v28.16b, v12.16b
+	WORD $0x4eb81f0c // mov v12.16b, v24.16b
+	WORD $0x4eae1dd8 // mov v24.16b, v14.16b
+	WORD $0x4eaf1dee // mov v14.16b, v15.16b
+	WORD $0x4e3bce7c // fmla v28.4s, v19.4s, v27.4s
+	WORD $0x4e3acecc // fmla v12.4s, v22.4s, v26.4s
+	WORD $0x4e39ceb8 // fmla v24.4s, v21.4s, v25.4s
+	WORD $0x4e30ce8e // fmla v14.4s, v20.4s, v16.4s
+	WORD $0x4ea786f0 // add v16.4s, v23.4s, v7.4s
+	WORD $0x4ea785b7 // add v23.4s, v13.4s, v7.4s
+	WORD $0x4ea7862d // add v13.4s, v17.4s, v7.4s
+	WORD $0x4ea78651 // add v17.4s, v18.4s, v7.4s
+	WORD $0x4f375612 // shl v18.4s, v16.4s, #23
+	WORD $0x4f3756f0 // shl v16.4s, v23.4s, #23
+	WORD $0x4f3755b7 // shl v23.4s, v13.4s, #23
 	WORD $0x4f37562d // shl v13.4s, v17.4s, #23
 	WORD $0x3dc00731 // ldr q17, [x25, #16]
-	WORD $0x3dc00733 // ldr q19, [x25, #16]
-	WORD $0x3dc0072c // ldr q12, [x25, #16]
-	WORD $0x3dc00732 // ldr q18, [x25, #16]
-	WORD $0x4eb1d5c6 // fsub v6.4s, v14.4s, v17.4s
-	WORD $0x4eb3d531 // fsub v17.4s, v9.4s, v19.4s
-	WORD $0x4eacd513 // fsub v19.4s, v8.4s, v12.4s
-	WORD $0x4eb2d5ac // fsub v12.4s, v13.4s, v18.4s
-	WORD $0x4ea61cd2 // mov v18.16b, v6.16b
-	WORD $0x4eb11e26 // mov v6.16b, v17.16b
-	WORD $0x4eb31e71 // mov v17.16b, v19.16b
-	WORD $0x4eac1d93 // mov v19.16b, v12.16b
-	WORD $0x4e27cdd2 // fmla v18.4s, v14.4s, v7.4s
-	WORD $0x4e25cd26 // fmla v6.4s, v9.4s, v5.4s
-	WORD $0x4e34cd11 // fmla v17.4s, v8.4s, v20.4s
-	WORD $0x4e2bcdb3 // fmla v19.4s, v13.4s, v11.4s
-	WORD $0x4ea0a80b // cmlt v11.4s, v0.4s, #0
-	WORD $0x4ea0a82d // cmlt v13.4s, v1.4s, #0
-	WORD $0x4ea0a854 // cmlt v20.4s, v2.4s, #0
-	WORD $0x4ea0a868 // cmlt v8.4s, v3.4s, #0
-	WORD $0x6e3fde45 // fmul v5.4s, v18.4s, v31.4s
-	WORD $0x6e3fdcd2 // fmul v18.4s, v6.4s, v31.4s
-	WORD $0x6e3fde26 // fmul v6.4s, v17.4s, v31.4s
-	WORD $0x6e3fde71 // fmul v17.4s, v19.4s, v31.4s
-	WORD $0x6e3ddc13 // fmul v19.4s, v0.4s, v29.4s
-	WORD $0x6e3ddc20 // fmul v0.4s, v1.4s, v29.4s
-	WORD $0x6e3ddc41 // fmul v1.4s, v2.4s, v29.4s
-	WORD $0x6e3ddc62 // fmul v2.4s, v3.4s, v29.4s
-	WORD $0x4eab1d63 // mov v3.16b, v11.16b
-	WORD $0x4ead1dab // mov v11.16b, v13.16b
-	WORD $0x4eb41e8d // mov v13.16b, v20.16b
-	WORD $0x4ea81d14 // mov v20.16b, v8.16b
-	WORD $0x6e731ca3 // bsl v3.16b, v5.16b, v19.16b
-	WORD $0x6e601e4b // bsl v11.16b, v18.16b, v0.16b
-	WORD $0x6e611ccd // bsl v13.16b, v6.16b, v1.16b
-	WORD $0x6e621e34 // bsl v20.16b, v17.16b, v2.16b
-	WORD $0xac812c03 // stp q3, q11, [x0], #32
-	WORD $0xac81500d // stp q13, q20, [x0], #32
+	WORD $0x3dc00734 // ldr q20, [x25, #16]
+	WORD $0x3dc00739 // ldr q25, [x25, #16]
+	WORD $0x3dc00735 // ldr q21, [x25, #16]
+	WORD $0x4eb1d65a // fsub v26.4s, v18.4s, v17.4s
+	WORD $0x4eb4d611 // fsub v17.4s, v16.4s, v20.4s
+	WORD $0x4eb9d6f4 // fsub v20.4s, v23.4s, v25.4s
+	WORD $0x4eb5d5b9 // fsub v25.4s, v13.4s, v21.4s
+	WORD $0x4eba1f55 // mov v21.16b, v26.16b
+	WORD $0x4eb11e3a // mov v26.16b, v17.16b
+	WORD $0x4eb41e91 // mov v17.16b, v20.16b
+	WORD $0x4eb91f34 // mov v20.16b, v25.16b
+	WORD $0x4e3cce55 // fmla v21.4s, v18.4s, v28.4s
+	WORD $0x4e2cce1a // fmla v26.4s, v16.4s, v12.4s
+	WORD $0x4e38cef1 // fmla v17.4s, v23.4s, v24.4s
+	WORD $0x4e2ecdb4 // fmla v20.4s, v13.4s, v14.4s
+	WORD $0x4ea0a90e // cmlt v14.4s, v8.4s, #0
+	WORD $0x4ea0a92d // cmlt v13.4s, v9.4s, #0
+	WORD $0x4ea0a958 // cmlt v24.4s, v10.4s, #0
+	WORD $0x4ea0a977 // cmlt v23.4s, v11.4s, #0
+	WORD $0x6e3fdeac // fmul v12.4s, v21.4s, v31.4s
+	WORD $0x6e3fdf55 // fmul v21.4s, v26.4s, v31.4s
+	WORD $0x6e3fde3a // fmul v26.4s, v17.4s, v31.4s
+	WORD $0x6e3fde91 // fmul v17.4s, v20.4s, v31.4s
+	WORD $0x6e3ddd14 // fmul v20.4s, v8.4s, v29.4s
+	WORD $0x6e3ddd28 // fmul v8.4s, v9.4s, v29.4s
+	WORD $0x6e3ddd49 // fmul v9.4s, v10.4s, v29.4s
+	WORD $0x6e3ddd6a // fmul v10.4s, v11.4s, v29.4s
+	WORD $0x4eae1dcb // mov v11.16b, v14.16b
+	WORD $0x4ead1dae // mov v14.16b, v13.16b
+	WORD $0x4eb81f0d // mov v13.16b, v24.16b
+	WORD $0x4eb71ef8 // mov v24.16b, v23.16b
+	WORD $0x6e741d8b // bsl v11.16b, v12.16b, v20.16b
+	WORD $0x6e681eae // bsl v14.16b, v21.16b, v8.16b
+	WORD $0x6e691f4d // bsl v13.16b, v26.16b, v9.16b
+	WORD $0x6e6a1e38 // bsl v24.16b, v17.16b, v10.16b
+	WORD $0xad00380b // stp q11, q14, [x0, #0]
+	WORD $0xad01600d // stp q13, q24, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -27847,54 +27565,53 @@ done2:
 	ADD $16, R2, R2
 	SUBS $4, R2, R2
 	BLT done4
+	WORD $0x3dc02f27 // ldr q7, [x25, #176]
+	WORD $0x3dc01f26 // ldr q6, [x25, #112]
+	WORD $0x3dc05f25 // ldr q5, [x25, #368]
+	WORD $0x3dc02b24 // ldr q4, [x25, #160]
+	WORD $0x3dc03323 // ldr q3, [x25, #192]
+	WORD $0x3dc03722 // ldr q2, [x25, #208]
+	WORD $0x3dc03b21 // ldr q1, [x25, #224]
+	WORD $0x3dc04f20 // ldr q0, [x25, #304]
+	WORD $0x3dc00738 // ldr q24, [x25, #16]
 
 vectors3:
-	WORD $0x3cc10434 // ldr q20, [x1], #16
-	WORD $0x3dc01f2d // ldr q13, [x25, #112]
-	WORD $0x6eade68b // fcmgt v11.4s, v20.4s, v13.4s
-	WORD $0x4eab1d63 // mov v3.16b, v11.16b
-	WORD $0x6e741da3 // bsl v3.16b, v13.16b, v20.16b
-	WORD $0x6e3edc6d // fmul v13.4s, v3.4s, v30.4s
-	WORD $0x3dc05f23 // ldr q3, [x25, #368]
-	WORD $0x4e23f5ab // fmax v11.4s, v13.4s, v3.4s
-	WORD $0x3dc02b23 // ldr q3, [x25, #160]
-	WORD $0x3dc02f2d // ldr q13, [x25, #176]
-	WORD $0x4e23cd6d // fmla v13.4s, v11.4s, v3.4s
-	WORD $0x3dc02f23 // ldr q3, [x25, #176]
-	WORD $0x4ea3d5a2 // fsub v2.4s, v13.4s, v3.4s
-	WORD $0x3dc03323 // ldr q3, [x25, #192]
+	WORD $0x3cc1042d // ldr q13, [x1], #16
+	WORD $0x6ea6e5ae // fcmgt v14.4s, v13.4s, v6.4s
+	WORD $0x4eae1dcb // mov v11.16b, v14.16b
+	WORD $0x6e6d1ccb // bsl v11.16b, v6.16b, v13.16b
+	WORD $0x6e3edd6e // fmul v14.4s, v11.4s, v30.4s
+	WORD $0x4e25f5cb // fmax v11.4s, v14.4s, v5.4s
+	WORD $0x3dc02f2e // ldr q14, [x25, #176]
+	WORD $0x4e24cd6e // fmla v14.4s, v11.4s, v4.4s
+	WORD $0x4ea7d5ca // fsub v10.4s, v14.4s, v7.4s
 	WORD $0x4eab1d71 // mov v17.16b, v11.16b
-	WORD $0x4ea3cc51 // fmls v17.4s, v2.4s, v3.4s
-	WORD $0x3dc03723 // ldr q3, [x25, #208]
+	WORD $0x4ea3cd51 // fmls v17.4s, v10.4s, v3.4s
 	WORD $0x4eb11e2b // mov v11.16b, v17.16b
-	WORD $0x4ea3cc4b // fmls v11.4s, v2.4s, v3.4s
-	WORD $0x3dc03b23 // ldr q3, [x25, #224]
-	WORD $0x3dc03f22 // ldr q2, [x25, #240]
-	WORD $0x4e2bcc62 // fmla v2.4s, v3.4s, v11.4s
-	WORD $0x3dc04323 // ldr q3, [x25, #256]
-	WORD $0x4e2bcc43 // fmla v3.4s, v2.4s, v11.4s
-	WORD $0x3dc04722 // ldr q2, [x25, #272]
-	WORD $0x4e2bcc62 // fmla v2.4s, v3.4s, v11.4s
-	WORD $0x3dc04b23 // ldr q3, [x25, #288]
-	WORD $0x4e2bcc43 // fmla v3.4s, v2.4s, v11.4s
-	WORD $0x3dc02f22 // ldr q2, [x25, #176]
-	WORD $0x6ea285b1 // sub v17.4s, v13.4s, v2.4s
-	WORD $0x6e2bdd62 // fmul v2.4s, v11.4s, v11.4s
-	WORD $0x4eab1d6d // mov v13.16b, v11.16b
-	WORD $0x4e23cc4d // fmla v13.4s, v2.4s, v3.4s
-	WORD $0x3dc04f23 // ldr q3, [x25, #304]
-	WORD $0x4ea38622 // add v2.4s, v17.4s, v3.4s
-	WORD $0x4f375443 // shl v3.4s, v2.4s, #23
-	WORD $0x3dc00722 // ldr q2, [x25, #16]
-	WORD $0x4ea2d471 // fsub v17.4s, v3.4s, v2.4s
-	WORD $0x4eb11e22 // mov v2.16b, v17.16b
-	WORD $0x4e2dcc62 // fmla v2.4s, v3.4s, v13.4s
-	WORD $0x4ea0aa8d // cmlt v13.4s, v20.4s, #0
-	WORD $0x6e3fdc43 // fmul v3.4s, v2.4s, v31.4s
-	WORD $0x6e3dde82 // fmul v2.4s, v20.4s, v29.4s
-	WORD $0x4ead1db4 // mov v20.16b, v13.16b
-	WORD $0x6e621c74 // bsl v20.16b, v3.16b, v2.16b
-	WORD $0x3c810414 // str q20, [x0], #16
+	WORD $0x4ea2cd4b // fmls v11.4s, v10.4s, v2.4s
+	WORD $0x3dc03f2a // ldr q10, [x25, #240]
+	WORD $0x4e2bcc2a // fmla v10.4s, v1.4s, v11.4s
+	WORD $0x3dc04331 // ldr q17, [x25, #256]
+	WORD $0x4e2bcd51 // fmla v17.4s, v10.4s, v11.4s
+	WORD $0x3dc0472a // ldr q10, [x25, #272]
+	WORD $0x4e2bce2a // fmla v10.4s, v17.4s, v11.4s
+	WORD $0x3dc04b31 // ldr q17, [x25, #288]
+	WORD $0x4e2bcd51 // fmla v17.4s, v10.4s, v11.4s
+	WORD $0x6ea785ca // sub v10.4s, v14.4s, v7.4s
+	WORD $0x6e2bdd6e // fmul v14.4s, v11.4s, v11.4s
+	WORD $0x4eab1d69 // mov v9.16b, v11.16b
+	WORD $0x4e31cdc9 // fmla v9.4s, v14.4s, v17.4s
+	WORD $0x4ea08551 // add v17.4s, v10.4s, v0.4s
+	WORD $0x4f37562a // shl v10.4s, v17.4s, #23
+	WORD $0x4eb8d551 // fsub v17.4s, v10.4s, v24.4s
+	WORD $0x4eb11e2e // mov v14.16b, v17.16b
+	WORD $0x4e29cd4e // fmla v14.4s, v10.4s, v9.4s
+	WORD $0x4ea0a9a9 // cmlt v9.4s, v13.4s, #0
+	WORD $0x6e3fddca // fmul v10.4s, v14.4s, v31.4s
+	WORD $0x6e3dddae // fmul v14.4s, v13.4s, v29.4s
+	WORD $0x4ea91d2d // mov v13.16b, v9.16b
+	WORD $0x6e6e1d4d // bsl v13.16b, v10.16b, v14.16b
+	WORD $0x3c81040d // str q13, [x0], #16
 	SUBS $4, R2, R2
 	BGE vectors3
 
@@ -27914,8 +27631,11 @@ TEXT ·leakyReluNEON(SB), NOSPLIT, $0-32
 	BLT done2
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	ADD $64, R1, R1
 	WORD $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
 	WORD $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
 	WORD $0x4ea0a846 // cmlt v6.4s, v2.4s, #0
@@ -27932,8 +27652,9 @@ vectors1:
 	WORD $0x6e611d24 // bsl v4.16b, v9.16b, v1.16b
 	WORD $0x6e621d45 // bsl v5.16b, v10.16b, v2.16b
 	WORD $0x6e631d66 // bsl v6.16b, v11.16b, v3.16b
-	WORD $0xac81100c // stp q12, q4, [x0], #32
-	WORD $0xac811805 // stp q5, q6, [x0], #32
+	WORD $0xad00100c // stp q12, q4, [x0, #0]
+	WORD $0xad011805 // stp q5, q6, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -27968,8 +27689,11 @@ TEXT ·thresholdedReluNEON(SB), NOSPLIT, $0-32
 	BLT done2
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	ADD $64, R1, R1
 	WORD $0x6ebfe404 // fcmgt v4.4s, v0.4s, v31.4s
 	WORD $0x6ebfe425 // fcmgt v5.4s, v1.4s, v31.4s
 	WORD $0x6ebfe446 // fcmgt v6.4s, v2.4s, v31.4s
@@ -27978,8 +27702,9 @@ vectors1:
 	WORD $0x4e251c24 // and v4.16b, v1.16b, v5.16b
 	WORD $0x4e261c45 // and v5.16b, v2.16b, v6.16b
 	WORD $0x4e271c66 // and v6.16b, v3.16b, v7.16b
-	WORD $0xac811008 // stp q8, q4, [x0], #32
-	WORD $0xac811805 // stp q5, q6, [x0], #32
+	WORD $0xad001008 // stp q8, q4, [x0, #0]
+	WORD $0xad011805 // stp q5, q6, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -28011,52 +27736,50 @@ TEXT ·hardSigmoidNEON(SB), NOSPLIT, $0-32
 	WORD $0x4ddfc87e // ld1r {v30.4s}, [x3], #4
 	SUBS $16, R2, R2
 	BLT done2
+	WORD $0x3dc01f20 // ldr q0, [x25, #112]
+	WORD $0x3dc00721 // ldr q1, [x25, #16]
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x6e3fdc04 // fmul v4.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc20 // fmul v0.4s, v1.4s, v31.4s
-	WORD $0x6e3fdc41 // fmul v1.4s, v2.4s, v31.4s
+	WORD $0x3dc00022 // ldr q2, [x1, #0]
+	WORD $0x3dc00423 // ldr q3, [x1, #16]
+	WORD $0x3dc00824 // ldr q4, [x1, #32]
+	WORD $0x3dc00c25 // ldr q5, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x6e3fdc46 // fmul v6.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc62 // fmul v2.4s, v3.4s, v31.4s
+	WORD $0x6e3fdc83 // fmul v3.4s, v4.4s, v31.4s
+	WORD $0x6e3fdca4 // fmul v4.4s, v5.4s, v31.4s
+	WORD $0x4e3ed4c5 // fadd v5.4s, v6.4s, v30.4s
+	WORD $0x4e3ed446 // fadd v6.4s, v2.4s, v30.4s
+	WORD $0x4e3ed462 // fadd v2.4s, v3.4s, v30.4s
 	WORD $0x4e3ed483 // fadd v3.4s, v4.4s, v30.4s
-	WORD $0x4e3ed404 // fadd v4.4s, v0.4s, v30.4s
-	WORD $0x4e3ed420 // fadd v0.4s, v1.4s, v30.4s
-	WORD $0x4e3ed441 // fadd v1.4s, v2.4s, v30.4s
-	WORD $0x3dc01f22 // ldr q2, [x25, #112]
-	WORD $0x3dc01f25 // ldr q5, [x25, #112]
-	WORD $0x3dc01f26 // ldr q6, [x25, #112]
-	WORD $0x3dc01f27 // ldr q7, [x25, #112]
-	WORD $0x6ea3e448 // fcmgt v8.4s, v2.4s, v3.4s
-	WORD $0x6ea4e4a9 // fcmgt v9.4s, v5.4s, v4.4s
-	WORD $0x6ea0e4ca // fcmgt v10.4s, v6.4s, v0.4s
-	WORD $0x6ea1e4eb // fcmgt v11.4s, v7.4s, v1.4s
-	WORD $0x4ea81d0c // mov v12.16b, v8.16b
+	WORD $0x6ea5e404 // fcmgt v4.4s, v0.4s, v5.4s
+	WORD $0x6ea6e407 // fcmgt v7.4s, v0.4s, v6.4s
+	WORD $0x6ea2e408 // fcmgt v8.4s, v0.4s, v2.4s
+	WORD $0x6ea3e409 // fcmgt v9.4s, v0.4s, v3.4s
+	WORD $0x4ea41c8a // mov v10.16b, v4.16b
+	WORD $0x4ea71ce4 // mov v4.16b, v7.16b
+	WORD $0x4ea81d07 // mov v7.16b, v8.16b
 	WORD $0x4ea91d28 // mov v8.16b, v9.16b
-	WORD $0x4eaa1d49 // mov v9.16b, v10.16b
-	WORD $0x4eab1d6a // mov v10.16b, v11.16b
-	WORD $0x6e631c4c // bsl v12.16b, v2.16b, v3.16b
-	WORD $0x6e641ca8 // bsl v8.16b, v5.16b, v4.16b
-	WORD $0x6e601cc9 // bsl v9.16b, v6.16b, v0.16b
-	WORD $0x6e611cea // bsl v10.16b, v7.16b, v1.16b
-	WORD $0x3dc00721 // ldr q1, [x25, #16]
-	WORD $0x3dc00727 // ldr q7, [x25, #16]
-	WORD $0x3dc00720 // ldr q0, [x25, #16]
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x6ea1e584 // fcmgt v4.4s, v12.4s, v1.4s
-	WORD $0x6ea7e505 // fcmgt v5.4s, v8.4s, v7.4s
-	WORD $0x6ea0e523 // fcmgt v3.4s, v9.4s, v0.4s
-	WORD $0x6ea6e542 // fcmgt v2.4s, v10.4s, v6.4s
-	WORD $0x4ea41c8b // mov v11.16b, v4.16b
-	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
-	WORD $0x4ea31c65 // mov v5.16b, v3.16b
+	WORD $0x6e651c0a // bsl v10.16b, v0.16b, v5.16b
+	WORD $0x6e661c04 // bsl v4.16b, v0.16b, v6.16b
+	WORD $0x6e621c07 // bsl v7.16b, v0.16b, v2.16b
+	WORD $0x6e631c08 // bsl v8.16b, v0.16b, v3.16b
+	WORD $0x6ea1e543 // fcmgt v3.4s, v10.4s, v1.4s
+	WORD $0x6ea1e482 // fcmgt v2.4s, v4.4s, v1.4s
+	WORD $0x6ea1e4e6 // fcmgt v6.4s, v7.4s, v1.4s
+	WORD $0x6ea1e505 // fcmgt v5.4s, v8.4s, v1.4s
+	WORD $0x4ea31c69 // mov v9.16b, v3.16b
 	WORD $0x4ea21c43 // mov v3.16b, v2.16b
-	WORD $0x6e6c1c2b // bsl v11.16b, v1.16b, v12.16b
-	WORD $0x6e681ce4 // bsl v4.16b, v7.16b, v8.16b
-	WORD $0x6e691c05 // bsl v5.16b, v0.16b, v9.16b
-	WORD $0x6e6a1cc3 // bsl v3.16b, v6.16b, v10.16b
-	WORD $0xac81100b // stp q11, q4, [x0], #32
-	WORD $0xac810c05 // stp q5, q3, [x0], #32
+	WORD $0x4ea61cc2 // mov v2.16b, v6.16b
+	WORD $0x4ea51ca6 // mov v6.16b, v5.16b
+	WORD $0x6e6a1c29 // bsl v9.16b, v1.16b, v10.16b
+	WORD $0x6e641c23 // bsl v3.16b, v1.16b, v4.16b
+	WORD $0x6e671c22 // bsl v2.16b, v1.16b, v7.16b
+	WORD $0x6e681c26 // bsl v6.16b, v1.16b, v8.16b
+	WORD $0xad000c09 // stp q9, q3, [x0, #0]
+	WORD $0xad011802 // stp q2, q6, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -28064,20 +27787,20 @@ done2:
 	ADD $16, R2, R2
 	SUBS $4, R2, R2
 	BLT done4
+	WORD $0x3dc01f21 // ldr q1, [x25, #112]
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
 
 vectors3:
-	WORD $0x3cc10423 // ldr q3, [x1], #16
-	WORD $0x6e3fdc65 // fmul v5.4s, v3.4s, v31.4s
-	WORD $0x4e3ed4a3 // fadd v3.4s, v5.4s, v30.4s
-	WORD $0x3dc01f25 // ldr q5, [x25, #112]
-	WORD $0x6ea3e4a4 // fcmgt v4.4s, v5.4s, v3.4s
-	WORD $0x4ea41c8b // mov v11.16b, v4.16b
-	WORD $0x6e631cab // bsl v11.16b, v5.16b, v3.16b
-	WORD $0x3dc00723 // ldr q3, [x25, #16]
-	WORD $0x6ea3e565 // fcmgt v5.4s, v11.4s, v3.4s
-	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
-	WORD $0x6e6b1c64 // bsl v4.16b, v3.16b, v11.16b
-	WORD $0x3c810404 // str q4, [x0], #16
+	WORD $0x3cc10426 // ldr q6, [x1], #16
+	WORD $0x6e3fdcc2 // fmul v2.4s, v6.4s, v31.4s
+	WORD $0x4e3ed446 // fadd v6.4s, v2.4s, v30.4s
+	WORD $0x6ea6e422 // fcmgt v2.4s, v1.4s, v6.4s
+	WORD $0x4ea21c43 // mov v3.16b, v2.16b
+	WORD $0x6e661c23 // bsl v3.16b, v1.16b, v6.16b
+	WORD $0x6ea0e466 // fcmgt v6.4s, v3.4s, v0.4s
+	WORD $0x4ea61cc2 // mov v2.16b, v6.16b
+	WORD $0x6e631c02 // bsl v2.16b, v0.16b, v3.16b
+	WORD $0x3c810402 // str q2, [x0], #16
 	SUBS $4, R2, R2
 	BGE vectors3
 
@@ -28096,56 +27819,54 @@ TEXT ·hardSwishNEON(SB), NOSPLIT, $0-32
 	WORD $0x4ddfc87e // ld1r {v30.4s}, [x3], #4
 	SUBS $16, R2, R2
 	BLT done2
+	WORD $0x3dc01f20 // ldr q0, [x25, #112]
+	WORD $0x3dc00721 // ldr q1, [x25, #16]
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x6e3fdc04 // fmul v4.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc25 // fmul v5.4s, v1.4s, v31.4s
+	WORD $0x3dc00022 // ldr q2, [x1, #0]
+	WORD $0x3dc00423 // ldr q3, [x1, #16]
+	WORD $0x3dc00824 // ldr q4, [x1, #32]
+	WORD $0x3dc00c25 // ldr q5, [x1, #48]
+	ADD $64, R1, R1
 	WORD $0x6e3fdc46 // fmul v6.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc67 // fmul v7.4s, v3.4s, v31.4s
-	WORD $0x4e3ed488 // fadd v8.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a4 // fadd v4.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c5 // fadd v5.4s, v6.4s, v30.4s
+	WORD $0x6e3fdc88 // fmul v8.4s, v4.4s, v31.4s
+	WORD $0x6e3fdca9 // fmul v9.4s, v5.4s, v31.4s
+	WORD $0x4e3ed4ca // fadd v10.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e6 // fadd v6.4s, v7.4s, v30.4s
-	WORD $0x3dc01f27 // ldr q7, [x25, #112]
-	WORD $0x3dc01f29 // ldr q9, [x25, #112]
-	WORD $0x3dc01f2a // ldr q10, [x25, #112]
-	WORD $0x3dc01f2b // ldr q11, [x25, #112]
-	WORD $0x6ea8e4ec // fcmgt v12.4s, v7.4s, v8.4s
-	WORD $0x6ea4e52d // fcmgt v13.4s, v9.4s, v4.4s
-	WORD $0x6ea5e54e // fcmgt v14.4s, v10.4s, v5.4s
-	WORD $0x6ea6e56f // fcmgt v15.4s, v11.4s, v6.4s
-	WORD $0x4eac1d90 // mov v16.16b, v12.16b
+	WORD $0x4e3ed507 // fadd v7.4s, v8.4s, v30.4s
+	WORD $0x4e3ed528 // fadd v8.4s, v9.4s, v30.4s
+	WORD $0x6eaae409 // fcmgt v9.4s, v0.4s, v10.4s
+	WORD $0x6ea6e40b // fcmgt v11.4s, v0.4s, v6.4s
+	WORD $0x6ea7e40c // fcmgt v12.4s, v0.4s, v7.4s
+	WORD $0x6ea8e40d // fcmgt v13.4s, v0.4s, v8.4s
+	WORD $0x4ea91d2e // mov v14.16b, v9.16b
+	WORD $0x4eab1d69 // mov v9.16b, v11.16b
+	WORD $0x4eac1d8b // mov v11.16b, v12.16b
 	WORD $0x4ead1dac // mov v12.16b, v13.16b
-	WORD $0x4eae1dcd // mov v13.16b, v14.16b
-	WORD $0x4eaf1dee // mov v14.16b, v15.16b
-	WORD $0x6e681cf0 // bsl v16.16b, v7.16b, v8.16b
-	WORD $0x6e641d2c // bsl v12.16b, v9.16b, v4.16b
-	WORD $0x6e651d4d // bsl v13.16b, v10.16b, v5.16b
-	WORD $0x6e661d6e // bsl v14.16b, v11.16b, v6.16b
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x3dc0072b // ldr q11, [x25, #16]
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x3dc0072a // ldr q10, [x25, #16]
-	WORD $0x6ea6e604 // fcmgt v4.4s, v16.4s, v6.4s
-	WORD $0x6eabe589 // fcmgt v9.4s, v12.4s, v11.4s
-	WORD $0x6ea5e5a8 // fcmgt v8.4s, v13.4s, v5.4s
-	WORD $0x6eaae5c7 // fcmgt v7.4s, v14.4s, v10.4s
-	WORD $0x4ea41c8f // mov v15.16b, v4.16b
-	WORD $0x4ea91d24 // mov v4.16b, v9.16b
-	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x6e6a1c0e // bsl v14.16b, v0.16b, v10.16b
+	WORD $0x6e661c09 // bsl v9.16b, v0.16b, v6.16b
+	WORD $0x6e671c0b // bsl v11.16b, v0.16b, v7.16b
+	WORD $0x6e681c0c // bsl v12.16b, v0.16b, v8.16b
+	WORD $0x6ea1e5c8 // fcmgt v8.4s, v14.4s, v1.4s
+	WORD $0x6ea1e527 // fcmgt v7.4s, v9.4s, v1.4s
+	WORD $0x6ea1e566 // fcmgt v6.4s, v11.4s, v1.4s
+	WORD $0x6ea1e58a // fcmgt v10.4s, v12.4s, v1.4s
+	WORD $0x4ea81d0d // mov v13.16b, v8.16b
 	WORD $0x4ea71ce8 // mov v8.16b, v7.16b
-	WORD $0x6e701ccf // bsl v15.16b, v6.16b, v16.16b
-	WORD $0x6e6c1d64 // bsl v4.16b, v11.16b, v12.16b
-	WORD $0x6e6d1ca9 // bsl v9.16b, v5.16b, v13.16b
-	WORD $0x6e6e1d48 // bsl v8.16b, v10.16b, v14.16b
-	WORD $0x6e2fdc0e // fmul v14.4s, v0.4s, v15.4s
-	WORD $0x6e24dc2f // fmul v15.4s, v1.4s, v4.4s
-	WORD $0x6e29dc44 // fmul v4.4s, v2.4s, v9.4s
-	WORD $0x6e28dc69 // fmul v9.4s, v3.4s, v8.4s
-	WORD $0xac813c0e // stp q14, q15, [x0], #32
-	WORD $0xac812404 // stp q4, q9, [x0], #32
+	WORD $0x4ea61cc7 // mov v7.16b, v6.16b
+	WORD $0x4eaa1d46 // mov v6.16b, v10.16b
+	WORD $0x6e6e1c2d // bsl v13.16b, v1.16b, v14.16b
+	WORD $0x6e691c28 // bsl v8.16b, v1.16b, v9.16b
+	WORD $0x6e6b1c27 // bsl v7.16b, v1.16b, v11.16b
+	WORD $0x6e6c1c26 // bsl v6.16b, v1.16b, v12.16b
+	WORD $0x6e2ddc4c // fmul v12.4s, v2.4s, v13.4s
+	WORD $0x6e28dc6d // fmul v13.4s, v3.4s, v8.4s
+	WORD $0x6e27dc88 // fmul v8.4s, v4.4s, v7.4s
+	WORD $0x6e26dca7 // fmul v7.4s, v5.4s, v6.4s
+	WORD $0xad00340c // stp q12, q13, [x0, #0]
+	WORD $0xad011c08 // stp q8, q7, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -28153,21 +27874,21 @@ done2:
 	ADD $16, R2, R2
 	SUBS $4, R2, R2
 	BLT done4
+	WORD $0x3dc01f21 // ldr q1, [x25, #112]
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
 
 vectors3:
-	WORD $0x3cc10429 // ldr q9, [x1], #16
-	WORD $0x6e3fdd24 // fmul v4.4s, v9.4s, v31.4s
-	WORD $0x4e3ed48f // fadd v15.4s, v4.4s, v30.4s
-	WORD $0x3dc01f24 // ldr q4, [x25, #112]
-	WORD $0x6eafe48e // fcmgt v14.4s, v4.4s, v15.4s
-	WORD $0x4eae1dc8 // mov v8.16b, v14.16b
-	WORD $0x6e6f1c88 // bsl v8.16b, v4.16b, v15.16b
-	WORD $0x3dc0072f // ldr q15, [x25, #16]
-	WORD $0x6eafe504 // fcmgt v4.4s, v8.4s, v15.4s
-	WORD $0x4ea41c8e // mov v14.16b, v4.16b
-	WORD $0x6e681dee // bsl v14.16b, v15.16b, v8.16b
-	WORD $0x6e2edd28 // fmul v8.4s, v9.4s, v14.4s
-	WORD $0x3c810408 // str q8, [x0], #16
+	WORD $0x3cc10427 // ldr q7, [x1], #16
+	WORD $0x6e3fdce8 // fmul v8.4s, v7.4s, v31.4s
+	WORD $0x4e3ed50d // fadd v13.4s, v8.4s, v30.4s
+	WORD $0x6eade428 // fcmgt v8.4s, v1.4s, v13.4s
+	WORD $0x4ea81d0c // mov v12.16b, v8.16b
+	WORD $0x6e6d1c2c // bsl v12.16b, v1.16b, v13.16b
+	WORD $0x6ea0e58d // fcmgt v13.4s, v12.4s, v0.4s
+	WORD $0x4ead1da8 // mov v8.16b, v13.16b
+	WORD $0x6e6c1c08 // bsl v8.16b, v0.16b, v12.16b
+	WORD $0x6e28dcec // fmul v12.4s, v7.4s, v8.4s
+	WORD $0x3c81040c // str q12, [x0], #16
 	SUBS $4, R2, R2
 	BGE vectors3
 
@@ -28188,8 +27909,11 @@ TEXT ·clipNEON(SB), NOSPLIT, $0-32
 	BLT done2
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	ADD $64, R1, R1
 	WORD $0x6ea0e7e4 // fcmgt v4.4s, v31.4s, v0.4s
 	WORD $0x6ea1e7e5 // fcmgt v5.4s, v31.4s, v1.4s
 	WORD $0x6ea2e7e6 // fcmgt v6.4s, v31.4s, v2.4s
@@ -28214,8 +27938,9 @@ vectors1:
 	WORD $0x6e641fc3 // bsl v3.16b, v30.16b, v4.16b
 	WORD $0x6e651fc2 // bsl v2.16b, v30.16b, v5.16b
 	WORD $0x6e661fc1 // bsl v1.16b, v30.16b, v6.16b
-	WORD $0xac810c07 // stp q7, q3, [x0], #32
-	WORD $0xac810402 // stp q2, q1, [x0], #32
+	WORD $0xad000c07 // stp q7, q3, [x0, #0]
+	WORD $0xad010402 // stp q2, q1, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -28255,8 +27980,11 @@ TEXT ·normalizeNEON(SB), NOSPLIT, $0-32
 	BLT done2
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	ADD $64, R1, R1
 	WORD $0x4ebfd404 // fsub v4.4s, v0.4s, v31.4s
 	WORD $0x4ebfd420 // fsub v0.4s, v1.4s, v31.4s
 	WORD $0x4ebfd441 // fsub v1.4s, v2.4s, v31.4s
@@ -28273,8 +28001,9 @@ vectors1:
 	WORD $0x4e3dcc85 // fmla v5.4s, v4.4s, v29.4s
 	WORD $0x4e3dcc06 // fmla v6.4s, v0.4s, v29.4s
 	WORD $0x4e3dcc27 // fmla v7.4s, v1.4s, v29.4s
-	WORD $0xac811402 // stp q2, q5, [x0], #32
-	WORD $0xac811c06 // stp q6, q7, [x0], #32
+	WORD $0xad001402 // stp q2, q5, [x0, #0]
+	WORD $0xad011c06 // stp q6, q7, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -28308,14 +28037,18 @@ TEXT ·absNEON(SB), NOSPLIT, $0-32
 	BLT done2
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	ADD $64, R1, R1
 	WORD $0x4ea0f804 // fabs v4.4s, v0.4s
 	WORD $0x4ea0f820 // fabs v0.4s, v1.4s
 	WORD $0x4ea0f841 // fabs v1.4s, v2.4s
 	WORD $0x4ea0f862 // fabs v2.4s, v3.4s
-	WORD $0xac810004 // stp q4, q0, [x0], #32
-	WORD $0xac810801 // stp q1, q2, [x0], #32
+	WORD $0xad000004 // stp q4, q0, [x0, #0]
+	WORD $0xad010801 // stp q1, q2, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -28346,14 +28079,18 @@ TEXT ·negNEON(SB), NOSPLIT, $0-32
 	BLT done2
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	ADD $64, R1, R1
 	WORD $0x6ea0f804 // fneg v4.4s, v0.4s
 	WORD $0x6ea0f820 // fneg v0.4s, v1.4s
 	WORD $0x6ea0f841 // fneg v1.4s, v2.4s
 	WORD $0x6ea0f862 // fneg v2.4s, v3.4s
-	WORD $0xac810004 // stp q4, q0, [x0], #32
-	WORD $0xac810801 // stp q1, q2, [x0], #32
+	WORD $0xad000004 // stp q4, q0, [x0, #0]
+	WORD $0xad010801 // stp q1, q2, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -28382,44 +28119,42 @@ TEXT ·signNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 	SUBS $16, R2, R2
 	BLT done2
+	WORD $0x3dc05720 // ldr q0, [x25, #336]
+	WORD $0x3dc00721 // ldr q1, [x25, #16]
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc05724 // ldr q4, [x25, #336]
-	WORD $0x3dc05725 // ldr q5, [x25, #336]
-	WORD $0x3dc05726 // ldr q6, [x25, #336]
-	WORD $0x3dc05727 // ldr q7, [x25, #336]
-	WORD $0x4e241c08 // and v8.16b, v0.16b, v4.16b
-	WORD $0x4e251c24 // and v4.16b, v1.16b, v5.16b
-	WORD $0x4e261c45 // and v5.16b, v2.16b, v6.16b
-	WORD $0x4e271c66 // and v6.16b, v3.16b, v7.16b
-	WORD $0x3dc00727 // ldr q7, [x25, #16]
-	WORD $0x3dc00729 // ldr q9, [x25, #16]
-	WORD $0x3dc0072a // ldr q10, [x25, #16]
-	WORD $0x3dc0072b // ldr q11, [x25, #16]
-	WORD $0x4ea71d0c // orr v12.16b, v8.16b, v7.16b
-	WORD $0x4ea91c87 // orr v7.16b, v4.16b, v9.16b
-	WORD $0x4eaa1ca9 // orr v9.16b, v5.16b, v10.16b
-	WORD $0x4eab1cca // orr v10.16b, v6.16b, v11.16b
-	WORD $0x4ea0f80b // fabs v11.4s, v0.4s
-	WORD $0x4ea0f826 // fabs v6.4s, v1.4s
-	WORD $0x4ea0f845 // fabs v5.4s, v2.4s
-	WORD $0x4ea0f864 // fabs v4.4s, v3.4s
-	WORD $0x4ea0c968 // fcmgt v8.4s, v11.4s, #0.0
-	WORD $0x4ea0c8cb // fcmgt v11.4s, v6.4s, #0.0
-	WORD $0x4ea0c8a6 // fcmgt v6.4s, v5.4s, #0.0
-	WORD $0x4ea0c885 // fcmgt v5.4s, v4.4s, #0.0
-	WORD $0x4ea81d04 // mov v4.16b, v8.16b
-	WORD $0x4eab1d68 // mov v8.16b, v11.16b
-	WORD $0x4ea61ccb // mov v11.16b, v6.16b
-	WORD $0x4ea51ca6 // mov v6.16b, v5.16b
-	WORD $0x6e601d84 // bsl v4.16b, v12.16b, v0.16b
-	WORD $0x6e611ce8 // bsl v8.16b, v7.16b, v1.16b
-	WORD $0x6e621d2b // bsl v11.16b, v9.16b, v2.16b
-	WORD $0x6e631d46 // bsl v6.16b, v10.16b, v3.16b
-	WORD $0xac812004 // stp q4, q8, [x0], #32
-	WORD $0xac81180b // stp q11, q6, [x0], #32
+	WORD $0x3dc00022 // ldr q2, [x1, #0]
+	WORD $0x3dc00423 // ldr q3, [x1, #16]
+	WORD $0x3dc00824 // ldr q4, [x1, #32]
+	WORD $0x3dc00c25 // ldr q5, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x4e201c46 // and v6.16b, v2.16b, v0.16b
+	WORD $0x4e201c67 // and v7.16b, v3.16b, v0.16b
+	WORD $0x4e201c88 // and v8.16b, v4.16b, v0.16b
+	WORD $0x4e201ca9 // and v9.16b, v5.16b, v0.16b
+	WORD $0x4ea11cca // orr v10.16b, v6.16b, v1.16b
+	WORD $0x4ea11ce6 // orr v6.16b, v7.16b, v1.16b
+	WORD $0x4ea11d07 // orr v7.16b, v8.16b, v1.16b
+	WORD $0x4ea11d28 // orr v8.16b, v9.16b, v1.16b
+	WORD $0x4ea0f849 // fabs v9.4s, v2.4s
+	WORD $0x4ea0f86b // fabs v11.4s, v3.4s
+	WORD $0x4ea0f88c // fabs v12.4s, v4.4s
+	WORD $0x4ea0f8ad // fabs v13.4s, v5.4s
+	WORD $0x4ea0c92e // fcmgt v14.4s, v9.4s, #0.0
+	WORD $0x4ea0c969 // fcmgt v9.4s, v11.4s, #0.0
+	WORD $0x4ea0c98b // fcmgt v11.4s, v12.4s, #0.0
+	WORD $0x4ea0c9ac // fcmgt v12.4s, v13.4s, #0.0
+	WORD $0x4eae1dcd // mov v13.16b, v14.16b
+	WORD $0x4ea91d2e // mov v14.16b, v9.16b
+	WORD $0x4eab1d69 // mov v9.16b, v11.16b
+	WORD $0x4eac1d8b // mov v11.16b, v12.16b
+	WORD $0x6e621d4d // bsl v13.16b, v10.16b, v2.16b
+	WORD $0x6e631cce // bsl v14.16b, v6.16b, v3.16b
+	WORD $0x6e641ce9 // bsl v9.16b, v7.16b, v4.16b
+	WORD $0x6e651d0b // bsl v11.16b, v8.16b, v5.16b
+	WORD $0xad00380d // stp q13, q14, [x0, #0]
+	WORD $0xad012c09 // stp q9, q11, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -28427,18 +28162,18 @@ done2:
 	ADD $16, R2, R2
 	SUBS $4, R2, R2
 	BLT done4
+	WORD $0x3dc05721 // ldr q1, [x25, #336]
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
 
 vectors3:
-	WORD $0x3cc10426 // ldr q6, [x1], #16
-	WORD $0x3dc0572b // ldr q11, [x25, #336]
-	WORD $0x4e2b1cc8 // and v8.16b, v6.16b, v11.16b
-	WORD $0x3dc0072b // ldr q11, [x25, #16]
-	WORD $0x4eab1d04 // orr v4.16b, v8.16b, v11.16b
-	WORD $0x4ea0f8cb // fabs v11.4s, v6.4s
-	WORD $0x4ea0c968 // fcmgt v8.4s, v11.4s, #0.0
-	WORD $0x4ea81d0b // mov v11.16b, v8.16b
-	WORD $0x6e661c8b // bsl v11.16b, v4.16b, v6.16b
-	WORD $0x3c81040b // str q11, [x0], #16
+	WORD $0x3cc1042b // ldr q11, [x1], #16
+	WORD $0x4e211d69 // and v9.16b, v11.16b, v1.16b
+	WORD $0x4ea01d2e // orr v14.16b, v9.16b, v0.16b
+	WORD $0x4ea0f969 // fabs v9.4s, v11.4s
+	WORD $0x4ea0c92d // fcmgt v13.4s, v9.4s, #0.0
+	WORD $0x4ead1da9 // mov v9.16b, v13.16b
+	WORD $0x6e6b1dc9 // bsl v9.16b, v14.16b, v11.16b
+	WORD $0x3c810409 // str q9, [x0], #16
 	SUBS $4, R2, R2
 	BGE vectors3
 
@@ -28455,20 +28190,21 @@ TEXT ·reciprocalNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 	SUBS $16, R2, R2
 	BLT done2
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc00724 // ldr q4, [x25, #16]
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x3dc00727 // ldr q7, [x25, #16]
-	WORD $0x6e20fc88 // fdiv v8.4s, v4.4s, v0.4s
-	WORD $0x6e21fca0 // fdiv v0.4s, v5.4s, v1.4s
-	WORD $0x6e22fcc1 // fdiv v1.4s, v6.4s, v2.4s
-	WORD $0x6e23fce2 // fdiv v2.4s, v7.4s, v3.4s
-	WORD $0xac810008 // stp q8, q0, [x0], #32
-	WORD $0xac810801 // stp q1, q2, [x0], #32
+	WORD $0x3dc00021 // ldr q1, [x1, #0]
+	WORD $0x3dc00422 // ldr q2, [x1, #16]
+	WORD $0x3dc00823 // ldr q3, [x1, #32]
+	WORD $0x3dc00c24 // ldr q4, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x6e21fc05 // fdiv v5.4s, v0.4s, v1.4s
+	WORD $0x6e22fc01 // fdiv v1.4s, v0.4s, v2.4s
+	WORD $0x6e23fc02 // fdiv v2.4s, v0.4s, v3.4s
+	WORD $0x6e24fc03 // fdiv v3.4s, v0.4s, v4.4s
+	WORD $0xad000405 // stp q5, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -28476,12 +28212,12 @@ done2:
 	ADD $16, R2, R2
 	SUBS $4, R2, R2
 	BLT done4
+	WORD $0x3dc00720 // ldr q0, [x25, #16]
 
 vectors3:
-	WORD $0x3cc10422 // ldr q2, [x1], #16
-	WORD $0x3dc00721 // ldr q1, [x25, #16]
-	WORD $0x6e22fc20 // fdiv v0.4s, v1.4s, v2.4s
-	WORD $0x3c810400 // str q0, [x0], #16
+	WORD $0x3cc10423 // ldr q3, [x1], #16
+	WORD $0x6e23fc02 // fdiv v2.4s, v0.4s, v3.4s
+	WORD $0x3c810402 // str q2, [x0], #16
 	SUBS $4, R2, R2
 	BGE vectors3
 
@@ -28500,14 +28236,18 @@ TEXT ·sqrtNEON(SB), NOSPLIT, $0-32
 	BLT done2
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	ADD $64, R1, R1
 	WORD $0x6ea1f804 // fsqrt v4.4s, v0.4s
 	WORD $0x6ea1f820 // fsqrt v0.4s, v1.4s
 	WORD $0x6ea1f841 // fsqrt v1.4s, v2.4s
 	WORD $0x6ea1f862 // fsqrt v2.4s, v3.4s
-	WORD $0xac810004 // stp q4, q0, [x0], #32
-	WORD $0xac810801 // stp q1, q2, [x0], #32
+	WORD $0xad000004 // stp q4, q0, [x0, #0]
+	WORD $0xad010801 // stp q1, q2, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -28538,14 +28278,18 @@ TEXT ·floorNEON(SB), NOSPLIT, $0-32
 	BLT done2
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	ADD $64, R1, R1
 	WORD $0x4e219804 // frintm v4.4s, v0.4s
 	WORD $0x4e219820 // frintm v0.4s, v1.4s
 	WORD $0x4e219841 // frintm v1.4s, v2.4s
 	WORD $0x4e219862 // frintm v2.4s, v3.4s
-	WORD $0xac810004 // stp q4, q0, [x0], #32
-	WORD $0xac810801 // stp q1, q2, [x0], #32
+	WORD $0xad000004 // stp q4, q0, [x0, #0]
+	WORD $0xad010801 // stp q1, q2, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -28576,14 +28320,18 @@ TEXT ·ceilNEON(SB), NOSPLIT, $0-32
 	BLT done2
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	ADD $64, R1, R1
 	WORD $0x4ea18804 // frintp v4.4s, v0.4s
 	WORD $0x4ea18820 // frintp v0.4s, v1.4s
 	WORD $0x4ea18841 // frintp v1.4s, v2.4s
 	WORD $0x4ea18862 // frintp v2.4s, v3.4s
-	WORD $0xac810004 // stp q4, q0, [x0], #32
-	WORD $0xac810801 // stp q1, q2, [x0], #32
+	WORD $0xad000004 // stp q4, q0, [x0, #0]
+	WORD $0xad010801 // stp q1, q2, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -28612,180 +28360,172 @@ TEXT ·sinNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 	SUBS $16, R2, R2
 	BLT done2
+	WORD $0x3dc11720 // ldr q0, [x25, #1104]
+	WORD $0x3dc02f21 // ldr q1, [x25, #176]
+	WORD $0x3dc11b22 // ldr q2, [x25, #1120]
+	WORD $0x3dc11f23 // ldr q3, [x25, #1136]
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc11724 // ldr q4, [x25, #1104]
-	WORD $0x3dc11725 // ldr q5, [x25, #1104]
-	WORD $0x3dc11726 // ldr q6, [x25, #1104]
-	WORD $0x3dc11727 // ldr q7, [x25, #1104]
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	WORD $0x3dc00425 // ldr q5, [x1, #16]
+	WORD $0x3dc00826 // ldr q6, [x1, #32]
+	WORD $0x3dc00c27 // ldr q7, [x1, #48]
+	ADD $64, R1, R1
 	WORD $0x3dc02f28 // ldr q8, [x25, #176]
 	WORD $0x3dc02f29 // ldr q9, [x25, #176]
 	WORD $0x3dc02f2a // ldr q10, [x25, #176]
 	WORD $0x3dc02f2b // ldr q11, [x25, #176]
-	WORD $0x4e24cc08 // fmla v8.4s, v0.4s, v4.4s
-	WORD $0x4e25cc29 // fmla v9.4s, v1.4s, v5.4s
-	WORD $0x4e26cc4a // fmla v10.4s, v2.4s, v6.4s
-	WORD $0x4e27cc6b // fmla v11.4s, v3.4s, v7.4s
-	WORD $0x3dc02f27 // ldr q7, [x25, #176]
-	WORD $0x3dc02f26 // ldr q6, [x25, #176]
-	WORD $0x3dc02f25 // ldr q5, [x25, #176]
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x4ea7d50c // fsub v12.4s, v8.4s, v7.4s
-	WORD $0x4ea6d527 // fsub v7.4s, v9.4s, v6.4s
-	WORD $0x4ea5d546 // fsub v6.4s, v10.4s, v5.4s
-	WORD $0x4ea4d565 // fsub v5.4s, v11.4s, v4.4s
-	WORD $0x3dc11b24 // ldr q4, [x25, #1120]
-	WORD $0x3dc11b2d // ldr q13, [x25, #1120]
-	WORD $0x3dc11b2e // ldr q14, [x25, #1120]
-	WORD $0x3dc11b2f // ldr q15, [x25, #1120]
-	WORD $0x4ea01c10 // mov v16.16b, v0.16b
-	WORD $0x4ea11c20 // mov v0.16b, v1.16b
-	WORD $0x4ea21c41 // mov v1.16b, v2.16b
-	WORD $0x4ea31c62 // mov v2.16b, v3.16b
-	WORD $0x4ea4cd90 // fmls v16.4s, v12.4s, v4.4s
-	WORD $0x4eadcce0 // fmls v0.4s, v7.4s, v13.4s
-	WORD $0x4eaeccc1 // fmls v1.4s, v6.4s, v14.4s
-	WORD $0x4eafcca2 // fmls v2.4s, v5.4s, v15.4s
-	WORD $0x3dc11f2f // ldr q15, [x25, #1136]
-	WORD $0x3dc11f2e // ldr q14, [x25, #1136]
-	WORD $0x3dc11f2d // ldr q13, [x25, #1136]
-	WORD $0x3dc11f24 // ldr q4, [x25, #1136]
-	WORD $0x4eb01e03 // mov v3.16b, v16.16b
-	WORD $0x4ea01c10 // mov v16.16b, v0.16b
-	WORD $0x4ea11c20 // mov v0.16b, v1.16b
-	WORD $0x4ea21c41 // mov v1.16b, v2.16b
-	WORD $0x4eafcd83 // fmls v3.4s, v12.4s, v15.4s
-	WORD $0x4eaeccf0 // fmls v16.4s, v7.4s, v14.4s
-	WORD $0x4eadccc0 // fmls v0.4s, v6.4s, v13.4s
-	WORD $0x4ea4cca1 // fmls v1.4s, v5.4s, v4.4s
-	WORD $0x3dc12324 // ldr q4, [x25, #1152]
-	WORD $0x3dc1232d // ldr q13, [x25, #1152]
-	WORD $0x3dc1232e // ldr q14, [x25, #1152]
-	WORD $0x3dc1232f // ldr q15, [x25, #1152]
-	WORD $0x4ea31c62 // mov v2.16b, v3.16b
-	WORD $0x4eb01e03 // mov v3.16b, v16.16b
-	WORD $0x4ea01c10 // mov v16.16b, v0.16b
-	WORD $0x4ea11c20 // mov v0.16b, v1.16b
-	WORD $0x4ea4cd82 // fmls v2.4s, v12.4s, v4.4s
-	WORD $0x4eadcce3 // fmls v3.4s, v7.4s, v13.4s
-	WORD $0x4eaeccd0 // fmls v16.4s, v6.4s, v14.4s
-	WORD $0x4eafcca0 // fmls v0.4s, v5.4s, v15.4s
-	WORD $0x6e22dc4f // fmul v15.4s, v2.4s, v2.4s
-	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
-	WORD $0x6e30de0e // fmul v14.4s, v16.4s, v16.4s
-	WORD $0x6e20dc06 // fmul v6.4s, v0.4s, v0.4s
+	WORD $0x4e20cc88 // fmla v8.4s, v4.4s, v0.4s
+	WORD $0x4e20cca9 // fmla v9.4s, v5.4s, v0.4s
+	WORD $0x4e20ccca // fmla v10.4s, v6.4s, v0.4s
+	WORD $0x4e20cceb // fmla v11.4s, v7.4s, v0.4s
+	WORD $0x4ea1d50c // fsub v12.4s, v8.4s, v1.4s
+	WORD $0x4ea1d52d // fsub v13.4s, v9.4s, v1.4s
+	WORD $0x4ea1d54e // fsub v14.4s, v10.4s, v1.4s
+	WORD $0x4ea1d56f // fsub v15.4s, v11.4s, v1.4s
+	WORD $0x4ea41c90 // mov v16.16b, v4.16b
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
+	WORD $0x4ea71ce6 // mov v6.16b, v7.16b
+	WORD $0x4ea2cd90 // fmls v16.4s, v12.4s, v2.4s
+	WORD $0x4ea2cda4 // fmls v4.4s, v13.4s, v2.4s
+	WORD $0x4ea2cdc5 // fmls v5.4s, v14.4s, v2.4s
+	WORD $0x4ea2cde6 // fmls v6.4s, v15.4s, v2.4s
+	WORD $0x4eb01e07 // mov v7.16b, v16.16b
+	WORD $0x4ea41c90 // mov v16.16b, v4.16b
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
+	WORD $0x4ea3cd87 // fmls v7.4s, v12.4s, v3.4s
+	WORD $0x4ea3cdb0 // fmls v16.4s, v13.4s, v3.4s
+	WORD $0x4ea3cdc4 // fmls v4.4s, v14.4s, v3.4s
+	WORD $0x4ea3cde5 // fmls v5.4s, v15.4s, v3.4s
+	WORD $0x3dc12326 // ldr q6, [x25, #1152]
+	WORD $0x3dc12331 // ldr q17, [x25, #1152]
+	WORD $0x3dc12332 // ldr q18, [x25, #1152]
+	WORD $0x3dc12333 // ldr q19, [x25, #1152]
+	WORD $0x4ea71cf4 // mov v20.16b, v7.16b
+	WORD $0x4eb01e07 // mov v7.16b, v16.16b
+	WORD $0x4ea41c90 // mov v16.16b, v4.16b
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x4ea6cd94 // fmls v20.4s, v12.4s, v6.4s
+	WORD $0x4eb1cda7 // fmls v7.4s, v13.4s, v17.4s
+	WORD $0x4eb2cdd0 // fmls v16.4s, v14.4s, v18.4s
+	WORD $0x4eb3cde4 // fmls v4.4s, v15.4s, v19.4s
+	WORD $0x6e34de93 // fmul v19.4s, v20.4s, v20.4s
+	WORD $0x6e27dcef // fmul v15.4s, v7.4s, v7.4s
+	WORD $0x6e30de12 // fmul v18.4s, v16.4s, v16.4s
+	WORD $0x6e24dc8e // fmul v14.4s, v4.4s, v4.4s
+	WORD $0x3dc12731 // ldr q17, [x25, #1168]
 	WORD $0x3dc1272d // ldr q13, [x25, #1168]
-	WORD $0x3dc12727 // ldr q7, [x25, #1168]
-	WORD $0x3dc12724 // ldr q4, [x25, #1168]
+	WORD $0x3dc12726 // ldr q6, [x25, #1168]
 	WORD $0x3dc1272c // ldr q12, [x25, #1168]
-	WORD $0x3dc12b21 // ldr q1, [x25, #1184]
-	WORD $0x3dc12b31 // ldr q17, [x25, #1184]
-	WORD $0x3dc12b32 // ldr q18, [x25, #1184]
-	WORD $0x3dc12b33 // ldr q19, [x25, #1184]
-	WORD $0x4e2fcda1 // fmla v1.4s, v13.4s, v15.4s
-	WORD $0x4e25ccf1 // fmla v17.4s, v7.4s, v5.4s
-	WORD $0x4e2ecc92 // fmla v18.4s, v4.4s, v14.4s
-	WORD $0x4e26cd93 // fmla v19.4s, v12.4s, v6.4s
+	WORD $0x3dc12b25 // ldr q5, [x25, #1184]
+	WORD $0x3dc12b35 // ldr q21, [x25, #1184]
+	WORD $0x3dc12b36 // ldr q22, [x25, #1184]
+	WORD $0x3dc12b37 // ldr q23, [x25, #1184]
+	WORD $0x4e33ce25 // fmla v5.4s, v17.4s, v19.4s
+	WORD $0x4e2fcdb5 // fmla v21.4s, v13.4s, v15.4s
+	WORD $0x4e32ccd6 // fmla v22.4s, v6.4s, v18.4s
+	WORD $0x4e2ecd97 // fmla v23.4s, v12.4s, v14.4s
 	WORD $0x3dc12f2c // ldr q12, [x25, #1200]
-	WORD $0x3dc12f24 // ldr q4, [x25, #1200]
-	WORD $0x3dc12f27 // ldr q7, [x25, #1200]
+	WORD $0x3dc12f26 // ldr q6, [x25, #1200]
 	WORD $0x3dc12f2d // ldr q13, [x25, #1200]
-	WORD $0x4e2fcc2c // fmla v12.4s, v1.4s, v15.4s
-	WORD $0x4e25ce24 // fmla v4.4s, v17.4s, v5.4s
-	WORD $0x4e2ece47 // fmla v7.4s, v18.4s, v14.4s
-	WORD $0x4e26ce6d // fmla v13.4s, v19.4s, v6.4s
-	WORD $0x3dc00733 // ldr q19, [x25, #16]
-	WORD $0x3dc00732 // ldr q18, [x25, #16]
-	WORD $0x3dc00731 // ldr q17, [x25, #16]
-	WORD $0x3dc00721 // ldr q1, [x25, #16]
-	WORD $0x4e2fcd93 // fmla v19.4s, v12.4s, v15.4s
-	WORD $0x4e25cc92 // fmla v18.4s, v4.4s, v5.4s
-	WORD $0x4e2eccf1 // fmla v17.4s, v7.4s, v14.4s
-	WORD $0x4e26cda1 // fmla v1.4s, v13.4s, v6.4s
-	WORD $0x6e33dc4d // fmul v13.4s, v2.4s, v19.4s
-	WORD $0x6e32dc73 // fmul v19.4s, v3.4s, v18.4s
-	WORD $0x6e31de12 // fmul v18.4s, v16.4s, v17.4s
-	WORD $0x6e21dc11 // fmul v17.4s, v0.4s, v1.4s
-	WORD $0x3dc04b21 // ldr q1, [x25, #288]
-	WORD $0x3dc04b20 // ldr q0, [x25, #288]
+	WORD $0x3dc12f31 // ldr q17, [x25, #1200]
+	WORD $0x4e33ccac // fmla v12.4s, v5.4s, v19.4s
+	WORD $0x4e2fcea6 // fmla v6.4s, v21.4s, v15.4s
+	WORD $0x4e32cecd // fmla v13.4s, v22.4s, v18.4s
+	WORD $0x4e2ecef1 // fmla v17.4s, v23.4s, v14.4s
+	WORD $0x3dc00737 // ldr q23, [x25, #16]
+	WORD $0x3dc00736 // ldr q22, [x25, #16]
+	WORD $0x3dc00735 // ldr q21, [x25, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e33cd97 // fmla v23.4s, v12.4s, v19.4s
+	WORD $0x4e2fccd6 // fmla v22.4s, v6.4s, v15.4s
+	WORD $0x4e32cdb5 // fmla v21.4s, v13.4s, v18.4s
+	WORD $0x4e2ece25 // fmla v5.4s, v17.4s, v14.4s
+	WORD $0x6e37de91 // fmul v17.4s, v20.4s, v23.4s
+	WORD $0x6e36dcf7 // fmul v23.4s, v7.4s, v22.4s
+	WORD $0x6e35de16 // fmul v22.4s, v16.4s, v21.4s
+	WORD $0x6e25dc95 // fmul v21.4s, v4.4s, v5.4s
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
 	WORD $0x3dc04b30 // ldr q16, [x25, #288]
-	WORD $0x3dc04b23 // ldr q3, [x25, #288]
-	WORD $0x3dc00722 // ldr q2, [x25, #16]
-	WORD $0x3dc00727 // ldr q7, [x25, #16]
-	WORD $0x3dc00724 // ldr q4, [x25, #16]
+	WORD $0x3dc04b27 // ldr q7, [x25, #288]
+	WORD $0x3dc00734 // ldr q20, [x25, #16]
+	WORD $0x3dc0072d // ldr q13, [x25, #16]
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
 	WORD $0x3dc0072c // ldr q12, [x25, #16]
-	WORD $0x4ea1cde2 // fmls v2.4s, v15.4s, v1.4s
-	WORD $0x4ea0cca7 // fmls v7.4s, v5.4s, v0.4s
-	WORD $0x4eb0cdc4 // fmls v4.4s, v14.4s, v16.4s
-	WORD $0x4ea3cccc // fmls v12.4s, v6.4s, v3.4s
-	WORD $0x6e2fdde3 // fmul v3.4s, v15.4s, v15.4s
-	WORD $0x6e25dcb0 // fmul v16.4s, v5.4s, v5.4s
-	WORD $0x6e2eddc0 // fmul v0.4s, v14.4s, v14.4s
-	WORD $0x6e26dcc1 // fmul v1.4s, v6.4s, v6.4s
-	WORD $0x3dc13334 // ldr q20, [x25, #1216]
-	WORD $0x3dc13335 // ldr q21, [x25, #1216]
-	WORD $0x3dc13336 // ldr q22, [x25, #1216]
-	WORD $0x3dc13337 // ldr q23, [x25, #1216]
-	WORD $0x3dc13738 // ldr q24, [x25, #1232]
-	WORD $0x3dc13739 // ldr q25, [x25, #1232]
-	WORD $0x3dc1373a // ldr q26, [x25, #1232]
-	WORD $0x3dc1373b // ldr q27, [x25, #1232]
-	WORD $0x4e2fce98 // fmla v24.4s, v20.4s, v15.4s
-	WORD $0x4e25ceb9 // fmla v25.4s, v21.4s, v5.4s
-	WORD $0x4e2eceda // fmla v26.4s, v22.4s, v14.4s
-	WORD $0x4e26cefb // fmla v27.4s, v23.4s, v6.4s
-	WORD $0x3dc13b37 // ldr q23, [x25, #1248]
-	WORD $0x3dc13b36 // ldr q22, [x25, #1248]
-	WORD $0x3dc13b35 // ldr q21, [x25, #1248]
-	WORD $0x3dc13b34 // ldr q20, [x25, #1248]
-	WORD $0x4e2fcf17 // fmla v23.4s, v24.4s, v15.4s
-	WORD $0x4e25cf36 // fmla v22.4s, v25.4s, v5.4s
-	WORD $0x4e2ecf55 // fmla v21.4s, v26.4s, v14.4s
-	WORD $0x4e26cf74 // fmla v20.4s, v27.4s, v6.4s
-	WORD $0x4ea21c46 // mov v6.16b, v2.16b
-	WORD $0x4ea71ce2 // mov v2.16b, v7.16b
-	WORD $0x4ea41c87 // mov v7.16b, v4.16b
-	WORD $0x4eac1d84 // mov v4.16b, v12.16b
-	WORD $0x4e37cc66 // fmla v6.4s, v3.4s, v23.4s
-	WORD $0x4e36ce02 // fmla v2.4s, v16.4s, v22.4s
-	WORD $0x4e35cc07 // fmla v7.4s, v0.4s, v21.4s
-	WORD $0x4e34cc24 // fmla v4.4s, v1.4s, v20.4s
-	WORD $0x4f3f5514 // shl v20.4s, v8.4s, #31
-	WORD $0x4f3f5521 // shl v1.4s, v9.4s, #31
-	WORD $0x4f3f5555 // shl v21.4s, v10.4s, #31
-	WORD $0x4f3f5560 // shl v0.4s, v11.4s, #31
-	WORD $0x4ea0aa96 // cmlt v22.4s, v20.4s, #0
-	WORD $0x4ea0a834 // cmlt v20.4s, v1.4s, #0
-	WORD $0x4ea0aaa1 // cmlt v1.4s, v21.4s, #0
-	WORD $0x4ea0a815 // cmlt v21.4s, v0.4s, #0
-	WORD $0x4eb61ec0 // mov v0.16b, v22.16b
-	WORD $0x4eb41e96 // mov v22.16b, v20.16b
-	WORD $0x4ea11c34 // mov v20.16b, v1.16b
-	WORD $0x4eb51ea1 // mov v1.16b, v21.16b
-	WORD $0x6e6d1cc0 // bsl v0.16b, v6.16b, v13.16b
-	WORD $0x6e731c56 // bsl v22.16b, v2.16b, v19.16b
-	WORD $0x6e721cf4 // bsl v20.16b, v7.16b, v18.16b
-	WORD $0x6e711c81 // bsl v1.16b, v4.16b, v17.16b
-	WORD $0x4f3e5511 // shl v17.4s, v8.4s, #30
+	WORD $0x4ea5ce74 // fmls v20.4s, v19.4s, v5.4s
+	WORD $0x4ea4cded // fmls v13.4s, v15.4s, v4.4s
+	WORD $0x4eb0ce46 // fmls v6.4s, v18.4s, v16.4s
+	WORD $0x4ea7cdcc // fmls v12.4s, v14.4s, v7.4s
+	WORD $0x6e33de67 // fmul v7.4s, v19.4s, v19.4s
+	WORD $0x6e2fddf0 // fmul v16.4s, v15.4s, v15.4s
+	WORD $0x6e32de44 // fmul v4.4s, v18.4s, v18.4s
+	WORD $0x6e2eddc5 // fmul v5.4s, v14.4s, v14.4s
+	WORD $0x3dc13338 // ldr q24, [x25, #1216]
+	WORD $0x3dc13339 // ldr q25, [x25, #1216]
+	WORD $0x3dc1333a // ldr q26, [x25, #1216]
+	WORD $0x3dc1333b // ldr q27, [x25, #1216]
+	WORD $0x3dc1373c // ldr q28, [x25, #1232]
+	WORD $0x3dc1373d // ldr q29, [x25, #1232]
+	WORD $0x3dc1373e // ldr q30, [x25, #1232]
+	WORD $0x3dc1373f // ldr q31, [x25, #1232]
+	WORD $0x4e33cf1c // fmla v28.4s, v24.4s, v19.4s
+	WORD $0x4e2fcf3d // fmla v29.4s, v25.4s, v15.4s
+	WORD $0x4e32cf5e // fmla v30.4s, v26.4s, v18.4s
+	WORD $0x4e2ecf7f // fmla v31.4s, v27.4s, v14.4s
+	WORD $0x3dc13b3b // ldr q27, [x25, #1248]
+	WORD $0x3dc13b3a // ldr q26, [x25, #1248]
+	WORD $0x3dc13b39 // ldr q25, [x25, #1248]
+	WORD $0x3dc13b38 // ldr q24, [x25, #1248]
+	WORD $0x4e33cf9b // fmla v27.4s, v28.4s, v19.4s
+	WORD $0x4e2fcfba // fmla v26.4s, v29.4s, v15.4s
+	WORD $0x4e32cfd9 // fmla v25.4s, v30.4s, v18.4s
+	WORD $0x4e2ecff8 // fmla v24.4s, v31.4s, v14.4s
+	WORD $0x4eb41e8e // mov v14.16b, v20.16b
+	WORD $0x4ead1db4 // mov v20.16b, v13.16b
+	WORD $0x4ea61ccd // mov v13.16b, v6.16b
+	WORD $0x4eac1d86 // mov v6.16b, v12.16b
+	WORD $0x4e3bccee // fmla v14.4s, v7.4s, v27.4s
+	WORD $0x4e3ace14 // fmla v20.4s, v16.4s, v26.4s
+	WORD $0x4e39cc8d // fmla v13.4s, v4.4s, v25.4s
+	WORD $0x4e38cca6 // fmla v6.4s, v5.4s, v24.4s
+	WORD $0x4f3f5518 // shl v24.4s, v8.4s, #31
+	WORD $0x4f3f5525 // shl v5.4s, v9.4s, #31
+	WORD $0x4f3f5559 // shl v25.4s, v10.4s, #31
+	WORD $0x4f3f5564 // shl v4.4s, v11.4s, #31
+	WORD $0x4ea0ab1a // cmlt v26.4s, v24.4s, #0
+	WORD $0x4ea0a8b8 // cmlt v24.4s, v5.4s, #0
+	WORD $0x4ea0ab25 // cmlt v5.4s, v25.4s, #0
+	WORD $0x4ea0a899 // cmlt v25.4s, v4.4s, #0
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4eb81f1a // mov v26.16b, v24.16b
+	WORD $0x4ea51cb8 // mov v24.16b, v5.16b
+	WORD $0x4eb91f25 // mov v5.16b, v25.16b
+	WORD $0x6e711dc4 // bsl v4.16b, v14.16b, v17.16b
+	WORD $0x6e771e9a // bsl v26.16b, v20.16b, v23.16b
+	WORD $0x6e761db8 // bsl v24.16b, v13.16b, v22.16b
+	WORD $0x6e751cc5 // bsl v5.16b, v6.16b, v21.16b
+	WORD $0x4f3e5515 // shl v21.4s, v8.4s, #30
 	WORD $0x4f3e5528 // shl v8.4s, v9.4s, #30
 	WORD $0x4f3e5549 // shl v9.4s, v10.4s, #30
 	WORD $0x4f3e556a // shl v10.4s, v11.4s, #30
 	WORD $0x3dc0572b // ldr q11, [x25, #336]
-	WORD $0x3dc05724 // ldr q4, [x25, #336]
-	WORD $0x3dc05732 // ldr q18, [x25, #336]
-	WORD $0x3dc05727 // ldr q7, [x25, #336]
-	WORD $0x4e2b1e33 // and v19.16b, v17.16b, v11.16b
-	WORD $0x4e241d0b // and v11.16b, v8.16b, v4.16b
-	WORD $0x4e321d24 // and v4.16b, v9.16b, v18.16b
-	WORD $0x4e271d52 // and v18.16b, v10.16b, v7.16b
-	WORD $0x6e331c07 // eor v7.16b, v0.16b, v19.16b
-	WORD $0x6e2b1ed3 // eor v19.16b, v22.16b, v11.16b
-	WORD $0x6e241e8b // eor v11.16b, v20.16b, v4.16b
-	WORD $0x6e321c24 // eor v4.16b, v1.16b, v18.16b
-	WORD $0xac814c07 // stp q7, q19, [x0], #32
-	WORD $0xac81100b // stp q11, q4, [x0], #32
+	WORD $0x3dc05726 // ldr q6, [x25, #336]
+	WORD $0x3dc05736 // ldr q22, [x25, #336]
+	WORD $0x3dc0572d // ldr q13, [x25, #336]
+	WORD $0x4e2b1eb7 // and v23.16b, v21.16b, v11.16b
+	WORD $0x4e261d0b // and v11.16b, v8.16b, v6.16b
+	WORD $0x4e361d26 // and v6.16b, v9.16b, v22.16b
+	WORD $0x4e2d1d56 // and v22.16b, v10.16b, v13.16b
+	WORD $0x6e371c8d // eor v13.16b, v4.16b, v23.16b
+	WORD $0x6e2b1f57 // eor v23.16b, v26.16b, v11.16b
+	WORD $0x6e261f0b // eor v11.16b, v24.16b, v6.16b
+	WORD $0x6e361ca6 // eor v6.16b, v5.16b, v22.16b
+	WORD $0xad005c0d // stp q13, q23, [x0, #0]
+	WORD $0xad01180b // stp q11, q6, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -28793,52 +28533,52 @@ done2:
 	ADD $16, R2, R2
 	SUBS $4, R2, R2
 	BLT done4
+	WORD $0x3dc11723 // ldr q3, [x25, #1104]
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x3dc11b21 // ldr q1, [x25, #1120]
+	WORD $0x3dc11f20 // ldr q0, [x25, #1136]
+	WORD $0x3dc12326 // ldr q6, [x25, #1152]
+	WORD $0x3dc1272b // ldr q11, [x25, #1168]
+	WORD $0x3dc04b37 // ldr q23, [x25, #288]
+	WORD $0x3dc1332d // ldr q13, [x25, #1216]
+	WORD $0x3dc05736 // ldr q22, [x25, #336]
 
 vectors3:
-	WORD $0x3cc10424 // ldr q4, [x1], #16
-	WORD $0x3dc1172b // ldr q11, [x25, #1104]
-	WORD $0x3dc02f33 // ldr q19, [x25, #176]
-	WORD $0x4e2bcc93 // fmla v19.4s, v4.4s, v11.4s
-	WORD $0x3dc02f2b // ldr q11, [x25, #176]
-	WORD $0x4eabd667 // fsub v7.4s, v19.4s, v11.4s
-	WORD $0x3dc11b2b // ldr q11, [x25, #1120]
-	WORD $0x4ea41c92 // mov v18.16b, v4.16b
-	WORD $0x4eabccf2 // fmls v18.4s, v7.4s, v11.4s
-	WORD $0x3dc11f2b // ldr q11, [x25, #1136]
-	WORD $0x4eb21e44 // mov v4.16b, v18.16b
-	WORD $0x4eabcce4 // fmls v4.4s, v7.4s, v11.4s
-	WORD $0x3dc1232b // ldr q11, [x25, #1152]
-	WORD $0x4ea41c92 // mov v18.16b, v4.16b
-	WORD $0x4eabccf2 // fmls v18.4s, v7.4s, v11.4s
-	WORD $0x6e32de4b // fmul v11.4s, v18.4s, v18.4s
-	WORD $0x3dc12727 // ldr q7, [x25, #1168]
-	WORD $0x3dc12b24 // ldr q4, [x25, #1184]
-	WORD $0x4e2bcce4 // fmla v4.4s, v7.4s, v11.4s
-	WORD $0x3dc12f27 // ldr q7, [x25, #1200]
-	WORD $0x4e2bcc87 // fmla v7.4s, v4.4s, v11.4s
-	WORD $0x3dc00724 // ldr q4, [x25, #16]
-	WORD $0x4e2bcce4 // fmla v4.4s, v7.4s, v11.4s
-	WORD $0x6e24de47 // fmul v7.4s, v18.4s, v4.4s
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x3dc00732 // ldr q18, [x25, #16]
-	WORD $0x4ea4cd72 // fmls v18.4s, v11.4s, v4.4s
-	WORD $0x6e2bdd64 // fmul v4.4s, v11.4s, v11.4s
-	WORD $0x3dc13321 // ldr q1, [x25, #1216]
-	WORD $0x3dc13734 // ldr q20, [x25, #1232]
-	WORD $0x4e2bcc34 // fmla v20.4s, v1.4s, v11.4s
-	WORD $0x3dc13b21 // ldr q1, [x25, #1248]
-	WORD $0x4e2bce81 // fmla v1.4s, v20.4s, v11.4s
-	WORD $0x4eb21e4b // mov v11.16b, v18.16b
-	WORD $0x4e21cc8b // fmla v11.4s, v4.4s, v1.4s
-	WORD $0x4f3f5661 // shl v1.4s, v19.4s, #31
-	WORD $0x4ea0a824 // cmlt v4.4s, v1.4s, #0
-	WORD $0x4ea41c81 // mov v1.16b, v4.16b
-	WORD $0x6e671d61 // bsl v1.16b, v11.16b, v7.16b
-	WORD $0x4f3e5667 // shl v7.4s, v19.4s, #30
-	WORD $0x3dc05733 // ldr q19, [x25, #336]
-	WORD $0x4e331ceb // and v11.16b, v7.16b, v19.16b
-	WORD $0x6e2b1c33 // eor v19.16b, v1.16b, v11.16b
-	WORD $0x3c810413 // str q19, [x0], #16
+	WORD $0x3cc10425 // ldr q5, [x1], #16
+	WORD $0x3dc02f38 // ldr q24, [x25, #176]
+	WORD $0x4e23ccb8 // fmla v24.4s, v5.4s, v3.4s
+	WORD $0x4ea2d71a // fsub v26.4s, v24.4s, v2.4s
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x4ea1cf44 // fmls v4.4s, v26.4s, v1.4s
+	WORD $0x4ea41c85 // mov v5.16b, v4.16b
+	WORD $0x4ea0cf45 // fmls v5.4s, v26.4s, v0.4s
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x4ea6cf44 // fmls v4.4s, v26.4s, v6.4s
+	WORD $0x6e24dc9a // fmul v26.4s, v4.4s, v4.4s
+	WORD $0x3dc12b25 // ldr q5, [x25, #1184]
+	WORD $0x4e3acd65 // fmla v5.4s, v11.4s, v26.4s
+	WORD $0x3dc12f2a // ldr q10, [x25, #1200]
+	WORD $0x4e3accaa // fmla v10.4s, v5.4s, v26.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e3acd45 // fmla v5.4s, v10.4s, v26.4s
+	WORD $0x6e25dc8a // fmul v10.4s, v4.4s, v5.4s
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4eb7cf45 // fmls v5.4s, v26.4s, v23.4s
+	WORD $0x6e3adf44 // fmul v4.4s, v26.4s, v26.4s
+	WORD $0x3dc13729 // ldr q9, [x25, #1232]
+	WORD $0x4e3acda9 // fmla v9.4s, v13.4s, v26.4s
+	WORD $0x3dc13b28 // ldr q8, [x25, #1248]
+	WORD $0x4e3acd28 // fmla v8.4s, v9.4s, v26.4s
+	WORD $0x4ea51cba // mov v26.16b, v5.16b
+	WORD $0x4e28cc9a // fmla v26.4s, v4.4s, v8.4s
+	WORD $0x4f3f5708 // shl v8.4s, v24.4s, #31
+	WORD $0x4ea0a904 // cmlt v4.4s, v8.4s, #0
+	WORD $0x4ea41c88 // mov v8.16b, v4.16b
+	WORD $0x6e6a1f48 // bsl v8.16b, v26.16b, v10.16b
+	WORD $0x4f3e570a // shl v10.4s, v24.4s, #30
+	WORD $0x4e361d58 // and v24.16b, v10.16b, v22.16b
+	WORD $0x6e381d0a // eor v10.16b, v8.16b, v24.16b
+	WORD $0x3c81040a // str q10, [x0], #16
 	SUBS $4, R2, R2
 	BGE vectors3
 
@@ -28855,188 +28595,180 @@ TEXT ·cosNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 	SUBS $16, R2, R2
 	BLT done2
+	WORD $0x3dc11720 // ldr q0, [x25, #1104]
+	WORD $0x3dc02f21 // ldr q1, [x25, #176]
+	WORD $0x3dc11b22 // ldr q2, [x25, #1120]
+	WORD $0x3dc11f23 // ldr q3, [x25, #1136]
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc11724 // ldr q4, [x25, #1104]
-	WORD $0x3dc11725 // ldr q5, [x25, #1104]
-	WORD $0x3dc11726 // ldr q6, [x25, #1104]
-	WORD $0x3dc11727 // ldr q7, [x25, #1104]
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	WORD $0x3dc00425 // ldr q5, [x1, #16]
+	WORD $0x3dc00826 // ldr q6, [x1, #32]
+	WORD $0x3dc00c27 // ldr q7, [x1, #48]
+	ADD $64, R1, R1
 	WORD $0x3dc02f28 // ldr q8, [x25, #176]
 	WORD $0x3dc02f29 // ldr q9, [x25, #176]
 	WORD $0x3dc02f2a // ldr q10, [x25, #176]
 	WORD $0x3dc02f2b // ldr q11, [x25, #176]
-	WORD $0x4e24cc08 // fmla v8.4s, v0.4s, v4.4s
-	WORD $0x4e25cc29 // fmla v9.4s, v1.4s, v5.4s
-	WORD $0x4e26cc4a // fmla v10.4s, v2.4s, v6.4s
-	WORD $0x4e27cc6b // fmla v11.4s, v3.4s, v7.4s
-	WORD $0x3dc02f27 // ldr q7, [x25, #176]
-	WORD $0x3dc02f26 // ldr q6, [x25, #176]
-	WORD $0x3dc02f25 // ldr q5, [x25, #176]
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x4ea7d50c // fsub v12.4s, v8.4s, v7.4s
-	WORD $0x4ea6d527 // fsub v7.4s, v9.4s, v6.4s
-	WORD $0x4ea5d546 // fsub v6.4s, v10.4s, v5.4s
-	WORD $0x4ea4d565 // fsub v5.4s, v11.4s, v4.4s
-	WORD $0x3dc11b24 // ldr q4, [x25, #1120]
-	WORD $0x3dc11b2d // ldr q13, [x25, #1120]
-	WORD $0x3dc11b2e // ldr q14, [x25, #1120]
-	WORD $0x3dc11b2f // ldr q15, [x25, #1120]
-	WORD $0x4ea01c10 // mov v16.16b, v0.16b
-	WORD $0x4ea11c20 // mov v0.16b, v1.16b
-	WORD $0x4ea21c41 // mov v1.16b, v2.16b
-	WORD $0x4ea31c62 // mov v2.16b, v3.16b
-	WORD $0x4ea4cd90 // fmls v16.4s, v12.4s, v4.4s
-	WORD $0x4eadcce0 // fmls v0.4s, v7.4s, v13.4s
-	WORD $0x4eaeccc1 // fmls v1.4s, v6.4s, v14.4s
-	WORD $0x4eafcca2 // fmls v2.4s, v5.4s, v15.4s
-	WORD $0x3dc11f2f // ldr q15, [x25, #1136]
-	WORD $0x3dc11f2e // ldr q14, [x25, #1136]
-	WORD $0x3dc11f2d // ldr q13, [x25, #1136]
-	WORD $0x3dc11f24 // ldr q4, [x25, #1136]
-	WORD $0x4eb01e03 // mov v3.16b, v16.16b
-	WORD $0x4ea01c10 // mov v16.16b, v0.16b
-	WORD $0x4ea11c20 // mov v0.16b, v1.16b
-	WORD $0x4ea21c41 // mov v1.16b, v2.16b
-	WORD $0x4eafcd83 // fmls v3.4s, v12.4s, v15.4s
-	WORD $0x4eaeccf0 // fmls v16.4s, v7.4s, v14.4s
-	WORD $0x4eadccc0 // fmls v0.4s, v6.4s, v13.4s
-	WORD $0x4ea4cca1 // fmls v1.4s, v5.4s, v4.4s
-	WORD $0x3dc12324 // ldr q4, [x25, #1152]
-	WORD $0x3dc1232d // ldr q13, [x25, #1152]
-	WORD $0x3dc1232e // ldr q14, [x25, #1152]
-	WORD $0x3dc1232f // ldr q15, [x25, #1152]
-	WORD $0x4ea31c62 // mov v2.16b, v3.16b
-	WORD $0x4eb01e03 // mov v3.16b, v16.16b
-	WORD $0x4ea01c10 // mov v16.16b, v0.16b
-	WORD $0x4ea11c20 // mov v0.16b, v1.16b
-	WORD $0x4ea4cd82 // fmls v2.4s, v12.4s, v4.4s
-	WORD $0x4eadcce3 // fmls v3.4s, v7.4s, v13.4s
-	WORD $0x4eaeccd0 // fmls v16.4s, v6.4s, v14.4s
-	WORD $0x4eafcca0 // fmls v0.4s, v5.4s, v15.4s
-	WORD $0x6e22dc4f // fmul v15.4s, v2.4s, v2.4s
-	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
-	WORD $0x6e30de0e // fmul v14.4s, v16.4s, v16.4s
-	WORD $0x6e20dc06 // fmul v6.4s, v0.4s, v0.4s
+	WORD $0x4e20cc88 // fmla v8.4s, v4.4s, v0.4s
+	WORD $0x4e20cca9 // fmla v9.4s, v5.4s, v0.4s
+	WORD $0x4e20ccca // fmla v10.4s, v6.4s, v0.4s
+	WORD $0x4e20cceb // fmla v11.4s, v7.4s, v0.4s
+	WORD $0x4ea1d50c // fsub v12.4s, v8.4s, v1.4s
+	WORD $0x4ea1d52d // fsub v13.4s, v9.4s, v1.4s
+	WORD $0x4ea1d54e // fsub v14.4s, v10.4s, v1.4s
+	WORD $0x4ea1d56f // fsub v15.4s, v11.4s, v1.4s
+	WORD $0x4ea41c90 // mov v16.16b, v4.16b
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
+	WORD $0x4ea71ce6 // mov v6.16b, v7.16b
+	WORD $0x4ea2cd90 // fmls v16.4s, v12.4s, v2.4s
+	WORD $0x4ea2cda4 // fmls v4.4s, v13.4s, v2.4s
+	WORD $0x4ea2cdc5 // fmls v5.4s, v14.4s, v2.4s
+	WORD $0x4ea2cde6 // fmls v6.4s, v15.4s, v2.4s
+	WORD $0x4eb01e07 // mov v7.16b, v16.16b
+	WORD $0x4ea41c90 // mov v16.16b, v4.16b
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
+	WORD $0x4ea3cd87 // fmls v7.4s, v12.4s, v3.4s
+	WORD $0x4ea3cdb0 // fmls v16.4s, v13.4s, v3.4s
+	WORD $0x4ea3cdc4 // fmls v4.4s, v14.4s, v3.4s
+	WORD $0x4ea3cde5 // fmls v5.4s, v15.4s, v3.4s
+	WORD $0x3dc12326 // ldr q6, [x25, #1152]
+	WORD $0x3dc12331 // ldr q17, [x25, #1152]
+	WORD $0x3dc12332 // ldr q18, [x25, #1152]
+	WORD $0x3dc12333 // ldr q19, [x25, #1152]
+	WORD $0x4ea71cf4 // mov v20.16b, v7.16b
+	WORD $0x4eb01e07 // mov v7.16b, v16.16b
+	WORD $0x4ea41c90 // mov v16.16b, v4.16b
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x4ea6cd94 // fmls v20.4s, v12.4s, v6.4s
+	WORD $0x4eb1cda7 // fmls v7.4s, v13.4s, v17.4s
+	WORD $0x4eb2cdd0 // fmls v16.4s, v14.4s, v18.4s
+	WORD $0x4eb3cde4 // fmls v4.4s, v15.4s, v19.4s
+	WORD $0x6e34de93 // fmul v19.4s, v20.4s, v20.4s
+	WORD $0x6e27dcef // fmul v15.4s, v7.4s, v7.4s
+	WORD $0x6e30de12 // fmul v18.4s, v16.4s, v16.4s
+	WORD $0x6e24dc8e // fmul v14.4s, v4.4s, v4.4s
+	WORD $0x3dc12731 // ldr q17, [x25, #1168]
 	WORD $0x3dc1272d // ldr q13, [x25, #1168]
-	WORD $0x3dc12727 // ldr q7, [x25, #1168]
-	WORD $0x3dc12724 // ldr q4, [x25, #1168]
+	WORD $0x3dc12726 // ldr q6, [x25, #1168]
 	WORD $0x3dc1272c // ldr q12, [x25, #1168]
-	WORD $0x3dc12b21 // ldr q1, [x25, #1184]
-	WORD $0x3dc12b31 // ldr q17, [x25, #1184]
-	WORD $0x3dc12b32 // ldr q18, [x25, #1184]
-	WORD $0x3dc12b33 // ldr q19, [x25, #1184]
-	WORD $0x4e2fcda1 // fmla v1.4s, v13.4s, v15.4s
-	WORD $0x4e25ccf1 // fmla v17.4s, v7.4s, v5.4s
-	WORD $0x4e2ecc92 // fmla v18.4s, v4.4s, v14.4s
-	WORD $0x4e26cd93 // fmla v19.4s, v12.4s, v6.4s
+	WORD $0x3dc12b25 // ldr q5, [x25, #1184]
+	WORD $0x3dc12b35 // ldr q21, [x25, #1184]
+	WORD $0x3dc12b36 // ldr q22, [x25, #1184]
+	WORD $0x3dc12b37 // ldr q23, [x25, #1184]
+	WORD $0x4e33ce25 // fmla v5.4s, v17.4s, v19.4s
+	WORD $0x4e2fcdb5 // fmla v21.4s, v13.4s, v15.4s
+	WORD $0x4e32ccd6 // fmla v22.4s, v6.4s, v18.4s
+	WORD $0x4e2ecd97 // fmla v23.4s, v12.4s, v14.4s
 	WORD $0x3dc12f2c // ldr q12, [x25, #1200]
-	WORD $0x3dc12f24 // ldr q4, [x25, #1200]
-	WORD $0x3dc12f27 // ldr q7, [x25, #1200]
+	WORD $0x3dc12f26 // ldr q6, [x25, #1200]
 	WORD $0x3dc12f2d // ldr q13, [x25, #1200]
-	WORD $0x4e2fcc2c // fmla v12.4s, v1.4s, v15.4s
-	WORD $0x4e25ce24 // fmla v4.4s, v17.4s, v5.4s
-	WORD $0x4e2ece47 // fmla v7.4s, v18.4s, v14.4s
-	WORD $0x4e26ce6d // fmla v13.4s, v19.4s, v6.4s
-	WORD $0x3dc00733 // ldr q19, [x25, #16]
-	WORD $0x3dc00732 // ldr q18, [x25, #16]
-	WORD $0x3dc00731 // ldr q17, [x25, #16]
-	WORD $0x3dc00721 // ldr q1, [x25, #16]
-	WORD $0x4e2fcd93 // fmla v19.4s, v12.4s, v15.4s
-	WORD $0x4e25cc92 // fmla v18.4s, v4.4s, v5.4s
-	WORD $0x4e2eccf1 // fmla v17.4s, v7.4s, v14.4s
-	WORD $0x4e26cda1 // fmla v1.4s, v13.4s, v6.4s
-	WORD $0x6e33dc4d // fmul v13.4s, v2.4s, v19.4s
-	WORD $0x6e32dc73 // fmul v19.4s, v3.4s, v18.4s
-	WORD $0x6e31de12 // fmul v18.4s, v16.4s, v17.4s
-	WORD $0x6e21dc11 // fmul v17.4s, v0.4s, v1.4s
-	WORD $0x3dc04b21 // ldr q1, [x25, #288]
-	WORD $0x3dc04b20 // ldr q0, [x25, #288]
+	WORD $0x3dc12f31 // ldr q17, [x25, #1200]
+	WORD $0x4e33ccac // fmla v12.4s, v5.4s, v19.4s
+	WORD $0x4e2fcea6 // fmla v6.4s, v21.4s, v15.4s
+	WORD $0x4e32cecd // fmla v13.4s, v22.4s, v18.4s
+	WORD $0x4e2ecef1 // fmla v17.4s, v23.4s, v14.4s
+	WORD $0x3dc00737 // ldr q23, [x25, #16]
+	WORD $0x3dc00736 // ldr q22, [x25, #16]
+	WORD $0x3dc00735 // ldr q21, [x25, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e33cd97 // fmla v23.4s, v12.4s, v19.4s
+	WORD $0x4e2fccd6 // fmla v22.4s, v6.4s, v15.4s
+	WORD $0x4e32cdb5 // fmla v21.4s, v13.4s, v18.4s
+	WORD $0x4e2ece25 // fmla v5.4s, v17.4s, v14.4s
+	WORD $0x6e37de91 // fmul v17.4s, v20.4s, v23.4s
+	WORD $0x6e36dcf7 // fmul v23.4s, v7.4s, v22.4s
+	WORD $0x6e35de16 // fmul v22.4s, v16.4s, v21.4s
+	WORD $0x6e25dc95 // fmul v21.4s, v4.4s, v5.4s
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x3dc04b24 // ldr q4, [x25, #288]
 	WORD $0x3dc04b30 // ldr q16, [x25, #288]
-	WORD $0x3dc04b23 // ldr q3, [x25, #288]
-	WORD $0x3dc00722 // ldr q2, [x25, #16]
-	WORD $0x3dc00727 // ldr q7, [x25, #16]
-	WORD $0x3dc00724 // ldr q4, [x25, #16]
+	WORD $0x3dc04b27 // ldr q7, [x25, #288]
+	WORD $0x3dc00734 // ldr q20, [x25, #16]
+	WORD $0x3dc0072d // ldr q13, [x25, #16]
+	WORD $0x3dc00726 // ldr q6, [x25, #16]
 	WORD $0x3dc0072c // ldr q12, [x25, #16]
-	WORD $0x4ea1cde2 // fmls v2.4s, v15.4s, v1.4s
-	WORD $0x4ea0cca7 // fmls v7.4s, v5.4s, v0.4s
-	WORD $0x4eb0cdc4 // fmls v4.4s, v14.4s, v16.4s
-	WORD $0x4ea3cccc // fmls v12.4s, v6.4s, v3.4s
-	WORD $0x6e2fdde3 // fmul v3.4s, v15.4s, v15.4s
-	WORD $0x6e25dcb0 // fmul v16.4s, v5.4s, v5.4s
-	WORD $0x6e2eddc0 // fmul v0.4s, v14.4s, v14.4s
-	WORD $0x6e26dcc1 // fmul v1.4s, v6.4s, v6.4s
-	WORD $0x3dc13334 // ldr q20, [x25, #1216]
-	WORD $0x3dc13335 // ldr q21, [x25, #1216]
-	WORD $0x3dc13336 // ldr q22, [x25, #1216]
-	WORD $0x3dc13337 // ldr q23, [x25, #1216]
-	WORD $0x3dc13738 // ldr q24, [x25, #1232]
-	WORD $0x3dc13739 // ldr q25, [x25, #1232]
-	WORD $0x3dc1373a // ldr q26, [x25, #1232]
-	WORD $0x3dc1373b // ldr q27, [x25, #1232]
-	WORD $0x4e2fce98 // fmla v24.4s, v20.4s, v15.4s
-	WORD $0x4e25ceb9 // fmla v25.4s, v21.4s, v5.4s
-	WORD $0x4e2eceda // fmla v26.4s, v22.4s, v14.4s
-	WORD $0x4e26cefb // fmla v27.4s, v23.4s, v6.4s
-	WORD $0x3dc13b37 // ldr q23, [x25, #1248]
-	WORD $0x3dc13b36 // ldr q22, [x25, #1248]
-	WORD $0x3dc13b35 // ldr q21, [x25, #1248]
-	WORD $0x3dc13b34 // ldr q20, [x25, #1248]
-	WORD $0x4e2fcf17 // fmla v23.4s, v24.4s, v15.4s
-	WORD $0x4e25cf36 // fmla v22.4s, v25.4s, v5.4s
-	WORD $0x4e2ecf55 // fmla v21.4s, v26.4s, v14.4s
-	WORD $0x4e26cf74 // fmla v20.4s, v27.4s, v6.4s
-	WORD $0x4ea21c46 // mov v6.16b, v2.16b
-	WORD $0x4ea71ce2 // mov v2.16b, v7.16b
-	WORD $0x4ea41c87 // mov v7.16b, v4.16b
-	WORD $0x4eac1d84 // mov v4.16b, v12.16b
-	WORD $0x4e37cc66 // fmla v6.4s, v3.4s, v23.4s
-	WORD $0x4e36ce02 // fmla v2.4s, v16.4s, v22.4s
-	WORD $0x4e35cc07 // fmla v7.4s, v0.4s, v21.4s
-	WORD $0x4e34cc24 // fmla v4.4s, v1.4s, v20.4s
-	WORD $0x3dc13f34 // ldr q20, [x25, #1264]
-	WORD $0x3dc13f21 // ldr q1, [x25, #1264]
-	WORD $0x3dc13f35 // ldr q21, [x25, #1264]
-	WORD $0x3dc13f20 // ldr q0, [x25, #1264]
-	WORD $0x4eb48516 // add v22.4s, v8.4s, v20.4s
-	WORD $0x4ea18534 // add v20.4s, v9.4s, v1.4s
-	WORD $0x4eb58541 // add v1.4s, v10.4s, v21.4s
-	WORD $0x4ea08575 // add v21.4s, v11.4s, v0.4s
-	WORD $0x4f3f56c0 // shl v0.4s, v22.4s, #31
-	WORD $0x4f3f568b // shl v11.4s, v20.4s, #31
-	WORD $0x4f3f542a // shl v10.4s, v1.4s, #31
-	WORD $0x4f3f56a9 // shl v9.4s, v21.4s, #31
-	WORD $0x4ea0a808 // cmlt v8.4s, v0.4s, #0
-	WORD $0x4ea0a960 // cmlt v0.4s, v11.4s, #0
+	WORD $0x4ea5ce74 // fmls v20.4s, v19.4s, v5.4s
+	WORD $0x4ea4cded // fmls v13.4s, v15.4s, v4.4s
+	WORD $0x4eb0ce46 // fmls v6.4s, v18.4s, v16.4s
+	WORD $0x4ea7cdcc // fmls v12.4s, v14.4s, v7.4s
+	WORD $0x6e33de67 // fmul v7.4s, v19.4s, v19.4s
+	WORD $0x6e2fddf0 // fmul v16.4s, v15.4s, v15.4s
+	WORD $0x6e32de44 // fmul v4.4s, v18.4s, v18.4s
+	WORD $0x6e2eddc5 // fmul v5.4s, v14.4s, v14.4s
+	WORD $0x3dc13338 // ldr q24, [x25, #1216]
+	WORD $0x3dc13339 // ldr q25, [x25, #1216]
+	WORD $0x3dc1333a // ldr q26, [x25, #1216]
+	WORD $0x3dc1333b // ldr q27, [x25, #1216]
+	WORD $0x3dc1373c // ldr q28, [x25, #1232]
+	WORD $0x3dc1373d // ldr q29, [x25, #1232]
+	WORD $0x3dc1373e // ldr q30, [x25, #1232]
+	WORD $0x3dc1373f // ldr q31, [x25, #1232]
+	WORD $0x4e33cf1c // fmla v28.4s, v24.4s, v19.4s
+	WORD $0x4e2fcf3d // fmla v29.4s, v25.4s, v15.4s
+	WORD $0x4e32cf5e // fmla v30.4s, v26.4s, v18.4s
+	WORD $0x4e2ecf7f // fmla v31.4s, v27.4s, v14.4s
+	WORD $0x3dc13b3b // ldr q27, [x25, #1248]
+	WORD $0x3dc13b3a // ldr q26, [x25, #1248]
+	WORD $0x3dc13b39 // ldr q25, [x25, #1248]
+	WORD $0x3dc13b38 // ldr q24, [x25, #1248]
+	WORD $0x4e33cf9b // fmla v27.4s, v28.4s, v19.4s
+	WORD $0x4e2fcfba // fmla v26.4s, v29.4s, v15.4s
+	WORD $0x4e32cfd9 // fmla v25.4s, v30.4s, v18.4s
+	WORD $0x4e2ecff8 // fmla v24.4s, v31.4s, v14.4s
+	WORD $0x4eb41e8e // mov v14.16b, v20.16b
+	WORD $0x4ead1db4 // mov v20.16b, v13.16b
+	WORD $0x4ea61ccd // mov v13.16b, v6.16b
+	WORD $0x4eac1d86 // mov v6.16b, v12.16b
+	WORD $0x4e3bccee // fmla v14.4s, v7.4s, v27.4s
+	WORD $0x4e3ace14 // fmla v20.4s, v16.4s, v26.4s
+	WORD $0x4e39cc8d // fmla v13.4s, v4.4s, v25.4s
+	WORD $0x4e38cca6 // fmla v6.4s, v5.4s, v24.4s
+	WORD $0x3dc13f38 // ldr q24, [x25, #1264]
+	WORD $0x3dc13f25 // ldr q5, [x25, #1264]
+	WORD $0x3dc13f39 // ldr q25, [x25, #1264]
+	WORD $0x3dc13f24 // ldr q4, [x25, #1264]
+	WORD $0x4eb8851a // add v26.4s, v8.4s, v24.4s
+	WORD $0x4ea58538 // add v24.4s, v9.4s, v5.4s
+	WORD $0x4eb98545 // add v5.4s, v10.4s, v25.4s
+	WORD $0x4ea48579 // add v25.4s, v11.4s, v4.4s
+	WORD $0x4f3f5744 // shl v4.4s, v26.4s, #31
+	WORD $0x4f3f570b // shl v11.4s, v24.4s, #31
+	WORD $0x4f3f54aa // shl v10.4s, v5.4s, #31
+	WORD $0x4f3f5729 // shl v9.4s, v25.4s, #31
+	WORD $0x4ea0a888 // cmlt v8.4s, v4.4s, #0
+	WORD $0x4ea0a964 // cmlt v4.4s, v11.4s, #0
 	WORD $0x4ea0a94b // cmlt v11.4s, v10.4s, #0
 	WORD $0x4ea0a92a // cmlt v10.4s, v9.4s, #0
 	WORD $0x4ea81d09 // mov v9.16b, v8.16b
-	WORD $0x4ea01c08 // mov v8.16b, v0.16b
-	WORD $0x4eab1d60 // mov v0.16b, v11.16b
+	WORD $0x4ea41c88 // mov v8.16b, v4.16b
+	WORD $0x4eab1d64 // mov v4.16b, v11.16b
 	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
-	WORD $0x6e6d1cc9 // bsl v9.16b, v6.16b, v13.16b
-	WORD $0x6e731c48 // bsl v8.16b, v2.16b, v19.16b
-	WORD $0x6e721ce0 // bsl v0.16b, v7.16b, v18.16b
-	WORD $0x6e711c8b // bsl v11.16b, v4.16b, v17.16b
-	WORD $0x4f3e56d1 // shl v17.4s, v22.4s, #30
-	WORD $0x4f3e5696 // shl v22.4s, v20.4s, #30
-	WORD $0x4f3e5434 // shl v20.4s, v1.4s, #30
-	WORD $0x4f3e56a1 // shl v1.4s, v21.4s, #30
-	WORD $0x3dc05735 // ldr q21, [x25, #336]
-	WORD $0x3dc05724 // ldr q4, [x25, #336]
-	WORD $0x3dc05732 // ldr q18, [x25, #336]
-	WORD $0x3dc05727 // ldr q7, [x25, #336]
-	WORD $0x4e351e33 // and v19.16b, v17.16b, v21.16b
-	WORD $0x4e241ed5 // and v21.16b, v22.16b, v4.16b
-	WORD $0x4e321e84 // and v4.16b, v20.16b, v18.16b
-	WORD $0x4e271c32 // and v18.16b, v1.16b, v7.16b
-	WORD $0x6e331d27 // eor v7.16b, v9.16b, v19.16b
-	WORD $0x6e351d13 // eor v19.16b, v8.16b, v21.16b
-	WORD $0x6e241c15 // eor v21.16b, v0.16b, v4.16b
-	WORD $0x6e321d64 // eor v4.16b, v11.16b, v18.16b
-	WORD $0xac814c07 // stp q7, q19, [x0], #32
-	WORD $0xac811015 // stp q21, q4, [x0], #32
+	WORD $0x6e711dc9 // bsl v9.16b, v14.16b, v17.16b
+	WORD $0x6e771e88 // bsl v8.16b, v20.16b, v23.16b
+	WORD $0x6e761da4 // bsl v4.16b, v13.16b, v22.16b
+	WORD $0x6e751ccb // bsl v11.16b, v6.16b, v21.16b
+	WORD $0x4f3e5755 // shl v21.4s, v26.4s, #30
+	WORD $0x4f3e571a // shl v26.4s, v24.4s, #30
+	WORD $0x4f3e54b8 // shl v24.4s, v5.4s, #30
+	WORD $0x4f3e5725 // shl v5.4s, v25.4s, #30
+	WORD $0x3dc05739 // ldr q25, [x25, #336]
+	WORD $0x3dc05726 // ldr q6, [x25, #336]
+	WORD $0x3dc05736 // ldr q22, [x25, #336]
+	WORD $0x3dc0572d // ldr q13, [x25, #336]
+	WORD $0x4e391eb7 // and v23.16b, v21.16b, v25.16b
+	WORD $0x4e261f59 // and v25.16b, v26.16b, v6.16b
+	WORD $0x4e361f06 // and v6.16b, v24.16b, v22.16b
+	WORD $0x4e2d1cb6 // and v22.16b, v5.16b, v13.16b
+	WORD $0x6e371d2d // eor v13.16b, v9.16b, v23.16b
+	WORD $0x6e391d17 // eor v23.16b, v8.16b, v25.16b
+	WORD $0x6e261c99 // eor v25.16b, v4.16b, v6.16b
+	WORD $0x6e361d66 // eor v6.16b, v11.16b, v22.16b
+	WORD $0xad005c0d // stp q13, q23, [x0, #0]
+	WORD $0xad011819 // stp q25, q6, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -29044,54 +28776,54 @@ done2:
 	ADD $16, R2, R2
 	SUBS $4, R2, R2
 	BLT done4
+	WORD $0x3dc11723 // ldr q3, [x25, #1104]
+	WORD $0x3dc02f22 // ldr q2, [x25, #176]
+	WORD $0x3dc11b21 // ldr q1, [x25, #1120]
+	WORD $0x3dc11f20 // ldr q0, [x25, #1136]
+	WORD $0x3dc12326 // ldr q6, [x25, #1152]
+	WORD $0x3dc12739 // ldr q25, [x25, #1168]
+	WORD $0x3dc04b37 // ldr q23, [x25, #288]
+	WORD $0x3dc1332d // ldr q13, [x25, #1216]
+	WORD $0x3dc13f36 // ldr q22, [x25, #1264]
+	WORD $0x3dc0572b // ldr q11, [x25, #336]
 
 vectors3:
 	WORD $0x3cc10424 // ldr q4, [x1], #16
-	WORD $0x3dc11735 // ldr q21, [x25, #1104]
-	WORD $0x3dc02f33 // ldr q19, [x25, #176]
-	WORD $0x4e35cc93 // fmla v19.4s, v4.4s, v21.4s
-	WORD $0x3dc02f35 // ldr q21, [x25, #176]
-	WORD $0x4eb5d667 // fsub v7.4s, v19.4s, v21.4s
-	WORD $0x3dc11b35 // ldr q21, [x25, #1120]
-	WORD $0x4ea41c92 // mov v18.16b, v4.16b
-	WORD $0x4eb5ccf2 // fmls v18.4s, v7.4s, v21.4s
-	WORD $0x3dc11f35 // ldr q21, [x25, #1136]
-	WORD $0x4eb21e44 // mov v4.16b, v18.16b
-	WORD $0x4eb5cce4 // fmls v4.4s, v7.4s, v21.4s
-	WORD $0x3dc12335 // ldr q21, [x25, #1152]
-	WORD $0x4ea41c92 // mov v18.16b, v4.16b
-	WORD $0x4eb5ccf2 // fmls v18.4s, v7.4s, v21.4s
-	WORD $0x6e32de55 // fmul v21.4s, v18.4s, v18.4s
-	WORD $0x3dc12727 // ldr q7, [x25, #1168]
+	WORD $0x3dc02f28 // ldr q8, [x25, #176]
+	WORD $0x4e23cc88 // fmla v8.4s, v4.4s, v3.4s
+	WORD $0x4ea2d509 // fsub v9.4s, v8.4s, v2.4s
+	WORD $0x4ea41c85 // mov v5.16b, v4.16b
+	WORD $0x4ea1cd25 // fmls v5.4s, v9.4s, v1.4s
+	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
+	WORD $0x4ea0cd24 // fmls v4.4s, v9.4s, v0.4s
+	WORD $0x4ea41c85 // mov v5.16b, v4.16b
+	WORD $0x4ea6cd25 // fmls v5.4s, v9.4s, v6.4s
+	WORD $0x6e25dca9 // fmul v9.4s, v5.4s, v5.4s
 	WORD $0x3dc12b24 // ldr q4, [x25, #1184]
-	WORD $0x4e35cce4 // fmla v4.4s, v7.4s, v21.4s
-	WORD $0x3dc12f27 // ldr q7, [x25, #1200]
-	WORD $0x4e35cc87 // fmla v7.4s, v4.4s, v21.4s
+	WORD $0x4e29cf24 // fmla v4.4s, v25.4s, v9.4s
+	WORD $0x3dc12f38 // ldr q24, [x25, #1200]
+	WORD $0x4e29cc98 // fmla v24.4s, v4.4s, v9.4s
 	WORD $0x3dc00724 // ldr q4, [x25, #16]
-	WORD $0x4e35cce4 // fmla v4.4s, v7.4s, v21.4s
-	WORD $0x6e24de47 // fmul v7.4s, v18.4s, v4.4s
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x3dc00732 // ldr q18, [x25, #16]
-	WORD $0x4ea4ceb2 // fmls v18.4s, v21.4s, v4.4s
-	WORD $0x6e35dea4 // fmul v4.4s, v21.4s, v21.4s
-	WORD $0x3dc1332b // ldr q11, [x25, #1216]
-	WORD $0x3dc13720 // ldr q0, [x25, #1232]
-	WORD $0x4e35cd60 // fmla v0.4s, v11.4s, v21.4s
-	WORD $0x3dc13b2b // ldr q11, [x25, #1248]
-	WORD $0x4e35cc0b // fmla v11.4s, v0.4s, v21.4s
-	WORD $0x4eb21e55 // mov v21.16b, v18.16b
-	WORD $0x4e2bcc95 // fmla v21.4s, v4.4s, v11.4s
-	WORD $0x3dc13f2b // ldr q11, [x25, #1264]
-	WORD $0x4eab8664 // add v4.4s, v19.4s, v11.4s
-	WORD $0x4f3f548b // shl v11.4s, v4.4s, #31
-	WORD $0x4ea0a973 // cmlt v19.4s, v11.4s, #0
-	WORD $0x4eb31e6b // mov v11.16b, v19.16b
-	WORD $0x6e671eab // bsl v11.16b, v21.16b, v7.16b
-	WORD $0x4f3e5487 // shl v7.4s, v4.4s, #30
-	WORD $0x3dc05724 // ldr q4, [x25, #336]
-	WORD $0x4e241cf5 // and v21.16b, v7.16b, v4.16b
-	WORD $0x6e351d64 // eor v4.16b, v11.16b, v21.16b
-	WORD $0x3c810404 // str q4, [x0], #16
+	WORD $0x4e29cf04 // fmla v4.4s, v24.4s, v9.4s
+	WORD $0x6e24dcb8 // fmul v24.4s, v5.4s, v4.4s
+	WORD $0x3dc00724 // ldr q4, [x25, #16]
+	WORD $0x4eb7cd24 // fmls v4.4s, v9.4s, v23.4s
+	WORD $0x6e29dd25 // fmul v5.4s, v9.4s, v9.4s
+	WORD $0x3dc1373a // ldr q26, [x25, #1232]
+	WORD $0x4e29cdba // fmla v26.4s, v13.4s, v9.4s
+	WORD $0x3dc13b35 // ldr q21, [x25, #1248]
+	WORD $0x4e29cf55 // fmla v21.4s, v26.4s, v9.4s
+	WORD $0x4ea41c89 // mov v9.16b, v4.16b
+	WORD $0x4e35cca9 // fmla v9.4s, v5.4s, v21.4s
+	WORD $0x4eb68515 // add v21.4s, v8.4s, v22.4s
+	WORD $0x4f3f56a8 // shl v8.4s, v21.4s, #31
+	WORD $0x4ea0a905 // cmlt v5.4s, v8.4s, #0
+	WORD $0x4ea51ca8 // mov v8.16b, v5.16b
+	WORD $0x6e781d28 // bsl v8.16b, v9.16b, v24.16b
+	WORD $0x4f3e56b8 // shl v24.4s, v21.4s, #30
+	WORD $0x4e2b1f15 // and v21.16b, v24.16b, v11.16b
+	WORD $0x6e351d18 // eor v24.16b, v8.16b, v21.16b
+	WORD $0x3c810418 // str q24, [x0], #16
 	SUBS $4, R2, R2
 	BGE vectors3
 
@@ -29110,14 +28842,18 @@ TEXT ·roundNEON(SB), NOSPLIT, $0-32
 	BLT done2
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	ADD $64, R1, R1
 	WORD $0x4e218804 // frintn v4.4s, v0.4s
 	WORD $0x4e218820 // frintn v0.4s, v1.4s
 	WORD $0x4e218841 // frintn v1.4s, v2.4s
 	WORD $0x4e218862 // frintn v2.4s, v3.4s
-	WORD $0xac810004 // stp q4, q0, [x0], #32
-	WORD $0xac810801 // stp q1, q2, [x0], #32
+	WORD $0xad000004 // stp q4, q0, [x0, #0]
+	WORD $0xad010801 // stp q1, q2, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -29177,8 +28913,9 @@ vectors3:
 	WORD $0x4e26d445 // fadd v5.4s, v2.4s, v6.4s
 	WORD $0x4e27d466 // fadd v6.4s, v3.4s, v7.4s
 	WORD $0x4e28d487 // fadd v7.4s, v4.4s, v8.4s
-	WORD $0xac811409 // stp q9, q5, [x0], #32
-	WORD $0xac811c06 // stp q6, q7, [x0], #32
+	WORD $0xad001409 // stp q9, q5, [x0, #0]
+	WORD $0xad011c06 // stp q6, q7, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R1, R1
 	BGE vectors3
 
@@ -29241,8 +28978,9 @@ vectors3:
 	WORD $0x4ea6d445 // fsub v5.4s, v2.4s, v6.4s
 	WORD $0x4ea7d466 // fsub v6.4s, v3.4s, v7.4s
 	WORD $0x4ea8d487 // fsub v7.4s, v4.4s, v8.4s
-	WORD $0xac811409 // stp q9, q5, [x0], #32
-	WORD $0xac811c06 // stp q6, q7, [x0], #32
+	WORD $0xad001409 // stp q9, q5, [x0, #0]
+	WORD $0xad011c06 // stp q6, q7, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R1, R1
 	BGE vectors3
 
@@ -29305,8 +29043,9 @@ vectors3:
 	WORD $0x6e26dc45 // fmul v5.4s, v2.4s, v6.4s
 	WORD $0x6e27dc66 // fmul v6.4s, v3.4s, v7.4s
 	WORD $0x6e28dc87 // fmul v7.4s, v4.4s, v8.4s
-	WORD $0xac811409 // stp q9, q5, [x0], #32
-	WORD $0xac811c06 // stp q6, q7, [x0], #32
+	WORD $0xad001409 // stp q9, q5, [x0, #0]
+	WORD $0xad011c06 // stp q6, q7, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R1, R1
 	BGE vectors3
 
@@ -29369,8 +29108,9 @@ vectors3:
 	WORD $0x6e26fc45 // fdiv v5.4s, v2.4s, v6.4s
 	WORD $0x6e27fc66 // fdiv v6.4s, v3.4s, v7.4s
 	WORD $0x6e28fc87 // fdiv v7.4s, v4.4s, v8.4s
-	WORD $0xac811409 // stp q9, q5, [x0], #32
-	WORD $0xac811c06 // stp q6, q7, [x0], #32
+	WORD $0xad001409 // stp q9, q5, [x0, #0]
+	WORD $0xad011c06 // stp q6, q7, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R1, R1
 	BGE vectors3
 
@@ -29449,8 +29189,9 @@ vectors3:
 	WORD $0x4ee31ceb // orn v11.16b, v7.16b, v3.16b
 	WORD $0x4eab1d63 // mov v3.16b, v11.16b
 	WORD $0x6e681c83 // bsl v3.16b, v4.16b, v8.16b
-	WORD $0xac81040a // stp q10, q1, [x0], #32
-	WORD $0xac810c02 // stp q2, q3, [x0], #32
+	WORD $0xad00040a // stp q10, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R1, R1
 	BGE vectors3
 
@@ -29533,8 +29274,9 @@ vectors3:
 	WORD $0x4ee31ceb // orn v11.16b, v7.16b, v3.16b
 	WORD $0x4eab1d63 // mov v3.16b, v11.16b
 	WORD $0x6e681c83 // bsl v3.16b, v4.16b, v8.16b
-	WORD $0xac81040a // stp q10, q1, [x0], #32
-	WORD $0xac810c02 // stp q2, q3, [x0], #32
+	WORD $0xad00040a // stp q10, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R1, R1
 	BGE vectors3
 
@@ -29613,8 +29355,9 @@ vectors3:
 	WORD $0x6e28dc8a // fmul v10.4s, v4.4s, v8.4s
 	WORD $0x4ea31c68 // mov v8.16b, v3.16b
 	WORD $0x6e641d48 // bsl v8.16b, v10.16b, v4.16b
-	WORD $0xac811805 // stp q5, q6, [x0], #32
-	WORD $0xac812007 // stp q7, q8, [x0], #32
+	WORD $0xad001805 // stp q5, q6, [x0, #0]
+	WORD $0xad012007 // stp q7, q8, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R1, R1
 	BGE vectors3
 
@@ -29684,13 +29427,11 @@ vectors3:
 	WORD $0x6f210523 // ushr v3.4s, v9.4s, #31
 	WORD $0x6ea4e509 // fcmgt v9.4s, v8.4s, v4.4s
 	WORD $0x6f210524 // ushr v4.4s, v9.4s, #31
-	WORD $0x0e612829 // xtn v9.4h, v1.4s
-	WORD $0x4e612849 // xtn2 v9.8h, v2.4s
-	WORD $0x0e612862 // xtn v2.4h, v3.4s
-	WORD $0x4e612882 // xtn2 v2.8h, v4.4s
-	WORD $0x0e212924 // xtn v4.8b, v9.8h
-	WORD $0x4e212844 // xtn2 v4.16b, v2.8h
-	WORD $0x3c810404 // str q4, [x0], #16
+	WORD $0x4e421829 // uzp1 v9.8h, v1.8h, v2.8h
+	WORD $0x4e441862 // uzp1 v2.8h, v3.8h, v4.8h
+	WORD $0x4e021924 // uzp1 v4.16b, v9.16b, v2.16b
+	WORD $0x3d800004 // str q4, [x0, #0]
+	ADD $16, R0, R0
 	SUBS $16, R1, R1
 	BGE vectors3
 
@@ -29706,8 +29447,8 @@ vectors5:
 	ADD R7<<4, R5, R5
 	WORD $0x6ea4e449 // fcmgt v9.4s, v2.4s, v4.4s
 	WORD $0x6f210524 // ushr v4.4s, v9.4s, #31
-	WORD $0x0e612889 // xtn v9.4h, v4.4s
-	WORD $0x0e212924 // xtn v4.8b, v9.8h
+	WORD $0x4e441889 // uzp1 v9.8h, v4.8h, v4.8h
+	WORD $0x4e091924 // uzp1 v4.16b, v9.16b, v9.16b
 	WORD $0xbc004404 // str s4, [x0], #4
 	SUBS $4, R1, R1
 	BGE vectors5
@@ -29760,13 +29501,11 @@ vectors3:
 	WORD $0x6f210523 // ushr v3.4s, v9.4s, #31
 	WORD $0x6e24e509 // fcmge v9.4s, v8.4s, v4.4s
 	WORD $0x6f210524 // ushr v4.4s, v9.4s, #31
-	WORD $0x0e612829 // xtn v9.4h, v1.4s
-	WORD $0x4e612849 // xtn2 v9.8h, v2.4s
-	WORD $0x0e612862 // xtn v2.4h, v3.4s
-	WORD $0x4e612882 // xtn2 v2.8h, v4.4s
-	WORD $0x0e212924 // xtn v4.8b, v9.8h
-	WORD $0x4e212844 // xtn2 v4.16b, v2.8h
-	WORD $0x3c810404 // str q4, [x0], #16
+	WORD $0x4e421829 // uzp1 v9.8h, v1.8h, v2.8h
+	WORD $0x4e441862 // uzp1 v2.8h, v3.8h, v4.8h
+	WORD $0x4e021924 // uzp1 v4.16b, v9.16b, v2.16b
+	WORD $0x3d800004 // str q4, [x0, #0]
+	ADD $16, R0, R0
 	SUBS $16, R1, R1
 	BGE vectors3
 
@@ -29782,8 +29521,8 @@ vectors5:
 	ADD R7<<4, R5, R5
 	WORD $0x6e24e449 // fcmge v9.4s, v2.4s, v4.4s
 	WORD $0x6f210524 // ushr v4.4s, v9.4s, #31
-	WORD $0x0e612889 // xtn v9.4h, v4.4s
-	WORD $0x0e212924 // xtn v4.8b, v9.8h
+	WORD $0x4e441889 // uzp1 v9.8h, v4.8h, v4.8h
+	WORD $0x4e091924 // uzp1 v4.16b, v9.16b, v9.16b
 	WORD $0xbc004404 // str s4, [x0], #4
 	SUBS $4, R1, R1
 	BGE vectors5
@@ -29836,13 +29575,11 @@ vectors3:
 	WORD $0x6f210527 // ushr v7.4s, v9.4s, #31
 	WORD $0x4e28e489 // fcmeq v9.4s, v4.4s, v8.4s
 	WORD $0x6f210528 // ushr v8.4s, v9.4s, #31
-	WORD $0x0e6128a9 // xtn v9.4h, v5.4s
-	WORD $0x4e6128c9 // xtn2 v9.8h, v6.4s
-	WORD $0x0e6128e6 // xtn v6.4h, v7.4s
-	WORD $0x4e612906 // xtn2 v6.8h, v8.4s
-	WORD $0x0e212928 // xtn v8.8b, v9.8h
-	WORD $0x4e2128c8 // xtn2 v8.16b, v6.8h
-	WORD $0x3c810408 // str q8, [x0], #16
+	WORD $0x4e4618a9 // uzp1 v9.8h, v5.8h, v6.8h
+	WORD $0x4e4818e6 // uzp1 v6.8h, v7.8h, v8.8h
+	WORD $0x4e061928 // uzp1 v8.16b, v9.16b, v6.16b
+	WORD $0x3d800008 // str q8, [x0, #0]
+	ADD $16, R0, R0
 	SUBS $16, R1, R1
 	BGE vectors3
 
@@ -29858,8 +29595,8 @@ vectors5:
 	ADD R7<<4, R5, R5
 	WORD $0x4e26e509 // fcmeq v9.4s, v8.4s, v6.4s
 	WORD $0x6f210526 // ushr v6.4s, v9.4s, #31
-	WORD $0x0e6128c9 // xtn v9.4h, v6.4s
-	WORD $0x0e212926 // xtn v6.8b, v9.8h
+	WORD $0x4e4618c9 // uzp1 v9.8h, v6.8h, v6.8h
+	WORD $0x4e091926 // uzp1 v6.16b, v9.16b, v9.16b
 	WORD $0xbc004406 // str s6, [x0], #4
 	SUBS $4, R1, R1
 	BGE vectors5
@@ -29928,8 +29665,9 @@ vectors3:
 	WORD $0x6ea38da7 // cmeq v7.4s, v13.4s, v3.4s
 	WORD $0x4ea71ce3 // mov v3.16b, v7.16b
 	WORD $0x6e641d03 // bsl v3.16b, v8.16b, v4.16b
-	WORD $0xac81040b // stp q11, q1, [x0], #32
-	WORD $0xac810c02 // stp q2, q3, [x0], #32
+	WORD $0xad00040b // stp q11, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors3
 
@@ -29975,16 +29713,20 @@ loop1:
 	BLT done3
 
 vectors2:
-	WORD $0xacc104e0 // ldp q0, q1, [x7], #32
-	WORD $0xacc10ce2 // ldp q2, q3, [x7], #32
+	WORD $0x3dc000e0 // ldr q0, [x7, #0]
+	WORD $0x3dc004e1 // ldr q1, [x7, #16]
+	WORD $0x3dc008e2 // ldr q2, [x7, #32]
+	WORD $0x3dc00ce3 // ldr q3, [x7, #48]
+	ADD $64, R7, R7
 	WORD $0xad4014c4 // ldp q4, q5, [x6, #0]
 	WORD $0x4e20d486 // fadd v6.4s, v4.4s, v0.4s
 	WORD $0x4e21d4a0 // fadd v0.4s, v5.4s, v1.4s
 	WORD $0xad4114c1 // ldp q1, q5, [x6, #32]
 	WORD $0x4e22d424 // fadd v4.4s, v1.4s, v2.4s
 	WORD $0x4e23d4a2 // fadd v2.4s, v5.4s, v3.4s
-	WORD $0xac8100c6 // stp q6, q0, [x6], #32
-	WORD $0xac8108c4 // stp q4, q2, [x6], #32
+	WORD $0xad0000c6 // stp q6, q0, [x6, #0]
+	WORD $0xad0108c4 // stp q4, q2, [x6, #32]
+	ADD $64, R6, R6
 	SUBS $16, R8, R8
 	BGE vectors2
 
@@ -30048,207 +29790,191 @@ many1:
 
 many2:
 	MOVD ZR, R2
+	WORD $0x3dc14721 // ldr q1, [x25, #1296]
+	WORD $0x3dc17722 // ldr q2, [x25, #1488]
+	WORD $0x3dc14b23 // ldr q3, [x25, #1312]
+	WORD $0x3dc14f24 // ldr q4, [x25, #1328]
+	WORD $0x3dc15325 // ldr q5, [x25, #1344]
+	WORD $0x3dc15726 // ldr q6, [x25, #1360]
+	WORD $0x3dc15b27 // ldr q7, [x25, #1376]
+	WORD $0x3dc15f28 // ldr q8, [x25, #1392]
+	WORD $0x3dc16329 // ldr q9, [x25, #1408]
+	WORD $0x3dc1672a // ldr q10, [x25, #1424]
 
 loop3:
-	WORD $0x3dc00081 // ldr q1, [x4, #0]
-	WORD $0x3dc000a2 // ldr q2, [x5, #0]
-	WORD $0x3dc0bf23 // ldr q3, [x25, #752]
-	WORD $0x3dc08b24 // ldr q4, [x25, #544]
-	WORD $0x6e24e425 // fcmge v5.4s, v1.4s, v4.4s
-	WORD $0x6e21e464 // fcmge v4.4s, v3.4s, v1.4s
-	WORD $0x4e241ca6 // and v6.16b, v5.16b, v4.16b
-	WORD $0x4ea0f844 // fabs v4.4s, v2.4s
-	WORD $0x6e24e465 // fcmge v5.4s, v3.4s, v4.4s
-	WORD $0x4e251cc4 // and v4.16b, v6.16b, v5.16b
-	WORD $0x6e205885 // not v5.16b, v4.16b
-	WORD $0x6eb0a8a0 // umaxv s0, v5.4s
+	WORD $0x3dc0008b // ldr q11, [x4, #0]
+	WORD $0x3dc000ac // ldr q12, [x5, #0]
+	WORD $0x3dc0bf2d // ldr q13, [x25, #752]
+	WORD $0x3dc08b2e // ldr q14, [x25, #544]
+	WORD $0x6e2ee56f // fcmge v15.4s, v11.4s, v14.4s
+	WORD $0x6e2be5ae // fcmge v14.4s, v13.4s, v11.4s
+	WORD $0x4e2e1df0 // and v16.16b, v15.16b, v14.16b
+	WORD $0x4ea0f98e // fabs v14.4s, v12.4s
+	WORD $0x6e2ee5af // fcmge v15.4s, v13.4s, v14.4s
+	WORD $0x4e2f1e0e // and v14.16b, v16.16b, v15.16b
+	WORD $0x6e2059cf // not v15.16b, v14.16b
+	WORD $0x6eb0a9e0 // umaxv s0, v15.4s
 	FMOVS F0, R3
 	CBNZW R3, end
-	WORD $0x3dc14325 // ldr q5, [x25, #1280]
-	WORD $0x6ea58424 // sub v4.4s, v1.4s, v5.4s
-	WORD $0x4f290485 // sshr v5.4s, v4.4s, #23
-	WORD $0x4f3754a4 // shl v4.4s, v5.4s, #23
-	WORD $0x6ea48426 // sub v6.4s, v1.4s, v4.4s
-	WORD $0x4e21d8a4 // scvtf v4.4s, v5.4s
-	WORD $0x0e6178c5 // fcvtl v5.2d, v6.2s
-	WORD $0x4e6178c1 // fcvtl2 v1.2d, v6.4s
-	WORD $0x0e617886 // fcvtl v6.2d, v4.2s
-	WORD $0x4e617883 // fcvtl2 v3.2d, v4.4s
-	WORD $0x0e617844 // fcvtl v4.2d, v2.2s
-	WORD $0x4e617847 // fcvtl2 v7.2d, v2.4s
-	WORD $0x3dc14722 // ldr q2, [x25, #1296]
-	WORD $0x3dc14728 // ldr q8, [x25, #1296]
-	WORD $0x4ee2d4a9 // fsub v9.2d, v5.2d, v2.2d
-	WORD $0x4ee8d422 // fsub v2.2d, v1.2d, v8.2d
-	WORD $0x3dc14b28 // ldr q8, [x25, #1312]
-	WORD $0x3dc14b21 // ldr q1, [x25, #1312]
-	WORD $0x4e68d525 // fadd v5.2d, v9.2d, v8.2d
-	WORD $0x4e61d448 // fadd v8.2d, v2.2d, v1.2d
-	WORD $0x6e65fd21 // fdiv v1.2d, v9.2d, v5.2d
-	WORD $0x6e68fc45 // fdiv v5.2d, v2.2d, v8.2d
-	WORD $0x6e61dc28 // fmul v8.2d, v1.2d, v1.2d
-	WORD $0x6e65dca2 // fmul v2.2d, v5.2d, v5.2d
-	WORD $0x3dc14f29 // ldr q9, [x25, #1328]
-	WORD $0x3dc14f2a // ldr q10, [x25, #1328]
-	WORD $0x3dc1532b // ldr q11, [x25, #1344]
-	WORD $0x3dc1532c // ldr q12, [x25, #1344]
-	WORD $0x6e69dd0d // fmul v13.2d, v8.2d, v9.2d
-	WORD $0x6e6adc49 // fmul v9.2d, v2.2d, v10.2d
-	WORD $0x4e6bd5aa // fadd v10.2d, v13.2d, v11.2d
-	WORD $0x4e6cd52b // fadd v11.2d, v9.2d, v12.2d
-	WORD $0x3dc1572c // ldr q12, [x25, #1360]
-	WORD $0x3dc15729 // ldr q9, [x25, #1360]
-	WORD $0x6e68dd4d // fmul v13.2d, v10.2d, v8.2d
-	WORD $0x6e62dd6a // fmul v10.2d, v11.2d, v2.2d
-	WORD $0x4e6cd5ab // fadd v11.2d, v13.2d, v12.2d
-	WORD $0x4e69d54c // fadd v12.2d, v10.2d, v9.2d
-	WORD $0x3dc15b29 // ldr q9, [x25, #1376]
-	WORD $0x3dc15b2a // ldr q10, [x25, #1376]
-	WORD $0x6e68dd6d // fmul v13.2d, v11.2d, v8.2d
-	WORD $0x6e62dd8b // fmul v11.2d, v12.2d, v2.2d
-	WORD $0x4e69d5ac // fadd v12.2d, v13.2d, v9.2d
-	WORD $0x4e6ad569 // fadd v9.2d, v11.2d, v10.2d
-	WORD $0x3dc15f2a // ldr q10, [x25, #1392]
-	WORD $0x3dc15f2b // ldr q11, [x25, #1392]
-	WORD $0x6e68dd8d // fmul v13.2d, v12.2d, v8.2d
-	WORD $0x6e62dd2c // fmul v12.2d, v9.2d, v2.2d
-	WORD $0x4e6ad5a9 // fadd v9.2d, v13.2d, v10.2d
-	WORD $0x4e6bd58a // fadd v10.2d, v12.2d, v11.2d
-	WORD $0x3dc1632b // ldr q11, [x25, #1408]
-	WORD $0x3dc1632c // ldr q12, [x25, #1408]
-	WORD $0x6e68dd2d // fmul v13.2d, v9.2d, v8.2d
-	WORD $0x6e62dd49 // fmul v9.2d, v10.2d, v2.2d
-	WORD $0x4e6bd5aa // fadd v10.2d, v13.2d, v11.2d
-	WORD $0x4e6cd52b // fadd v11.2d, v9.2d, v12.2d
-	WORD $0x6e68dd4c // fmul v12.2d, v10.2d, v8.2d
-	WORD $0x6e62dd68 // fmul v8.2d, v11.2d, v2.2d
-	WORD $0x4e61d422 // fadd v2.2d, v1.2d, v1.2d
-	WORD $0x4e65d4ab // fadd v11.2d, v5.2d, v5.2d
-	WORD $0x6e61dd8a // fmul v10.2d, v12.2d, v1.2d
-	WORD $0x6e65dd01 // fmul v1.2d, v8.2d, v5.2d
-	WORD $0x4e62d545 // fadd v5.2d, v10.2d, v2.2d
-	WORD $0x4e6bd422 // fadd v2.2d, v1.2d, v11.2d
-	WORD $0x3dc1672b // ldr q11, [x25, #1424]
-	WORD $0x3dc16721 // ldr q1, [x25, #1424]
-	WORD $0x6e6bdcca // fmul v10.2d, v6.2d, v11.2d
-	WORD $0x6e61dc6b // fmul v11.2d, v3.2d, v1.2d
-	WORD $0x4e65d541 // fadd v1.2d, v10.2d, v5.2d
-	WORD $0x4e62d565 // fadd v5.2d, v11.2d, v2.2d
-	WORD $0x6e61dc82 // fmul v2.2d, v4.2d, v1.2d
-	WORD $0x6e65dce1 // fmul v1.2d, v7.2d, v5.2d
-	WORD $0x3dc16b25 // ldr q5, [x25, #1440]
-	WORD $0x3dc16b27 // ldr q7, [x25, #1440]
-	WORD $0x4e65f444 // fmax v4.2d, v2.2d, v5.2d
-	WORD $0x4e67f425 // fmax v5.2d, v1.2d, v7.2d
-	WORD $0x3dc16f27 // ldr q7, [x25, #1456]
-	WORD $0x3dc16f21 // ldr q1, [x25, #1456]
-	WORD $0x4ee7f482 // fmin v2.2d, v4.2d, v7.2d
-	WORD $0x4ee1f4a7 // fmin v7.2d, v5.2d, v1.2d
-	WORD $0x3dc17321 // ldr q1, [x25, #1472]
-	WORD $0x3dc17325 // ldr q5, [x25, #1472]
-	WORD $0x3dc17724 // ldr q4, [x25, #1488]
-	WORD $0x3dc1772b // ldr q11, [x25, #1488]
-	WORD $0x6e61dc4a // fmul v10.2d, v2.2d, v1.2d
-	WORD $0x6e65dce1 // fmul v1.2d, v7.2d, v5.2d
-	WORD $0x4e64d545 // fadd v5.2d, v10.2d, v4.2d
-	WORD $0x4e6bd424 // fadd v4.2d, v1.2d, v11.2d
-	WORD $0x3dc1772b // ldr q11, [x25, #1488]
-	WORD $0x3dc17721 // ldr q1, [x25, #1488]
-	WORD $0x4eebd4aa // fsub v10.2d, v5.2d, v11.2d
-	WORD $0x4ee1d48b // fsub v11.2d, v4.2d, v1.2d
-	WORD $0x3dc17b21 // ldr q1, [x25, #1504]
-	WORD $0x3dc17b23 // ldr q3, [x25, #1504]
-	WORD $0x6e61dd46 // fmul v6.2d, v10.2d, v1.2d
-	WORD $0x6e63dd61 // fmul v1.2d, v11.2d, v3.2d
-	WORD $0x4ee6d443 // fsub v3.2d, v2.2d, v6.2d
-	WORD $0x4ee1d4e6 // fsub v6.2d, v7.2d, v1.2d
-	WORD $0x3dc17f21 // ldr q1, [x25, #1520]
-	WORD $0x3dc17f27 // ldr q7, [x25, #1520]
-	WORD $0x6e61dd42 // fmul v2.2d, v10.2d, v1.2d
-	WORD $0x6e67dd61 // fmul v1.2d, v11.2d, v7.2d
-	WORD $0x4ee2d467 // fsub v7.2d, v3.2d, v2.2d
-	WORD $0x4ee1d4cb // fsub v11.2d, v6.2d, v1.2d
-	WORD $0x6e67dcea // fmul v10.2d, v7.2d, v7.2d
-	WORD $0x6e6bdd68 // fmul v8.2d, v11.2d, v11.2d
-	WORD $0x6e6add4c // fmul v12.2d, v10.2d, v10.2d
-	WORD $0x6e68dd09 // fmul v9.2d, v8.2d, v8.2d
-	WORD $0x3dc1832d // ldr q13, [x25, #1536]
-	WORD $0x3dc1832e // ldr q14, [x25, #1536]
-	WORD $0x3dc1872f // ldr q15, [x25, #1552]
-	WORD $0x3dc18730 // ldr q16, [x25, #1552]
-	WORD $0x6e6ddcf1 // fmul v17.2d, v7.2d, v13.2d
-	WORD $0x6e6edd6d // fmul v13.2d, v11.2d, v14.2d
-	WORD $0x4e6fd62e // fadd v14.2d, v17.2d, v15.2d
-	WORD $0x4e70d5af // fadd v15.2d, v13.2d, v16.2d
-	WORD $0x3dc18b30 // ldr q16, [x25, #1568]
-	WORD $0x3dc18b2d // ldr q13, [x25, #1568]
-	WORD $0x3dc18f31 // ldr q17, [x25, #1584]
-	WORD $0x3dc18f32 // ldr q18, [x25, #1584]
-	WORD $0x6e70dcf3 // fmul v19.2d, v7.2d, v16.2d
-	WORD $0x6e6ddd70 // fmul v16.2d, v11.2d, v13.2d
-	WORD $0x4e71d66d // fadd v13.2d, v19.2d, v17.2d
-	WORD $0x4e72d611 // fadd v17.2d, v16.2d, v18.2d
-	WORD $0x3dc19332 // ldr q18, [x25, #1600]
-	WORD $0x3dc19330 // ldr q16, [x25, #1600]
-	WORD $0x3dc19733 // ldr q19, [x25, #1616]
-	WORD $0x3dc19734 // ldr q20, [x25, #1616]
-	WORD $0x6e72dcf5 // fmul v21.2d, v7.2d, v18.2d
-	WORD $0x6e70dd72 // fmul v18.2d, v11.2d, v16.2d
-	WORD $0x4e73d6b0 // fadd v16.2d, v21.2d, v19.2d
-	WORD $0x4e74d653 // fadd v19.2d, v18.2d, v20.2d
-	WORD $0x6e6ddd54 // fmul v20.2d, v10.2d, v13.2d
-	WORD $0x6e71dd0d // fmul v13.2d, v8.2d, v17.2d
-	WORD $0x4e70d691 // fadd v17.2d, v20.2d, v16.2d
-	WORD $0x4e73d5b0 // fadd v16.2d, v13.2d, v19.2d
-	WORD $0x6e6edd93 // fmul v19.2d, v12.2d, v14.2d
-	WORD $0x6e6fdd2e // fmul v14.2d, v9.2d, v15.2d
-	WORD $0x4e71d66f // fadd v15.2d, v19.2d, v17.2d
-	WORD $0x4e70d5d1 // fadd v17.2d, v14.2d, v16.2d
-	WORD $0x3dc19b30 // ldr q16, [x25, #1632]
-	WORD $0x3dc19b2e // ldr q14, [x25, #1632]
-	WORD $0x3dc19f33 // ldr q19, [x25, #1648]
-	WORD $0x3dc19f2d // ldr q13, [x25, #1648]
-	WORD $0x6e70dcf4 // fmul v20.2d, v7.2d, v16.2d
-	WORD $0x6e6edd70 // fmul v16.2d, v11.2d, v14.2d
-	WORD $0x4e73d68e // fadd v14.2d, v20.2d, v19.2d
-	WORD $0x4e6dd613 // fadd v19.2d, v16.2d, v13.2d
-	WORD $0x3dc1a32d // ldr q13, [x25, #1664]
-	WORD $0x3dc1a330 // ldr q16, [x25, #1664]
-	WORD $0x3dc1a734 // ldr q20, [x25, #1680]
-	WORD $0x3dc1a732 // ldr q18, [x25, #1680]
-	WORD $0x6e6ddcf5 // fmul v21.2d, v7.2d, v13.2d
-	WORD $0x6e70dd6d // fmul v13.2d, v11.2d, v16.2d
-	WORD $0x4e74d6b0 // fadd v16.2d, v21.2d, v20.2d
-	WORD $0x4e72d5b4 // fadd v20.2d, v13.2d, v18.2d
-	WORD $0x6e6edd52 // fmul v18.2d, v10.2d, v14.2d
-	WORD $0x6e73dd0e // fmul v14.2d, v8.2d, v19.2d
-	WORD $0x4e70d653 // fadd v19.2d, v18.2d, v16.2d
-	WORD $0x4e74d5d0 // fadd v16.2d, v14.2d, v20.2d
-	WORD $0x6e6fdd94 // fmul v20.2d, v12.2d, v15.2d
-	WORD $0x6e71dd2f // fmul v15.2d, v9.2d, v17.2d
-	WORD $0x4e73d691 // fadd v17.2d, v20.2d, v19.2d
-	WORD $0x4e70d5f3 // fadd v19.2d, v15.2d, v16.2d
-	WORD $0x6e71dd50 // fmul v16.2d, v10.2d, v17.2d
-	WORD $0x6e73dd11 // fmul v17.2d, v8.2d, v19.2d
-	WORD $0x4ee2d613 // fsub v19.2d, v16.2d, v2.2d
-	WORD $0x4ee1d622 // fsub v2.2d, v17.2d, v1.2d
-	WORD $0x4e73d461 // fadd v1.2d, v3.2d, v19.2d
-	WORD $0x4e62d4d3 // fadd v19.2d, v6.2d, v2.2d
-	WORD $0x3dc14722 // ldr q2, [x25, #1296]
-	WORD $0x3dc14726 // ldr q6, [x25, #1296]
-	WORD $0x4e62d423 // fadd v3.2d, v1.2d, v2.2d
-	WORD $0x4e66d662 // fadd v2.2d, v19.2d, v6.2d
-	WORD $0x4f7454a6 // shl v6.2d, v5.2d, #52
-	WORD $0x4f745485 // shl v5.2d, v4.2d, #52
-	WORD $0x3dc14724 // ldr q4, [x25, #1296]
-	WORD $0x3dc14733 // ldr q19, [x25, #1296]
-	WORD $0x4ee484c1 // add v1.2d, v6.2d, v4.2d
-	WORD $0x4ef384a4 // add v4.2d, v5.2d, v19.2d
-	WORD $0x6e61dc73 // fmul v19.2d, v3.2d, v1.2d
-	WORD $0x6e64dc41 // fmul v1.2d, v2.2d, v4.2d
-	WORD $0x0e616a64 // fcvtn v4.2s, v19.2d
-	WORD $0x4e616824 // fcvtn2 v4.4s, v1.2d
-	WORD $0x3c810404 // str q4, [x0], #16
+	WORD $0x3dc1432f // ldr q15, [x25, #1280]
+	WORD $0x6eaf856e // sub v14.4s, v11.4s, v15.4s
+	WORD $0x4f2905cf // sshr v15.4s, v14.4s, #23
+	WORD $0x4f3755ee // shl v14.4s, v15.4s, #23
+	WORD $0x6eae8570 // sub v16.4s, v11.4s, v14.4s
+	WORD $0x4e21d9ee // scvtf v14.4s, v15.4s
+	WORD $0x0e617a0f // fcvtl v15.2d, v16.2s
+	WORD $0x4e617a0b // fcvtl2 v11.2d, v16.4s
+	WORD $0x0e6179d0 // fcvtl v16.2d, v14.2s
+	WORD $0x4e6179cd // fcvtl2 v13.2d, v14.4s
+	WORD $0x0e61798e // fcvtl v14.2d, v12.2s
+	WORD $0x4e617991 // fcvtl2 v17.2d, v12.4s
+	WORD $0x4ee1d5ec // fsub v12.2d, v15.2d, v1.2d
+	WORD $0x4ee1d56f // fsub v15.2d, v11.2d, v1.2d
+	WORD $0x4e63d58b // fadd v11.2d, v12.2d, v3.2d
+	WORD $0x4e63d5f2 // fadd v18.2d, v15.2d, v3.2d
+	WORD $0x6e6bfd93 // fdiv v19.2d, v12.2d, v11.2d
+	WORD $0x6e72fdeb // fdiv v11.2d, v15.2d, v18.2d
+	WORD $0x6e73de72 // fmul v18.2d, v19.2d, v19.2d
+	WORD $0x6e6bdd6f // fmul v15.2d, v11.2d, v11.2d
+	WORD $0x6e64de4c // fmul v12.2d, v18.2d, v4.2d
+	WORD $0x6e64ddf4 // fmul v20.2d, v15.2d, v4.2d
+	WORD $0x4e65d595 // fadd v21.2d, v12.2d, v5.2d
+	WORD $0x4e65d68c // fadd v12.2d, v20.2d, v5.2d
+	WORD $0x6e72deb4 // fmul v20.2d, v21.2d, v18.2d
+	WORD $0x6e6fdd95 // fmul v21.2d, v12.2d, v15.2d
+	WORD $0x4e66d68c // fadd v12.2d, v20.2d, v6.2d
+	WORD $0x4e66d6b4 // fadd v20.2d, v21.2d, v6.2d
+	WORD $0x6e72dd95 // fmul v21.2d, v12.2d, v18.2d
+	WORD $0x6e6fde8c // fmul v12.2d, v20.2d, v15.2d
+	WORD $0x4e67d6b4 // fadd v20.2d, v21.2d, v7.2d
+	WORD $0x4e67d595 // fadd v21.2d, v12.2d, v7.2d
+	WORD $0x6e72de8c // fmul v12.2d, v20.2d, v18.2d
+	WORD $0x6e6fdeb4 // fmul v20.2d, v21.2d, v15.2d
+	WORD $0x4e68d595 // fadd v21.2d, v12.2d, v8.2d
+	WORD $0x4e68d68c // fadd v12.2d, v20.2d, v8.2d
+	WORD $0x6e72deb4 // fmul v20.2d, v21.2d, v18.2d
+	WORD $0x6e6fdd95 // fmul v21.2d, v12.2d, v15.2d
+	WORD $0x4e69d68c // fadd v12.2d, v20.2d, v9.2d
+	WORD $0x4e69d6b4 // fadd v20.2d, v21.2d, v9.2d
+	WORD $0x6e72dd95 // fmul v21.2d, v12.2d, v18.2d
+	WORD $0x6e6fde92 // fmul v18.2d, v20.2d, v15.2d
+	WORD $0x4e73d66f // fadd v15.2d, v19.2d, v19.2d
+	WORD $0x4e6bd574 // fadd v20.2d, v11.2d, v11.2d
+	WORD $0x6e73deac // fmul v12.2d, v21.2d, v19.2d
+	WORD $0x6e6bde53 // fmul v19.2d, v18.2d, v11.2d
+	WORD $0x4e6fd58b // fadd v11.2d, v12.2d, v15.2d
+	WORD $0x4e74d66f // fadd v15.2d, v19.2d, v20.2d
+	WORD $0x6e6ade14 // fmul v20.2d, v16.2d, v10.2d
+	WORD $0x6e6addb0 // fmul v16.2d, v13.2d, v10.2d
+	WORD $0x4e6bd68d // fadd v13.2d, v20.2d, v11.2d
+	WORD $0x4e6fd60b // fadd v11.2d, v16.2d, v15.2d
+	WORD $0x6e6dddcf // fmul v15.2d, v14.2d, v13.2d
+	WORD $0x6e6bde2d // fmul v13.2d, v17.2d, v11.2d
+	WORD $0x3dc16b2b // ldr q11, [x25, #1440]
+	WORD $0x3dc16b31 // ldr q17, [x25, #1440]
+	WORD $0x4e6bf5ee // fmax v14.2d, v15.2d, v11.2d
+	WORD $0x4e71f5ab // fmax v11.2d, v13.2d, v17.2d
+	WORD $0x3dc16f31 // ldr q17, [x25, #1456]
+	WORD $0x3dc16f2d // ldr q13, [x25, #1456]
+	WORD $0x4ef1f5cf // fmin v15.2d, v14.2d, v17.2d
+	WORD $0x4eedf571 // fmin v17.2d, v11.2d, v13.2d
+	WORD $0x3dc1732d // ldr q13, [x25, #1472]
+	WORD $0x3dc1732b // ldr q11, [x25, #1472]
+	WORD $0x6e6dddee // fmul v14.2d, v15.2d, v13.2d
+	WORD $0x6e6bde2d // fmul v13.2d, v17.2d, v11.2d
+	WORD $0x4e62d5cb // fadd v11.2d, v14.2d, v2.2d
+	WORD $0x4e62d5ae // fadd v14.2d, v13.2d, v2.2d
+	WORD $0x4ee2d56d // fsub v13.2d, v11.2d, v2.2d
+	WORD $0x4ee2d5d0 // fsub v16.2d, v14.2d, v2.2d
+	WORD $0x3dc17b34 // ldr q20, [x25, #1504]
+	WORD $0x3dc17b33 // ldr q19, [x25, #1504]
+	WORD $0x6e74ddac // fmul v12.2d, v13.2d, v20.2d
+	WORD $0x6e73de14 // fmul v20.2d, v16.2d, v19.2d
+	WORD $0x4eecd5f3 // fsub v19.2d, v15.2d, v12.2d
+	WORD $0x4ef4d62c // fsub v12.2d, v17.2d, v20.2d
+	WORD $0x3dc17f34 // ldr q20, [x25, #1520]
+	WORD $0x3dc17f31 // ldr q17, [x25, #1520]
+	WORD $0x6e74ddaf // fmul v15.2d, v13.2d, v20.2d
+	WORD $0x6e71de14 // fmul v20.2d, v16.2d, v17.2d
+	WORD $0x4eefd671 // fsub v17.2d, v19.2d, v15.2d
+	WORD $0x4ef4d590 // fsub v16.2d, v12.2d, v20.2d
+	WORD $0x6e71de2d // fmul v13.2d, v17.2d, v17.2d
+	WORD $0x6e70de12 // fmul v18.2d, v16.2d, v16.2d
+	WORD $0x6e6dddb5 // fmul v21.2d, v13.2d, v13.2d
+	WORD $0x6e72de56 // fmul v22.2d, v18.2d, v18.2d
+	WORD $0x3dc18337 // ldr q23, [x25, #1536]
+	WORD $0x3dc18338 // ldr q24, [x25, #1536]
+	WORD $0x3dc18739 // ldr q25, [x25, #1552]
+	WORD $0x3dc1873a // ldr q26, [x25, #1552]
+	WORD $0x6e77de3b // fmul v27.2d, v17.2d, v23.2d
+	WORD $0x6e78de17 // fmul v23.2d, v16.2d, v24.2d
+	WORD $0x4e79d778 // fadd v24.2d, v27.2d, v25.2d
+	WORD $0x4e7ad6f9 // fadd v25.2d, v23.2d, v26.2d
+	WORD $0x3dc18b3a // ldr q26, [x25, #1568]
+	WORD $0x3dc18b37 // ldr q23, [x25, #1568]
+	WORD $0x3dc18f3b // ldr q27, [x25, #1584]
+	WORD $0x3dc18f3c // ldr q28, [x25, #1584]
+	WORD $0x6e7ade3d // fmul v29.2d, v17.2d, v26.2d
+	WORD $0x6e77de1a // fmul v26.2d, v16.2d, v23.2d
+	WORD $0x4e7bd7b7 // fadd v23.2d, v29.2d, v27.2d
+	WORD $0x4e7cd75b // fadd v27.2d, v26.2d, v28.2d
+	WORD $0x3dc1933c // ldr q28, [x25, #1600]
+	WORD $0x3dc1933a // ldr q26, [x25, #1600]
+	WORD $0x3dc1973d // ldr q29, [x25, #1616]
+	WORD $0x3dc1973e // ldr q30, [x25, #1616]
+	WORD $0x6e7cde3f // fmul v31.2d, v17.2d, v28.2d
+	WORD $0x6e7ade1c // fmul v28.2d, v16.2d, v26.2d
+	WORD $0x4e7dd7fa // fadd v26.2d, v31.2d, v29.2d
+	WORD $0x4e7ed79d // fadd v29.2d, v28.2d, v30.2d
+	WORD $0x6e77ddbe // fmul v30.2d, v13.2d, v23.2d
+	WORD $0x6e7bde57 // fmul v23.2d, v18.2d, v27.2d
+	WORD $0x4e7ad7db // fadd v27.2d, v30.2d, v26.2d
+	WORD $0x4e7dd6fa // fadd v26.2d, v23.2d, v29.2d
+	WORD $0x6e78debd // fmul v29.2d, v21.2d, v24.2d
+	WORD $0x6e79ded8 // fmul v24.2d, v22.2d, v25.2d
+	WORD $0x4e7bd7b9 // fadd v25.2d, v29.2d, v27.2d
+	WORD $0x4e7ad71b // fadd v27.2d, v24.2d, v26.2d
+	WORD $0x3dc19b3a // ldr q26, [x25, #1632]
+	WORD $0x3dc19b38 // ldr q24, [x25, #1632]
+	WORD $0x3dc19f3d // ldr q29, [x25, #1648]
+	WORD $0x3dc19f37 // ldr q23, [x25, #1648]
+	WORD $0x6e7ade3e // fmul v30.2d, v17.2d, v26.2d
+	WORD $0x6e78de1a // fmul v26.2d, v16.2d, v24.2d
+	WORD $0x4e7dd7d8 // fadd v24.2d, v30.2d, v29.2d
+	WORD $0x4e77d75d // fadd v29.2d, v26.2d, v23.2d
+	WORD $0x3dc1a337 // ldr q23, [x25, #1664]
+	WORD $0x3dc1a33a // ldr q26, [x25, #1664]
+	WORD $0x3dc1a73e // ldr q30, [x25, #1680]
+	WORD $0x3dc1a73c // ldr q28, [x25, #1680]
+	WORD $0x6e77de3f // fmul v31.2d, v17.2d, v23.2d
+	WORD $0x6e7ade17 // fmul v23.2d, v16.2d, v26.2d
+	WORD $0x4e7ed7fa // fadd v26.2d, v31.2d, v30.2d
+	WORD $0x4e7cd6fe // fadd v30.2d, v23.2d, v28.2d
+	WORD $0x6e78ddbc // fmul v28.2d, v13.2d, v24.2d
+	WORD $0x6e7dde58 // fmul v24.2d, v18.2d, v29.2d
+	WORD $0x4e7ad79d // fadd v29.2d, v28.2d, v26.2d
+	WORD $0x4e7ed71a // fadd v26.2d, v24.2d, v30.2d
+	WORD $0x6e79debe // fmul v30.2d, v21.2d, v25.2d
+	WORD $0x6e7bded9 // fmul v25.2d, v22.2d, v27.2d
+	WORD $0x4e7dd7db // fadd v27.2d, v30.2d, v29.2d
+	WORD $0x4e7ad73d // fadd v29.2d, v25.2d, v26.2d
+	WORD $0x6e7bddba // fmul v26.2d, v13.2d, v27.2d
+	WORD $0x6e7dde5b // fmul v27.2d, v18.2d, v29.2d
+	WORD $0x4eefd75d // fsub v29.2d, v26.2d, v15.2d
+	WORD $0x4ef4d76f // fsub v15.2d, v27.2d, v20.2d
+	WORD $0x4e7dd674 // fadd v20.2d, v19.2d, v29.2d
+	WORD $0x4e6fd59d // fadd v29.2d, v12.2d, v15.2d
+	WORD $0x4e61d68f // fadd v15.2d, v20.2d, v1.2d
+	WORD $0x4e61d7b4 // fadd v20.2d, v29.2d, v1.2d
+	WORD $0x4f74557d // shl v29.2d, v11.2d, #52
+	WORD $0x4f7455cb // shl v11.2d, v14.2d, #52
+	WORD $0x4ee187ae // add v14.2d, v29.2d, v1.2d
+	WORD $0x4ee1857d // add v29.2d, v11.2d, v1.2d
+	WORD $0x6e6eddeb // fmul v11.2d, v15.2d, v14.2d
+	WORD $0x6e7dde8e // fmul v14.2d, v20.2d, v29.2d
+	WORD $0x0e61697d // fcvtn v29.2s, v11.2d
+	WORD $0x4e6169dd // fcvtn2 v29.4s, v14.2d
+	WORD $0x3c81041d // str q29, [x0], #16
 	ADD R6<<4, R4, R4
 	ADD R7<<4, R5, R5
 	ADD $4, R2, R2
@@ -30828,8 +30554,11 @@ TEXT ·largestNEON(SB), NOSPLIT, $0-24
 	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
 
 loop1:
-	WORD $0xacc11424 // ldp q4, q5, [x1], #32
-	WORD $0xacc11c26 // ldp q6, q7, [x1], #32
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	WORD $0x3dc00425 // ldr q5, [x1, #16]
+	WORD $0x3dc00826 // ldr q6, [x1, #32]
+	WORD $0x3dc00c27 // ldr q7, [x1, #48]
+	ADD $64, R1, R1
 	WORD $0x6ea0e488 // fcmgt v8.4s, v4.4s, v0.4s
 	WORD $0x4e24e489 // fcmeq v9.4s, v4.4s, v4.4s
 	WORD $0x4ee91d0a // orn v10.16b, v8.16b, v9.16b
@@ -30861,8 +30590,11 @@ TEXT ·smallestNEON(SB), NOSPLIT, $0-24
 	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
 
 loop1:
-	WORD $0xacc11424 // ldp q4, q5, [x1], #32
-	WORD $0xacc11c26 // ldp q6, q7, [x1], #32
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	WORD $0x3dc00425 // ldr q5, [x1, #16]
+	WORD $0x3dc00826 // ldr q6, [x1, #32]
+	WORD $0x3dc00c27 // ldr q7, [x1, #48]
+	ADD $64, R1, R1
 	WORD $0x6ea4e408 // fcmgt v8.4s, v0.4s, v4.4s
 	WORD $0x4e24e489 // fcmeq v9.4s, v4.4s, v4.4s
 	WORD $0x4ee91d0a // orn v10.16b, v8.16b, v9.16b
@@ -30897,8 +30629,11 @@ TEXT ·boundsNEON(SB), NOSPLIT, $0-32
 	WORD $0xad411c26 // ldp q6, q7, [x1, #32]
 
 loop1:
-	WORD $0xacc12448 // ldp q8, q9, [x2], #32
-	WORD $0xacc12c4a // ldp q10, q11, [x2], #32
+	WORD $0x3dc00048 // ldr q8, [x2, #0]
+	WORD $0x3dc00449 // ldr q9, [x2, #16]
+	WORD $0x3dc0084a // ldr q10, [x2, #32]
+	WORD $0x3dc00c4b // ldr q11, [x2, #48]
+	ADD $64, R2, R2
 	WORD $0x6ea8e40c // fcmgt v12.4s, v0.4s, v8.4s
 	WORD $0x6eac1d00 // bit v0.16b, v8.16b, v12.16b
 	WORD $0x6ea4e50c // fcmgt v12.4s, v8.4s, v4.4s
@@ -30934,176 +30669,148 @@ TEXT ·expSumNEON(SB), NOSPLIT, $0-40
 	MOVD $constants<>(SB), R25
 	WORD $0xad400460 // ldp q0, q1, [x3, #0]
 	WORD $0xad410c62 // ldp q2, q3, [x3, #32]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x3dc04f25 // ldr q5, [x25, #304]
+	WORD $0x3dc02726 // ldr q6, [x25, #144]
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x3dc03328 // ldr q8, [x25, #192]
+	WORD $0x3dc03729 // ldr q9, [x25, #208]
+	WORD $0x3dc03b2a // ldr q10, [x25, #224]
+	WORD $0x3dc0072b // ldr q11, [x25, #16]
 
 loop1:
-	WORD $0xacc11424 // ldp q4, q5, [x1], #32
-	WORD $0xacc11c26 // ldp q6, q7, [x1], #32
-	WORD $0x4ebfd488 // fsub v8.4s, v4.4s, v31.4s
-	WORD $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
-	WORD $0x4ebfd4c5 // fsub v5.4s, v6.4s, v31.4s
-	WORD $0x4ebfd4e6 // fsub v6.4s, v7.4s, v31.4s
-	WORD $0x3dc02727 // ldr q7, [x25, #144]
-	WORD $0x3dc02729 // ldr q9, [x25, #144]
-	WORD $0x3dc0272a // ldr q10, [x25, #144]
-	WORD $0x3dc0272b // ldr q11, [x25, #144]
-	WORD $0x4e27f50c // fmax v12.4s, v8.4s, v7.4s
-	WORD $0x4e29f487 // fmax v7.4s, v4.4s, v9.4s
-	WORD $0x4e2af4a9 // fmax v9.4s, v5.4s, v10.4s
-	WORD $0x4e2bf4ca // fmax v10.4s, v6.4s, v11.4s
-	WORD $0x3dc02b2b // ldr q11, [x25, #160]
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02f28 // ldr q8, [x25, #176]
-	WORD $0x3dc02f2d // ldr q13, [x25, #176]
+	WORD $0x3dc0002c // ldr q12, [x1, #0]
+	WORD $0x3dc0042d // ldr q13, [x1, #16]
+	WORD $0x3dc0082e // ldr q14, [x1, #32]
+	WORD $0x3dc00c2f // ldr q15, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x4ebfd590 // fsub v16.4s, v12.4s, v31.4s
+	WORD $0x4ebfd5ac // fsub v12.4s, v13.4s, v31.4s
+	WORD $0x4ebfd5cd // fsub v13.4s, v14.4s, v31.4s
+	WORD $0x4ebfd5ee // fsub v14.4s, v15.4s, v31.4s
+	WORD $0x4e26f60f // fmax v15.4s, v16.4s, v6.4s
+	WORD $0x4e26f590 // fmax v16.4s, v12.4s, v6.4s
+	WORD $0x4e26f5ac // fmax v12.4s, v13.4s, v6.4s
+	WORD $0x4e26f5cd // fmax v13.4s, v14.4s, v6.4s
 	WORD $0x3dc02f2e // ldr q14, [x25, #176]
-	WORD $0x3dc02f2f // ldr q15, [x25, #176]
-	WORD $0x4e2bcd88 // fmla v8.4s, v12.4s, v11.4s
-	WORD $0x4e26cced // fmla v13.4s, v7.4s, v6.4s
-	WORD $0x4e25cd2e // fmla v14.4s, v9.4s, v5.4s
-	WORD $0x4e24cd4f // fmla v15.4s, v10.4s, v4.4s
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x3dc02f25 // ldr q5, [x25, #176]
-	WORD $0x3dc02f26 // ldr q6, [x25, #176]
-	WORD $0x3dc02f2b // ldr q11, [x25, #176]
-	WORD $0x4ea4d510 // fsub v16.4s, v8.4s, v4.4s
-	WORD $0x4ea5d5a4 // fsub v4.4s, v13.4s, v5.4s
-	WORD $0x4ea6d5c5 // fsub v5.4s, v14.4s, v6.4s
-	WORD $0x4eabd5e6 // fsub v6.4s, v15.4s, v11.4s
-	WORD $0x3dc0332b // ldr q11, [x25, #192]
-	WORD $0x3dc03331 // ldr q17, [x25, #192]
-	WORD $0x3dc03332 // ldr q18, [x25, #192]
-	WORD $0x3dc03333 // ldr q19, [x25, #192]
-	WORD $0x4eac1d94 // mov v20.16b, v12.16b
-	WORD $0x4ea71cec // mov v12.16b, v7.16b
-	WORD $0x4ea91d27 // mov v7.16b, v9.16b
-	WORD $0x4eaa1d49 // mov v9.16b, v10.16b
-	WORD $0x4eabce14 // fmls v20.4s, v16.4s, v11.4s
-	WORD $0x4eb1cc8c // fmls v12.4s, v4.4s, v17.4s
-	WORD $0x4eb2cca7 // fmls v7.4s, v5.4s, v18.4s
-	WORD $0x4eb3ccc9 // fmls v9.4s, v6.4s, v19.4s
-	WORD $0x3dc03733 // ldr q19, [x25, #208]
-	WORD $0x3dc03732 // ldr q18, [x25, #208]
-	WORD $0x3dc03731 // ldr q17, [x25, #208]
-	WORD $0x3dc0372b // ldr q11, [x25, #208]
-	WORD $0x4eb41e8a // mov v10.16b, v20.16b
-	WORD $0x4eac1d94 // mov v20.16b, v12.16b
-	WORD $0x4ea71cec // mov v12.16b, v7.16b
-	WORD $0x4ea91d27 // mov v7.16b, v9.16b
-	WORD $0x4eb3ce0a // fmls v10.4s, v16.4s, v19.4s
-	WORD $0x4eb2cc94 // fmls v20.4s, v4.4s, v18.4s
-	WORD $0x4eb1ccac // fmls v12.4s, v5.4s, v17.4s
-	WORD $0x4eabccc7 // fmls v7.4s, v6.4s, v11.4s
-	WORD $0x3dc03b2b // ldr q11, [x25, #224]
-	WORD $0x3dc03b26 // ldr q6, [x25, #224]
-	WORD $0x3dc03b31 // ldr q17, [x25, #224]
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x3dc03f32 // ldr q18, [x25, #240]
-	WORD $0x3dc03f24 // ldr q4, [x25, #240]
-	WORD $0x3dc03f33 // ldr q19, [x25, #240]
-	WORD $0x3dc03f30 // ldr q16, [x25, #240]
-	WORD $0x4e2acd72 // fmla v18.4s, v11.4s, v10.4s
-	WORD $0x4e34ccc4 // fmla v4.4s, v6.4s, v20.4s
-	WORD $0x4e2cce33 // fmla v19.4s, v17.4s, v12.4s
-	WORD $0x4e27ccb0 // fmla v16.4s, v5.4s, v7.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x3dc04331 // ldr q17, [x25, #256]
-	WORD $0x3dc04326 // ldr q6, [x25, #256]
-	WORD $0x3dc0432b // ldr q11, [x25, #256]
-	WORD $0x4e2ace45 // fmla v5.4s, v18.4s, v10.4s
-	WORD $0x4e34cc91 // fmla v17.4s, v4.4s, v20.4s
-	WORD $0x4e2cce66 // fmla v6.4s, v19.4s, v12.4s
-	WORD $0x4e27ce0b // fmla v11.4s, v16.4s, v7.4s
-	WORD $0x3dc04730 // ldr q16, [x25, #272]
-	WORD $0x3dc04733 // ldr q19, [x25, #272]
-	WORD $0x3dc04724 // ldr q4, [x25, #272]
-	WORD $0x3dc04732 // ldr q18, [x25, #272]
-	WORD $0x4e2accb0 // fmla v16.4s, v5.4s, v10.4s
-	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
-	WORD $0x4e2cccc4 // fmla v4.4s, v6.4s, v12.4s
-	WORD $0x4e27cd72 // fmla v18.4s, v11.4s, v7.4s
-	WORD $0x3dc04b2b // ldr q11, [x25, #288]
-	WORD $0x3dc04b26 // ldr q6, [x25, #288]
-	WORD $0x3dc04b31 // ldr q17, [x25, #288]
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4e2ace0b // fmla v11.4s, v16.4s, v10.4s
-	WORD $0x4e34ce66 // fmla v6.4s, v19.4s, v20.4s
-	WORD $0x4e2ccc91 // fmla v17.4s, v4.4s, v12.4s
-	WORD $0x4e27ce45 // fmla v5.4s, v18.4s, v7.4s
+	WORD $0x3dc02f31 // ldr q17, [x25, #176]
 	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
 	WORD $0x3dc02f33 // ldr q19, [x25, #176]
-	WORD $0x3dc02f30 // ldr q16, [x25, #176]
-	WORD $0x6eb28509 // sub v9.4s, v8.4s, v18.4s
-	WORD $0x6ea485b2 // sub v18.4s, v13.4s, v4.4s
-	WORD $0x6eb385c4 // sub v4.4s, v14.4s, v19.4s
-	WORD $0x6eb085f3 // sub v19.4s, v15.4s, v16.4s
-	WORD $0x6e2add50 // fmul v16.4s, v10.4s, v10.4s
-	WORD $0x6e34de8f // fmul v15.4s, v20.4s, v20.4s
-	WORD $0x6e2cdd8e // fmul v14.4s, v12.4s, v12.4s
-	WORD $0x6e27dced // fmul v13.4s, v7.4s, v7.4s
-	WORD $0x4eaa1d48 // mov v8.16b, v10.16b
-	WORD $0x4eb41e8a // mov v10.16b, v20.16b
-	WORD $0x4eac1d94 // mov v20.16b, v12.16b
-	WORD $0x4ea71cec // mov v12.16b, v7.16b
-	WORD $0x4e2bce08 // fmla v8.4s, v16.4s, v11.4s
-	WORD $0x4e26cdea // fmla v10.4s, v15.4s, v6.4s
-	WORD $0x4e31cdd4 // fmla v20.4s, v14.4s, v17.4s
-	WORD $0x4e25cdac // fmla v12.4s, v13.4s, v5.4s
-	WORD $0x4f3f0525 // sshr v5.4s, v9.4s, #1
-	WORD $0x4f3f064d // sshr v13.4s, v18.4s, #1
-	WORD $0x4f3f0491 // sshr v17.4s, v4.4s, #1
-	WORD $0x4f3f066e // sshr v14.4s, v19.4s, #1
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x3dc0072f // ldr q15, [x25, #16]
-	WORD $0x3dc0072b // ldr q11, [x25, #16]
-	WORD $0x3dc00730 // ldr q16, [x25, #16]
-	WORD $0x4e26d507 // fadd v7.4s, v8.4s, v6.4s
-	WORD $0x4e2fd546 // fadd v6.4s, v10.4s, v15.4s
-	WORD $0x4e2bd68f // fadd v15.4s, v20.4s, v11.4s
-	WORD $0x4e30d58b // fadd v11.4s, v12.4s, v16.4s
-	WORD $0x3dc04f30 // ldr q16, [x25, #304]
-	WORD $0x3dc04f2c // ldr q12, [x25, #304]
-	WORD $0x3dc04f34 // ldr q20, [x25, #304]
-	WORD $0x3dc04f2a // ldr q10, [x25, #304]
-	WORD $0x4eb084a8 // add v8.4s, v5.4s, v16.4s
-	WORD $0x4eac85b0 // add v16.4s, v13.4s, v12.4s
-	WORD $0x4eb4862c // add v12.4s, v17.4s, v20.4s
-	WORD $0x4eaa85d4 // add v20.4s, v14.4s, v10.4s
-	WORD $0x4f37550a // shl v10.4s, v8.4s, #23
-	WORD $0x4f375608 // shl v8.4s, v16.4s, #23
-	WORD $0x4f375590 // shl v16.4s, v12.4s, #23
+	WORD $0x4e27cdee // fmla v14.4s, v15.4s, v7.4s
+	WORD $0x4e27ce11 // fmla v17.4s, v16.4s, v7.4s
+	WORD $0x4e27cd92 // fmla v18.4s, v12.4s, v7.4s
+	WORD $0x4e27cdb3 // fmla v19.4s, v13.4s, v7.4s
+	WORD $0x4ea4d5d4 // fsub v20.4s, v14.4s, v4.4s
+	WORD $0x4ea4d635 // fsub v21.4s, v17.4s, v4.4s
+	WORD $0x4ea4d656 // fsub v22.4s, v18.4s, v4.4s
+	WORD $0x4ea4d677 // fsub v23.4s, v19.4s, v4.4s
+	WORD $0x4eaf1df8 // mov v24.16b, v15.16b
+	WORD $0x4eb01e0f // mov v15.16b, v16.16b
+	WORD $0x4eac1d90 // mov v16.16b, v12.16b
+	WORD $0x4ead1dac // mov v12.16b, v13.16b
+	WORD $0x4ea8ce98 // fmls v24.4s, v20.4s, v8.4s
+	WORD $0x4ea8ceaf // fmls v15.4s, v21.4s, v8.4s
+	WORD $0x4ea8ced0 // fmls v16.4s, v22.4s, v8.4s
+	WORD $0x4ea8ceec // fmls v12.4s, v23.4s, v8.4s
+	WORD $0x4eb81f0d // mov v13.16b, v24.16b
+	WORD $0x4eaf1df8 // mov v24.16b, v15.16b
+	WORD $0x4eb01e0f // mov v15.16b, v16.16b
+	WORD $0x4eac1d90 // mov v16.16b, v12.16b
+	WORD $0x4ea9ce8d // fmls v13.4s, v20.4s, v9.4s
+	WORD $0x4ea9ceb8 // fmls v24.4s, v21.4s, v9.4s
+	WORD $0x4ea9cecf // fmls v15.4s, v22.4s, v9.4s
+	WORD $0x4ea9cef0 // fmls v16.4s, v23.4s, v9.4s
+	WORD $0x3dc03f37 // ldr q23, [x25, #240]
+	WORD $0x3dc03f36 // ldr q22, [x25, #240]
+	WORD $0x3dc03f35 // ldr q21, [x25, #240]
+	WORD $0x3dc03f34 // ldr q20, [x25, #240]
+	WORD $0x4e2dcd57 // fmla v23.4s, v10.4s, v13.4s
+	WORD $0x4e38cd56 // fmla v22.4s, v10.4s, v24.4s
+	WORD $0x4e2fcd55 // fmla v21.4s, v10.4s, v15.4s
+	WORD $0x4e30cd54 // fmla v20.4s, v10.4s, v16.4s
+	WORD $0x3dc0432c // ldr q12, [x25, #256]
+	WORD $0x3dc04339 // ldr q25, [x25, #256]
+	WORD $0x3dc0433a // ldr q26, [x25, #256]
+	WORD $0x3dc0433b // ldr q27, [x25, #256]
+	WORD $0x4e2dceec // fmla v12.4s, v23.4s, v13.4s
+	WORD $0x4e38ced9 // fmla v25.4s, v22.4s, v24.4s
+	WORD $0x4e2fceba // fmla v26.4s, v21.4s, v15.4s
+	WORD $0x4e30ce9b // fmla v27.4s, v20.4s, v16.4s
+	WORD $0x3dc04734 // ldr q20, [x25, #272]
+	WORD $0x3dc04735 // ldr q21, [x25, #272]
+	WORD $0x3dc04736 // ldr q22, [x25, #272]
+	WORD $0x3dc04737 // ldr q23, [x25, #272]
+	WORD $0x4e2dcd94 // fmla v20.4s, v12.4s, v13.4s
+	WORD $0x4e38cf35 // fmla v21.4s, v25.4s, v24.4s
+	WORD $0x4e2fcf56 // fmla v22.4s, v26.4s, v15.4s
+	WORD $0x4e30cf77 // fmla v23.4s, v27.4s, v16.4s
+	WORD $0x3dc04b3b // ldr q27, [x25, #288]
+	WORD $0x3dc04b3a // ldr q26, [x25, #288]
+	WORD $0x3dc04b39 // ldr q25, [x25, #288]
+	WORD $0x3dc04b2c // ldr q12, [x25, #288]
+	WORD $0x4e2dce9b // fmla v27.4s, v20.4s, v13.4s
+	WORD $0x4e38ceba // fmla v26.4s, v21.4s, v24.4s
+	WORD $0x4e2fced9 // fmla v25.4s, v22.4s, v15.4s
+	WORD $0x4e30ceec // fmla v12.4s, v23.4s, v16.4s
+	WORD $0x6ea485d7 // sub v23.4s, v14.4s, v4.4s
+	WORD $0x6ea4862e // sub v14.4s, v17.4s, v4.4s
+	WORD $0x6ea48651 // sub v17.4s, v18.4s, v4.4s
+	WORD $0x6ea48672 // sub v18.4s, v19.4s, v4.4s
+	WORD $0x6e2dddb3 // fmul v19.4s, v13.4s, v13.4s
+	WORD $0x6e38df16 // fmul v22.4s, v24.4s, v24.4s
+	WORD $0x6e2fddf5 // fmul v21.4s, v15.4s, v15.4s
+	WORD $0x6e30de14 // fmul v20.4s, v16.4s, v16.4s
+	WORD $0x4ead1dbc // mov v28.16b, v13.16b
+	WORD $0x4eb81f0d // mov v13.16b, v24.16b
+	WORD $0x4eaf1df8 // mov v24.16b, v15.16b
+	WORD $0x4eb01e0f // mov v15.16b, v16.16b
+	WORD $0x4e3bce7c // fmla v28.4s, v19.4s, v27.4s
+	WORD $0x4e3acecd // fmla v13.4s, v22.4s, v26.4s
+	WORD $0x4e39ceb8 // fmla v24.4s, v21.4s, v25.4s
+	WORD $0x4e2cce8f // fmla v15.4s, v20.4s, v12.4s
+	WORD $0x4f3f06ec // sshr v12.4s, v23.4s, #1
+	WORD $0x4f3f05d4 // sshr v20.4s, v14.4s, #1
+	WORD $0x4f3f0639 // sshr v25.4s, v17.4s, #1
+	WORD $0x4f3f0655 // sshr v21.4s, v18.4s, #1
+	WORD $0x4e2bd79a // fadd v26.4s, v28.4s, v11.4s
+	WORD $0x4e2bd5bc // fadd v28.4s, v13.4s, v11.4s
+	WORD $0x4e2bd70d // fadd v13.4s, v24.4s, v11.4s
+	WORD $0x4e2bd5f8 // fadd v24.4s, v15.4s, v11.4s
+	WORD $0x4ea5858f // add v15.4s, v12.4s, v5.4s
+	WORD $0x4ea58696 // add v22.4s, v20.4s, v5.4s
+	WORD $0x4ea5873b // add v27.4s, v25.4s, v5.4s
+	WORD $0x4ea586b3 // add v19.4s, v21.4s, v5.4s
+	WORD $0x4f3755f0 // shl v16.4s, v15.4s, #23
+	WORD $0x4f3756cf // shl v15.4s, v22.4s, #23
+	WORD $0x4f375776 // shl v22.4s, v27.4s, #23
+	WORD $0x4f37567b // shl v27.4s, v19.4s, #23
+	WORD $0x6e30df53 // fmul v19.4s, v26.4s, v16.4s
+	WORD $0x6e2fdf90 // fmul v16.4s, v28.4s, v15.4s
+	WORD $0x6e36ddaf // fmul v15.4s, v13.4s, v22.4s
+	WORD $0x6e3bdf16 // fmul v22.4s, v24.4s, v27.4s
+	WORD $0x6eac86fb // sub v27.4s, v23.4s, v12.4s
+	WORD $0x6eb485cc // sub v12.4s, v14.4s, v20.4s
+	WORD $0x6eb98634 // sub v20.4s, v17.4s, v25.4s
+	WORD $0x6eb58659 // sub v25.4s, v18.4s, v21.4s
+	WORD $0x4ea58775 // add v21.4s, v27.4s, v5.4s
+	WORD $0x4ea5859b // add v27.4s, v12.4s, v5.4s
+	WORD $0x4ea5868c // add v12.4s, v20.4s, v5.4s
+	WORD $0x4ea58734 // add v20.4s, v25.4s, v5.4s
+	WORD $0x4f3756b9 // shl v25.4s, v21.4s, #23
+	WORD $0x4f375775 // shl v21.4s, v27.4s, #23
+	WORD $0x4f37559b // shl v27.4s, v12.4s, #23
 	WORD $0x4f37568c // shl v12.4s, v20.4s, #23
-	WORD $0x6e2adcf4 // fmul v20.4s, v7.4s, v10.4s
-	WORD $0x6e28dcca // fmul v10.4s, v6.4s, v8.4s
-	WORD $0x6e30dde8 // fmul v8.4s, v15.4s, v16.4s
-	WORD $0x6e2cdd70 // fmul v16.4s, v11.4s, v12.4s
-	WORD $0x6ea5852c // sub v12.4s, v9.4s, v5.4s
-	WORD $0x6ead8645 // sub v5.4s, v18.4s, v13.4s
-	WORD $0x6eb1848d // sub v13.4s, v4.4s, v17.4s
-	WORD $0x6eae8671 // sub v17.4s, v19.4s, v14.4s
-	WORD $0x3dc04f2e // ldr q14, [x25, #304]
-	WORD $0x3dc04f33 // ldr q19, [x25, #304]
-	WORD $0x3dc04f24 // ldr q4, [x25, #304]
-	WORD $0x3dc04f32 // ldr q18, [x25, #304]
-	WORD $0x4eae8589 // add v9.4s, v12.4s, v14.4s
-	WORD $0x4eb384ae // add v14.4s, v5.4s, v19.4s
-	WORD $0x4ea485b3 // add v19.4s, v13.4s, v4.4s
-	WORD $0x4eb28624 // add v4.4s, v17.4s, v18.4s
-	WORD $0x4f375532 // shl v18.4s, v9.4s, #23
-	WORD $0x4f3755c9 // shl v9.4s, v14.4s, #23
-	WORD $0x4f37566e // shl v14.4s, v19.4s, #23
-	WORD $0x4f375493 // shl v19.4s, v4.4s, #23
-	WORD $0x6e32de84 // fmul v4.4s, v20.4s, v18.4s
-	WORD $0x6e29dd52 // fmul v18.4s, v10.4s, v9.4s
-	WORD $0x6e2edd09 // fmul v9.4s, v8.4s, v14.4s
-	WORD $0x6e33de0e // fmul v14.4s, v16.4s, v19.4s
-	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	WORD $0x4e32d421 // fadd v1.4s, v1.4s, v18.4s
-	WORD $0x4e29d442 // fadd v2.4s, v2.4s, v9.4s
-	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
-	WORD $0xac814804 // stp q4, q18, [x0], #32
-	WORD $0xac813809 // stp q9, q14, [x0], #32
+	WORD $0x6e39de74 // fmul v20.4s, v19.4s, v25.4s
+	WORD $0x6e35de19 // fmul v25.4s, v16.4s, v21.4s
+	WORD $0x6e3bddf5 // fmul v21.4s, v15.4s, v27.4s
+	WORD $0x6e2cdedb // fmul v27.4s, v22.4s, v12.4s
+	WORD $0x4e34d400 // fadd v0.4s, v0.4s, v20.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e35d442 // fadd v2.4s, v2.4s, v21.4s
+	WORD $0x4e3bd463 // fadd v3.4s, v3.4s, v27.4s
+	WORD $0xad006414 // stp q20, q25, [x0, #0]
+	WORD $0xad016c15 // stp q21, q27, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BNE loop1
 	WORD $0xad000460 // stp q0, q1, [x3, #0]
@@ -31120,174 +30827,145 @@ TEXT ·expTotalNEON(SB), NOSPLIT, $0-32
 	MOVD $constants<>(SB), R25
 	WORD $0xad400460 // ldp q0, q1, [x3, #0]
 	WORD $0xad410c62 // ldp q2, q3, [x3, #32]
+	WORD $0x3dc02f24 // ldr q4, [x25, #176]
+	WORD $0x3dc04f25 // ldr q5, [x25, #304]
+	WORD $0x3dc02726 // ldr q6, [x25, #144]
+	WORD $0x3dc02b27 // ldr q7, [x25, #160]
+	WORD $0x3dc03328 // ldr q8, [x25, #192]
+	WORD $0x3dc03729 // ldr q9, [x25, #208]
+	WORD $0x3dc03b2a // ldr q10, [x25, #224]
+	WORD $0x3dc0072b // ldr q11, [x25, #16]
 
 loop1:
-	WORD $0xacc11424 // ldp q4, q5, [x1], #32
-	WORD $0xacc11c26 // ldp q6, q7, [x1], #32
-	WORD $0x4ebfd488 // fsub v8.4s, v4.4s, v31.4s
-	WORD $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
-	WORD $0x4ebfd4c5 // fsub v5.4s, v6.4s, v31.4s
-	WORD $0x4ebfd4e6 // fsub v6.4s, v7.4s, v31.4s
-	WORD $0x3dc02727 // ldr q7, [x25, #144]
-	WORD $0x3dc02729 // ldr q9, [x25, #144]
-	WORD $0x3dc0272a // ldr q10, [x25, #144]
-	WORD $0x3dc0272b // ldr q11, [x25, #144]
-	WORD $0x4e27f50c // fmax v12.4s, v8.4s, v7.4s
-	WORD $0x4e29f487 // fmax v7.4s, v4.4s, v9.4s
-	WORD $0x4e2af4a9 // fmax v9.4s, v5.4s, v10.4s
-	WORD $0x4e2bf4ca // fmax v10.4s, v6.4s, v11.4s
-	WORD $0x3dc02b2b // ldr q11, [x25, #160]
-	WORD $0x3dc02b26 // ldr q6, [x25, #160]
-	WORD $0x3dc02b25 // ldr q5, [x25, #160]
-	WORD $0x3dc02b24 // ldr q4, [x25, #160]
-	WORD $0x3dc02f28 // ldr q8, [x25, #176]
-	WORD $0x3dc02f2d // ldr q13, [x25, #176]
+	WORD $0x3dc0002c // ldr q12, [x1, #0]
+	WORD $0x3dc0042d // ldr q13, [x1, #16]
+	WORD $0x3dc0082e // ldr q14, [x1, #32]
+	WORD $0x3dc00c2f // ldr q15, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x4ebfd590 // fsub v16.4s, v12.4s, v31.4s
+	WORD $0x4ebfd5ac // fsub v12.4s, v13.4s, v31.4s
+	WORD $0x4ebfd5cd // fsub v13.4s, v14.4s, v31.4s
+	WORD $0x4ebfd5ee // fsub v14.4s, v15.4s, v31.4s
+	WORD $0x4e26f60f // fmax v15.4s, v16.4s, v6.4s
+	WORD $0x4e26f590 // fmax v16.4s, v12.4s, v6.4s
+	WORD $0x4e26f5ac // fmax v12.4s, v13.4s, v6.4s
+	WORD $0x4e26f5cd // fmax v13.4s, v14.4s, v6.4s
 	WORD $0x3dc02f2e // ldr q14, [x25, #176]
-	WORD $0x3dc02f2f // ldr q15, [x25, #176]
-	WORD $0x4e2bcd88 // fmla v8.4s, v12.4s, v11.4s
-	WORD $0x4e26cced // fmla v13.4s, v7.4s, v6.4s
-	WORD $0x4e25cd2e // fmla v14.4s, v9.4s, v5.4s
-	WORD $0x4e24cd4f // fmla v15.4s, v10.4s, v4.4s
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
-	WORD $0x3dc02f25 // ldr q5, [x25, #176]
-	WORD $0x3dc02f26 // ldr q6, [x25, #176]
-	WORD $0x3dc02f2b // ldr q11, [x25, #176]
-	WORD $0x4ea4d510 // fsub v16.4s, v8.4s, v4.4s
-	WORD $0x4ea5d5a4 // fsub v4.4s, v13.4s, v5.4s
-	WORD $0x4ea6d5c5 // fsub v5.4s, v14.4s, v6.4s
-	WORD $0x4eabd5e6 // fsub v6.4s, v15.4s, v11.4s
-	WORD $0x3dc0332b // ldr q11, [x25, #192]
-	WORD $0x3dc03331 // ldr q17, [x25, #192]
-	WORD $0x3dc03332 // ldr q18, [x25, #192]
-	WORD $0x3dc03333 // ldr q19, [x25, #192]
-	WORD $0x4eac1d94 // mov v20.16b, v12.16b
-	WORD $0x4ea71cec // mov v12.16b, v7.16b
-	WORD $0x4ea91d27 // mov v7.16b, v9.16b
-	WORD $0x4eaa1d49 // mov v9.16b, v10.16b
-	WORD $0x4eabce14 // fmls v20.4s, v16.4s, v11.4s
-	WORD $0x4eb1cc8c // fmls v12.4s, v4.4s, v17.4s
-	WORD $0x4eb2cca7 // fmls v7.4s, v5.4s, v18.4s
-	WORD $0x4eb3ccc9 // fmls v9.4s, v6.4s, v19.4s
-	WORD $0x3dc03733 // ldr q19, [x25, #208]
-	WORD $0x3dc03732 // ldr q18, [x25, #208]
-	WORD $0x3dc03731 // ldr q17, [x25, #208]
-	WORD $0x3dc0372b // ldr q11, [x25, #208]
-	WORD $0x4eb41e8a // mov v10.16b, v20.16b
-	WORD $0x4eac1d94 // mov v20.16b, v12.16b
-	WORD $0x4ea71cec // mov v12.16b, v7.16b
-	WORD $0x4ea91d27 // mov v7.16b, v9.16b
-	WORD $0x4eb3ce0a // fmls v10.4s, v16.4s, v19.4s
-	WORD $0x4eb2cc94 // fmls v20.4s, v4.4s, v18.4s
-	WORD $0x4eb1ccac // fmls v12.4s, v5.4s, v17.4s
-	WORD $0x4eabccc7 // fmls v7.4s, v6.4s, v11.4s
-	WORD $0x3dc03b2b // ldr q11, [x25, #224]
-	WORD $0x3dc03b26 // ldr q6, [x25, #224]
-	WORD $0x3dc03b31 // ldr q17, [x25, #224]
-	WORD $0x3dc03b25 // ldr q5, [x25, #224]
-	WORD $0x3dc03f32 // ldr q18, [x25, #240]
-	WORD $0x3dc03f24 // ldr q4, [x25, #240]
-	WORD $0x3dc03f33 // ldr q19, [x25, #240]
-	WORD $0x3dc03f30 // ldr q16, [x25, #240]
-	WORD $0x4e2acd72 // fmla v18.4s, v11.4s, v10.4s
-	WORD $0x4e34ccc4 // fmla v4.4s, v6.4s, v20.4s
-	WORD $0x4e2cce33 // fmla v19.4s, v17.4s, v12.4s
-	WORD $0x4e27ccb0 // fmla v16.4s, v5.4s, v7.4s
-	WORD $0x3dc04325 // ldr q5, [x25, #256]
-	WORD $0x3dc04331 // ldr q17, [x25, #256]
-	WORD $0x3dc04326 // ldr q6, [x25, #256]
-	WORD $0x3dc0432b // ldr q11, [x25, #256]
-	WORD $0x4e2ace45 // fmla v5.4s, v18.4s, v10.4s
-	WORD $0x4e34cc91 // fmla v17.4s, v4.4s, v20.4s
-	WORD $0x4e2cce66 // fmla v6.4s, v19.4s, v12.4s
-	WORD $0x4e27ce0b // fmla v11.4s, v16.4s, v7.4s
-	WORD $0x3dc04730 // ldr q16, [x25, #272]
-	WORD $0x3dc04733 // ldr q19, [x25, #272]
-	WORD $0x3dc04724 // ldr q4, [x25, #272]
-	WORD $0x3dc04732 // ldr q18, [x25, #272]
-	WORD $0x4e2accb0 // fmla v16.4s, v5.4s, v10.4s
-	WORD $0x4e34ce33 // fmla v19.4s, v17.4s, v20.4s
-	WORD $0x4e2cccc4 // fmla v4.4s, v6.4s, v12.4s
-	WORD $0x4e27cd72 // fmla v18.4s, v11.4s, v7.4s
-	WORD $0x3dc04b2b // ldr q11, [x25, #288]
-	WORD $0x3dc04b26 // ldr q6, [x25, #288]
-	WORD $0x3dc04b31 // ldr q17, [x25, #288]
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x4e2ace0b // fmla v11.4s, v16.4s, v10.4s
-	WORD $0x4e34ce66 // fmla v6.4s, v19.4s, v20.4s
-	WORD $0x4e2ccc91 // fmla v17.4s, v4.4s, v12.4s
-	WORD $0x4e27ce45 // fmla v5.4s, v18.4s, v7.4s
+	WORD $0x3dc02f31 // ldr q17, [x25, #176]
 	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x3dc02f24 // ldr q4, [x25, #176]
 	WORD $0x3dc02f33 // ldr q19, [x25, #176]
-	WORD $0x3dc02f30 // ldr q16, [x25, #176]
-	WORD $0x6eb28509 // sub v9.4s, v8.4s, v18.4s
-	WORD $0x6ea485b2 // sub v18.4s, v13.4s, v4.4s
-	WORD $0x6eb385c4 // sub v4.4s, v14.4s, v19.4s
-	WORD $0x6eb085f3 // sub v19.4s, v15.4s, v16.4s
-	WORD $0x6e2add50 // fmul v16.4s, v10.4s, v10.4s
-	WORD $0x6e34de8f // fmul v15.4s, v20.4s, v20.4s
-	WORD $0x6e2cdd8e // fmul v14.4s, v12.4s, v12.4s
-	WORD $0x6e27dced // fmul v13.4s, v7.4s, v7.4s
-	WORD $0x4eaa1d48 // mov v8.16b, v10.16b
-	WORD $0x4eb41e8a // mov v10.16b, v20.16b
-	WORD $0x4eac1d94 // mov v20.16b, v12.16b
-	WORD $0x4ea71cec // mov v12.16b, v7.16b
-	WORD $0x4e2bce08 // fmla v8.4s, v16.4s, v11.4s
-	WORD $0x4e26cdea // fmla v10.4s, v15.4s, v6.4s
-	WORD $0x4e31cdd4 // fmla v20.4s, v14.4s, v17.4s
-	WORD $0x4e25cdac // fmla v12.4s, v13.4s, v5.4s
-	WORD $0x4f3f0525 // sshr v5.4s, v9.4s, #1
-	WORD $0x4f3f064d // sshr v13.4s, v18.4s, #1
-	WORD $0x4f3f0491 // sshr v17.4s, v4.4s, #1
-	WORD $0x4f3f066e // sshr v14.4s, v19.4s, #1
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x3dc0072f // ldr q15, [x25, #16]
-	WORD $0x3dc0072b // ldr q11, [x25, #16]
-	WORD $0x3dc00730 // ldr q16, [x25, #16]
-	WORD $0x4e26d507 // fadd v7.4s, v8.4s, v6.4s
-	WORD $0x4e2fd546 // fadd v6.4s, v10.4s, v15.4s
-	WORD $0x4e2bd68f // fadd v15.4s, v20.4s, v11.4s
-	WORD $0x4e30d58b // fadd v11.4s, v12.4s, v16.4s
-	WORD $0x3dc04f30 // ldr q16, [x25, #304]
-	WORD $0x3dc04f2c // ldr q12, [x25, #304]
-	WORD $0x3dc04f34 // ldr q20, [x25, #304]
-	WORD $0x3dc04f2a // ldr q10, [x25, #304]
-	WORD $0x4eb084a8 // add v8.4s, v5.4s, v16.4s
-	WORD $0x4eac85b0 // add v16.4s, v13.4s, v12.4s
-	WORD $0x4eb4862c // add v12.4s, v17.4s, v20.4s
-	WORD $0x4eaa85d4 // add v20.4s, v14.4s, v10.4s
-	WORD $0x4f37550a // shl v10.4s, v8.4s, #23
-	WORD $0x4f375608 // shl v8.4s, v16.4s, #23
-	WORD $0x4f375590 // shl v16.4s, v12.4s, #23
+	WORD $0x4e27cdee // fmla v14.4s, v15.4s, v7.4s
+	WORD $0x4e27ce11 // fmla v17.4s, v16.4s, v7.4s
+	WORD $0x4e27cd92 // fmla v18.4s, v12.4s, v7.4s
+	WORD $0x4e27cdb3 // fmla v19.4s, v13.4s, v7.4s
+	WORD $0x4ea4d5d4 // fsub v20.4s, v14.4s, v4.4s
+	WORD $0x4ea4d635 // fsub v21.4s, v17.4s, v4.4s
+	WORD $0x4ea4d656 // fsub v22.4s, v18.4s, v4.4s
+	WORD $0x4ea4d677 // fsub v23.4s, v19.4s, v4.4s
+	WORD $0x4eaf1df8 // mov v24.16b, v15.16b
+	WORD $0x4eb01e0f // mov v15.16b, v16.16b
+	WORD $0x4eac1d90 // mov v16.16b, v12.16b
+	WORD $0x4ead1dac // mov v12.16b, v13.16b
+	WORD $0x4ea8ce98 // fmls v24.4s, v20.4s, v8.4s
+	WORD $0x4ea8ceaf // fmls v15.4s, v21.4s, v8.4s
+	WORD $0x4ea8ced0 // fmls v16.4s, v22.4s, v8.4s
+	WORD $0x4ea8ceec // fmls v12.4s, v23.4s, v8.4s
+	WORD $0x4eb81f0d // mov v13.16b, v24.16b
+	WORD $0x4eaf1df8 // mov v24.16b, v15.16b
+	WORD $0x4eb01e0f // mov v15.16b, v16.16b
+	WORD $0x4eac1d90 // mov v16.16b, v12.16b
+	WORD $0x4ea9ce8d // fmls v13.4s, v20.4s, v9.4s
+	WORD $0x4ea9ceb8 // fmls v24.4s, v21.4s, v9.4s
+	WORD $0x4ea9cecf // fmls v15.4s, v22.4s, v9.4s
+	WORD $0x4ea9cef0 // fmls v16.4s, v23.4s, v9.4s
+	WORD $0x3dc03f37 // ldr q23, [x25, #240]
+	WORD $0x3dc03f36 // ldr q22, [x25, #240]
+	WORD $0x3dc03f35 // ldr q21, [x25, #240]
+	WORD $0x3dc03f34 // ldr q20, [x25, #240]
+	WORD $0x4e2dcd57 // fmla v23.4s, v10.4s, v13.4s
+	WORD $0x4e38cd56 // fmla v22.4s, v10.4s, v24.4s
+	WORD $0x4e2fcd55 // fmla v21.4s, v10.4s, v15.4s
+	WORD $0x4e30cd54 // fmla v20.4s, v10.4s, v16.4s
+	WORD $0x3dc0432c // ldr q12, [x25, #256]
+	WORD $0x3dc04339 // ldr q25, [x25, #256]
+	WORD $0x3dc0433a // ldr q26, [x25, #256]
+	WORD $0x3dc0433b // ldr q27, [x25, #256]
+	WORD $0x4e2dceec // fmla v12.4s, v23.4s, v13.4s
+	WORD $0x4e38ced9 // fmla v25.4s, v22.4s, v24.4s
+	WORD $0x4e2fceba // fmla v26.4s, v21.4s, v15.4s
+	WORD $0x4e30ce9b // fmla v27.4s, v20.4s, v16.4s
+	WORD $0x3dc04734 // ldr q20, [x25, #272]
+	WORD $0x3dc04735 // ldr q21, [x25, #272]
+	WORD $0x3dc04736 // ldr q22, [x25, #272]
+	WORD $0x3dc04737 // ldr q23, [x25, #272]
+	WORD $0x4e2dcd94 // fmla v20.4s, v12.4s, v13.4s
+	WORD $0x4e38cf35 // fmla v21.4s, v25.4s, v24.4s
+	WORD $0x4e2fcf56 // fmla v22.4s, v26.4s, v15.4s
+	WORD $0x4e30cf77 // fmla v23.4s, v27.4s, v16.4s
+	WORD $0x3dc04b3b // ldr q27, [x25, #288]
+	WORD $0x3dc04b3a // ldr q26, [x25, #288]
+	WORD $0x3dc04b39 // ldr q25, [x25, #288]
+	WORD $0x3dc04b2c // ldr q12, [x25, #288]
+	WORD $0x4e2dce9b // fmla v27.4s, v20.4s, v13.4s
+	WORD $0x4e38ceba // fmla v26.4s, v21.4s, v24.4s
+	WORD $0x4e2fced9 // fmla v25.4s, v22.4s, v15.4s
+	WORD $0x4e30ceec // fmla v12.4s, v23.4s, v16.4s
+	WORD $0x6ea485d7 // sub v23.4s, v14.4s, v4.4s
+	WORD $0x6ea4862e // sub v14.4s, v17.4s, v4.4s
+	WORD $0x6ea48651 // sub v17.4s, v18.4s, v4.4s
+	WORD $0x6ea48672 // sub v18.4s, v19.4s, v4.4s
+	WORD $0x6e2dddb3 // fmul v19.4s, v13.4s, v13.4s
+	WORD $0x6e38df16 // fmul v22.4s, v24.4s, v24.4s
+	WORD $0x6e2fddf5 // fmul v21.4s, v15.4s, v15.4s
+	WORD $0x6e30de14 // fmul v20.4s, v16.4s, v16.4s
+	WORD $0x4ead1dbc // mov v28.16b, v13.16b
+	WORD $0x4eb81f0d // mov v13.16b, v24.16b
+	WORD $0x4eaf1df8 // mov v24.16b, v15.16b
+	WORD $0x4eb01e0f // mov v15.16b, v16.16b
+	WORD $0x4e3bce7c // fmla v28.4s, v19.4s, v27.4s
+	WORD $0x4e3acecd // fmla v13.4s, v22.4s, v26.4s
+	WORD $0x4e39ceb8 // fmla v24.4s, v21.4s, v25.4s
+	WORD $0x4e2cce8f // fmla v15.4s, v20.4s, v12.4s
+	WORD $0x4f3f06ec // sshr v12.4s, v23.4s, #1
+	WORD $0x4f3f05d4 // sshr v20.4s, v14.4s, #1
+	WORD $0x4f3f0639 // sshr v25.4s, v17.4s, #1
+	WORD $0x4f3f0655 // sshr v21.4s, v18.4s, #1
+	WORD $0x4e2bd79a // fadd v26.4s, v28.4s, v11.4s
+	WORD $0x4e2bd5bc // fadd v28.4s, v13.4s, v11.4s
+	WORD $0x4e2bd70d // fadd v13.4s, v24.4s, v11.4s
+	WORD $0x4e2bd5f8 // fadd v24.4s, v15.4s, v11.4s
+	WORD $0x4ea5858f // add v15.4s, v12.4s, v5.4s
+	WORD $0x4ea58696 // add v22.4s, v20.4s, v5.4s
+	WORD $0x4ea5873b // add v27.4s, v25.4s, v5.4s
+	WORD $0x4ea586b3 // add v19.4s, v21.4s, v5.4s
+	WORD $0x4f3755f0 // shl v16.4s, v15.4s, #23
+	WORD $0x4f3756cf // shl v15.4s, v22.4s, #23
+	WORD $0x4f375776 // shl v22.4s, v27.4s, #23
+	WORD $0x4f37567b // shl v27.4s, v19.4s, #23
+	WORD $0x6e30df53 // fmul v19.4s, v26.4s, v16.4s
+	WORD $0x6e2fdf90 // fmul v16.4s, v28.4s, v15.4s
+	WORD $0x6e36ddaf // fmul v15.4s, v13.4s, v22.4s
+	WORD $0x6e3bdf16 // fmul v22.4s, v24.4s, v27.4s
+	WORD $0x6eac86fb // sub v27.4s, v23.4s, v12.4s
+	WORD $0x6eb485cc // sub v12.4s, v14.4s, v20.4s
+	WORD $0x6eb98634 // sub v20.4s, v17.4s, v25.4s
+	WORD $0x6eb58659 // sub v25.4s, v18.4s, v21.4s
+	WORD $0x4ea58775 // add v21.4s, v27.4s, v5.4s
+	WORD $0x4ea5859b // add v27.4s, v12.4s, v5.4s
+	WORD $0x4ea5868c // add v12.4s, v20.4s, v5.4s
+	WORD $0x4ea58734 // add v20.4s, v25.4s, v5.4s
+	WORD $0x4f3756b9 // shl v25.4s, v21.4s, #23
+	WORD $0x4f375775 // shl v21.4s, v27.4s, #23
+	WORD $0x4f37559b // shl v27.4s, v12.4s, #23
 	WORD $0x4f37568c // shl v12.4s, v20.4s, #23
-	WORD $0x6e2adcf4 // fmul v20.4s, v7.4s, v10.4s
-	WORD $0x6e28dcca // fmul v10.4s, v6.4s, v8.4s
-	WORD $0x6e30dde8 // fmul v8.4s, v15.4s, v16.4s
-	WORD $0x6e2cdd70 // fmul v16.4s, v11.4s, v12.4s
-	WORD $0x6ea5852c // sub v12.4s, v9.4s, v5.4s
-	WORD $0x6ead8645 // sub v5.4s, v18.4s, v13.4s
-	WORD $0x6eb1848d // sub v13.4s, v4.4s, v17.4s
-	WORD $0x6eae8671 // sub v17.4s, v19.4s, v14.4s
-	WORD $0x3dc04f2e // ldr q14, [x25, #304]
-	WORD $0x3dc04f33 // ldr q19, [x25, #304]
-	WORD $0x3dc04f24 // ldr q4, [x25, #304]
-	WORD $0x3dc04f32 // ldr q18, [x25, #304]
-	WORD $0x4eae8589 // add v9.4s, v12.4s, v14.4s
-	WORD $0x4eb384ae // add v14.4s, v5.4s, v19.4s
-	WORD $0x4ea485b3 // add v19.4s, v13.4s, v4.4s
-	WORD $0x4eb28624 // add v4.4s, v17.4s, v18.4s
-	WORD $0x4f375532 // shl v18.4s, v9.4s, #23
-	WORD $0x4f3755c9 // shl v9.4s, v14.4s, #23
-	WORD $0x4f37566e // shl v14.4s, v19.4s, #23
-	WORD $0x4f375493 // shl v19.4s, v4.4s, #23
-	WORD $0x6e32de84 // fmul v4.4s, v20.4s, v18.4s
-	WORD $0x6e29dd52 // fmul v18.4s, v10.4s, v9.4s
-	WORD $0x6e2edd09 // fmul v9.4s, v8.4s, v14.4s
-	WORD $0x6e33de0e // fmul v14.4s, v16.4s, v19.4s
-	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	WORD $0x4e32d421 // fadd v1.4s, v1.4s, v18.4s
-	WORD $0x4e29d442 // fadd v2.4s, v2.4s, v9.4s
-	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0x6e39de74 // fmul v20.4s, v19.4s, v25.4s
+	WORD $0x6e35de19 // fmul v25.4s, v16.4s, v21.4s
+	WORD $0x6e3bddf5 // fmul v21.4s, v15.4s, v27.4s
+	WORD $0x6e2cdedb // fmul v27.4s, v22.4s, v12.4s
+	WORD $0x4e34d400 // fadd v0.4s, v0.4s, v20.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e35d442 // fadd v2.4s, v2.4s, v21.4s
+	WORD $0x4e3bd463 // fadd v3.4s, v3.4s, v27.4s
 	SUBS $16, R2, R2
 	BNE loop1
 	WORD $0xad000460 // stp q0, q1, [x3, #0]
@@ -31301,7 +30979,6 @@ TEXT ·maxPoolNEON(SB), NOSPLIT, $0-40
 	MOVD rows+16(FP), R2
 	MOVD n+24(FP), R3
 	MOVD width+32(FP), R4
-	MOVD $constants<>(SB), R25
 	LSL $2, R4, R4
 
 loop1:
@@ -31346,6 +31023,7 @@ TEXT ·meanPoolNEON(SB), NOSPLIT, $0-40
 	MOVD n+24(FP), R3
 	MOVD width+32(FP), R4
 	MOVD $constants<>(SB), R25
+	WORD $0x3dc1ab3f // ldr q31, [x25, #1696]
 	LSL $2, R4, R4
 
 loop1:
@@ -31357,18 +31035,14 @@ loop1:
 vector:
 	WORD $0x4cdf88a0 // ld2 {v0.4s, v1.4s}, [x5], #32
 	WORD $0x4cdf88c2 // ld2 {v2.4s, v3.4s}, [x6], #32
-	WORD $0x3dc1ab24 // ldr q4, [x25, #1696]
-	WORD $0x6e24dc05 // fmul v5.4s, v0.4s, v4.4s
-	WORD $0x3dc1ab24 // ldr q4, [x25, #1696]
-	WORD $0x6e24dc46 // fmul v6.4s, v2.4s, v4.4s
-	WORD $0x4e26d4a4 // fadd v4.4s, v5.4s, v6.4s
-	WORD $0x3dc1ab26 // ldr q6, [x25, #1696]
-	WORD $0x6e26dc25 // fmul v5.4s, v1.4s, v6.4s
-	WORD $0x3dc1ab26 // ldr q6, [x25, #1696]
-	WORD $0x6e26dc67 // fmul v7.4s, v3.4s, v6.4s
-	WORD $0x4e27d4a6 // fadd v6.4s, v5.4s, v7.4s
-	WORD $0x4e26d487 // fadd v7.4s, v4.4s, v6.4s
-	WORD $0x3c810407 // str q7, [x0], #16
+	WORD $0x6e3fdc04 // fmul v4.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc45 // fmul v5.4s, v2.4s, v31.4s
+	WORD $0x4e25d486 // fadd v6.4s, v4.4s, v5.4s
+	WORD $0x6e3fdc25 // fmul v5.4s, v1.4s, v31.4s
+	WORD $0x6e3fdc64 // fmul v4.4s, v3.4s, v31.4s
+	WORD $0x4e24d4a7 // fadd v7.4s, v5.4s, v4.4s
+	WORD $0x4e27d4c4 // fadd v4.4s, v6.4s, v7.4s
+	WORD $0x3c810404 // str q4, [x0], #16
 	SUBS $4, R7, R7
 	BEQ row
 	CMP $4, R7
@@ -31380,18 +31054,14 @@ vector:
 	ADD R8<<3, R6, R6
 	WORD $0x4cdf88a0 // ld2 {v0.4s, v1.4s}, [x5], #32
 	WORD $0x4cdf88c2 // ld2 {v2.4s, v3.4s}, [x6], #32
-	WORD $0x3dc1ab27 // ldr q7, [x25, #1696]
-	WORD $0x6e27dc06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x3dc1ab27 // ldr q7, [x25, #1696]
-	WORD $0x6e27dc44 // fmul v4.4s, v2.4s, v7.4s
-	WORD $0x4e24d4c7 // fadd v7.4s, v6.4s, v4.4s
-	WORD $0x3dc1ab24 // ldr q4, [x25, #1696]
-	WORD $0x6e24dc26 // fmul v6.4s, v1.4s, v4.4s
-	WORD $0x3dc1ab24 // ldr q4, [x25, #1696]
-	WORD $0x6e24dc65 // fmul v5.4s, v3.4s, v4.4s
-	WORD $0x4e25d4c4 // fadd v4.4s, v6.4s, v5.4s
+	WORD $0x6e3fdc04 // fmul v4.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc47 // fmul v7.4s, v2.4s, v31.4s
+	WORD $0x4e27d486 // fadd v6.4s, v4.4s, v7.4s
+	WORD $0x6e3fdc27 // fmul v7.4s, v1.4s, v31.4s
+	WORD $0x6e3fdc64 // fmul v4.4s, v3.4s, v31.4s
 	WORD $0x4e24d4e5 // fadd v5.4s, v7.4s, v4.4s
-	WORD $0x3c810405 // str q5, [x0], #16
+	WORD $0x4e25d4c4 // fadd v4.4s, v6.4s, v5.4s
+	WORD $0x3c810404 // str q4, [x0], #16
 
 row:
 	SUBS $1, R2, R2
@@ -31425,10 +31095,10 @@ loop2:
 	WORD $0x4e816805 // trn2 v5.4s, v0.4s, v1.4s
 	WORD $0x4e832846 // trn1 v6.4s, v2.4s, v3.4s
 	WORD $0x4e836847 // trn2 v7.4s, v2.4s, v3.4s
-	WORD $0x4ec63888 // zip1 v8.2d, v4.2d, v6.2d
-	WORD $0x4ec738a9 // zip1 v9.2d, v5.2d, v7.2d
-	WORD $0x4ec6788a // zip2 v10.2d, v4.2d, v6.2d
-	WORD $0x4ec778ab // zip2 v11.2d, v5.2d, v7.2d
+	WORD $0x4ec62888 // trn1 v8.2d, v4.2d, v6.2d
+	WORD $0x4ec728a9 // trn1 v9.2d, v5.2d, v7.2d
+	WORD $0x4ec6688a // trn2 v10.2d, v4.2d, v6.2d
+	WORD $0x4ec768ab // trn2 v11.2d, v5.2d, v7.2d
 	MOVD R8, R9
 	WORD $0x3d800128 // str q8, [x9, #0]
 	ADD R1, R9, R9
@@ -34224,68 +33894,78 @@ loop1:
 	BNE loop1
 	RET
 
-// func quantizeNEON(dst *uint8, x *float32, n int, scale, low, high float32, zero int32)
-TEXT ·quantizeNEON(SB), NOSPLIT, $0-40
+// func quantizeNEON(dst *uint8, x *float32, n int, scale, reciprocal, rest, low, high, missing float32, zero int32)
+TEXT ·quantizeNEON(SB), NOSPLIT, $0-52
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	FMOVS scale+24(FP), F28
+	FMOVS scale+24(FP), F25
+	WORD $0x4e040739 // dup v25.4s, v25.s[0]
+	FMOVS reciprocal+28(FP), F26
+	WORD $0x4e04075a // dup v26.4s, v26.s[0]
+	FMOVS rest+32(FP), F27
+	WORD $0x4e04077b // dup v27.4s, v27.s[0]
+	FMOVS low+36(FP), F28
 	WORD $0x4e04079c // dup v28.4s, v28.s[0]
-	FMOVS low+28(FP), F29
+	FMOVS high+40(FP), F29
 	WORD $0x4e0407bd // dup v29.4s, v29.s[0]
-	FMOVS high+32(FP), F30
+	FMOVS missing+44(FP), F30
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
-	MOVW zero+36(FP), R5
-	WORD $0x4e040cbf // dup v31.4s, w5
+	MOVW zero+48(FP), R3
+	WORD $0x4e010c7f // dup v31.16b, w3
+	MOVD $constants<>(SB), R25
 	SUBS $16, R2, R2
 	BLT done2
+	WORD $0x3dc02f20 // ldr q0, [x25, #176]
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x6e3cfc04 // fdiv v4.4s, v0.4s, v28.4s
-	WORD $0x6e3cfc20 // fdiv v0.4s, v1.4s, v28.4s
-	WORD $0x6e3cfc41 // fdiv v1.4s, v2.4s, v28.4s
-	WORD $0x6e3cfc62 // fdiv v2.4s, v3.4s, v28.4s
-	WORD $0x6ebde483 // fcmgt v3.4s, v4.4s, v29.4s
-	WORD $0x6ebde405 // fcmgt v5.4s, v0.4s, v29.4s
-	WORD $0x6ebde426 // fcmgt v6.4s, v1.4s, v29.4s
-	WORD $0x6ebde447 // fcmgt v7.4s, v2.4s, v29.4s
-	WORD $0x4ea31c68 // mov v8.16b, v3.16b
-	WORD $0x4ea51ca3 // mov v3.16b, v5.16b
-	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
-	WORD $0x4ea71ce6 // mov v6.16b, v7.16b
-	WORD $0x6e7d1c88 // bsl v8.16b, v4.16b, v29.16b
-	WORD $0x6e7d1c03 // bsl v3.16b, v0.16b, v29.16b
-	WORD $0x6e7d1c25 // bsl v5.16b, v1.16b, v29.16b
-	WORD $0x6e7d1c46 // bsl v6.16b, v2.16b, v29.16b
-	WORD $0x4ebef507 // fmin v7.4s, v8.4s, v30.4s
-	WORD $0x4ebef468 // fmin v8.4s, v3.4s, v30.4s
-	WORD $0x4ebef4a3 // fmin v3.4s, v5.4s, v30.4s
-	WORD $0x4ebef4c5 // fmin v5.4s, v6.4s, v30.4s
-	WORD $0x4e21a8e6 // fcvtns v6.4s, v7.4s
-	WORD $0x4e21a907 // fcvtns v7.4s, v8.4s
-	WORD $0x4e21a868 // fcvtns v8.4s, v3.4s
-	WORD $0x4e21a8a3 // fcvtns v3.4s, v5.4s
-	WORD $0x4ebf84c5 // add v5.4s, v6.4s, v31.4s
-	WORD $0x4ebf84e6 // add v6.4s, v7.4s, v31.4s
-	WORD $0x4ebf8507 // add v7.4s, v8.4s, v31.4s
-	WORD $0x4ebf8468 // add v8.4s, v3.4s, v31.4s
-	WORD $0x4e24e483 // fcmeq v3.4s, v4.4s, v4.4s
-	WORD $0x4e20e404 // fcmeq v4.4s, v0.4s, v0.4s
-	WORD $0x4e21e420 // fcmeq v0.4s, v1.4s, v1.4s
-	WORD $0x4e22e441 // fcmeq v1.4s, v2.4s, v2.4s
-	WORD $0x4e231ca2 // and v2.16b, v5.16b, v3.16b
-	WORD $0x4e241cc3 // and v3.16b, v6.16b, v4.16b
-	WORD $0x4e201ce4 // and v4.16b, v7.16b, v0.16b
-	WORD $0x4e211d00 // and v0.16b, v8.16b, v1.16b
-	WORD $0x0e612841 // xtn v1.4h, v2.4s
-	WORD $0x4e612861 // xtn2 v1.8h, v3.4s
-	WORD $0x0e612883 // xtn v3.4h, v4.4s
-	WORD $0x4e612803 // xtn2 v3.8h, v0.4s
-	WORD $0x0e212820 // xtn v0.8b, v1.8h
-	WORD $0x4e212860 // xtn2 v0.16b, v3.8h
-	WORD $0x3c810400 // str q0, [x0], #16
+	WORD $0x3dc00021 // ldr q1, [x1, #0]
+	WORD $0x3dc00422 // ldr q2, [x1, #16]
+	WORD $0x3dc00823 // ldr q3, [x1, #32]
+	WORD $0x3dc00c24 // ldr q4, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x4e3cf425 // fmax v5.4s, v1.4s, v28.4s
+	WORD $0x4e3cf441 // fmax v1.4s, v2.4s, v28.4s
+	WORD $0x4e3cf462 // fmax v2.4s, v3.4s, v28.4s
+	WORD $0x4e3cf483 // fmax v3.4s, v4.4s, v28.4s
+	WORD $0x4ebdf4a4 // fmin v4.4s, v5.4s, v29.4s
+	WORD $0x4ebdf425 // fmin v5.4s, v1.4s, v29.4s
+	WORD $0x4ebdf441 // fmin v1.4s, v2.4s, v29.4s
+	WORD $0x4ebdf462 // fmin v2.4s, v3.4s, v29.4s
+	WORD $0x6e3bdc83 // fmul v3.4s, v4.4s, v27.4s
+	WORD $0x6e3bdca6 // fmul v6.4s, v5.4s, v27.4s
+	WORD $0x6e3bdc27 // fmul v7.4s, v1.4s, v27.4s
+	WORD $0x6e3bdc48 // fmul v8.4s, v2.4s, v27.4s
+	WORD $0x4e3acc83 // fmla v3.4s, v4.4s, v26.4s
+	WORD $0x4e3acca6 // fmla v6.4s, v5.4s, v26.4s
+	WORD $0x4e3acc27 // fmla v7.4s, v1.4s, v26.4s
+	WORD $0x4e3acc48 // fmla v8.4s, v2.4s, v26.4s
+	WORD $0x4eb9cc64 // fmls v4.4s, v3.4s, v25.4s
+	WORD $0x4eb9ccc5 // fmls v5.4s, v6.4s, v25.4s
+	WORD $0x4eb9cce1 // fmls v1.4s, v7.4s, v25.4s
+	WORD $0x4eb9cd02 // fmls v2.4s, v8.4s, v25.4s
+	WORD $0x4e3acc83 // fmla v3.4s, v4.4s, v26.4s
+	WORD $0x4e3acca6 // fmla v6.4s, v5.4s, v26.4s
+	WORD $0x4e3acc27 // fmla v7.4s, v1.4s, v26.4s
+	WORD $0x4e3acc48 // fmla v8.4s, v2.4s, v26.4s
+	WORD $0x4e23e462 // fcmeq v2.4s, v3.4s, v3.4s
+	WORD $0x4e26e4c1 // fcmeq v1.4s, v6.4s, v6.4s
+	WORD $0x4e27e4e5 // fcmeq v5.4s, v7.4s, v7.4s
+	WORD $0x4e28e504 // fcmeq v4.4s, v8.4s, v8.4s
+	WORD $0x6e7e1c62 // bsl v2.16b, v3.16b, v30.16b
+	WORD $0x6e7e1cc1 // bsl v1.16b, v6.16b, v30.16b
+	WORD $0x6e7e1ce5 // bsl v5.16b, v7.16b, v30.16b
+	WORD $0x6e7e1d04 // bsl v4.16b, v8.16b, v30.16b
+	WORD $0x4e20d448 // fadd v8.4s, v2.4s, v0.4s
+	WORD $0x4e20d422 // fadd v2.4s, v1.4s, v0.4s
+	WORD $0x4e20d4a1 // fadd v1.4s, v5.4s, v0.4s
+	WORD $0x4e20d485 // fadd v5.4s, v4.4s, v0.4s
+	WORD $0x4e421904 // uzp1 v4.8h, v8.8h, v2.8h
+	WORD $0x4e451822 // uzp1 v2.8h, v1.8h, v5.8h
+	WORD $0x4e021885 // uzp1 v5.16b, v4.16b, v2.16b
+	WORD $0x4e3f84a2 // add v2.16b, v5.16b, v31.16b
+	WORD $0x3d800002 // str q2, [x0, #0]
+	ADD $16, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -34293,21 +33973,23 @@ done2:
 	ADD $16, R2, R2
 	SUBS $4, R2, R2
 	BLT done4
+	WORD $0x3dc02f20 // ldr q0, [x25, #176]
 
 vectors3:
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x6e3cfc03 // fdiv v3.4s, v0.4s, v28.4s
-	WORD $0x6ebde460 // fcmgt v0.4s, v3.4s, v29.4s
-	WORD $0x4ea01c01 // mov v1.16b, v0.16b
-	WORD $0x6e7d1c61 // bsl v1.16b, v3.16b, v29.16b
-	WORD $0x4ebef420 // fmin v0.4s, v1.4s, v30.4s
-	WORD $0x4e21a801 // fcvtns v1.4s, v0.4s
-	WORD $0x4ebf8420 // add v0.4s, v1.4s, v31.4s
-	WORD $0x4e23e461 // fcmeq v1.4s, v3.4s, v3.4s
-	WORD $0x4e211c03 // and v3.16b, v0.16b, v1.16b
-	WORD $0x0e612861 // xtn v1.4h, v3.4s
-	WORD $0x0e212823 // xtn v3.8b, v1.8h
-	WORD $0xbc004403 // str s3, [x0], #4
+	WORD $0x3cc10422 // ldr q2, [x1], #16
+	WORD $0x4e3cf445 // fmax v5.4s, v2.4s, v28.4s
+	WORD $0x4ebdf4a2 // fmin v2.4s, v5.4s, v29.4s
+	WORD $0x6e3bdc45 // fmul v5.4s, v2.4s, v27.4s
+	WORD $0x4e3acc45 // fmla v5.4s, v2.4s, v26.4s
+	WORD $0x4eb9cca2 // fmls v2.4s, v5.4s, v25.4s
+	WORD $0x4e3acc45 // fmla v5.4s, v2.4s, v26.4s
+	WORD $0x4e25e4a2 // fcmeq v2.4s, v5.4s, v5.4s
+	WORD $0x6e7e1ca2 // bsl v2.16b, v5.16b, v30.16b
+	WORD $0x4e20d445 // fadd v5.4s, v2.4s, v0.4s
+	WORD $0x4e4518a2 // uzp1 v2.8h, v5.8h, v5.8h
+	WORD $0x4e021845 // uzp1 v5.16b, v2.16b, v2.16b
+	WORD $0x4e3f84a2 // add v2.16b, v5.16b, v31.16b
+	WORD $0xbc004402 // str s2, [x0], #4
 	SUBS $4, R2, R2
 	BGE vectors3
 
@@ -34327,57 +34009,49 @@ TEXT ·requantizeNEON(SB), NOSPLIT, $0-52
 	FMOVS high+44(FP), F30
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	MOVW zero+48(FP), R5
-	WORD $0x4e040cbf // dup v31.4s, w5
+	WORD $0x4e010cbf // dup v31.16b, w5
+	MOVD $constants<>(SB), R25
 	SUBS $16, R2, R2
 	BLT done2
+	WORD $0x3dc02f20 // ldr q0, [x25, #176]
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x3dc00064 // ldr q4, [x3, #0]
-	WORD $0x3dc00465 // ldr q5, [x3, #16]
-	WORD $0x3dc00866 // ldr q6, [x3, #32]
-	WORD $0x3dc00c67 // ldr q7, [x3, #48]
-	WORD $0x4e21d808 // scvtf v8.4s, v0.4s
-	WORD $0x4e21d820 // scvtf v0.4s, v1.4s
+	WORD $0x3dc00021 // ldr q1, [x1, #0]
+	WORD $0x3dc00422 // ldr q2, [x1, #16]
+	WORD $0x3dc00823 // ldr q3, [x1, #32]
+	WORD $0x3dc00c24 // ldr q4, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x3dc00065 // ldr q5, [x3, #0]
+	WORD $0x3dc00466 // ldr q6, [x3, #16]
+	WORD $0x3dc00867 // ldr q7, [x3, #32]
+	WORD $0x3dc00c68 // ldr q8, [x3, #48]
+	WORD $0x4e21d829 // scvtf v9.4s, v1.4s
 	WORD $0x4e21d841 // scvtf v1.4s, v2.4s
 	WORD $0x4e21d862 // scvtf v2.4s, v3.4s
-	WORD $0x6e24dd03 // fmul v3.4s, v8.4s, v4.4s
-	WORD $0x6e25dc04 // fmul v4.4s, v0.4s, v5.4s
+	WORD $0x4e21d883 // scvtf v3.4s, v4.4s
+	WORD $0x6e25dd24 // fmul v4.4s, v9.4s, v5.4s
 	WORD $0x6e26dc25 // fmul v5.4s, v1.4s, v6.4s
 	WORD $0x6e27dc46 // fmul v6.4s, v2.4s, v7.4s
-	WORD $0x6ebde467 // fcmgt v7.4s, v3.4s, v29.4s
-	WORD $0x6ebde482 // fcmgt v2.4s, v4.4s, v29.4s
-	WORD $0x6ebde4a1 // fcmgt v1.4s, v5.4s, v29.4s
-	WORD $0x6ebde4c0 // fcmgt v0.4s, v6.4s, v29.4s
-	WORD $0x4ea71ce8 // mov v8.16b, v7.16b
-	WORD $0x4ea21c47 // mov v7.16b, v2.16b
-	WORD $0x4ea11c22 // mov v2.16b, v1.16b
-	WORD $0x4ea01c01 // mov v1.16b, v0.16b
-	WORD $0x6e7d1c68 // bsl v8.16b, v3.16b, v29.16b
-	WORD $0x6e7d1c87 // bsl v7.16b, v4.16b, v29.16b
-	WORD $0x6e7d1ca2 // bsl v2.16b, v5.16b, v29.16b
-	WORD $0x6e7d1cc1 // bsl v1.16b, v6.16b, v29.16b
-	WORD $0x4ebef506 // fmin v6.4s, v8.4s, v30.4s
-	WORD $0x4ebef4e8 // fmin v8.4s, v7.4s, v30.4s
-	WORD $0x4ebef447 // fmin v7.4s, v2.4s, v30.4s
-	WORD $0x4ebef422 // fmin v2.4s, v1.4s, v30.4s
-	WORD $0x4e21a8c1 // fcvtns v1.4s, v6.4s
-	WORD $0x4e21a906 // fcvtns v6.4s, v8.4s
-	WORD $0x4e21a8e8 // fcvtns v8.4s, v7.4s
-	WORD $0x4e21a847 // fcvtns v7.4s, v2.4s
-	WORD $0x4ebf8422 // add v2.4s, v1.4s, v31.4s
-	WORD $0x4ebf84c1 // add v1.4s, v6.4s, v31.4s
-	WORD $0x4ebf8506 // add v6.4s, v8.4s, v31.4s
-	WORD $0x4ebf84e8 // add v8.4s, v7.4s, v31.4s
+	WORD $0x6e28dc67 // fmul v7.4s, v3.4s, v8.4s
+	WORD $0x4e3dc488 // fmaxnm v8.4s, v4.4s, v29.4s
+	WORD $0x4e3dc4a4 // fmaxnm v4.4s, v5.4s, v29.4s
+	WORD $0x4e3dc4c5 // fmaxnm v5.4s, v6.4s, v29.4s
+	WORD $0x4e3dc4e6 // fmaxnm v6.4s, v7.4s, v29.4s
+	WORD $0x4ebef507 // fmin v7.4s, v8.4s, v30.4s
+	WORD $0x4ebef488 // fmin v8.4s, v4.4s, v30.4s
+	WORD $0x4ebef4a4 // fmin v4.4s, v5.4s, v30.4s
+	WORD $0x4ebef4c5 // fmin v5.4s, v6.4s, v30.4s
 	ADD R4<<2, R3, R3
-	WORD $0x0e612847 // xtn v7.4h, v2.4s
-	WORD $0x4e612827 // xtn2 v7.8h, v1.4s
-	WORD $0x0e6128c1 // xtn v1.4h, v6.4s
-	WORD $0x4e612901 // xtn2 v1.8h, v8.4s
-	WORD $0x0e2128e8 // xtn v8.8b, v7.8h
-	WORD $0x4e212828 // xtn2 v8.16b, v1.8h
-	WORD $0x3c810408 // str q8, [x0], #16
+	WORD $0x4e20d4e6 // fadd v6.4s, v7.4s, v0.4s
+	WORD $0x4e20d507 // fadd v7.4s, v8.4s, v0.4s
+	WORD $0x4e20d488 // fadd v8.4s, v4.4s, v0.4s
+	WORD $0x4e20d4a4 // fadd v4.4s, v5.4s, v0.4s
+	WORD $0x4e4718c5 // uzp1 v5.8h, v6.8h, v7.8h
+	WORD $0x4e441907 // uzp1 v7.8h, v8.8h, v4.8h
+	WORD $0x4e0718a4 // uzp1 v4.16b, v5.16b, v7.16b
+	WORD $0x4e3f8487 // add v7.16b, v4.16b, v31.16b
+	WORD $0x3d800007 // str q7, [x0, #0]
+	ADD $16, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -34385,22 +34059,21 @@ done2:
 	ADD $16, R2, R2
 	SUBS $4, R2, R2
 	BLT done4
+	WORD $0x3dc02f20 // ldr q0, [x25, #176]
 
 vectors3:
-	WORD $0x3cc10428 // ldr q8, [x1], #16
-	WORD $0x3dc00061 // ldr q1, [x3, #0]
-	WORD $0x4e21d907 // scvtf v7.4s, v8.4s
-	WORD $0x6e21dce8 // fmul v8.4s, v7.4s, v1.4s
-	WORD $0x6ebde501 // fcmgt v1.4s, v8.4s, v29.4s
-	WORD $0x4ea11c27 // mov v7.16b, v1.16b
-	WORD $0x6e7d1d07 // bsl v7.16b, v8.16b, v29.16b
-	WORD $0x4ebef4e8 // fmin v8.4s, v7.4s, v30.4s
-	WORD $0x4e21a907 // fcvtns v7.4s, v8.4s
-	WORD $0x4ebf84e8 // add v8.4s, v7.4s, v31.4s
+	WORD $0x3cc10427 // ldr q7, [x1], #16
+	WORD $0x3dc00064 // ldr q4, [x3, #0]
+	WORD $0x4e21d8e5 // scvtf v5.4s, v7.4s
+	WORD $0x6e24dca7 // fmul v7.4s, v5.4s, v4.4s
+	WORD $0x4e3dc4e4 // fmaxnm v4.4s, v7.4s, v29.4s
+	WORD $0x4ebef487 // fmin v7.4s, v4.4s, v30.4s
 	ADD R4<<0, R3, R3
-	WORD $0x0e612907 // xtn v7.4h, v8.4s
-	WORD $0x0e2128e8 // xtn v8.8b, v7.8h
-	WORD $0xbc004408 // str s8, [x0], #4
+	WORD $0x4e20d4e4 // fadd v4.4s, v7.4s, v0.4s
+	WORD $0x4e441887 // uzp1 v7.8h, v4.8h, v4.8h
+	WORD $0x4e0718e4 // uzp1 v4.16b, v7.16b, v7.16b
+	WORD $0x4e3f8487 // add v7.16b, v4.16b, v31.16b
+	WORD $0xbc004407 // str s7, [x0], #4
 	SUBS $4, R2, R2
 	BGE vectors3
 
@@ -34408,41 +34081,41 @@ done4:
 	ADD $4, R2, R2
 	RET
 
-// func dequantizeNEON(dst *float32, x *uint8, n int, flip uint32, zero int32, scale float32)
+// func dequantizeNEON(dst *float32, x *uint8, n int, flip uint32, zero, scale float32)
 TEXT ·dequantizeNEON(SB), NOSPLIT, $0-36
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	MOVWU flip+24(FP), R3
-	MOVW zero+28(FP), R4
 	WORD $0x4e010c7d // dup v29.16b, w3
-	WORD $0x4e040c9e // dup v30.4s, w4
+	MOVD $1258310400, R4
+	WORD $0x4e040c9c // dup v28.4s, w4
+	FMOVS zero+28(FP), F30
+	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	FMOVS scale+32(FP), F31
 	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
 
 loop1:
-	WORD $0x3cc10420 // ldr q0, [x1], #16
-	WORD $0x6e3d1c00 // eor v0.16b, v0.16b, v29.16b
-	WORD $0x2f08a401 // uxtl v1.8h, v0.8b
-	WORD $0x6f08a402 // uxtl2 v2.8h, v0.16b
-	WORD $0x2f10a424 // uxtl v4.4s, v1.4h
-	WORD $0x6f10a425 // uxtl2 v5.4s, v1.8h
-	WORD $0x2f10a446 // uxtl v6.4s, v2.4h
-	WORD $0x6f10a447 // uxtl2 v7.4s, v2.8h
-	WORD $0x6ebe8484 // sub v4.4s, v4.4s, v30.4s
-	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
-	WORD $0x6ebe84a5 // sub v5.4s, v5.4s, v30.4s
-	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
-	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	WORD $0x6ebe84c6 // sub v6.4s, v6.4s, v30.4s
-	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
-	WORD $0x6ebe84e7 // sub v7.4s, v7.4s, v30.4s
-	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
-	WORD $0xac811404 // stp q4, q5, [x0], #32
-	WORD $0xac811c06 // stp q6, q7, [x0], #32
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	ADD $16, R1, R1
+	WORD $0x6e3d1c01 // eor v1.16b, v0.16b, v29.16b
+	WORD $0x2f08a420 // uxtl v0.8h, v1.8b
+	WORD $0x4e5c3802 // zip1 v2.8h, v0.8h, v28.8h
+	WORD $0x4ebed443 // fsub v3.4s, v2.4s, v30.4s
+	WORD $0x6e3fdc62 // fmul v2.4s, v3.4s, v31.4s
+	WORD $0x4e5c7803 // zip2 v3.8h, v0.8h, v28.8h
+	WORD $0x4ebed460 // fsub v0.4s, v3.4s, v30.4s
+	WORD $0x6e3fdc03 // fmul v3.4s, v0.4s, v31.4s
+	WORD $0x6f08a420 // uxtl2 v0.8h, v1.16b
+	WORD $0x4e5c3801 // zip1 v1.8h, v0.8h, v28.8h
+	WORD $0x4ebed424 // fsub v4.4s, v1.4s, v30.4s
+	WORD $0x6e3fdc81 // fmul v1.4s, v4.4s, v31.4s
+	WORD $0x4e5c7804 // zip2 v4.8h, v0.8h, v28.8h
+	WORD $0x4ebed480 // fsub v0.4s, v4.4s, v30.4s
+	WORD $0x6e3fdc04 // fmul v4.4s, v0.4s, v31.4s
+	WORD $0xad000c02 // stp q2, q3, [x0, #0]
+	WORD $0xad011001 // stp q1, q4, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BNE loop1
 	RET
@@ -34456,14 +34129,18 @@ TEXT ·truncateNEON(SB), NOSPLIT, $0-24
 	BLT done2
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	ADD $64, R1, R1
 	WORD $0x4ea1b804 // fcvtzs v4.4s, v0.4s
 	WORD $0x4ea1b820 // fcvtzs v0.4s, v1.4s
 	WORD $0x4ea1b841 // fcvtzs v1.4s, v2.4s
 	WORD $0x4ea1b862 // fcvtzs v2.4s, v3.4s
-	WORD $0xac810004 // stp q4, q0, [x0], #32
-	WORD $0xac810801 // stp q1, q2, [x0], #32
+	WORD $0xad000004 // stp q4, q0, [x0, #0]
+	WORD $0xad010801 // stp q1, q2, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -34492,14 +34169,18 @@ TEXT ·singlesNEON(SB), NOSPLIT, $0-24
 	BLT done2
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	ADD $64, R1, R1
 	WORD $0x4e21d804 // scvtf v4.4s, v0.4s
 	WORD $0x4e21d820 // scvtf v0.4s, v1.4s
 	WORD $0x4e21d841 // scvtf v1.4s, v2.4s
 	WORD $0x4e21d862 // scvtf v2.4s, v3.4s
-	WORD $0xac810004 // stp q4, q0, [x0], #32
-	WORD $0xac810801 // stp q1, q2, [x0], #32
+	WORD $0xad000004 // stp q4, q0, [x0, #0]
+	WORD $0xad010801 // stp q1, q2, [x0, #32]
+	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -34528,8 +34209,11 @@ TEXT ·longsNEON(SB), NOSPLIT, $0-24
 	BLT done2
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	ADD $64, R1, R1
 	WORD $0x0f20a404 // sxtl v4.2d, v0.2s
 	WORD $0x4f20a405 // sxtl2 v5.2d, v0.4s
 	WORD $0x0f20a420 // sxtl v0.2d, v1.2s
@@ -34538,10 +34222,11 @@ vectors1:
 	WORD $0x4f20a447 // sxtl2 v7.2d, v2.4s
 	WORD $0x0f20a462 // sxtl v2.2d, v3.2s
 	WORD $0x4f20a468 // sxtl2 v8.2d, v3.4s
-	WORD $0xac811404 // stp q4, q5, [x0], #32
-	WORD $0xac811800 // stp q0, q6, [x0], #32
-	WORD $0xac811c01 // stp q1, q7, [x0], #32
-	WORD $0xac812002 // stp q2, q8, [x0], #32
+	WORD $0xad001404 // stp q4, q5, [x0, #0]
+	WORD $0xad011800 // stp q0, q6, [x0, #32]
+	WORD $0xad021c01 // stp q1, q7, [x0, #64]
+	WORD $0xad032002 // stp q2, q8, [x0, #96]
+	ADD $128, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -34554,7 +34239,8 @@ vectors3:
 	WORD $0x3cc10428 // ldr q8, [x1], #16
 	WORD $0x0f20a502 // sxtl v2.2d, v8.2s
 	WORD $0x4f20a507 // sxtl2 v7.2d, v8.4s
-	WORD $0xac811c02 // stp q2, q7, [x0], #32
+	WORD $0xad001c02 // stp q2, q7, [x0, #0]
+	ADD $32, R0, R0
 	SUBS $4, R2, R2
 	BGE vectors3
 
@@ -34571,15 +34257,16 @@ TEXT ·narrowNEON(SB), NOSPLIT, $0-24
 	BLT done2
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
-	WORD $0x0e612804 // xtn v4.4h, v0.4s
-	WORD $0x4e612824 // xtn2 v4.8h, v1.4s
-	WORD $0x0e612841 // xtn v1.4h, v2.4s
-	WORD $0x4e612861 // xtn2 v1.8h, v3.4s
-	WORD $0x0e212883 // xtn v3.8b, v4.8h
-	WORD $0x4e212823 // xtn2 v3.16b, v1.8h
-	WORD $0x3c810403 // str q3, [x0], #16
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	ADD $64, R1, R1
+	WORD $0x4e411804 // uzp1 v4.8h, v0.8h, v1.8h
+	WORD $0x4e431841 // uzp1 v1.8h, v2.8h, v3.8h
+	WORD $0x4e011883 // uzp1 v3.16b, v4.16b, v1.16b
+	WORD $0x3d800003 // str q3, [x0, #0]
+	ADD $16, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -34590,8 +34277,8 @@ done2:
 
 vectors3:
 	WORD $0x3cc10423 // ldr q3, [x1], #16
-	WORD $0x0e612861 // xtn v1.4h, v3.4s
-	WORD $0x0e212823 // xtn v3.8b, v1.8h
+	WORD $0x4e431861 // uzp1 v1.8h, v3.8h, v3.8h
+	WORD $0x4e011823 // uzp1 v3.16b, v1.16b, v1.16b
 	WORD $0xbc004403 // str s3, [x0], #4
 	SUBS $4, R2, R2
 	BGE vectors3
@@ -34613,8 +34300,11 @@ TEXT ·truncateBytesNEON(SB), NOSPLIT, $0-32
 	BLT done2
 
 vectors1:
-	WORD $0xacc10420 // ldp q0, q1, [x1], #32
-	WORD $0xacc10c22 // ldp q2, q3, [x1], #32
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00822 // ldr q2, [x1, #32]
+	WORD $0x3dc00c23 // ldr q3, [x1, #48]
+	ADD $64, R1, R1
 	WORD $0x4e3ef404 // fmax v4.4s, v0.4s, v30.4s
 	WORD $0x4e3ef420 // fmax v0.4s, v1.4s, v30.4s
 	WORD $0x4e3ef441 // fmax v1.4s, v2.4s, v30.4s
@@ -34627,13 +34317,11 @@ vectors1:
 	WORD $0x4ea1b883 // fcvtzs v3.4s, v4.4s
 	WORD $0x4ea1b804 // fcvtzs v4.4s, v0.4s
 	WORD $0x4ea1b820 // fcvtzs v0.4s, v1.4s
-	WORD $0x0e612841 // xtn v1.4h, v2.4s
-	WORD $0x4e612861 // xtn2 v1.8h, v3.4s
-	WORD $0x0e612883 // xtn v3.4h, v4.4s
-	WORD $0x4e612803 // xtn2 v3.8h, v0.4s
-	WORD $0x0e212820 // xtn v0.8b, v1.8h
-	WORD $0x4e212860 // xtn2 v0.16b, v3.8h
-	WORD $0x3c810400 // str q0, [x0], #16
+	WORD $0x4e431841 // uzp1 v1.8h, v2.8h, v3.8h
+	WORD $0x4e401883 // uzp1 v3.8h, v4.8h, v0.8h
+	WORD $0x4e031820 // uzp1 v0.16b, v1.16b, v3.16b
+	WORD $0x3d800000 // str q0, [x0, #0]
+	ADD $16, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
 
@@ -34647,8 +34335,8 @@ vectors3:
 	WORD $0x4e3ef403 // fmax v3.4s, v0.4s, v30.4s
 	WORD $0x4ebff460 // fmin v0.4s, v3.4s, v31.4s
 	WORD $0x4ea1b803 // fcvtzs v3.4s, v0.4s
-	WORD $0x0e612860 // xtn v0.4h, v3.4s
-	WORD $0x0e212803 // xtn v3.8b, v0.8h
+	WORD $0x4e431860 // uzp1 v0.8h, v3.8h, v3.8h
+	WORD $0x4e001803 // uzp1 v3.16b, v0.16b, v0.16b
 	WORD $0xbc004403 // str s3, [x0], #4
 	SUBS $4, R2, R2
 	BGE vectors3

@@ -1353,10 +1353,11 @@ func sumBytesNEON(x *uint8, n int, flip uint32) (sum int)
 //go:noescape
 func splitNEON(even, odd, x *uint8, n int)
 
-// quantizeNEON computes dst[i] = round(x[i]/scale), limited, plus zero for i < n, a multiple of 4.
+// quantizeNEON computes dst[i] = round(v/scale) plus zero for i < n, a multiple of 4, where v is x[i], limited to low and high.
+// reciprocal is 1/scale, and rest what it lacks. For NaN, the quotient is missing. All quotients are below 1024.
 //
 //go:noescape
-func quantizeNEON(dst *uint8, x *float32, n int, scale, low, high float32, zero int32)
+func quantizeNEON(dst *uint8, x *float32, n int, scale, reciprocal, rest, low, high, missing float32, zero int32)
 
 // requantizeNEON computes dst[i] = round(x[i]*scales[i]), limited, plus zero for i < n, a multiple of 4.
 // step is 16, or 0 if the first 16 scales are used again and again.
@@ -1364,10 +1365,11 @@ func quantizeNEON(dst *uint8, x *float32, n int, scale, low, high float32, zero 
 //go:noescape
 func requantizeNEON(dst *uint8, x *int32, n int, scales *float32, step int, low, high float32, zero int32)
 
-// dequantizeNEON computes dst[i] = (x[i]-zero)*scale for i < n, a multiple of 16, with the bits of flip inverted in x[i].
+// dequantizeNEON computes dst[i] = (x[i]-zero)*scale for i < n, a multiple of 16, with the bits of flip inverted in x[i]. zero is
+// greater by 2^23.
 //
 //go:noescape
-func dequantizeNEON(dst *float32, x *uint8, n int, flip uint32, zero int32, scale float32)
+func dequantizeNEON(dst *float32, x *uint8, n int, flip uint32, zero, scale float32)
 
 // truncateNEON computes dst[i] = the integer part of x[i] for i < n, a multiple of 4.
 //

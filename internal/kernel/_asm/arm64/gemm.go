@@ -175,10 +175,10 @@ func (f *function) transpose4(rows, columns, free int) {
 	f.v("trn2", free+1, rows, rows+1)
 	f.v("trn1", free+2, rows+2, rows+3)
 	f.v("trn2", free+3, rows+2, rows+3)
-	f.v("zip1d", columns, free, free+2)
-	f.v("zip1d", columns+1, free+1, free+3)
-	f.v("zip2d", columns+2, free, free+2)
-	f.v("zip2d", columns+3, free+1, free+3)
+	f.v("trn1d", columns, free, free+2)
+	f.v("trn1d", columns+1, free+1, free+3)
+	f.v("trn2d", columns+2, free, free+2)
+	f.v("trn2d", columns+3, free+1, free+3)
 }
 
 // packAlong generates the function that packs one vector of columns for consecutive taps.

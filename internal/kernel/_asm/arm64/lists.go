@@ -9,9 +9,18 @@ import (
 func (f *function) loop(n, step int, body func()) {
 	label := f.unique("loop")
 	f.label(label)
-	body()
+	f.inner(body)
 	f.o("SUBS $%d, R%d, R%d", step, n, n)
 	f.o("BNE %s", label)
+}
+
+// inner generates the body of a loop, and notes its place if there is no other loop in it.
+func (f *function) inner(generate func()) {
+	first, bodies := len(f.lines), len(f.bodies)
+	generate()
+	if len(f.bodies) == bodies {
+		f.bodies = append(f.bodies, body{first, len(f.lines) - 1})
+	}
 }
 
 // blocks generates a loop for each of the sizes, which compute that many vectors while n numbers are
@@ -22,7 +31,7 @@ func (f *function) blocks(n int, sizes []int, body func(vectors int)) {
 		f.o("SUBS $%d, R%d, R%d", 4*vectors, n, n)
 		f.o("BLT %s", done)
 		f.label(label)
-		body(vectors)
+		f.inner(func() { body(vectors) })
 		f.o("SUBS $%d, R%d, R%d", 4*vectors, n, n)
 		f.o("BGE %s", label)
 		f.label(done)
@@ -51,30 +60,34 @@ func (f *function) sideBySide(vectors int, each func(v int)) {
 	}
 }
 
-// loads loads vectors to virtual registers and moves the pointer behind them.
+// loads loads vectors to virtual registers and moves the pointer behind them. Loads of single registers have fewer
+// micro-operations than those of pairs, and stores of pairs fewer than those of single registers.
 func (f *function) loads(count, base int) []int {
 	var all []int
-	for v := 0; v < count; v += 2 {
+	for v := range count {
 		all = append(all, f.new())
-		if v+1 == count {
+		if count > 1 {
+			f.v("ldr", all[v], base, 16*v)
+		} else {
 			f.v("ldrpost", all[v], base, 16)
-			break
 		}
-		all = append(all, f.new())
-		f.v("ldppost", all[v], all[v+1], base, 32)
+	}
+	if count > 1 {
+		f.o("ADD $%d, R%d, R%d", 16*count, base, base)
 	}
 	return all
 }
 
 // stores stores vectors and moves the pointer behind them.
 func (f *function) stores(all []int, base int) {
-	for v := 0; v < len(all); v += 2 {
-		if v+1 == len(all) {
-			f.v("strpost", all[v], base, 16)
-			break
-		}
-		f.v("stppost", all[v], all[v+1], base, 32)
+	if len(all) == 1 {
+		f.v("strpost", all[0], base, 16)
+		return
 	}
+	for v := 0; v < len(all); v += 2 {
+		f.v("stp", all[v], all[v+1], base, 16*v)
+	}
+	f.o("ADD $%d, R%d, R%d", 16*len(all), base, base)
 }
 
 // list is a function of numbers at the same place of several lists.
@@ -165,7 +178,11 @@ func (l list) generate() {
 			}
 		}
 	}
-	f.blocks(n, []int{2, 1}, func(vectors int) {
+	sizes := []int{4, 1}
+	if len(l.in) > 2 {
+		sizes[0] = 2 // more have not enough registers
+	}
+	f.blocks(n, sizes, func(vectors int) {
 		var in [][]int
 		for _, name := range l.in {
 			in = append(in, f.loads(vectors, registers[name]))

@@ -148,21 +148,22 @@ func (f *function) either(better, a, b int) int {
 
 // storeBytes stores one or four vectors of numbers from 0 to 255 as bytes, and moves the pointer.
 func (f *function) storeBytes(all []int, dst int) {
+	f.packBytes(all, dst, func(bytes int) int { return bytes })
+}
+
+// packBytes stores the lowest bytes of one or four vectors, after an operation on all bytes, and moves the pointer.
+func (f *function) packBytes(all []int, dst int, of func(bytes int) int) {
 	var words []int
 	for v := 0; v < len(all); v += 2 {
-		w := f.do("xtn", all[v])
-		if v+1 < len(all) {
-			f.v("xtn2", w, all[v+1])
-		}
-		words = append(words, w)
+		words = append(words, f.do("uzp1h", all[v], all[min(v+1, len(all)-1)]))
 	}
-	bytes := f.do("xtnb", words[0])
-	if len(words) == 1 {
+	bytes := of(f.do("uzp1b", words[0], words[len(words)-1]))
+	if len(all) == 1 {
 		f.v("strspost", bytes, dst, 4)
 		return
 	}
-	f.v("xtn2b", bytes, words[1])
-	f.v("strpost", bytes, dst, 16)
+	f.v("str", bytes, dst, 0)
+	f.o("ADD $16, R%d, R%d", dst, dst)
 }
 
 // selection generates the choice between two operands.

@@ -1,5 +1,8 @@
 package main
 
+// quarter is the register with the number 0.25 in meanPoolNEON.
+const quarter = 31
+
 // pools generates the maxima and the means of windows of 2 x 2 pixels.
 func pools() {
 	for _, p := range []struct {
@@ -9,7 +12,7 @@ func pools() {
 	}{
 		{"maxPoolNEON", "maxima", func(f *function, top, bottom int) int { return f.do("fmax", top, bottom) }, "fmax"},
 		{"meanPoolNEON", "means", func(f *function, top, bottom int) int {
-			return f.plus(f.times(top, number(0.25)), f.times(bottom, number(0.25)))
+			return f.plus(f.times(top, quarter), f.times(bottom, quarter))
 		}, "fadd"},
 	} {
 		f := newFunction(p.name, "func(dst, x *float32, rows, n, width int)",
@@ -19,7 +22,10 @@ func pools() {
 		for i, name := range []string{"dst", "x", "rows", "n", "width"} {
 			f.load(name, dst+i)
 		}
-		f.useConstants()
+		if p.name == "meanPoolNEON" {
+			f.useConstants()
+			f.constant(quarter, uint32(number(0.25)))
+		}
 		f.o("LSL $2, R%d, R%d", width, width)
 		pixels := func() {
 			f.v("ld2post", 0, 1, top)

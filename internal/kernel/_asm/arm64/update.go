@@ -230,8 +230,8 @@ func (u *updater) position(i, sum int) {
 // fold sets sum to a0+a2, a1+a3, a4+a6 and a5+a7, given a0 to a3 and a4 to a7. It uses two registers from
 // free.
 func (u *updater) fold(sum, low, high, free int) {
-	u.v("zip1d", free, low, high)
-	u.v("zip2d", free+1, low, high)
+	u.v("trn1d", free, low, high)
+	u.v("trn2d", free+1, low, high)
 	u.v("fadd", sum, free, free+1)
 }
 
