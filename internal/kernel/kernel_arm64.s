@@ -282,8 +282,6 @@ four:
 	ADD $16, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -323,10 +321,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -334,8 +330,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -438,8 +432,6 @@ four:
 	ADD $16, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -500,10 +492,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -511,8 +501,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -644,8 +632,6 @@ four:
 	ADD $16, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -715,10 +701,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $16, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -726,8 +710,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -825,12 +807,14 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
@@ -843,12 +827,14 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
@@ -858,8 +844,6 @@ four:
 	ADD $32, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -872,12 +856,14 @@ first:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
@@ -890,12 +876,14 @@ first:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
@@ -903,10 +891,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -914,8 +900,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -940,7 +924,8 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
@@ -992,12 +977,14 @@ four:
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
@@ -1010,12 +997,14 @@ four:
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
@@ -1025,8 +1014,6 @@ four:
 	ADD $32, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -1060,12 +1047,14 @@ first:
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
@@ -1078,12 +1067,14 @@ first:
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
@@ -1091,10 +1082,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -1102,8 +1091,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -1149,7 +1136,8 @@ last:
 	ADD R1, R13, R13
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
@@ -1205,14 +1193,16 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
@@ -1226,14 +1216,16 @@ four:
 	ADD R1, R14, R14
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
@@ -1243,8 +1235,6 @@ four:
 	ADD $32, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -1284,14 +1274,16 @@ first:
 	ADD R1, R14, R14
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
@@ -1305,14 +1297,16 @@ first:
 	ADD R1, R14, R14
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
 	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
@@ -1320,10 +1314,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $32, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -1331,8 +1323,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -1385,7 +1375,8 @@ last:
 	WORD $0xbd40415e // ldr s30, [x10, #64]
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
@@ -1434,7 +1425,8 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
@@ -1442,7 +1434,8 @@ four:
 	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
@@ -1460,7 +1453,8 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
@@ -1468,7 +1462,8 @@ four:
 	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
@@ -1482,8 +1477,6 @@ four:
 	ADD $48, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -1497,7 +1490,8 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
@@ -1505,7 +1499,8 @@ first:
 	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
@@ -1523,7 +1518,8 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
@@ -1531,7 +1527,8 @@ first:
 	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
@@ -1543,10 +1540,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -1554,8 +1549,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -1581,7 +1574,8 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
@@ -1639,7 +1633,8 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
@@ -1647,7 +1642,8 @@ four:
 	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
@@ -1665,7 +1661,8 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
@@ -1673,7 +1670,8 @@ four:
 	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
@@ -1687,8 +1685,6 @@ four:
 	ADD $48, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -1723,7 +1719,8 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
@@ -1731,7 +1728,8 @@ first:
 	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
@@ -1749,7 +1747,8 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
@@ -1757,7 +1756,8 @@ first:
 	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
@@ -1769,10 +1769,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -1780,8 +1778,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -1828,7 +1824,8 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
@@ -1889,7 +1886,8 @@ four:
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
@@ -1900,7 +1898,8 @@ four:
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
@@ -1919,7 +1918,8 @@ four:
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
@@ -1930,7 +1930,8 @@ four:
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
@@ -1944,8 +1945,6 @@ four:
 	ADD $48, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -1986,7 +1985,8 @@ first:
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
@@ -1997,7 +1997,8 @@ first:
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
@@ -2016,7 +2017,8 @@ first:
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
@@ -2027,7 +2029,8 @@ first:
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0x3d800922 // str q2, [x9, #32]
@@ -2039,10 +2042,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $48, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -2050,8 +2051,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -2105,7 +2104,8 @@ last:
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0x3dc00922 // ldr q2, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
 	WORD $0x3dc009aa // ldr q10, [x13, #32]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
@@ -2159,8 +2159,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -2169,8 +2171,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -2189,8 +2193,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -2199,8 +2205,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -2215,8 +2223,6 @@ four:
 	ADD $64, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -2230,8 +2236,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -2240,8 +2248,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -2260,8 +2270,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -2270,8 +2282,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -2284,10 +2298,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -2295,8 +2307,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -2322,8 +2332,10 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -2383,8 +2395,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -2393,8 +2407,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -2413,8 +2429,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -2423,8 +2441,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -2439,8 +2459,6 @@ four:
 	ADD $64, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -2475,8 +2493,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -2485,8 +2505,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -2505,8 +2527,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -2515,8 +2539,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -2529,10 +2555,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -2540,8 +2564,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -2588,8 +2610,10 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -2651,8 +2675,10 @@ four:
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -2665,8 +2691,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -2686,8 +2714,10 @@ four:
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -2700,8 +2730,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -2716,8 +2748,6 @@ four:
 	ADD $64, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -2758,8 +2788,10 @@ first:
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -2772,8 +2804,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -2793,8 +2827,10 @@ first:
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -2807,8 +2843,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -2821,10 +2859,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $64, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -2832,8 +2868,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -2887,8 +2921,10 @@ last:
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -2944,8 +2980,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -2954,8 +2992,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -2982,8 +3022,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -2992,8 +3034,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -3016,8 +3060,6 @@ four:
 	ADD $80, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -3031,8 +3073,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -3041,8 +3085,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -3069,8 +3115,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -3079,8 +3127,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -3101,10 +3151,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -3112,8 +3160,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -3139,8 +3185,10 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -3206,8 +3254,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -3216,8 +3266,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -3244,8 +3296,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -3254,8 +3308,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -3278,8 +3334,6 @@ four:
 	ADD $80, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -3314,8 +3368,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -3324,8 +3380,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -3352,8 +3410,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -3362,8 +3422,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -3384,10 +3446,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -3395,8 +3455,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -3443,8 +3501,10 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -3511,8 +3571,10 @@ four:
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -3525,8 +3587,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -3555,8 +3619,10 @@ four:
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -3569,8 +3635,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -3594,8 +3662,6 @@ four:
 	ADD $80, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -3636,8 +3702,10 @@ first:
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -3650,8 +3718,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -3680,8 +3750,10 @@ first:
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -3694,8 +3766,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -3717,10 +3791,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $80, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -3728,8 +3800,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -3783,8 +3853,10 @@ last:
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -3846,8 +3918,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -3856,8 +3930,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -3865,12 +3941,14 @@ four:
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
@@ -3888,8 +3966,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -3898,8 +3978,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -3907,12 +3989,14 @@ four:
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
@@ -3926,8 +4010,6 @@ four:
 	ADD $96, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -3941,8 +4023,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -3951,8 +4035,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -3960,12 +4046,14 @@ first:
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
@@ -3983,8 +4071,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -3993,8 +4083,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -4002,12 +4094,14 @@ first:
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
@@ -4019,10 +4113,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -4030,8 +4122,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -4057,8 +4147,10 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -4074,7 +4166,8 @@ last:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
@@ -4127,8 +4220,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -4137,8 +4232,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -4146,12 +4243,14 @@ four:
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
@@ -4169,8 +4268,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -4179,8 +4280,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -4188,12 +4291,14 @@ four:
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
@@ -4207,8 +4312,6 @@ four:
 	ADD $96, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -4243,8 +4346,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -4253,8 +4358,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -4262,12 +4369,14 @@ first:
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
@@ -4285,8 +4394,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -4295,8 +4406,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -4304,12 +4417,14 @@ first:
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
@@ -4321,10 +4436,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -4332,8 +4445,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -4380,8 +4491,10 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -4393,7 +4506,8 @@ last:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
@@ -4450,8 +4564,10 @@ four:
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -4464,8 +4580,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -4473,14 +4591,16 @@ four:
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
@@ -4499,8 +4619,10 @@ four:
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -4513,8 +4635,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -4522,14 +4646,16 @@ four:
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
@@ -4543,8 +4669,6 @@ four:
 	ADD $96, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -4585,8 +4709,10 @@ first:
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -4599,8 +4725,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -4608,14 +4736,16 @@ first:
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
@@ -4634,8 +4764,10 @@ first:
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -4648,8 +4780,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -4657,14 +4791,16 @@ first:
 	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
@@ -4676,10 +4812,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $96, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -4687,8 +4821,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -4742,8 +4874,10 @@ last:
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -4759,7 +4893,8 @@ last:
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
@@ -4808,8 +4943,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -4818,8 +4955,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -4828,7 +4967,8 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
@@ -4836,7 +4976,8 @@ four:
 	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
@@ -4858,8 +4999,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -4868,8 +5011,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -4878,7 +5023,8 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
@@ -4886,7 +5032,8 @@ four:
 	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
@@ -4904,8 +5051,6 @@ four:
 	ADD $112, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -4919,8 +5064,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -4929,8 +5076,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -4939,7 +5088,8 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
@@ -4947,7 +5097,8 @@ first:
 	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
@@ -4969,8 +5120,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -4979,8 +5132,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -4989,7 +5144,8 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
@@ -4997,7 +5153,8 @@ first:
 	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
@@ -5013,10 +5170,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -5024,8 +5179,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -5051,8 +5204,10 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -5069,7 +5224,8 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
@@ -5127,8 +5283,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -5137,8 +5295,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -5147,7 +5307,8 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
@@ -5155,7 +5316,8 @@ four:
 	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
@@ -5177,8 +5339,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -5187,8 +5351,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -5197,7 +5363,8 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
@@ -5205,7 +5372,8 @@ four:
 	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
@@ -5223,8 +5391,6 @@ four:
 	ADD $112, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -5259,8 +5425,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -5269,8 +5437,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -5279,7 +5449,8 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
@@ -5287,7 +5458,8 @@ first:
 	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
@@ -5309,8 +5481,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -5319,8 +5493,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -5329,7 +5505,8 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
@@ -5337,7 +5514,8 @@ first:
 	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
@@ -5353,10 +5531,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -5364,8 +5540,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -5412,8 +5586,10 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -5426,7 +5602,8 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
@@ -5487,8 +5664,10 @@ four:
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -5501,8 +5680,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -5511,7 +5692,8 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
@@ -5522,7 +5704,8 @@ four:
 	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
@@ -5545,8 +5728,10 @@ four:
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -5559,8 +5744,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -5569,7 +5756,8 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
@@ -5580,7 +5768,8 @@ four:
 	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
@@ -5598,8 +5787,6 @@ four:
 	ADD $112, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -5640,8 +5827,10 @@ first:
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -5654,8 +5843,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -5664,7 +5855,8 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
@@ -5675,7 +5867,8 @@ first:
 	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
@@ -5698,8 +5891,10 @@ first:
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -5712,8 +5907,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -5722,7 +5919,8 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
@@ -5733,7 +5931,8 @@ first:
 	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
 	WORD $0x3dc019ce // ldr q14, [x14, #96]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0x3d801926 // str q6, [x9, #96]
@@ -5749,10 +5948,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $112, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -5760,8 +5957,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -5815,8 +6010,10 @@ last:
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -5833,7 +6030,8 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0x3dc01926 // ldr q6, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
 	WORD $0x3dc019ae // ldr q14, [x13, #96]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
@@ -5887,8 +6085,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -5897,8 +6097,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -5907,8 +6109,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -5917,8 +6121,10 @@ four:
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -5941,8 +6147,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -5951,8 +6159,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -5961,8 +6171,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -5971,8 +6183,10 @@ four:
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -5991,8 +6205,6 @@ four:
 	ADD $128, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -6006,8 +6218,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -6016,8 +6230,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -6026,8 +6242,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -6036,8 +6254,10 @@ first:
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -6060,8 +6280,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -6070,8 +6292,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -6080,8 +6304,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -6090,8 +6316,10 @@ first:
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -6108,10 +6336,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -6119,8 +6345,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -6146,8 +6370,10 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -6164,8 +6390,10 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -6225,8 +6453,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -6235,8 +6465,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -6245,8 +6477,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -6255,8 +6489,10 @@ four:
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -6279,8 +6515,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -6289,8 +6527,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -6299,8 +6539,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -6309,8 +6551,10 @@ four:
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -6329,8 +6573,6 @@ four:
 	ADD $128, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -6365,8 +6607,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -6375,8 +6619,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -6385,8 +6631,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -6395,8 +6643,10 @@ first:
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -6419,8 +6669,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -6429,8 +6681,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -6439,8 +6693,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -6449,8 +6705,10 @@ first:
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -6467,10 +6725,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -6478,8 +6734,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -6526,8 +6780,10 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -6540,8 +6796,10 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -6603,8 +6861,10 @@ four:
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -6617,8 +6877,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -6627,8 +6889,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -6641,8 +6905,10 @@ four:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -6666,8 +6932,10 @@ four:
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -6680,8 +6948,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -6690,8 +6960,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -6704,8 +6976,10 @@ four:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -6724,8 +6998,6 @@ four:
 	ADD $128, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -6766,8 +7038,10 @@ first:
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -6780,8 +7054,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -6790,8 +7066,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -6804,8 +7082,10 @@ first:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -6829,8 +7109,10 @@ first:
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -6843,8 +7125,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -6853,8 +7137,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -6867,8 +7153,10 @@ first:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -6885,10 +7173,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $128, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -6896,8 +7182,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -6951,8 +7235,10 @@ last:
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -6969,8 +7255,10 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -7026,8 +7314,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -7036,8 +7326,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -7046,8 +7338,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -7056,8 +7350,10 @@ four:
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -7069,12 +7365,14 @@ four:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
@@ -7092,8 +7390,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -7102,8 +7402,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -7112,8 +7414,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -7122,8 +7426,10 @@ four:
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -7135,12 +7441,14 @@ four:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
@@ -7154,8 +7462,6 @@ four:
 	ADD $160, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -7169,8 +7475,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -7179,8 +7487,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -7189,8 +7499,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -7199,8 +7511,10 @@ first:
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -7212,12 +7526,14 @@ first:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
@@ -7235,8 +7551,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -7245,8 +7563,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -7255,8 +7575,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -7265,8 +7587,10 @@ first:
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -7278,12 +7602,14 @@ first:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
@@ -7295,10 +7621,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -7306,8 +7630,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -7333,8 +7655,10 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -7351,8 +7675,10 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -7368,7 +7694,8 @@ last:
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
@@ -7421,8 +7748,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -7431,8 +7760,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -7441,8 +7772,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -7451,8 +7784,10 @@ four:
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -7464,12 +7799,14 @@ four:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
@@ -7487,8 +7824,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -7497,8 +7836,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -7507,8 +7848,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -7517,8 +7860,10 @@ four:
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -7530,12 +7875,14 @@ four:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
@@ -7549,8 +7896,6 @@ four:
 	ADD $160, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -7585,8 +7930,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -7595,8 +7942,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -7605,8 +7954,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -7615,8 +7966,10 @@ first:
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -7628,12 +7981,14 @@ first:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
@@ -7651,8 +8006,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -7661,8 +8018,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -7671,8 +8030,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -7681,8 +8042,10 @@ first:
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -7694,12 +8057,14 @@ first:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
@@ -7711,10 +8076,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -7722,8 +8085,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -7770,8 +8131,10 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -7784,8 +8147,10 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -7797,7 +8162,8 @@ last:
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
@@ -7854,8 +8220,10 @@ four:
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -7868,8 +8236,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -7878,8 +8248,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -7892,8 +8264,10 @@ four:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -7905,14 +8279,16 @@ four:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
@@ -7931,8 +8307,10 @@ four:
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -7945,8 +8323,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -7955,8 +8335,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -7969,8 +8351,10 @@ four:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -7982,14 +8366,16 @@ four:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
@@ -8003,8 +8389,6 @@ four:
 	ADD $160, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -8045,8 +8429,10 @@ first:
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -8059,8 +8445,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -8069,8 +8457,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -8083,8 +8473,10 @@ first:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -8096,14 +8488,16 @@ first:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
@@ -8122,8 +8516,10 @@ first:
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -8136,8 +8532,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -8146,8 +8544,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -8160,8 +8560,10 @@ first:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -8173,14 +8575,16 @@ first:
 	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
 	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
@@ -8192,10 +8596,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $160, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -8203,8 +8605,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -8258,8 +8658,10 @@ last:
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -8276,8 +8678,10 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -8293,7 +8697,8 @@ last:
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
@@ -8342,8 +8747,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -8352,8 +8759,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -8362,8 +8771,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -8372,8 +8783,10 @@ four:
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -8386,8 +8799,10 @@ four:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -8396,8 +8811,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
@@ -8420,8 +8837,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -8430,8 +8849,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -8440,8 +8861,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -8450,8 +8873,10 @@ four:
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -8464,8 +8889,10 @@ four:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -8474,8 +8901,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
@@ -8494,8 +8923,6 @@ four:
 	ADD $192, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -8509,8 +8936,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -8519,8 +8948,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -8529,8 +8960,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -8539,8 +8972,10 @@ first:
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -8553,8 +8988,10 @@ first:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -8563,8 +9000,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
@@ -8587,8 +9026,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -8597,8 +9038,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -8607,8 +9050,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -8617,8 +9062,10 @@ first:
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -8631,8 +9078,10 @@ first:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -8641,8 +9090,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
@@ -8659,10 +9110,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -8670,8 +9119,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -8697,8 +9144,10 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -8715,8 +9164,10 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -8733,8 +9184,10 @@ last:
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -8794,8 +9247,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -8804,8 +9259,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -8814,8 +9271,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -8824,8 +9283,10 @@ four:
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -8838,8 +9299,10 @@ four:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -8848,8 +9311,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
@@ -8872,8 +9337,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -8882,8 +9349,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -8892,8 +9361,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -8902,8 +9373,10 @@ four:
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -8916,8 +9389,10 @@ four:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -8926,8 +9401,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
@@ -8946,8 +9423,6 @@ four:
 	ADD $192, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -8982,8 +9457,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -8992,8 +9469,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -9002,8 +9481,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -9012,8 +9493,10 @@ first:
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -9026,8 +9509,10 @@ first:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -9036,8 +9521,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
@@ -9060,8 +9547,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -9070,8 +9559,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -9080,8 +9571,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -9090,8 +9583,10 @@ first:
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -9104,8 +9599,10 @@ first:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -9114,8 +9611,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
@@ -9132,10 +9631,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -9143,8 +9640,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -9191,8 +9686,10 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -9205,8 +9702,10 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -9219,8 +9718,10 @@ last:
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -9282,8 +9783,10 @@ four:
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -9296,8 +9799,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -9306,8 +9811,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -9320,8 +9827,10 @@ four:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -9334,8 +9843,10 @@ four:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -9348,8 +9859,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
@@ -9373,8 +9886,10 @@ four:
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -9387,8 +9902,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -9397,8 +9914,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -9411,8 +9930,10 @@ four:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -9425,8 +9946,10 @@ four:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -9439,8 +9962,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
@@ -9459,8 +9984,6 @@ four:
 	ADD $192, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -9501,8 +10024,10 @@ first:
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -9515,8 +10040,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -9525,8 +10052,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -9539,8 +10068,10 @@ first:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -9553,8 +10084,10 @@ first:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -9567,8 +10100,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
@@ -9592,8 +10127,10 @@ first:
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -9606,8 +10143,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -9616,8 +10155,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -9630,8 +10171,10 @@ first:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
@@ -9644,8 +10187,10 @@ first:
 	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -9658,8 +10203,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
@@ -9676,10 +10223,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $192, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -9687,8 +10232,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -9742,8 +10285,10 @@ last:
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -9760,8 +10305,10 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -9778,8 +10325,10 @@ last:
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -9835,8 +10384,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -9845,8 +10396,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -9855,8 +10408,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -9865,8 +10420,10 @@ four:
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -9875,8 +10432,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -9885,8 +10444,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -9895,8 +10456,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -9905,8 +10468,10 @@ four:
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -9925,8 +10490,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -9935,8 +10502,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -9945,8 +10514,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -9955,8 +10526,10 @@ four:
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -9965,8 +10538,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -9975,8 +10550,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
@@ -9985,8 +10562,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -9995,8 +10574,10 @@ four:
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -10011,8 +10592,6 @@ four:
 	ADD $256, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -10026,8 +10605,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -10036,8 +10617,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -10046,8 +10629,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -10056,8 +10641,10 @@ first:
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -10066,8 +10653,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -10076,8 +10665,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
@@ -10086,8 +10677,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -10096,8 +10689,10 @@ first:
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -10116,8 +10711,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -10126,8 +10723,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -10136,8 +10735,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -10146,8 +10747,10 @@ first:
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -10156,8 +10759,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -10166,8 +10771,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
@@ -10176,8 +10783,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -10186,8 +10795,10 @@ first:
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -10200,10 +10811,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -10211,8 +10820,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -10238,8 +10845,10 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -10256,8 +10865,10 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -10274,8 +10885,10 @@ last:
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -10292,8 +10905,10 @@ last:
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -10353,8 +10968,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -10363,8 +10980,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -10373,8 +10992,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -10383,8 +11004,10 @@ four:
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -10393,8 +11016,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -10403,8 +11028,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -10413,8 +11040,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -10423,8 +11052,10 @@ four:
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -10443,8 +11074,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -10453,8 +11086,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -10463,8 +11098,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -10473,8 +11110,10 @@ four:
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -10483,8 +11122,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -10493,8 +11134,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
@@ -10503,8 +11146,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -10513,8 +11158,10 @@ four:
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -10529,8 +11176,6 @@ four:
 	ADD $256, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -10565,8 +11210,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -10575,8 +11222,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -10585,8 +11234,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -10595,8 +11246,10 @@ first:
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -10605,8 +11258,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -10615,8 +11270,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
@@ -10625,8 +11282,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -10635,8 +11294,10 @@ first:
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -10655,8 +11316,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -10665,8 +11328,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -10675,8 +11340,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -10685,8 +11352,10 @@ first:
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -10695,8 +11364,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -10705,8 +11376,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
@@ -10715,8 +11388,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -10725,8 +11400,10 @@ first:
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -10739,10 +11416,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -10750,8 +11425,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -10798,8 +11471,10 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -10812,8 +11487,10 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -10826,8 +11503,10 @@ last:
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -10840,8 +11519,10 @@ last:
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -10903,8 +11584,10 @@ four:
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -10917,8 +11600,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -10927,8 +11612,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -10941,8 +11628,10 @@ four:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -10951,8 +11640,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -10965,8 +11656,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -10975,8 +11668,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -10989,8 +11684,10 @@ four:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -11010,8 +11707,10 @@ four:
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -11024,8 +11723,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -11034,8 +11735,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -11048,8 +11751,10 @@ four:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -11058,8 +11763,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -11072,8 +11779,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
@@ -11082,8 +11791,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -11096,8 +11807,10 @@ four:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -11112,8 +11825,6 @@ four:
 	ADD $256, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -11154,8 +11865,10 @@ first:
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -11168,8 +11881,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -11178,8 +11893,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -11192,8 +11909,10 @@ first:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -11202,8 +11921,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -11216,8 +11937,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
@@ -11226,8 +11949,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -11240,8 +11965,10 @@ first:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -11261,8 +11988,10 @@ first:
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -11275,8 +12004,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -11285,8 +12016,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -11299,8 +12032,10 @@ first:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -11309,8 +12044,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -11323,8 +12060,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
@@ -11333,8 +12072,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -11347,8 +12088,10 @@ first:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -11361,10 +12104,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $256, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -11372,8 +12113,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -11427,8 +12166,10 @@ last:
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -11445,8 +12186,10 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -11463,8 +12206,10 @@ last:
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -11481,8 +12226,10 @@ last:
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -11538,8 +12285,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -11548,8 +12297,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -11558,8 +12309,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -11568,8 +12321,10 @@ four:
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -11578,8 +12333,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -11588,8 +12345,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -11598,8 +12357,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -11608,8 +12369,10 @@ four:
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -11618,8 +12381,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -11628,8 +12393,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -11648,8 +12415,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -11658,8 +12427,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -11668,8 +12439,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -11678,8 +12451,10 @@ four:
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -11688,8 +12463,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -11698,8 +12475,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
@@ -11708,8 +12487,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -11718,8 +12499,10 @@ four:
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -11728,8 +12511,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -11738,8 +12523,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
@@ -11754,8 +12541,6 @@ four:
 	ADD $320, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -11769,8 +12554,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -11779,8 +12566,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -11789,8 +12578,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -11799,8 +12590,10 @@ first:
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -11809,8 +12602,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -11819,8 +12614,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
@@ -11829,8 +12626,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -11839,8 +12638,10 @@ first:
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -11849,8 +12650,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -11859,8 +12662,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
@@ -11879,8 +12684,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -11889,8 +12696,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -11899,8 +12708,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -11909,8 +12720,10 @@ first:
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -11919,8 +12732,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -11929,8 +12744,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
@@ -11939,8 +12756,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -11949,8 +12768,10 @@ first:
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -11959,8 +12780,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -11969,8 +12792,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
@@ -11983,10 +12808,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -11994,8 +12817,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -12021,8 +12842,10 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12039,8 +12862,10 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -12057,8 +12882,10 @@ last:
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12075,8 +12902,10 @@ last:
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -12093,8 +12922,10 @@ last:
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12154,8 +12985,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12164,8 +12997,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -12174,8 +13009,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -12184,8 +13021,10 @@ four:
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -12194,8 +13033,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12204,8 +13045,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -12214,8 +13057,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -12224,8 +13069,10 @@ four:
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -12234,8 +13081,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12244,8 +13093,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -12264,8 +13115,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12274,8 +13127,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -12284,8 +13139,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -12294,8 +13151,10 @@ four:
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -12304,8 +13163,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12314,8 +13175,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
@@ -12324,8 +13187,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -12334,8 +13199,10 @@ four:
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -12344,8 +13211,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12354,8 +13223,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
@@ -12370,8 +13241,6 @@ four:
 	ADD $320, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -12406,8 +13275,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12416,8 +13287,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -12426,8 +13299,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -12436,8 +13311,10 @@ first:
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -12446,8 +13323,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12456,8 +13335,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
@@ -12466,8 +13347,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -12476,8 +13359,10 @@ first:
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -12486,8 +13371,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12496,8 +13383,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
@@ -12516,8 +13405,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12526,8 +13417,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -12536,8 +13429,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -12546,8 +13441,10 @@ first:
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -12556,8 +13453,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12566,8 +13465,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
@@ -12576,8 +13477,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -12586,8 +13489,10 @@ first:
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -12596,8 +13501,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12606,8 +13513,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
@@ -12620,10 +13529,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -12631,8 +13538,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -12679,8 +13584,10 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12693,8 +13600,10 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -12707,8 +13616,10 @@ last:
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12721,8 +13632,10 @@ last:
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -12735,8 +13648,10 @@ last:
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12798,8 +13713,10 @@ four:
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12812,8 +13729,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -12822,8 +13741,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -12836,8 +13757,10 @@ four:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -12846,8 +13769,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12860,8 +13785,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -12870,8 +13797,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -12884,8 +13813,10 @@ four:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -12894,8 +13825,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12908,8 +13841,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -12929,8 +13864,10 @@ four:
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12943,8 +13880,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -12953,8 +13892,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -12967,8 +13908,10 @@ four:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -12977,8 +13920,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -12991,8 +13936,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
@@ -13001,8 +13948,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -13015,8 +13964,10 @@ four:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -13025,8 +13976,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13039,8 +13992,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
@@ -13055,8 +14010,6 @@ four:
 	ADD $320, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -13097,8 +14050,10 @@ first:
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13111,8 +14066,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -13121,8 +14078,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -13135,8 +14094,10 @@ first:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -13145,8 +14106,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13159,8 +14122,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
@@ -13169,8 +14134,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -13183,8 +14150,10 @@ first:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -13193,8 +14162,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13207,8 +14178,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
@@ -13228,8 +14201,10 @@ first:
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13242,8 +14217,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -13252,8 +14229,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -13266,8 +14245,10 @@ first:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -13276,8 +14257,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13290,8 +14273,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
@@ -13300,8 +14285,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -13314,8 +14301,10 @@ first:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -13324,8 +14313,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13338,8 +14329,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
@@ -13352,10 +14345,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $320, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -13363,8 +14354,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -13418,8 +14407,10 @@ last:
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13436,8 +14427,10 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -13454,8 +14447,10 @@ last:
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13472,8 +14467,10 @@ last:
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -13490,8 +14487,10 @@ last:
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13547,8 +14546,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13557,8 +14558,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -13567,8 +14570,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -13577,8 +14582,10 @@ four:
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -13587,8 +14594,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13597,8 +14606,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -13607,8 +14618,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -13617,8 +14630,10 @@ four:
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -13627,8 +14642,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13637,8 +14654,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -13647,8 +14666,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
 	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
+	WORD $0x3dc051ac // ldr q12, [x13, #320]
+	WORD $0x3dc055ad // ldr q13, [x13, #336]
+	WORD $0x3dc059ae // ldr q14, [x13, #352]
+	WORD $0x3dc05daf // ldr q15, [x13, #368]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -13657,8 +14678,10 @@ four:
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0x3dc051cc // ldr q12, [x14, #320]
+	WORD $0x3dc055cd // ldr q13, [x14, #336]
+	WORD $0x3dc059ce // ldr q14, [x14, #352]
+	WORD $0x3dc05dcf // ldr q15, [x14, #368]
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -13677,8 +14700,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13687,8 +14712,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -13697,8 +14724,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -13707,8 +14736,10 @@ four:
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -13717,8 +14748,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13727,8 +14760,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
@@ -13737,8 +14772,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -13747,8 +14784,10 @@ four:
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -13757,8 +14796,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13767,8 +14808,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
@@ -13777,8 +14820,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
 	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
+	WORD $0x3dc051ac // ldr q12, [x13, #320]
+	WORD $0x3dc055ad // ldr q13, [x13, #336]
+	WORD $0x3dc059ae // ldr q14, [x13, #352]
+	WORD $0x3dc05daf // ldr q15, [x13, #368]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -13787,8 +14832,10 @@ four:
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0x3dc051cc // ldr q12, [x14, #320]
+	WORD $0x3dc055cd // ldr q13, [x14, #336]
+	WORD $0x3dc059ce // ldr q14, [x14, #352]
+	WORD $0x3dc05dcf // ldr q15, [x14, #368]
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -13803,8 +14850,6 @@ four:
 	ADD $384, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -13818,8 +14863,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13828,8 +14875,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -13838,8 +14887,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -13848,8 +14899,10 @@ first:
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -13858,8 +14911,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13868,8 +14923,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
@@ -13878,8 +14935,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -13888,8 +14947,10 @@ first:
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -13898,8 +14959,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13908,8 +14971,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
@@ -13918,8 +14983,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
 	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
+	WORD $0x3dc051ac // ldr q12, [x13, #320]
+	WORD $0x3dc055ad // ldr q13, [x13, #336]
+	WORD $0x3dc059ae // ldr q14, [x13, #352]
+	WORD $0x3dc05daf // ldr q15, [x13, #368]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -13928,8 +14995,10 @@ first:
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0x3dc051cc // ldr q12, [x14, #320]
+	WORD $0x3dc055cd // ldr q13, [x14, #336]
+	WORD $0x3dc059ce // ldr q14, [x14, #352]
+	WORD $0x3dc05dcf // ldr q15, [x14, #368]
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -13948,8 +15017,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13958,8 +15029,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -13968,8 +15041,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -13978,8 +15053,10 @@ first:
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -13988,8 +15065,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -13998,8 +15077,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
@@ -14008,8 +15089,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -14018,8 +15101,10 @@ first:
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -14028,8 +15113,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -14038,8 +15125,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
@@ -14048,8 +15137,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
 	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
+	WORD $0x3dc051ac // ldr q12, [x13, #320]
+	WORD $0x3dc055ad // ldr q13, [x13, #336]
+	WORD $0x3dc059ae // ldr q14, [x13, #352]
+	WORD $0x3dc05daf // ldr q15, [x13, #368]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -14058,8 +15149,10 @@ first:
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0x3dc051cc // ldr q12, [x14, #320]
+	WORD $0x3dc055cd // ldr q13, [x14, #336]
+	WORD $0x3dc059ce // ldr q14, [x14, #352]
+	WORD $0x3dc05dcf // ldr q15, [x14, #368]
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -14072,10 +15165,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -14083,8 +15174,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -14110,8 +15199,10 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -14128,8 +15219,10 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -14146,8 +15239,10 @@ last:
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -14164,8 +15259,10 @@ last:
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -14182,8 +15279,10 @@ last:
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -14200,8 +15299,10 @@ last:
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
 	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
+	WORD $0x3dc051ac // ldr q12, [x13, #320]
+	WORD $0x3dc055ad // ldr q13, [x13, #336]
+	WORD $0x3dc059ae // ldr q14, [x13, #352]
+	WORD $0x3dc05daf // ldr q15, [x13, #368]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -14261,8 +15362,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -14271,8 +15374,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -14281,8 +15386,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -14291,8 +15398,10 @@ four:
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -14301,8 +15410,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -14311,8 +15422,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -14321,8 +15434,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -14331,8 +15446,10 @@ four:
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -14341,8 +15458,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -14351,8 +15470,10 @@ four:
 	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
 	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
 	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -14361,8 +15482,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
 	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
+	WORD $0x3dc051ac // ldr q12, [x13, #320]
+	WORD $0x3dc055ad // ldr q13, [x13, #336]
+	WORD $0x3dc059ae // ldr q14, [x13, #352]
+	WORD $0x3dc05daf // ldr q15, [x13, #368]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -14371,8 +15494,10 @@ four:
 	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
 	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
 	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0x3dc051cc // ldr q12, [x14, #320]
+	WORD $0x3dc055cd // ldr q13, [x14, #336]
+	WORD $0x3dc059ce // ldr q14, [x14, #352]
+	WORD $0x3dc05dcf // ldr q15, [x14, #368]
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -14391,8 +15516,10 @@ four:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -14401,8 +15528,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -14411,8 +15540,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -14421,8 +15552,10 @@ four:
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -14431,8 +15564,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -14441,8 +15576,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
@@ -14451,8 +15588,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -14461,8 +15600,10 @@ four:
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -14471,8 +15612,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -14481,8 +15624,10 @@ four:
 	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
 	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
 	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
@@ -14491,8 +15636,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
 	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
+	WORD $0x3dc051ac // ldr q12, [x13, #320]
+	WORD $0x3dc055ad // ldr q13, [x13, #336]
+	WORD $0x3dc059ae // ldr q14, [x13, #352]
+	WORD $0x3dc05daf // ldr q15, [x13, #368]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -14501,8 +15648,10 @@ four:
 	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
 	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
 	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0x3dc051cc // ldr q12, [x14, #320]
+	WORD $0x3dc055cd // ldr q13, [x14, #336]
+	WORD $0x3dc059ce // ldr q14, [x14, #352]
+	WORD $0x3dc05dcf // ldr q15, [x14, #368]
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -14517,8 +15666,6 @@ four:
 	ADD $384, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -14553,8 +15700,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -14563,8 +15712,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -14573,8 +15724,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -14583,8 +15736,10 @@ first:
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -14593,8 +15748,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -14603,8 +15760,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
@@ -14613,8 +15772,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -14623,8 +15784,10 @@ first:
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -14633,8 +15796,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -14643,8 +15808,10 @@ first:
 	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
 	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
 	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
@@ -14653,8 +15820,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
 	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
+	WORD $0x3dc051ac // ldr q12, [x13, #320]
+	WORD $0x3dc055ad // ldr q13, [x13, #336]
+	WORD $0x3dc059ae // ldr q14, [x13, #352]
+	WORD $0x3dc05daf // ldr q15, [x13, #368]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -14663,8 +15832,10 @@ first:
 	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
 	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
 	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0x3dc051cc // ldr q12, [x14, #320]
+	WORD $0x3dc055cd // ldr q13, [x14, #336]
+	WORD $0x3dc059ce // ldr q14, [x14, #352]
+	WORD $0x3dc05dcf // ldr q15, [x14, #368]
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -14683,8 +15854,10 @@ first:
 	ADD R1, R14, R14
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -14693,8 +15866,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -14703,8 +15878,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -14713,8 +15890,10 @@ first:
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -14723,8 +15902,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -14733,8 +15914,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
@@ -14743,8 +15926,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -14753,8 +15938,10 @@ first:
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -14763,8 +15950,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -14773,8 +15962,10 @@ first:
 	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
 	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
 	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
@@ -14783,8 +15974,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
 	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
+	WORD $0x3dc051ac // ldr q12, [x13, #320]
+	WORD $0x3dc055ad // ldr q13, [x13, #336]
+	WORD $0x3dc059ae // ldr q14, [x13, #352]
+	WORD $0x3dc05daf // ldr q15, [x13, #368]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -14793,8 +15986,10 @@ first:
 	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
 	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
 	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0x3dc051cc // ldr q12, [x14, #320]
+	WORD $0x3dc055cd // ldr q13, [x14, #336]
+	WORD $0x3dc059ce // ldr q14, [x14, #352]
+	WORD $0x3dc05dcf // ldr q15, [x14, #368]
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -14807,10 +16002,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -14818,8 +16011,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -14866,8 +16057,10 @@ last:
 	WORD $0xbd40015c // ldr s28, [x10, #0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -14880,8 +16073,10 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -14894,8 +16089,10 @@ last:
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -14908,8 +16105,10 @@ last:
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -14922,8 +16121,10 @@ last:
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -14936,8 +16137,10 @@ last:
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
 	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
+	WORD $0x3dc051ac // ldr q12, [x13, #320]
+	WORD $0x3dc055ad // ldr q13, [x13, #336]
+	WORD $0x3dc059ae // ldr q14, [x13, #352]
+	WORD $0x3dc05daf // ldr q15, [x13, #368]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -14999,8 +16202,10 @@ four:
 	WORD $0x4e0407be // dup v30.4s, v29.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -15013,8 +16218,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
@@ -15023,8 +16230,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -15037,8 +16246,10 @@ four:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -15047,8 +16258,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -15061,8 +16274,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -15071,8 +16286,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -15085,8 +16302,10 @@ four:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -15095,8 +16314,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -15109,8 +16330,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -15119,8 +16342,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
 	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
+	WORD $0x3dc051ac // ldr q12, [x13, #320]
+	WORD $0x3dc055ad // ldr q13, [x13, #336]
+	WORD $0x3dc059ae // ldr q14, [x13, #352]
+	WORD $0x3dc05daf // ldr q15, [x13, #368]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -15133,8 +16358,10 @@ four:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0x3dc051cc // ldr q12, [x14, #320]
+	WORD $0x3dc055cd // ldr q13, [x14, #336]
+	WORD $0x3dc059ce // ldr q14, [x14, #352]
+	WORD $0x3dc05dcf // ldr q15, [x14, #368]
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
 	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
@@ -15154,8 +16381,10 @@ four:
 	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -15168,8 +16397,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
@@ -15178,8 +16409,10 @@ four:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -15192,8 +16425,10 @@ four:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -15202,8 +16437,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -15216,8 +16453,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
@@ -15226,8 +16465,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -15240,8 +16481,10 @@ four:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -15250,8 +16493,10 @@ four:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -15264,8 +16509,10 @@ four:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
@@ -15274,8 +16521,10 @@ four:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
 	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
+	WORD $0x3dc051ac // ldr q12, [x13, #320]
+	WORD $0x3dc055ad // ldr q13, [x13, #336]
+	WORD $0x3dc059ae // ldr q14, [x13, #352]
+	WORD $0x3dc05daf // ldr q15, [x13, #368]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -15288,8 +16537,10 @@ four:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0x3dc051cc // ldr q12, [x14, #320]
+	WORD $0x3dc055cd // ldr q13, [x14, #336]
+	WORD $0x3dc059ce // ldr q14, [x14, #352]
+	WORD $0x3dc05dcf // ldr q15, [x14, #368]
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
 	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
@@ -15304,8 +16555,6 @@ four:
 	ADD $384, R9, R9
 	CBZ R23, first
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -15346,8 +16595,10 @@ first:
 	WORD $0x4e1407be // dup v30.4s, v29.s[2]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -15360,8 +16611,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
@@ -15370,8 +16623,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -15384,8 +16639,10 @@ first:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -15394,8 +16651,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -15408,8 +16667,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
@@ -15418,8 +16679,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -15432,8 +16695,10 @@ first:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -15442,8 +16707,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -15456,8 +16723,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
@@ -15466,8 +16735,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
 	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
+	WORD $0x3dc051ac // ldr q12, [x13, #320]
+	WORD $0x3dc055ad // ldr q13, [x13, #336]
+	WORD $0x3dc059ae // ldr q14, [x13, #352]
+	WORD $0x3dc05daf // ldr q15, [x13, #368]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -15480,8 +16751,10 @@ first:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0x3dc051cc // ldr q12, [x14, #320]
+	WORD $0x3dc055cd // ldr q13, [x14, #336]
+	WORD $0x3dc059ce // ldr q14, [x14, #352]
+	WORD $0x3dc05dcf // ldr q15, [x14, #368]
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
 	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
@@ -15501,8 +16774,10 @@ first:
 	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -15515,8 +16790,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
@@ -15525,8 +16802,10 @@ first:
 	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -15539,8 +16818,10 @@ first:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4235cc // ldp q12, q13, [x14, #64]
-	WORD $0xad433dce // ldp q14, q15, [x14, #96]
+	WORD $0x3dc011cc // ldr q12, [x14, #64]
+	WORD $0x3dc015cd // ldr q13, [x14, #80]
+	WORD $0x3dc019ce // ldr q14, [x14, #96]
+	WORD $0x3dc01dcf // ldr q15, [x14, #112]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -15549,8 +16830,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -15563,8 +16846,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4425c8 // ldp q8, q9, [x14, #128]
-	WORD $0xad452dca // ldp q10, q11, [x14, #160]
+	WORD $0x3dc021c8 // ldr q8, [x14, #128]
+	WORD $0x3dc025c9 // ldr q9, [x14, #144]
+	WORD $0x3dc029ca // ldr q10, [x14, #160]
+	WORD $0x3dc02dcb // ldr q11, [x14, #176]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
@@ -15573,8 +16858,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -15587,8 +16874,10 @@ first:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4635cc // ldp q12, q13, [x14, #192]
-	WORD $0xad473dce // ldp q14, q15, [x14, #224]
+	WORD $0x3dc031cc // ldr q12, [x14, #192]
+	WORD $0x3dc035cd // ldr q13, [x14, #208]
+	WORD $0x3dc039ce // ldr q14, [x14, #224]
+	WORD $0x3dc03dcf // ldr q15, [x14, #240]
 	WORD $0xad061524 // stp q4, q5, [x9, #192]
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -15597,8 +16886,10 @@ first:
 	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -15611,8 +16902,10 @@ first:
 	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad4825c8 // ldp q8, q9, [x14, #256]
-	WORD $0xad492dca // ldp q10, q11, [x14, #288]
+	WORD $0x3dc041c8 // ldr q8, [x14, #256]
+	WORD $0x3dc045c9 // ldr q9, [x14, #272]
+	WORD $0x3dc049ca // ldr q10, [x14, #288]
+	WORD $0x3dc04dcb // ldr q11, [x14, #304]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
@@ -15621,8 +16914,10 @@ first:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
 	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
+	WORD $0x3dc051ac // ldr q12, [x13, #320]
+	WORD $0x3dc055ad // ldr q13, [x13, #336]
+	WORD $0x3dc059ae // ldr q14, [x13, #352]
+	WORD $0x3dc05daf // ldr q15, [x13, #368]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -15635,8 +16930,10 @@ first:
 	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad4a35cc // ldp q12, q13, [x14, #320]
-	WORD $0xad4b3dce // ldp q14, q15, [x14, #352]
+	WORD $0x3dc051cc // ldr q12, [x14, #320]
+	WORD $0x3dc055cd // ldr q13, [x14, #336]
+	WORD $0x3dc059ce // ldr q14, [x14, #352]
+	WORD $0x3dc05dcf // ldr q15, [x14, #368]
 	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
 	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
 	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
@@ -15649,10 +16946,8 @@ first:
 	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
 	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
 	ADD $384, R9, R9
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
-	WORD $0x4eb61eda // mov v26.16b, v22.16b
-	WORD $0x4eb71efb // mov v27.16b, v23.16b
+	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
+	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
 	ADD $16, R10, R10
 	ADD $2560, R11, R11
@@ -15660,8 +16955,6 @@ first:
 	SUBS $1, R8, R8
 	BNE four
 	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -15715,8 +17008,10 @@ last:
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
-	WORD $0xad412daa // ldp q10, q11, [x13, #32]
+	WORD $0x3dc001a8 // ldr q8, [x13, #0]
+	WORD $0x3dc005a9 // ldr q9, [x13, #16]
+	WORD $0x3dc009aa // ldr q10, [x13, #32]
+	WORD $0x3dc00dab // ldr q11, [x13, #48]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -15733,8 +17028,10 @@ last:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad421524 // ldp q4, q5, [x9, #64]
 	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0xad4235ac // ldp q12, q13, [x13, #64]
-	WORD $0xad433dae // ldp q14, q15, [x13, #96]
+	WORD $0x3dc011ac // ldr q12, [x13, #64]
+	WORD $0x3dc015ad // ldr q13, [x13, #80]
+	WORD $0x3dc019ae // ldr q14, [x13, #96]
+	WORD $0x3dc01daf // ldr q15, [x13, #112]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -15751,8 +17048,10 @@ last:
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
 	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0xad4425a8 // ldp q8, q9, [x13, #128]
-	WORD $0xad452daa // ldp q10, q11, [x13, #160]
+	WORD $0x3dc021a8 // ldr q8, [x13, #128]
+	WORD $0x3dc025a9 // ldr q9, [x13, #144]
+	WORD $0x3dc029aa // ldr q10, [x13, #160]
+	WORD $0x3dc02dab // ldr q11, [x13, #176]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -15769,8 +17068,10 @@ last:
 	WORD $0xad050d22 // stp q2, q3, [x9, #160]
 	WORD $0xad461524 // ldp q4, q5, [x9, #192]
 	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0xad4635ac // ldp q12, q13, [x13, #192]
-	WORD $0xad473dae // ldp q14, q15, [x13, #224]
+	WORD $0x3dc031ac // ldr q12, [x13, #192]
+	WORD $0x3dc035ad // ldr q13, [x13, #208]
+	WORD $0x3dc039ae // ldr q14, [x13, #224]
+	WORD $0x3dc03daf // ldr q15, [x13, #240]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -15787,8 +17088,10 @@ last:
 	WORD $0xad071d26 // stp q6, q7, [x9, #224]
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
 	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0xad4825a8 // ldp q8, q9, [x13, #256]
-	WORD $0xad492daa // ldp q10, q11, [x13, #288]
+	WORD $0x3dc041a8 // ldr q8, [x13, #256]
+	WORD $0x3dc045a9 // ldr q9, [x13, #272]
+	WORD $0x3dc049aa // ldr q10, [x13, #288]
+	WORD $0x3dc04dab // ldr q11, [x13, #304]
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
@@ -15805,8 +17108,10 @@ last:
 	WORD $0xad090d22 // stp q2, q3, [x9, #288]
 	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
 	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0xad4a35ac // ldp q12, q13, [x13, #320]
-	WORD $0xad4b3dae // ldp q14, q15, [x13, #352]
+	WORD $0x3dc051ac // ldr q12, [x13, #320]
+	WORD $0x3dc055ad // ldr q13, [x13, #336]
+	WORD $0x3dc059ae // ldr q14, [x13, #352]
+	WORD $0x3dc05daf // ldr q15, [x13, #368]
 	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
 	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
@@ -15868,8 +17173,10 @@ spike:
 position0:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
+	WORD $0x3dc001a4 // ldr q4, [x13, #0]
+	WORD $0x3dc005a5 // ldr q5, [x13, #16]
+	WORD $0x3dc009a6 // ldr q6, [x13, #32]
+	WORD $0x3dc00da7 // ldr q7, [x13, #48]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -15878,8 +17185,10 @@ position0:
 	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
 	WORD $0x4f8c10c2 // fmla v2.4s, v6.4s, v12.s[0]
 	WORD $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
@@ -15888,8 +17197,10 @@ position0:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
 	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
+	WORD $0x3dc011a4 // ldr q4, [x13, #64]
+	WORD $0x3dc015a5 // ldr q5, [x13, #80]
+	WORD $0x3dc019a6 // ldr q6, [x13, #96]
+	WORD $0x3dc01da7 // ldr q7, [x13, #112]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -15898,8 +17209,10 @@ position0:
 	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
 	WORD $0x4f8c10c2 // fmla v2.4s, v6.4s, v12.s[0]
 	WORD $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0x3dc011c8 // ldr q8, [x14, #64]
+	WORD $0x3dc015c9 // ldr q9, [x14, #80]
+	WORD $0x3dc019ca // ldr q10, [x14, #96]
+	WORD $0x3dc01dcb // ldr q11, [x14, #112]
 	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -15939,8 +17252,10 @@ position0:
 position1:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
+	WORD $0x3dc001a4 // ldr q4, [x13, #0]
+	WORD $0x3dc005a5 // ldr q5, [x13, #16]
+	WORD $0x3dc009a6 // ldr q6, [x13, #32]
+	WORD $0x3dc00da7 // ldr q7, [x13, #48]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -15949,8 +17264,10 @@ position1:
 	WORD $0x4fac10a1 // fmla v1.4s, v5.4s, v12.s[1]
 	WORD $0x4fac10c2 // fmla v2.4s, v6.4s, v12.s[1]
 	WORD $0x4fac10e3 // fmla v3.4s, v7.4s, v12.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
@@ -15959,8 +17276,10 @@ position1:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
 	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
+	WORD $0x3dc011a4 // ldr q4, [x13, #64]
+	WORD $0x3dc015a5 // ldr q5, [x13, #80]
+	WORD $0x3dc019a6 // ldr q6, [x13, #96]
+	WORD $0x3dc01da7 // ldr q7, [x13, #112]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -15969,8 +17288,10 @@ position1:
 	WORD $0x4fac10a1 // fmla v1.4s, v5.4s, v12.s[1]
 	WORD $0x4fac10c2 // fmla v2.4s, v6.4s, v12.s[1]
 	WORD $0x4fac10e3 // fmla v3.4s, v7.4s, v12.s[1]
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0x3dc011c8 // ldr q8, [x14, #64]
+	WORD $0x3dc015c9 // ldr q9, [x14, #80]
+	WORD $0x3dc019ca // ldr q10, [x14, #96]
+	WORD $0x3dc01dcb // ldr q11, [x14, #112]
 	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -16010,8 +17331,10 @@ position1:
 position2:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
+	WORD $0x3dc001a4 // ldr q4, [x13, #0]
+	WORD $0x3dc005a5 // ldr q5, [x13, #16]
+	WORD $0x3dc009a6 // ldr q6, [x13, #32]
+	WORD $0x3dc00da7 // ldr q7, [x13, #48]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16020,8 +17343,10 @@ position2:
 	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
 	WORD $0x4f8c18c2 // fmla v2.4s, v6.4s, v12.s[2]
 	WORD $0x4f8c18e3 // fmla v3.4s, v7.4s, v12.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
@@ -16030,8 +17355,10 @@ position2:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
 	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
+	WORD $0x3dc011a4 // ldr q4, [x13, #64]
+	WORD $0x3dc015a5 // ldr q5, [x13, #80]
+	WORD $0x3dc019a6 // ldr q6, [x13, #96]
+	WORD $0x3dc01da7 // ldr q7, [x13, #112]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16040,8 +17367,10 @@ position2:
 	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
 	WORD $0x4f8c18c2 // fmla v2.4s, v6.4s, v12.s[2]
 	WORD $0x4f8c18e3 // fmla v3.4s, v7.4s, v12.s[2]
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0x3dc011c8 // ldr q8, [x14, #64]
+	WORD $0x3dc015c9 // ldr q9, [x14, #80]
+	WORD $0x3dc019ca // ldr q10, [x14, #96]
+	WORD $0x3dc01dcb // ldr q11, [x14, #112]
 	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -16081,8 +17410,10 @@ position2:
 position3:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
+	WORD $0x3dc001a4 // ldr q4, [x13, #0]
+	WORD $0x3dc005a5 // ldr q5, [x13, #16]
+	WORD $0x3dc009a6 // ldr q6, [x13, #32]
+	WORD $0x3dc00da7 // ldr q7, [x13, #48]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16091,8 +17422,10 @@ position3:
 	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
 	WORD $0x4fac18c2 // fmla v2.4s, v6.4s, v12.s[3]
 	WORD $0x4fac18e3 // fmla v3.4s, v7.4s, v12.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
@@ -16101,8 +17434,10 @@ position3:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
 	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
+	WORD $0x3dc011a4 // ldr q4, [x13, #64]
+	WORD $0x3dc015a5 // ldr q5, [x13, #80]
+	WORD $0x3dc019a6 // ldr q6, [x13, #96]
+	WORD $0x3dc01da7 // ldr q7, [x13, #112]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16111,8 +17446,10 @@ position3:
 	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
 	WORD $0x4fac18c2 // fmla v2.4s, v6.4s, v12.s[3]
 	WORD $0x4fac18e3 // fmla v3.4s, v7.4s, v12.s[3]
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0x3dc011c8 // ldr q8, [x14, #64]
+	WORD $0x3dc015c9 // ldr q9, [x14, #80]
+	WORD $0x3dc019ca // ldr q10, [x14, #96]
+	WORD $0x3dc01dcb // ldr q11, [x14, #112]
 	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -16135,9 +17472,9 @@ position3:
 	WORD $0x4e33d65b // fadd v27.4s, v18.4s, v19.4s
 
 quotients:
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0x6e39d718 // faddp v24.4s, v24.4s, v25.4s
+	WORD $0x6e3bd75a // faddp v26.4s, v26.4s, v27.4s
+	WORD $0x6e3ad700 // faddp v0.4s, v24.4s, v26.4s
 	ADD R6, R3, R24
 	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
 	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -16164,8 +17501,10 @@ last:
 lastVectors:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
+	WORD $0x3dc001a4 // ldr q4, [x13, #0]
+	WORD $0x3dc005a5 // ldr q5, [x13, #16]
+	WORD $0x3dc009a6 // ldr q6, [x13, #32]
+	WORD $0x3dc00da7 // ldr q7, [x13, #48]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16182,8 +17521,10 @@ lastVectors:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
 	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
+	WORD $0x3dc011a4 // ldr q4, [x13, #64]
+	WORD $0x3dc015a5 // ldr q5, [x13, #80]
+	WORD $0x3dc019a6 // ldr q6, [x13, #96]
+	WORD $0x3dc01da7 // ldr q7, [x13, #112]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16252,8 +17593,10 @@ spike:
 position0:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
+	WORD $0x3dc001a4 // ldr q4, [x13, #0]
+	WORD $0x3dc005a5 // ldr q5, [x13, #16]
+	WORD $0x3dc009a6 // ldr q6, [x13, #32]
+	WORD $0x3dc00da7 // ldr q7, [x13, #48]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16262,8 +17605,10 @@ position0:
 	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
 	WORD $0x4f8c10c2 // fmla v2.4s, v6.4s, v12.s[0]
 	WORD $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
@@ -16272,8 +17617,10 @@ position0:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
 	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
+	WORD $0x3dc011a4 // ldr q4, [x13, #64]
+	WORD $0x3dc015a5 // ldr q5, [x13, #80]
+	WORD $0x3dc019a6 // ldr q6, [x13, #96]
+	WORD $0x3dc01da7 // ldr q7, [x13, #112]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16282,8 +17629,10 @@ position0:
 	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
 	WORD $0x4f8c10c2 // fmla v2.4s, v6.4s, v12.s[0]
 	WORD $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0x3dc011c8 // ldr q8, [x14, #64]
+	WORD $0x3dc015c9 // ldr q9, [x14, #80]
+	WORD $0x3dc019ca // ldr q10, [x14, #96]
+	WORD $0x3dc01dcb // ldr q11, [x14, #112]
 	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -16323,8 +17672,10 @@ position0:
 position1:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
+	WORD $0x3dc001a4 // ldr q4, [x13, #0]
+	WORD $0x3dc005a5 // ldr q5, [x13, #16]
+	WORD $0x3dc009a6 // ldr q6, [x13, #32]
+	WORD $0x3dc00da7 // ldr q7, [x13, #48]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16333,8 +17684,10 @@ position1:
 	WORD $0x4fac10a1 // fmla v1.4s, v5.4s, v12.s[1]
 	WORD $0x4fac10c2 // fmla v2.4s, v6.4s, v12.s[1]
 	WORD $0x4fac10e3 // fmla v3.4s, v7.4s, v12.s[1]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
@@ -16343,8 +17696,10 @@ position1:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
 	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
+	WORD $0x3dc011a4 // ldr q4, [x13, #64]
+	WORD $0x3dc015a5 // ldr q5, [x13, #80]
+	WORD $0x3dc019a6 // ldr q6, [x13, #96]
+	WORD $0x3dc01da7 // ldr q7, [x13, #112]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16353,8 +17708,10 @@ position1:
 	WORD $0x4fac10a1 // fmla v1.4s, v5.4s, v12.s[1]
 	WORD $0x4fac10c2 // fmla v2.4s, v6.4s, v12.s[1]
 	WORD $0x4fac10e3 // fmla v3.4s, v7.4s, v12.s[1]
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0x3dc011c8 // ldr q8, [x14, #64]
+	WORD $0x3dc015c9 // ldr q9, [x14, #80]
+	WORD $0x3dc019ca // ldr q10, [x14, #96]
+	WORD $0x3dc01dcb // ldr q11, [x14, #112]
 	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -16394,8 +17751,10 @@ position1:
 position2:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
+	WORD $0x3dc001a4 // ldr q4, [x13, #0]
+	WORD $0x3dc005a5 // ldr q5, [x13, #16]
+	WORD $0x3dc009a6 // ldr q6, [x13, #32]
+	WORD $0x3dc00da7 // ldr q7, [x13, #48]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16404,8 +17763,10 @@ position2:
 	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
 	WORD $0x4f8c18c2 // fmla v2.4s, v6.4s, v12.s[2]
 	WORD $0x4f8c18e3 // fmla v3.4s, v7.4s, v12.s[2]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
@@ -16414,8 +17775,10 @@ position2:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
 	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
+	WORD $0x3dc011a4 // ldr q4, [x13, #64]
+	WORD $0x3dc015a5 // ldr q5, [x13, #80]
+	WORD $0x3dc019a6 // ldr q6, [x13, #96]
+	WORD $0x3dc01da7 // ldr q7, [x13, #112]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16424,8 +17787,10 @@ position2:
 	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
 	WORD $0x4f8c18c2 // fmla v2.4s, v6.4s, v12.s[2]
 	WORD $0x4f8c18e3 // fmla v3.4s, v7.4s, v12.s[2]
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0x3dc011c8 // ldr q8, [x14, #64]
+	WORD $0x3dc015c9 // ldr q9, [x14, #80]
+	WORD $0x3dc019ca // ldr q10, [x14, #96]
+	WORD $0x3dc01dcb // ldr q11, [x14, #112]
 	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -16465,8 +17830,10 @@ position2:
 position3:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
+	WORD $0x3dc001a4 // ldr q4, [x13, #0]
+	WORD $0x3dc005a5 // ldr q5, [x13, #16]
+	WORD $0x3dc009a6 // ldr q6, [x13, #32]
+	WORD $0x3dc00da7 // ldr q7, [x13, #48]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16475,8 +17842,10 @@ position3:
 	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
 	WORD $0x4fac18c2 // fmla v2.4s, v6.4s, v12.s[3]
 	WORD $0x4fac18e3 // fmla v3.4s, v7.4s, v12.s[3]
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
@@ -16485,8 +17854,10 @@ position3:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
 	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
+	WORD $0x3dc011a4 // ldr q4, [x13, #64]
+	WORD $0x3dc015a5 // ldr q5, [x13, #80]
+	WORD $0x3dc019a6 // ldr q6, [x13, #96]
+	WORD $0x3dc01da7 // ldr q7, [x13, #112]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16495,8 +17866,10 @@ position3:
 	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
 	WORD $0x4fac18c2 // fmla v2.4s, v6.4s, v12.s[3]
 	WORD $0x4fac18e3 // fmla v3.4s, v7.4s, v12.s[3]
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0x3dc011c8 // ldr q8, [x14, #64]
+	WORD $0x3dc015c9 // ldr q9, [x14, #80]
+	WORD $0x3dc019ca // ldr q10, [x14, #96]
+	WORD $0x3dc01dcb // ldr q11, [x14, #112]
 	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -16519,9 +17892,9 @@ position3:
 	WORD $0x4e33d65b // fadd v27.4s, v18.4s, v19.4s
 
 quotients:
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0x6e39d718 // faddp v24.4s, v24.4s, v25.4s
+	WORD $0x6e3bd75a // faddp v26.4s, v26.4s, v27.4s
+	WORD $0x6e3ad700 // faddp v0.4s, v24.4s, v26.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -16569,8 +17942,10 @@ last:
 lastVectors:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
+	WORD $0x3dc001a4 // ldr q4, [x13, #0]
+	WORD $0x3dc005a5 // ldr q5, [x13, #16]
+	WORD $0x3dc009a6 // ldr q6, [x13, #32]
+	WORD $0x3dc00da7 // ldr q7, [x13, #48]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16583,8 +17958,10 @@ lastVectors:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
 	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
+	WORD $0x3dc011a4 // ldr q4, [x13, #64]
+	WORD $0x3dc015a5 // ldr q5, [x13, #80]
+	WORD $0x3dc019a6 // ldr q6, [x13, #96]
+	WORD $0x3dc01da7 // ldr q7, [x13, #112]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16652,8 +18029,10 @@ spike:
 position0:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
+	WORD $0x3dc001a4 // ldr q4, [x13, #0]
+	WORD $0x3dc005a5 // ldr q5, [x13, #16]
+	WORD $0x3dc009a6 // ldr q6, [x13, #32]
+	WORD $0x3dc00da7 // ldr q7, [x13, #48]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16666,8 +18045,10 @@ position0:
 	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
 	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
 	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
@@ -16676,8 +18057,10 @@ position0:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
 	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
+	WORD $0x3dc011a4 // ldr q4, [x13, #64]
+	WORD $0x3dc015a5 // ldr q5, [x13, #80]
+	WORD $0x3dc019a6 // ldr q6, [x13, #96]
+	WORD $0x3dc01da7 // ldr q7, [x13, #112]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16690,8 +18073,10 @@ position0:
 	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
 	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
 	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0x3dc011c8 // ldr q8, [x14, #64]
+	WORD $0x3dc015c9 // ldr q9, [x14, #80]
+	WORD $0x3dc019ca // ldr q10, [x14, #96]
+	WORD $0x3dc01dcb // ldr q11, [x14, #112]
 	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -16732,8 +18117,10 @@ position0:
 position1:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
+	WORD $0x3dc001a4 // ldr q4, [x13, #0]
+	WORD $0x3dc005a5 // ldr q5, [x13, #16]
+	WORD $0x3dc009a6 // ldr q6, [x13, #32]
+	WORD $0x3dc00da7 // ldr q7, [x13, #48]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16746,8 +18133,10 @@ position1:
 	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
 	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
 	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
@@ -16756,8 +18145,10 @@ position1:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
 	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
+	WORD $0x3dc011a4 // ldr q4, [x13, #64]
+	WORD $0x3dc015a5 // ldr q5, [x13, #80]
+	WORD $0x3dc019a6 // ldr q6, [x13, #96]
+	WORD $0x3dc01da7 // ldr q7, [x13, #112]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16770,8 +18161,10 @@ position1:
 	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
 	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
 	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0x3dc011c8 // ldr q8, [x14, #64]
+	WORD $0x3dc015c9 // ldr q9, [x14, #80]
+	WORD $0x3dc019ca // ldr q10, [x14, #96]
+	WORD $0x3dc01dcb // ldr q11, [x14, #112]
 	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -16812,8 +18205,10 @@ position1:
 position2:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
+	WORD $0x3dc001a4 // ldr q4, [x13, #0]
+	WORD $0x3dc005a5 // ldr q5, [x13, #16]
+	WORD $0x3dc009a6 // ldr q6, [x13, #32]
+	WORD $0x3dc00da7 // ldr q7, [x13, #48]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16826,8 +18221,10 @@ position2:
 	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
 	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
 	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
@@ -16836,8 +18233,10 @@ position2:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
 	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
+	WORD $0x3dc011a4 // ldr q4, [x13, #64]
+	WORD $0x3dc015a5 // ldr q5, [x13, #80]
+	WORD $0x3dc019a6 // ldr q6, [x13, #96]
+	WORD $0x3dc01da7 // ldr q7, [x13, #112]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16850,8 +18249,10 @@ position2:
 	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
 	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
 	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0x3dc011c8 // ldr q8, [x14, #64]
+	WORD $0x3dc015c9 // ldr q9, [x14, #80]
+	WORD $0x3dc019ca // ldr q10, [x14, #96]
+	WORD $0x3dc01dcb // ldr q11, [x14, #112]
 	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -16892,8 +18293,10 @@ position2:
 position3:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
+	WORD $0x3dc001a4 // ldr q4, [x13, #0]
+	WORD $0x3dc005a5 // ldr q5, [x13, #16]
+	WORD $0x3dc009a6 // ldr q6, [x13, #32]
+	WORD $0x3dc00da7 // ldr q7, [x13, #48]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16906,8 +18309,10 @@ position3:
 	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
 	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
 	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
-	WORD $0xad4025c8 // ldp q8, q9, [x14, #0]
-	WORD $0xad412dca // ldp q10, q11, [x14, #32]
+	WORD $0x3dc001c8 // ldr q8, [x14, #0]
+	WORD $0x3dc005c9 // ldr q9, [x14, #16]
+	WORD $0x3dc009ca // ldr q10, [x14, #32]
+	WORD $0x3dc00dcb // ldr q11, [x14, #48]
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
@@ -16916,8 +18321,10 @@ position3:
 	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
 	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
+	WORD $0x3dc011a4 // ldr q4, [x13, #64]
+	WORD $0x3dc015a5 // ldr q5, [x13, #80]
+	WORD $0x3dc019a6 // ldr q6, [x13, #96]
+	WORD $0x3dc01da7 // ldr q7, [x13, #112]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -16930,8 +18337,10 @@ position3:
 	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
 	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
 	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
-	WORD $0xad4225c8 // ldp q8, q9, [x14, #64]
-	WORD $0xad432dca // ldp q10, q11, [x14, #96]
+	WORD $0x3dc011c8 // ldr q8, [x14, #64]
+	WORD $0x3dc015c9 // ldr q9, [x14, #80]
+	WORD $0x3dc019ca // ldr q10, [x14, #96]
+	WORD $0x3dc01dcb // ldr q11, [x14, #112]
 	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
 	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
@@ -16954,9 +18363,9 @@ position3:
 	WORD $0x4e33d65b // fadd v27.4s, v18.4s, v19.4s
 
 quotients:
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0x6e3bd741 // faddp v1.4s, v26.4s, v27.4s
-	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0x6e39d718 // faddp v24.4s, v24.4s, v25.4s
+	WORD $0x6e3bd75a // faddp v26.4s, v26.4s, v27.4s
+	WORD $0x6e3ad700 // faddp v0.4s, v24.4s, v26.4s
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
 	WORD $0xbd4281e5 // ldr s5, [x15, #640]
 	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
@@ -17011,8 +18420,10 @@ last:
 lastVectors:
 	WORD $0xad400520 // ldp q0, q1, [x9, #0]
 	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
-	WORD $0xad411da6 // ldp q6, q7, [x13, #32]
+	WORD $0x3dc001a4 // ldr q4, [x13, #0]
+	WORD $0x3dc005a5 // ldr q5, [x13, #16]
+	WORD $0x3dc009a6 // ldr q6, [x13, #32]
+	WORD $0x3dc00da7 // ldr q7, [x13, #48]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
@@ -17029,8 +18440,10 @@ lastVectors:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
 	WORD $0xad430d22 // ldp q2, q3, [x9, #96]
-	WORD $0xad4215a4 // ldp q4, q5, [x13, #64]
-	WORD $0xad431da6 // ldp q6, q7, [x13, #96]
+	WORD $0x3dc011a4 // ldr q4, [x13, #64]
+	WORD $0x3dc015a5 // ldr q5, [x13, #80]
+	WORD $0x3dc019a6 // ldr q6, [x13, #96]
+	WORD $0x3dc01da7 // ldr q7, [x13, #112]
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s

@@ -43,6 +43,13 @@ func (f *function) span(two, one string, count, register, base, at int) {
 	}
 }
 
+// each is span with instructions for single registers.
+func (f *function) each(one string, count, register, base, at int) {
+	for v := range count {
+		f.v(one, register+v, base, at+16*v)
+	}
+}
+
 // tile generates the function for a tile of some rows and vectors of columns.
 func tile(rows, vectors int) {
 	name := fmt.Sprintf("gemm%dx%dNEON", rows, 4*vectors)

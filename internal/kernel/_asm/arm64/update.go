@@ -125,7 +125,7 @@ func update(vectors int, k kind) {
 	}
 	u := newUpdater(name, k, vectors, group, "fours int", doc+".")
 	u.c, u.adds, u.add = 28, 29, 30
-	sums, before := [4]int{20, 21, 22, 23}, [4]int{24, 25, 26, 27}
+	sums, before := [4]int{20, 21, 22, 23}, [2]int{24, 25}
 	u.label("spike")
 	u.begin()
 	u.load("fours", rLeft)
@@ -143,9 +143,7 @@ func update(vectors int, k kind) {
 			u.label("first")
 		}
 	}
-	for i := range 4 {
-		u.v("mov", before[i], sums[i])
-	}
+	u.pair(before, sums)
 	u.o("MOVD $1, R%d", rStarted)
 	u.o("ADD $16, R%d, R%d", rC, rC)
 	u.o("ADD $%d, R%d, R%d", 4*4*chunk, rLastAt, rLastAt)
@@ -171,7 +169,7 @@ func (u *updater) row(at, i, register int) {
 // with h. It uses as many beginning with w. c is lane i of its register.
 func (u *updater) grow(i, place, last, at, count, h, w int) {
 	u.span("ldp", "ldr", count, h, place, at)
-	u.span("ldp", "ldr", count, w, last, at)
+	u.each("ldr", count, w, last, at)
 	for j := range count {
 		u.v("fmul", w+j, h+j, w+j)
 	}
@@ -197,7 +195,7 @@ func (u *updater) position(i, sum int) {
 		count, h := min(4, u.perRow-v), v%8
 		w := 8 + h
 		u.grow(i, rPlace, rLast, 16*v, count, h, w)
-		u.span("ldp", "ldr", count, w, rNext, 16*v)
+		u.each("ldr", count, w, rNext, 16*v)
 		u.span("stp", "str", count, h, rPlace, 16*v)
 		for j := range count {
 			switch {
@@ -235,12 +233,16 @@ func (u *updater) fold(sum, low, high, free int) {
 	u.v("fadd", sum, free, free+1)
 }
 
-// quotients computes c of the next four positions from the results of fold.
-func (u *updater) quotients(sums [4]int) {
+// pair adds the pairs of the results of fold for four positions.
+func (u *updater) pair(pairs [2]int, sums [4]int) {
+	u.v("faddp", pairs[0], sums[0], sums[1])
+	u.v("faddp", pairs[1], sums[2], sums[3])
+}
+
+// quotients computes c of the next four positions from the results of pair.
+func (u *updater) quotients(pairs [2]int) {
 	const q, x = 0, 1
-	u.v("faddp", q, sums[0], sums[1])
-	u.v("faddp", x, sums[2], sums[3])
-	u.v("faddp", q, q, x)
+	u.v("faddp", q, pairs[0], pairs[1])
 	if u.kind == fast {
 		u.o("ADD R%d, R%d, R%d", rT, rEps, rNumber)
 		u.v("ld1r", x, rNumber)

@@ -36,7 +36,9 @@ func updateWide(k kind) {
 		}
 	}
 	u.label("quotients")
-	u.quotients(sums)
+	pairs := [2]int{sums[0], sums[2]}
+	u.pair(pairs, sums)
+	u.quotients(pairs)
 	u.o("MOVD R%d, R%d", rT, rBefore)
 	u.o("ADD $4, R%d, R%d", rT, rT)
 	u.o("CMP R%d, R%d", rN, rT)
@@ -61,7 +63,7 @@ func (u *updater) widePosition(i, sum, bytes int) {
 	for v := 0; v < wideVectors; v += 4 {
 		const h, w, x = 0, 4, 8
 		u.grow(i, rPlace, rLast, 16*v, 4, h, w)
-		u.span("ldp", "ldr", 4, x, rNext, 16*v)
+		u.each("ldr", 4, x, rNext, 16*v)
 		u.span("stp", "str", 4, h, rPlace, 16*v)
 		for j := range 4 {
 			u.v("fmla", 16+v+j, x+j, h+j)
