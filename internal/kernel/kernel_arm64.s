@@ -650,7 +650,6 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -659,6 +658,7 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]
@@ -728,7 +728,6 @@ first:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -737,6 +736,7 @@ first:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]
@@ -1253,7 +1253,6 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -1262,6 +1261,7 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]
@@ -1341,7 +1341,6 @@ first:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -1350,6 +1349,7 @@ first:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]
@@ -1963,7 +1963,6 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -1972,6 +1971,7 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]
@@ -2069,7 +2069,6 @@ first:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -2078,6 +2077,7 @@ first:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]
@@ -2766,7 +2766,6 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -2775,6 +2774,7 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]
@@ -2886,7 +2886,6 @@ first:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -2895,6 +2894,7 @@ first:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]
@@ -3680,7 +3680,6 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -3689,6 +3688,7 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]
@@ -3818,7 +3818,6 @@ first:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -3827,6 +3826,7 @@ first:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]
@@ -4687,7 +4687,6 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -4696,6 +4695,7 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]
@@ -4839,7 +4839,6 @@ first:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -4848,6 +4847,7 @@ first:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]
@@ -5805,7 +5805,6 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -5814,6 +5813,7 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]
@@ -5975,7 +5975,6 @@ first:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -5984,6 +5983,7 @@ first:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]
@@ -7016,7 +7016,6 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -7025,6 +7024,7 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]
@@ -7200,7 +7200,6 @@ first:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -7209,6 +7208,7 @@ first:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]
@@ -8407,7 +8407,6 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -8416,6 +8415,7 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]
@@ -8623,7 +8623,6 @@ first:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -8632,6 +8631,7 @@ first:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]
@@ -10002,7 +10002,6 @@ four:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -10011,6 +10010,7 @@ four:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]
@@ -10250,7 +10250,6 @@ first:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -10259,6 +10258,7 @@ first:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d801283 // str q3, [x20, #64]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]
@@ -10351,6786 +10351,9123 @@ last:
 	RET
 
 // func updateFast64NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
-TEXT ·updateFast64NEON(SB), NOSPLIT, $72-56
+TEXT ·updateFast64NEON(SB), NOSPLIT, $0-56
 	MOVD h+0(FP), R0
 	MOVD weights+8(FP), R1
 	MOVD offsets+16(FP), R2
-	MOVD n+32(FP), R4
 	MOVD num+24(FP), R3
-	LSL $2, R4, R4
-	ADD $16, RSP, R10
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x3d800140 // str q0, [x10, #0]
-	WORD $0x3d800540 // str q0, [x10, #16]
-	WORD $0x3d800940 // str q0, [x10, #32]
-	WORD $0x3d800d40 // str q0, [x10, #48]
-	MOVD ZR, R6
-	MOVD ZR, R7
+	MOVD fours+48(FP), R8
+
+four:
+	MOVD n+32(FP), R4
+	MOVD R0, R9
+	WORD $0xad40392d // ldp q13, q14, [x9, #0]
+	WORD $0xad42412f // ldp q15, q16, [x9, #64]
+	WORD $0xad454931 // ldp q17, q18, [x9, #160]
+	ADD $256, R9, R9
+	WORD $0xad405133 // ldp q19, q20, [x9, #0]
+	WORD $0xad445935 // ldp q21, q22, [x9, #128]
+	ADD $256, R9, R9
+	WORD $0xad406137 // ldp q23, q24, [x9, #0]
+	WORD $0xad446939 // ldp q25, q26, [x9, #128]
+	ADD $256, R9, R9
+	WORD $0xad40713b // ldp q27, q28, [x9, #0]
+	WORD $0xad44793d // ldp q29, q30, [x9, #128]
+	ADD $256, R9, R9
+	MOVD R2, R12
+	MOVD R2, R11
+	SUB $4, R3, R15
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	MOVD ZR, R23
 
 spike:
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	MOVD fours+48(FP), R8
-	MOVD ZR, R23
-
-four:
-	WORD $0x3dc0015c // ldr q28, [x10, #0]
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dda2 // fmul v2.4s, v13.4s, v2.4s
+	WORD $0x6e23ddc3 // fmul v3.4s, v14.4s, v3.4s
+	WORD $0x4f8b104d // fmla v13.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b106e // fmla v14.4s, v3.4s, v11.s[0]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e2ddc44 // fmul v4.4s, v2.4s, v13.4s
+	WORD $0x6e2edc65 // fmul v5.4s, v3.4s, v14.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dde2 // fmul v2.4s, v15.4s, v2.4s
+	WORD $0x6e23de03 // fmul v3.4s, v16.4s, v3.4s
+	WORD $0x4f8b104f // fmla v15.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1070 // fmla v16.4s, v3.4s, v11.s[0]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0x4e2fcc44 // fmla v4.4s, v2.4s, v15.4s
+	WORD $0x4e30cc65 // fmla v5.4s, v3.4s, v16.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
-	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	CBZ R23, first
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x2e20fc2c // fdiv v12.2s, v1.2s, v0.2s
+
+first:
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22de22 // fmul v2.4s, v17.4s, v2.4s
+	WORD $0x6e23de43 // fmul v3.4s, v18.4s, v3.4s
+	WORD $0x4f8b1051 // fmla v17.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1072 // fmla v18.4s, v3.4s, v11.s[0]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0x4e31cc46 // fmla v6.4s, v2.4s, v17.4s
+	WORD $0x4e32cc67 // fmla v7.4s, v3.4s, v18.4s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $256, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
-	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de62 // fmul v2.4s, v19.4s, v2.4s
+	WORD $0x6e23de83 // fmul v3.4s, v20.4s, v3.4s
+	WORD $0x4fab1053 // fmla v19.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1074 // fmla v20.4s, v3.4s, v11.s[1]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e33dc44 // fmul v4.4s, v2.4s, v19.4s
+	WORD $0x6e34dc65 // fmul v5.4s, v3.4s, v20.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dea2 // fmul v2.4s, v21.4s, v2.4s
+	WORD $0x6e23dec3 // fmul v3.4s, v22.4s, v3.4s
+	WORD $0x4fab1055 // fmla v21.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1076 // fmla v22.4s, v3.4s, v11.s[1]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
+	WORD $0x4e35cc44 // fmla v4.4s, v2.4s, v21.4s
+	WORD $0x4e36cc65 // fmla v5.4s, v3.4s, v22.4s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c9 // fadd v9.4s, v6.4s, v7.4s
 	ADD $256, R9, R9
-	CBZ R23, first
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	ADD R6, R3, R24
-	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-
-first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
-	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dee2 // fmul v2.4s, v23.4s, v2.4s
+	WORD $0x6e23df03 // fmul v3.4s, v24.4s, v3.4s
+	WORD $0x4f8c1057 // fmla v23.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1078 // fmla v24.4s, v3.4s, v12.s[0]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e37dc44 // fmul v4.4s, v2.4s, v23.4s
+	WORD $0x6e38dc65 // fmul v5.4s, v3.4s, v24.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22df22 // fmul v2.4s, v25.4s, v2.4s
+	WORD $0x6e23df43 // fmul v3.4s, v26.4s, v3.4s
+	WORD $0x4f8c1059 // fmla v25.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107a // fmla v26.4s, v3.4s, v12.s[0]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
+	WORD $0x4e39cc44 // fmla v4.4s, v2.4s, v25.4s
+	WORD $0x4e3acc65 // fmla v5.4s, v3.4s, v26.4s
+	WORD $0x6e29d500 // faddp v0.4s, v8.4s, v9.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4005e1 // ldr s1, [x15, #4]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x2e20fc2b // fdiv v11.2s, v1.2s, v0.2s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4ca // fadd v10.4s, v6.4s, v7.4s
 	ADD $256, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
-	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df62 // fmul v2.4s, v27.4s, v2.4s
+	WORD $0x6e23df83 // fmul v3.4s, v28.4s, v3.4s
+	WORD $0x4fac105b // fmla v27.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107c // fmla v28.4s, v3.4s, v12.s[1]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e3bdc44 // fmul v4.4s, v2.4s, v27.4s
+	WORD $0x6e3cdc65 // fmul v5.4s, v3.4s, v28.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dfa2 // fmul v2.4s, v29.4s, v2.4s
+	WORD $0x6e23dfc3 // fmul v3.4s, v30.4s, v3.4s
+	WORD $0x4fac105d // fmla v29.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107e // fmla v30.4s, v3.4s, v12.s[1]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
+	WORD $0x4e3dcc44 // fmla v4.4s, v2.4s, v29.4s
+	WORD $0x4e3ecc65 // fmla v5.4s, v3.4s, v30.4s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $256, R9, R9
-	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
-	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
-	SUBS $1, R8, R8
-	BNE four
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	ADD R6, R3, R24
-	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-	MOVD R6, R7
-	ADD $4, R6, R6
-	CMP R4, R6
-	BLT spike
+	MOVD R12, R11
+	ADD $4, R12, R12
+	ADD $4, R15, R15
+	SUBS $1, R4, R4
+	BNE spike
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x2e20fc2c // fdiv v12.2s, v1.2s, v0.2s
+	FMOVS factor+40(FP), F8
+	WORD $0x4e040508 // dup v8.4s, v8.s[0]
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	MOVD fours+48(FP), R8
-	LSL $2, R8, R8
-	FMOVS factor+40(FP), F31
-	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
-
-last:
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
-	WORD $0xbd40015c // ldr s28, [x10, #0]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
-	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
-	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
-	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dda2 // fmul v2.4s, v13.4s, v2.4s
+	WORD $0x6e23ddc3 // fmul v3.4s, v14.4s, v3.4s
+	WORD $0x4f8b104d // fmla v13.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b106e // fmla v14.4s, v3.4s, v11.s[0]
+	WORD $0x6e28ddad // fmul v13.4s, v13.4s, v8.4s
+	WORD $0x6e28ddce // fmul v14.4s, v14.4s, v8.4s
+	WORD $0xad00392d // stp q13, q14, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dde2 // fmul v2.4s, v15.4s, v2.4s
+	WORD $0x6e23de03 // fmul v3.4s, v16.4s, v3.4s
+	WORD $0x4f8b104f // fmla v15.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1070 // fmla v16.4s, v3.4s, v11.s[0]
+	WORD $0x6e28ddef // fmul v15.4s, v15.4s, v8.4s
+	WORD $0x6e28de10 // fmul v16.4s, v16.4s, v8.4s
+	WORD $0xad02412f // stp q15, q16, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
-	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
-	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
-	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22de22 // fmul v2.4s, v17.4s, v2.4s
+	WORD $0x6e23de43 // fmul v3.4s, v18.4s, v3.4s
+	WORD $0x4f8b1051 // fmla v17.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1072 // fmla v18.4s, v3.4s, v11.s[0]
+	WORD $0x6e28de31 // fmul v17.4s, v17.4s, v8.4s
+	WORD $0x6e28de52 // fmul v18.4s, v18.4s, v8.4s
+	WORD $0xad054931 // stp q17, q18, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
 	ADD $256, R9, R9
-	ADD $4, R10, R10
-	ADD $640, R11, R11
+	MOVWU 640(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de62 // fmul v2.4s, v19.4s, v2.4s
+	WORD $0x6e23de83 // fmul v3.4s, v20.4s, v3.4s
+	WORD $0x4fab1053 // fmla v19.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1074 // fmla v20.4s, v3.4s, v11.s[1]
+	WORD $0x6e28de73 // fmul v19.4s, v19.4s, v8.4s
+	WORD $0x6e28de94 // fmul v20.4s, v20.4s, v8.4s
+	WORD $0xad005133 // stp q19, q20, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dea2 // fmul v2.4s, v21.4s, v2.4s
+	WORD $0x6e23dec3 // fmul v3.4s, v22.4s, v3.4s
+	WORD $0x4fab1055 // fmla v21.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1076 // fmla v22.4s, v3.4s, v11.s[1]
+	WORD $0x6e28deb5 // fmul v21.4s, v21.4s, v8.4s
+	WORD $0x6e28ded6 // fmul v22.4s, v22.4s, v8.4s
+	WORD $0xad045935 // stp q21, q22, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	ADD $256, R9, R9
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dee2 // fmul v2.4s, v23.4s, v2.4s
+	WORD $0x6e23df03 // fmul v3.4s, v24.4s, v3.4s
+	WORD $0x4f8c1057 // fmla v23.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1078 // fmla v24.4s, v3.4s, v12.s[0]
+	WORD $0x6e28def7 // fmul v23.4s, v23.4s, v8.4s
+	WORD $0x6e28df18 // fmul v24.4s, v24.4s, v8.4s
+	WORD $0xad006137 // stp q23, q24, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22df22 // fmul v2.4s, v25.4s, v2.4s
+	WORD $0x6e23df43 // fmul v3.4s, v26.4s, v3.4s
+	WORD $0x4f8c1059 // fmla v25.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107a // fmla v26.4s, v3.4s, v12.s[0]
+	WORD $0x6e28df39 // fmul v25.4s, v25.4s, v8.4s
+	WORD $0x6e28df5a // fmul v26.4s, v26.4s, v8.4s
+	WORD $0xad046939 // stp q25, q26, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	ADD $256, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df62 // fmul v2.4s, v27.4s, v2.4s
+	WORD $0x6e23df83 // fmul v3.4s, v28.4s, v3.4s
+	WORD $0x4fac105b // fmla v27.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107c // fmla v28.4s, v3.4s, v12.s[1]
+	WORD $0x6e28df7b // fmul v27.4s, v27.4s, v8.4s
+	WORD $0x6e28df9c // fmul v28.4s, v28.4s, v8.4s
+	WORD $0xad00713b // stp q27, q28, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dfa2 // fmul v2.4s, v29.4s, v2.4s
+	WORD $0x6e23dfc3 // fmul v3.4s, v30.4s, v3.4s
+	WORD $0x4fac105d // fmla v29.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107e // fmla v30.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dfbd // fmul v29.4s, v29.4s, v8.4s
+	WORD $0x6e28dfde // fmul v30.4s, v30.4s, v8.4s
+	WORD $0xad04793d // stp q29, q30, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	ADD $256, R9, R9
+	MOVD R9, R0
+	ADD $2560, R2, R2
 	SUBS $1, R8, R8
-	BNE last
+	BNE four
 	RET
 
 // func updateGeneral64NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
-TEXT ·updateGeneral64NEON(SB), NOSPLIT, $72-64
+TEXT ·updateGeneral64NEON(SB), NOSPLIT, $0-64
 	MOVD h+0(FP), R0
 	MOVD weights+8(FP), R1
 	MOVD offsets+16(FP), R2
-	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
-	MOVD scales+32(FP), R5
+	MOVD scales+32(FP), R19
 	MOVD $constants<>(SB), R25
-	LSL $2, R4, R4
-	ADD $16, RSP, R10
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x3d800140 // str q0, [x10, #0]
-	WORD $0x3d800540 // str q0, [x10, #16]
-	WORD $0x3d800940 // str q0, [x10, #32]
-	WORD $0x3d800d40 // str q0, [x10, #48]
-	MOVD ZR, R6
-	MOVD ZR, R7
+	MOVD fours+56(FP), R8
+
+four:
+	MOVD n+40(FP), R4
+	MOVD R0, R9
+	WORD $0xad40392d // ldp q13, q14, [x9, #0]
+	WORD $0xad42412f // ldp q15, q16, [x9, #64]
+	WORD $0xad454931 // ldp q17, q18, [x9, #160]
+	ADD $256, R9, R9
+	WORD $0xad405133 // ldp q19, q20, [x9, #0]
+	WORD $0xad445935 // ldp q21, q22, [x9, #128]
+	ADD $256, R9, R9
+	WORD $0xad406137 // ldp q23, q24, [x9, #0]
+	WORD $0xad446939 // ldp q25, q26, [x9, #128]
+	ADD $256, R9, R9
+	WORD $0xad40713b // ldp q27, q28, [x9, #0]
+	WORD $0xad44793d // ldp q29, q30, [x9, #128]
+	ADD $256, R9, R9
+	MOVD R2, R12
+	MOVD R2, R11
+	MOVD R3, R15
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	MOVD ZR, R23
 
 spike:
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	ADD R6, R3, R15
-	MOVD R5, R19
-	MOVD fours+56(FP), R8
-	MOVD ZR, R23
-
-four:
-	WORD $0x3dc0015c // ldr q28, [x10, #0]
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dda2 // fmul v2.4s, v13.4s, v2.4s
+	WORD $0x6e23ddc3 // fmul v3.4s, v14.4s, v3.4s
+	WORD $0x4f8b104d // fmla v13.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b106e // fmla v14.4s, v3.4s, v11.s[0]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e2ddc44 // fmul v4.4s, v2.4s, v13.4s
+	WORD $0x6e2edc65 // fmul v5.4s, v3.4s, v14.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dde2 // fmul v2.4s, v15.4s, v2.4s
+	WORD $0x6e23de03 // fmul v3.4s, v16.4s, v3.4s
+	WORD $0x4f8b104f // fmla v15.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1070 // fmla v16.4s, v3.4s, v11.s[0]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0x4e2fcc44 // fmla v4.4s, v2.4s, v15.4s
+	WORD $0x4e30cc65 // fmla v5.4s, v3.4s, v16.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
-	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	CBZ R23, first
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd44fde1 // ldr s1, [x15, #1276]
+	WORD $0xbd477de9 // ldr s9, [x15, #1916]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+
+first:
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22de22 // fmul v2.4s, v17.4s, v2.4s
+	WORD $0x6e23de43 // fmul v3.4s, v18.4s, v3.4s
+	WORD $0x4f8b1051 // fmla v17.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1072 // fmla v18.4s, v3.4s, v11.s[0]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0x4e31cc46 // fmla v6.4s, v2.4s, v17.4s
+	WORD $0x4e32cc67 // fmla v7.4s, v3.4s, v18.4s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $256, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
-	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de62 // fmul v2.4s, v19.4s, v2.4s
+	WORD $0x6e23de83 // fmul v3.4s, v20.4s, v3.4s
+	WORD $0x4fab1053 // fmla v19.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1074 // fmla v20.4s, v3.4s, v11.s[1]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e33dc44 // fmul v4.4s, v2.4s, v19.4s
+	WORD $0x6e34dc65 // fmul v5.4s, v3.4s, v20.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dea2 // fmul v2.4s, v21.4s, v2.4s
+	WORD $0x6e23dec3 // fmul v3.4s, v22.4s, v3.4s
+	WORD $0x4fab1055 // fmla v21.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1076 // fmla v22.4s, v3.4s, v11.s[1]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
+	WORD $0x4e35cc44 // fmla v4.4s, v2.4s, v21.4s
+	WORD $0x4e36cc65 // fmla v5.4s, v3.4s, v22.4s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c9 // fadd v9.4s, v6.4s, v7.4s
 	ADD $256, R9, R9
-	CBZ R23, first
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	WORD $0x3dc00323 // ldr q3, [x25, #0]
-	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
-	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-
-first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
-	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dee2 // fmul v2.4s, v23.4s, v2.4s
+	WORD $0x6e23df03 // fmul v3.4s, v24.4s, v3.4s
+	WORD $0x4f8c1057 // fmla v23.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1078 // fmla v24.4s, v3.4s, v12.s[0]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e37dc44 // fmul v4.4s, v2.4s, v23.4s
+	WORD $0x6e38dc65 // fmul v5.4s, v3.4s, v24.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22df22 // fmul v2.4s, v25.4s, v2.4s
+	WORD $0x6e23df43 // fmul v3.4s, v26.4s, v3.4s
+	WORD $0x4f8c1059 // fmla v25.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107a // fmla v26.4s, v3.4s, v12.s[0]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
+	WORD $0x4e39cc44 // fmla v4.4s, v2.4s, v25.4s
+	WORD $0x4e3acc65 // fmla v5.4s, v3.4s, v26.4s
+	WORD $0x6e29d500 // faddp v0.4s, v8.4s, v9.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e9 // ldr s9, [x15, #640]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400262 // ldr d2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000262 // str d2, [x19, #0]
+	WORD $0x4ea01c0b // mov v11.16b, v0.16b
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4ca // fadd v10.4s, v6.4s, v7.4s
 	ADD $256, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
-	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df62 // fmul v2.4s, v27.4s, v2.4s
+	WORD $0x6e23df83 // fmul v3.4s, v28.4s, v3.4s
+	WORD $0x4fac105b // fmla v27.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107c // fmla v28.4s, v3.4s, v12.s[1]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e3bdc44 // fmul v4.4s, v2.4s, v27.4s
+	WORD $0x6e3cdc65 // fmul v5.4s, v3.4s, v28.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dfa2 // fmul v2.4s, v29.4s, v2.4s
+	WORD $0x6e23dfc3 // fmul v3.4s, v30.4s, v3.4s
+	WORD $0x4fac105d // fmla v29.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107e // fmla v30.4s, v3.4s, v12.s[1]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
+	WORD $0x4e3dcc44 // fmla v4.4s, v2.4s, v29.4s
+	WORD $0x4e3ecc65 // fmla v5.4s, v3.4s, v30.4s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $256, R9, R9
-	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
-	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
-	SUBS $1, R8, R8
-	BNE four
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	MOVD R12, R11
+	ADD $4, R12, R12
+	ADD $4, R15, R15
+	SUBS $1, R4, R4
+	BNE spike
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd44fde1 // ldr s1, [x15, #1276]
+	WORD $0xbd477de9 // ldr s9, [x15, #1916]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
 	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-	MOVD R6, R7
-	ADD $4, R6, R6
-	CMP R4, R6
-	BLT spike
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	ADD R6, R3, R15
-	MOVD R5, R19
-	MOVD fours+56(FP), R8
-	LSL $2, R8, R8
-
-last:
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
-	WORD $0xbd40015c // ldr s28, [x10, #0]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dda2 // fmul v2.4s, v13.4s, v2.4s
+	WORD $0x6e23ddc3 // fmul v3.4s, v14.4s, v3.4s
+	WORD $0x4f8b104d // fmla v13.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b106e // fmla v14.4s, v3.4s, v11.s[0]
+	WORD $0xad00392d // stp q13, q14, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dde2 // fmul v2.4s, v15.4s, v2.4s
+	WORD $0x6e23de03 // fmul v3.4s, v16.4s, v3.4s
+	WORD $0x4f8b104f // fmla v15.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1070 // fmla v16.4s, v3.4s, v11.s[0]
+	WORD $0xad02412f // stp q15, q16, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22de22 // fmul v2.4s, v17.4s, v2.4s
+	WORD $0x6e23de43 // fmul v3.4s, v18.4s, v3.4s
+	WORD $0x4f8b1051 // fmla v17.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1072 // fmla v18.4s, v3.4s, v11.s[0]
+	WORD $0xad054931 // stp q17, q18, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
 	ADD $256, R9, R9
-	ADD $4, R10, R10
-	ADD $640, R11, R11
+	MOVWU 640(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de62 // fmul v2.4s, v19.4s, v2.4s
+	WORD $0x6e23de83 // fmul v3.4s, v20.4s, v3.4s
+	WORD $0x4fab1053 // fmla v19.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1074 // fmla v20.4s, v3.4s, v11.s[1]
+	WORD $0xad005133 // stp q19, q20, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dea2 // fmul v2.4s, v21.4s, v2.4s
+	WORD $0x6e23dec3 // fmul v3.4s, v22.4s, v3.4s
+	WORD $0x4fab1055 // fmla v21.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1076 // fmla v22.4s, v3.4s, v11.s[1]
+	WORD $0xad045935 // stp q21, q22, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	ADD $256, R9, R9
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dee2 // fmul v2.4s, v23.4s, v2.4s
+	WORD $0x6e23df03 // fmul v3.4s, v24.4s, v3.4s
+	WORD $0x4f8c1057 // fmla v23.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1078 // fmla v24.4s, v3.4s, v12.s[0]
+	WORD $0xad006137 // stp q23, q24, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22df22 // fmul v2.4s, v25.4s, v2.4s
+	WORD $0x6e23df43 // fmul v3.4s, v26.4s, v3.4s
+	WORD $0x4f8c1059 // fmla v25.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107a // fmla v26.4s, v3.4s, v12.s[0]
+	WORD $0xad046939 // stp q25, q26, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	ADD $256, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df62 // fmul v2.4s, v27.4s, v2.4s
+	WORD $0x6e23df83 // fmul v3.4s, v28.4s, v3.4s
+	WORD $0x4fac105b // fmla v27.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107c // fmla v28.4s, v3.4s, v12.s[1]
+	WORD $0xad00713b // stp q27, q28, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dfa2 // fmul v2.4s, v29.4s, v2.4s
+	WORD $0x6e23dfc3 // fmul v3.4s, v30.4s, v3.4s
+	WORD $0x4fac105d // fmla v29.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107e // fmla v30.4s, v3.4s, v12.s[1]
+	WORD $0xad04793d // stp q29, q30, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	ADD $256, R9, R9
+	MOVD R9, R0
+	ADD $2560, R2, R2
+	ADD $2560, R3, R3
+	ADD $16, R19, R19
 	SUBS $1, R8, R8
-	BNE last
+	BNE four
 	RET
 
 // func updateForgetting64NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
-TEXT ·updateForgetting64NEON(SB), NOSPLIT, $136-64
+TEXT ·updateForgetting64NEON(SB), NOSPLIT, $0-64
 	MOVD h+0(FP), R0
 	MOVD weights+8(FP), R1
 	MOVD offsets+16(FP), R2
-	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
-	MOVD scales+32(FP), R5
+	MOVD scales+32(FP), R19
 	MOVD $constants<>(SB), R25
-	LSL $2, R4, R4
-	ADD $16, RSP, R10
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x3d800140 // str q0, [x10, #0]
-	WORD $0x3d801140 // str q0, [x10, #64]
-	WORD $0x3d800540 // str q0, [x10, #16]
-	WORD $0x3d801540 // str q0, [x10, #80]
-	WORD $0x3d800940 // str q0, [x10, #32]
-	WORD $0x3d801940 // str q0, [x10, #96]
-	WORD $0x3d800d40 // str q0, [x10, #48]
-	WORD $0x3d801d40 // str q0, [x10, #112]
-	MOVD ZR, R6
-	MOVD ZR, R7
+	MOVD fours+56(FP), R8
+
+four:
+	MOVD n+40(FP), R4
+	MOVD R0, R9
+	WORD $0xad404530 // ldp q16, q17, [x9, #0]
+	WORD $0xad444d32 // ldp q18, q19, [x9, #128]
+	ADD $256, R9, R9
+	WORD $0xad405534 // ldp q20, q21, [x9, #0]
+	WORD $0xad445d36 // ldp q22, q23, [x9, #128]
+	ADD $256, R9, R9
+	WORD $0xad406538 // ldp q24, q25, [x9, #0]
+	WORD $0xad446d3a // ldp q26, q27, [x9, #128]
+	ADD $256, R9, R9
+	WORD $0xad40753c // ldp q28, q29, [x9, #0]
+	WORD $0xad447d3e // ldp q30, q31, [x9, #128]
+	ADD $256, R9, R9
+	MOVD R2, R12
+	MOVD R2, R11
+	MOVD R3, R15
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	MOVD ZR, R23
 
 spike:
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	ADD R6, R3, R15
-	MOVD R5, R19
-	MOVD fours+56(FP), R8
-	MOVD ZR, R23
-
-four:
-	WORD $0x3dc0015c // ldr q28, [x10, #0]
-	WORD $0x3dc0115d // ldr q29, [x10, #64]
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
+	WORD $0x4e0405af // dup v15.4s, v13.s[0]
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e0407be // dup v30.4s, v29.s[0]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
-	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de02 // fmul v2.4s, v16.4s, v2.4s
+	WORD $0x6e23de23 // fmul v3.4s, v17.4s, v3.4s
+	WORD $0x4f8b1050 // fmla v16.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1071 // fmla v17.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd610 // fadd v16.4s, v16.4s, v15.4s
+	WORD $0x4e2fd631 // fadd v17.4s, v17.4s, v15.4s
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e30dc44 // fmul v4.4s, v2.4s, v16.4s
+	WORD $0x6e31dc65 // fmul v5.4s, v3.4s, v17.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22de42 // fmul v2.4s, v18.4s, v2.4s
+	WORD $0x6e23de63 // fmul v3.4s, v19.4s, v3.4s
+	WORD $0x4f8b1052 // fmla v18.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1073 // fmla v19.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd652 // fadd v18.4s, v18.4s, v15.4s
+	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
+	WORD $0x4e32cc44 // fmla v4.4s, v2.4s, v18.4s
+	WORD $0x4e33cc65 // fmla v5.4s, v3.4s, v19.4s
+	CBZ R23, first
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd44fde1 // ldr s1, [x15, #1276]
+	WORD $0xbd477de9 // ldr s9, [x15, #1916]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS share+52(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	WORD $0x4e281c63 // and v3.16b, v3.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4ea31c6e // mov v14.16b, v3.16b
+
+first:
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $256, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
+	WORD $0x4e0c05af // dup v15.4s, v13.s[1]
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
-	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de82 // fmul v2.4s, v20.4s, v2.4s
+	WORD $0x6e23dea3 // fmul v3.4s, v21.4s, v3.4s
+	WORD $0x4fab1054 // fmla v20.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1075 // fmla v21.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd694 // fadd v20.4s, v20.4s, v15.4s
+	WORD $0x4e2fd6b5 // fadd v21.4s, v21.4s, v15.4s
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e34dc44 // fmul v4.4s, v2.4s, v20.4s
+	WORD $0x6e35dc65 // fmul v5.4s, v3.4s, v21.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dec2 // fmul v2.4s, v22.4s, v2.4s
+	WORD $0x6e23dee3 // fmul v3.4s, v23.4s, v3.4s
+	WORD $0x4fab1056 // fmla v22.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1077 // fmla v23.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd6d6 // fadd v22.4s, v22.4s, v15.4s
+	WORD $0x4e2fd6f7 // fadd v23.4s, v23.4s, v15.4s
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
+	WORD $0x4e36cc44 // fmla v4.4s, v2.4s, v22.4s
+	WORD $0x4e37cc65 // fmla v5.4s, v3.4s, v23.4s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c9 // fadd v9.4s, v6.4s, v7.4s
 	ADD $256, R9, R9
-	CBZ R23, first
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	WORD $0x3dc00323 // ldr q3, [x25, #0]
-	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
-	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS share+52(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-
-first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
+	WORD $0x4e0405cf // dup v15.4s, v14.s[0]
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e1407be // dup v30.4s, v29.s[2]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
-	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df02 // fmul v2.4s, v24.4s, v2.4s
+	WORD $0x6e23df23 // fmul v3.4s, v25.4s, v3.4s
+	WORD $0x4f8c1058 // fmla v24.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1079 // fmla v25.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd718 // fadd v24.4s, v24.4s, v15.4s
+	WORD $0x4e2fd739 // fadd v25.4s, v25.4s, v15.4s
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e38dc44 // fmul v4.4s, v2.4s, v24.4s
+	WORD $0x6e39dc65 // fmul v5.4s, v3.4s, v25.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22df42 // fmul v2.4s, v26.4s, v2.4s
+	WORD $0x6e23df63 // fmul v3.4s, v27.4s, v3.4s
+	WORD $0x4f8c105a // fmla v26.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107b // fmla v27.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd75a // fadd v26.4s, v26.4s, v15.4s
+	WORD $0x4e2fd77b // fadd v27.4s, v27.4s, v15.4s
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
+	WORD $0x4e3acc44 // fmla v4.4s, v2.4s, v26.4s
+	WORD $0x4e3bcc65 // fmla v5.4s, v3.4s, v27.4s
+	WORD $0x6e29d500 // faddp v0.4s, v8.4s, v9.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e9 // ldr s9, [x15, #640]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400262 // ldr d2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS share+52(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	WORD $0x4e281c63 // and v3.16b, v3.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000262 // str d2, [x19, #0]
+	WORD $0x4ea01c0b // mov v11.16b, v0.16b
+	WORD $0x4ea31c6d // mov v13.16b, v3.16b
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4ca // fadd v10.4s, v6.4s, v7.4s
 	ADD $256, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
+	WORD $0x4e0c05cf // dup v15.4s, v14.s[1]
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
-	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df82 // fmul v2.4s, v28.4s, v2.4s
+	WORD $0x6e23dfa3 // fmul v3.4s, v29.4s, v3.4s
+	WORD $0x4fac105c // fmla v28.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107d // fmla v29.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd79c // fadd v28.4s, v28.4s, v15.4s
+	WORD $0x4e2fd7bd // fadd v29.4s, v29.4s, v15.4s
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e3cdc44 // fmul v4.4s, v2.4s, v28.4s
+	WORD $0x6e3ddc65 // fmul v5.4s, v3.4s, v29.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dfc2 // fmul v2.4s, v30.4s, v2.4s
+	WORD $0x6e23dfe3 // fmul v3.4s, v31.4s, v3.4s
+	WORD $0x4fac105e // fmla v30.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107f // fmla v31.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd7de // fadd v30.4s, v30.4s, v15.4s
+	WORD $0x4e2fd7ff // fadd v31.4s, v31.4s, v15.4s
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
+	WORD $0x4e3ecc44 // fmla v4.4s, v2.4s, v30.4s
+	WORD $0x4e3fcc65 // fmla v5.4s, v3.4s, v31.4s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $256, R9, R9
-	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
-	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
-	SUBS $1, R8, R8
-	BNE four
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	MOVD R12, R11
+	ADD $4, R12, R12
+	ADD $4, R15, R15
+	SUBS $1, R4, R4
+	BNE spike
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd44fde1 // ldr s1, [x15, #1276]
+	WORD $0xbd477de9 // ldr s9, [x15, #1916]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
 	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS share+52(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS share+52(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	WORD $0x4e281c63 // and v3.16b, v3.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-	MOVD R6, R7
-	ADD $4, R6, R6
-	CMP R4, R6
-	BLT spike
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4ea31c6e // mov v14.16b, v3.16b
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	ADD R6, R3, R15
-	MOVD R5, R19
-	MOVD fours+56(FP), R8
-	LSL $2, R8, R8
-
-last:
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
-	WORD $0xbd40015c // ldr s28, [x10, #0]
-	WORD $0xbd40415e // ldr s30, [x10, #64]
-	WORD $0x4e0407de // dup v30.4s, v30.s[0]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x4e0405af // dup v15.4s, v13.s[0]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de02 // fmul v2.4s, v16.4s, v2.4s
+	WORD $0x6e23de23 // fmul v3.4s, v17.4s, v3.4s
+	WORD $0x4f8b1050 // fmla v16.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1071 // fmla v17.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd610 // fadd v16.4s, v16.4s, v15.4s
+	WORD $0x4e2fd631 // fadd v17.4s, v17.4s, v15.4s
+	WORD $0xad004530 // stp q16, q17, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22de42 // fmul v2.4s, v18.4s, v2.4s
+	WORD $0x6e23de63 // fmul v3.4s, v19.4s, v3.4s
+	WORD $0x4f8b1052 // fmla v18.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1073 // fmla v19.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd652 // fadd v18.4s, v18.4s, v15.4s
+	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
+	WORD $0xad044d32 // stp q18, q19, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
 	ADD $256, R9, R9
-	ADD $4, R10, R10
-	ADD $640, R11, R11
+	MOVWU 640(R11), R13
+	ADD R1, R13, R13
+	WORD $0x4e0c05af // dup v15.4s, v13.s[1]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de82 // fmul v2.4s, v20.4s, v2.4s
+	WORD $0x6e23dea3 // fmul v3.4s, v21.4s, v3.4s
+	WORD $0x4fab1054 // fmla v20.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1075 // fmla v21.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd694 // fadd v20.4s, v20.4s, v15.4s
+	WORD $0x4e2fd6b5 // fadd v21.4s, v21.4s, v15.4s
+	WORD $0xad005534 // stp q20, q21, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dec2 // fmul v2.4s, v22.4s, v2.4s
+	WORD $0x6e23dee3 // fmul v3.4s, v23.4s, v3.4s
+	WORD $0x4fab1056 // fmla v22.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1077 // fmla v23.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd6d6 // fadd v22.4s, v22.4s, v15.4s
+	WORD $0x4e2fd6f7 // fadd v23.4s, v23.4s, v15.4s
+	WORD $0xad045d36 // stp q22, q23, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	ADD $256, R9, R9
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	WORD $0x4e0405cf // dup v15.4s, v14.s[0]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df02 // fmul v2.4s, v24.4s, v2.4s
+	WORD $0x6e23df23 // fmul v3.4s, v25.4s, v3.4s
+	WORD $0x4f8c1058 // fmla v24.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1079 // fmla v25.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd718 // fadd v24.4s, v24.4s, v15.4s
+	WORD $0x4e2fd739 // fadd v25.4s, v25.4s, v15.4s
+	WORD $0xad006538 // stp q24, q25, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22df42 // fmul v2.4s, v26.4s, v2.4s
+	WORD $0x6e23df63 // fmul v3.4s, v27.4s, v3.4s
+	WORD $0x4f8c105a // fmla v26.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107b // fmla v27.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd75a // fadd v26.4s, v26.4s, v15.4s
+	WORD $0x4e2fd77b // fadd v27.4s, v27.4s, v15.4s
+	WORD $0xad046d3a // stp q26, q27, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	ADD $256, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	WORD $0x4e0c05cf // dup v15.4s, v14.s[1]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df82 // fmul v2.4s, v28.4s, v2.4s
+	WORD $0x6e23dfa3 // fmul v3.4s, v29.4s, v3.4s
+	WORD $0x4fac105c // fmla v28.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107d // fmla v29.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd79c // fadd v28.4s, v28.4s, v15.4s
+	WORD $0x4e2fd7bd // fadd v29.4s, v29.4s, v15.4s
+	WORD $0xad00753c // stp q28, q29, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dfc2 // fmul v2.4s, v30.4s, v2.4s
+	WORD $0x6e23dfe3 // fmul v3.4s, v31.4s, v3.4s
+	WORD $0x4fac105e // fmla v30.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107f // fmla v31.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd7de // fadd v30.4s, v30.4s, v15.4s
+	WORD $0x4e2fd7ff // fadd v31.4s, v31.4s, v15.4s
+	WORD $0xad047d3e // stp q30, q31, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	ADD $256, R9, R9
+	MOVD R9, R0
+	ADD $2560, R2, R2
+	ADD $2560, R3, R3
+	ADD $16, R19, R19
 	SUBS $1, R8, R8
-	BNE last
+	BNE four
 	RET
 
 // func updateFast80NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
-TEXT ·updateFast80NEON(SB), NOSPLIT, $72-56
+TEXT ·updateFast80NEON(SB), NOSPLIT, $0-56
 	MOVD h+0(FP), R0
 	MOVD weights+8(FP), R1
 	MOVD offsets+16(FP), R2
-	MOVD n+32(FP), R4
 	MOVD num+24(FP), R3
-	LSL $2, R4, R4
-	ADD $16, RSP, R10
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x3d800140 // str q0, [x10, #0]
-	WORD $0x3d800540 // str q0, [x10, #16]
-	WORD $0x3d800940 // str q0, [x10, #32]
-	WORD $0x3d800d40 // str q0, [x10, #48]
-	MOVD ZR, R6
-	MOVD ZR, R7
+	MOVD fours+48(FP), R8
+
+four:
+	MOVD n+32(FP), R4
+	MOVD R0, R9
+	WORD $0xad40392d // ldp q13, q14, [x9, #0]
+	WORD $0xad43412f // ldp q15, q16, [x9, #96]
+	WORD $0xad464931 // ldp q17, q18, [x9, #192]
+	ADD $320, R9, R9
+	WORD $0xad405133 // ldp q19, q20, [x9, #0]
+	WORD $0xad455935 // ldp q21, q22, [x9, #160]
+	ADD $320, R9, R9
+	WORD $0xad406137 // ldp q23, q24, [x9, #0]
+	WORD $0xad456939 // ldp q25, q26, [x9, #160]
+	ADD $320, R9, R9
+	WORD $0xad40713b // ldp q27, q28, [x9, #0]
+	WORD $0xad45793d // ldp q29, q30, [x9, #160]
+	ADD $320, R9, R9
+	MOVD R2, R12
+	MOVD R2, R11
+	SUB $4, R3, R15
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	MOVD ZR, R23
 
 spike:
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	MOVD fours+48(FP), R8
-	MOVD ZR, R23
-
-four:
-	WORD $0x3dc0015c // ldr q28, [x10, #0]
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dda2 // fmul v2.4s, v13.4s, v2.4s
+	WORD $0x6e23ddc3 // fmul v3.4s, v14.4s, v3.4s
+	WORD $0x4f8b104d // fmla v13.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b106e // fmla v14.4s, v3.4s, v11.s[0]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e2ddc44 // fmul v4.4s, v2.4s, v13.4s
+	WORD $0x6e2edc65 // fmul v5.4s, v3.4s, v14.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dde2 // fmul v2.4s, v15.4s, v2.4s
+	WORD $0x6e23de03 // fmul v3.4s, v16.4s, v3.4s
+	WORD $0x4f8b104f // fmla v15.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1070 // fmla v16.4s, v3.4s, v11.s[0]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0x4e2fcc46 // fmla v6.4s, v2.4s, v15.4s
+	WORD $0x4e30cc67 // fmla v7.4s, v3.4s, v16.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	CBZ R23, first
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x2e20fc2c // fdiv v12.2s, v1.2s, v0.2s
+
+first:
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22de22 // fmul v2.4s, v17.4s, v2.4s
+	WORD $0x6e23de43 // fmul v3.4s, v18.4s, v3.4s
+	WORD $0x4f8b1051 // fmla v17.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1072 // fmla v18.4s, v3.4s, v11.s[0]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0x4e31cc44 // fmla v4.4s, v2.4s, v17.4s
+	WORD $0x4e32cc65 // fmla v5.4s, v3.4s, v18.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
-	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $320, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de62 // fmul v2.4s, v19.4s, v2.4s
+	WORD $0x6e23de83 // fmul v3.4s, v20.4s, v3.4s
+	WORD $0x4fab1053 // fmla v19.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1074 // fmla v20.4s, v3.4s, v11.s[1]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e33dc44 // fmul v4.4s, v2.4s, v19.4s
+	WORD $0x6e34dc65 // fmul v5.4s, v3.4s, v20.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dea2 // fmul v2.4s, v21.4s, v2.4s
+	WORD $0x6e23dec3 // fmul v3.4s, v22.4s, v3.4s
+	WORD $0x4fab1055 // fmla v21.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1076 // fmla v22.4s, v3.4s, v11.s[1]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0x4e35cc46 // fmla v6.4s, v2.4s, v21.4s
+	WORD $0x4e36cc67 // fmla v7.4s, v3.4s, v22.4s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
-	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c9 // fadd v9.4s, v6.4s, v7.4s
 	ADD $320, R9, R9
-	CBZ R23, first
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	ADD R6, R3, R24
-	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-
-first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dee2 // fmul v2.4s, v23.4s, v2.4s
+	WORD $0x6e23df03 // fmul v3.4s, v24.4s, v3.4s
+	WORD $0x4f8c1057 // fmla v23.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1078 // fmla v24.4s, v3.4s, v12.s[0]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e37dc44 // fmul v4.4s, v2.4s, v23.4s
+	WORD $0x6e38dc65 // fmul v5.4s, v3.4s, v24.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22df22 // fmul v2.4s, v25.4s, v2.4s
+	WORD $0x6e23df43 // fmul v3.4s, v26.4s, v3.4s
+	WORD $0x4f8c1059 // fmla v25.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107a // fmla v26.4s, v3.4s, v12.s[0]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0x4e39cc46 // fmla v6.4s, v2.4s, v25.4s
+	WORD $0x4e3acc67 // fmla v7.4s, v3.4s, v26.4s
+	WORD $0x6e29d500 // faddp v0.4s, v8.4s, v9.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4005e1 // ldr s1, [x15, #4]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x2e20fc2b // fdiv v11.2s, v1.2s, v0.2s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
-	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4ca // fadd v10.4s, v6.4s, v7.4s
 	ADD $320, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df62 // fmul v2.4s, v27.4s, v2.4s
+	WORD $0x6e23df83 // fmul v3.4s, v28.4s, v3.4s
+	WORD $0x4fac105b // fmla v27.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107c // fmla v28.4s, v3.4s, v12.s[1]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e3bdc44 // fmul v4.4s, v2.4s, v27.4s
+	WORD $0x6e3cdc65 // fmul v5.4s, v3.4s, v28.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dfa2 // fmul v2.4s, v29.4s, v2.4s
+	WORD $0x6e23dfc3 // fmul v3.4s, v30.4s, v3.4s
+	WORD $0x4fac105d // fmla v29.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107e // fmla v30.4s, v3.4s, v12.s[1]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0x4e3dcc46 // fmla v6.4s, v2.4s, v29.4s
+	WORD $0x4e3ecc67 // fmla v7.4s, v3.4s, v30.4s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
-	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $320, R9, R9
-	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
-	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
-	SUBS $1, R8, R8
-	BNE four
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	ADD R6, R3, R24
-	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-	MOVD R6, R7
-	ADD $4, R6, R6
-	CMP R4, R6
-	BLT spike
+	MOVD R12, R11
+	ADD $4, R12, R12
+	ADD $4, R15, R15
+	SUBS $1, R4, R4
+	BNE spike
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x2e20fc2c // fdiv v12.2s, v1.2s, v0.2s
+	FMOVS factor+40(FP), F8
+	WORD $0x4e040508 // dup v8.4s, v8.s[0]
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	MOVD fours+48(FP), R8
-	LSL $2, R8, R8
-	FMOVS factor+40(FP), F31
-	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
-
-last:
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
-	WORD $0xbd40015c // ldr s28, [x10, #0]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
-	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
-	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
-	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dda2 // fmul v2.4s, v13.4s, v2.4s
+	WORD $0x6e23ddc3 // fmul v3.4s, v14.4s, v3.4s
+	WORD $0x4f8b104d // fmla v13.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b106e // fmla v14.4s, v3.4s, v11.s[0]
+	WORD $0x6e28ddad // fmul v13.4s, v13.4s, v8.4s
+	WORD $0x6e28ddce // fmul v14.4s, v14.4s, v8.4s
+	WORD $0xad00392d // stp q13, q14, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dde2 // fmul v2.4s, v15.4s, v2.4s
+	WORD $0x6e23de03 // fmul v3.4s, v16.4s, v3.4s
+	WORD $0x4f8b104f // fmla v15.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1070 // fmla v16.4s, v3.4s, v11.s[0]
+	WORD $0x6e28ddef // fmul v15.4s, v15.4s, v8.4s
+	WORD $0x6e28de10 // fmul v16.4s, v16.4s, v8.4s
+	WORD $0xad03412f // stp q15, q16, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
-	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
-	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
-	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22de22 // fmul v2.4s, v17.4s, v2.4s
+	WORD $0x6e23de43 // fmul v3.4s, v18.4s, v3.4s
+	WORD $0x4f8b1051 // fmla v17.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1072 // fmla v18.4s, v3.4s, v11.s[0]
+	WORD $0x6e28de31 // fmul v17.4s, v17.4s, v8.4s
+	WORD $0x6e28de52 // fmul v18.4s, v18.4s, v8.4s
+	WORD $0xad064931 // stp q17, q18, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
-	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
 	ADD $320, R9, R9
-	ADD $4, R10, R10
-	ADD $640, R11, R11
+	MOVWU 640(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de62 // fmul v2.4s, v19.4s, v2.4s
+	WORD $0x6e23de83 // fmul v3.4s, v20.4s, v3.4s
+	WORD $0x4fab1053 // fmla v19.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1074 // fmla v20.4s, v3.4s, v11.s[1]
+	WORD $0x6e28de73 // fmul v19.4s, v19.4s, v8.4s
+	WORD $0x6e28de94 // fmul v20.4s, v20.4s, v8.4s
+	WORD $0xad005133 // stp q19, q20, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dea2 // fmul v2.4s, v21.4s, v2.4s
+	WORD $0x6e23dec3 // fmul v3.4s, v22.4s, v3.4s
+	WORD $0x4fab1055 // fmla v21.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1076 // fmla v22.4s, v3.4s, v11.s[1]
+	WORD $0x6e28deb5 // fmul v21.4s, v21.4s, v8.4s
+	WORD $0x6e28ded6 // fmul v22.4s, v22.4s, v8.4s
+	WORD $0xad055935 // stp q21, q22, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	ADD $320, R9, R9
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dee2 // fmul v2.4s, v23.4s, v2.4s
+	WORD $0x6e23df03 // fmul v3.4s, v24.4s, v3.4s
+	WORD $0x4f8c1057 // fmla v23.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1078 // fmla v24.4s, v3.4s, v12.s[0]
+	WORD $0x6e28def7 // fmul v23.4s, v23.4s, v8.4s
+	WORD $0x6e28df18 // fmul v24.4s, v24.4s, v8.4s
+	WORD $0xad006137 // stp q23, q24, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22df22 // fmul v2.4s, v25.4s, v2.4s
+	WORD $0x6e23df43 // fmul v3.4s, v26.4s, v3.4s
+	WORD $0x4f8c1059 // fmla v25.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107a // fmla v26.4s, v3.4s, v12.s[0]
+	WORD $0x6e28df39 // fmul v25.4s, v25.4s, v8.4s
+	WORD $0x6e28df5a // fmul v26.4s, v26.4s, v8.4s
+	WORD $0xad056939 // stp q25, q26, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	ADD $320, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df62 // fmul v2.4s, v27.4s, v2.4s
+	WORD $0x6e23df83 // fmul v3.4s, v28.4s, v3.4s
+	WORD $0x4fac105b // fmla v27.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107c // fmla v28.4s, v3.4s, v12.s[1]
+	WORD $0x6e28df7b // fmul v27.4s, v27.4s, v8.4s
+	WORD $0x6e28df9c // fmul v28.4s, v28.4s, v8.4s
+	WORD $0xad00713b // stp q27, q28, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dfa2 // fmul v2.4s, v29.4s, v2.4s
+	WORD $0x6e23dfc3 // fmul v3.4s, v30.4s, v3.4s
+	WORD $0x4fac105d // fmla v29.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107e // fmla v30.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dfbd // fmul v29.4s, v29.4s, v8.4s
+	WORD $0x6e28dfde // fmul v30.4s, v30.4s, v8.4s
+	WORD $0xad05793d // stp q29, q30, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	ADD $320, R9, R9
+	MOVD R9, R0
+	ADD $2560, R2, R2
 	SUBS $1, R8, R8
-	BNE last
+	BNE four
 	RET
 
 // func updateGeneral80NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
-TEXT ·updateGeneral80NEON(SB), NOSPLIT, $72-64
+TEXT ·updateGeneral80NEON(SB), NOSPLIT, $0-64
 	MOVD h+0(FP), R0
 	MOVD weights+8(FP), R1
 	MOVD offsets+16(FP), R2
-	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
-	MOVD scales+32(FP), R5
+	MOVD scales+32(FP), R19
 	MOVD $constants<>(SB), R25
-	LSL $2, R4, R4
-	ADD $16, RSP, R10
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x3d800140 // str q0, [x10, #0]
-	WORD $0x3d800540 // str q0, [x10, #16]
-	WORD $0x3d800940 // str q0, [x10, #32]
-	WORD $0x3d800d40 // str q0, [x10, #48]
-	MOVD ZR, R6
-	MOVD ZR, R7
+	MOVD fours+56(FP), R8
+
+four:
+	MOVD n+40(FP), R4
+	MOVD R0, R9
+	WORD $0xad40392d // ldp q13, q14, [x9, #0]
+	WORD $0xad43412f // ldp q15, q16, [x9, #96]
+	WORD $0xad464931 // ldp q17, q18, [x9, #192]
+	ADD $320, R9, R9
+	WORD $0xad405133 // ldp q19, q20, [x9, #0]
+	WORD $0xad455935 // ldp q21, q22, [x9, #160]
+	ADD $320, R9, R9
+	WORD $0xad406137 // ldp q23, q24, [x9, #0]
+	WORD $0xad456939 // ldp q25, q26, [x9, #160]
+	ADD $320, R9, R9
+	WORD $0xad40713b // ldp q27, q28, [x9, #0]
+	WORD $0xad45793d // ldp q29, q30, [x9, #160]
+	ADD $320, R9, R9
+	MOVD R2, R12
+	MOVD R2, R11
+	MOVD R3, R15
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	MOVD ZR, R23
 
 spike:
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	ADD R6, R3, R15
-	MOVD R5, R19
-	MOVD fours+56(FP), R8
-	MOVD ZR, R23
-
-four:
-	WORD $0x3dc0015c // ldr q28, [x10, #0]
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dda2 // fmul v2.4s, v13.4s, v2.4s
+	WORD $0x6e23ddc3 // fmul v3.4s, v14.4s, v3.4s
+	WORD $0x4f8b104d // fmla v13.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b106e // fmla v14.4s, v3.4s, v11.s[0]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e2ddc44 // fmul v4.4s, v2.4s, v13.4s
+	WORD $0x6e2edc65 // fmul v5.4s, v3.4s, v14.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dde2 // fmul v2.4s, v15.4s, v2.4s
+	WORD $0x6e23de03 // fmul v3.4s, v16.4s, v3.4s
+	WORD $0x4f8b104f // fmla v15.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1070 // fmla v16.4s, v3.4s, v11.s[0]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0x4e2fcc46 // fmla v6.4s, v2.4s, v15.4s
+	WORD $0x4e30cc67 // fmla v7.4s, v3.4s, v16.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	CBZ R23, first
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd44fde1 // ldr s1, [x15, #1276]
+	WORD $0xbd477de9 // ldr s9, [x15, #1916]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+
+first:
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22de22 // fmul v2.4s, v17.4s, v2.4s
+	WORD $0x6e23de43 // fmul v3.4s, v18.4s, v3.4s
+	WORD $0x4f8b1051 // fmla v17.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1072 // fmla v18.4s, v3.4s, v11.s[0]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0x4e31cc44 // fmla v4.4s, v2.4s, v17.4s
+	WORD $0x4e32cc65 // fmla v5.4s, v3.4s, v18.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
-	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $320, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de62 // fmul v2.4s, v19.4s, v2.4s
+	WORD $0x6e23de83 // fmul v3.4s, v20.4s, v3.4s
+	WORD $0x4fab1053 // fmla v19.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1074 // fmla v20.4s, v3.4s, v11.s[1]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e33dc44 // fmul v4.4s, v2.4s, v19.4s
+	WORD $0x6e34dc65 // fmul v5.4s, v3.4s, v20.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dea2 // fmul v2.4s, v21.4s, v2.4s
+	WORD $0x6e23dec3 // fmul v3.4s, v22.4s, v3.4s
+	WORD $0x4fab1055 // fmla v21.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1076 // fmla v22.4s, v3.4s, v11.s[1]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0x4e35cc46 // fmla v6.4s, v2.4s, v21.4s
+	WORD $0x4e36cc67 // fmla v7.4s, v3.4s, v22.4s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
-	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c9 // fadd v9.4s, v6.4s, v7.4s
 	ADD $320, R9, R9
-	CBZ R23, first
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	WORD $0x3dc00323 // ldr q3, [x25, #0]
-	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
-	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-
-first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dee2 // fmul v2.4s, v23.4s, v2.4s
+	WORD $0x6e23df03 // fmul v3.4s, v24.4s, v3.4s
+	WORD $0x4f8c1057 // fmla v23.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1078 // fmla v24.4s, v3.4s, v12.s[0]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e37dc44 // fmul v4.4s, v2.4s, v23.4s
+	WORD $0x6e38dc65 // fmul v5.4s, v3.4s, v24.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22df22 // fmul v2.4s, v25.4s, v2.4s
+	WORD $0x6e23df43 // fmul v3.4s, v26.4s, v3.4s
+	WORD $0x4f8c1059 // fmla v25.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107a // fmla v26.4s, v3.4s, v12.s[0]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0x4e39cc46 // fmla v6.4s, v2.4s, v25.4s
+	WORD $0x4e3acc67 // fmla v7.4s, v3.4s, v26.4s
+	WORD $0x6e29d500 // faddp v0.4s, v8.4s, v9.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e9 // ldr s9, [x15, #640]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400262 // ldr d2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000262 // str d2, [x19, #0]
+	WORD $0x4ea01c0b // mov v11.16b, v0.16b
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
-	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4ca // fadd v10.4s, v6.4s, v7.4s
 	ADD $320, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df62 // fmul v2.4s, v27.4s, v2.4s
+	WORD $0x6e23df83 // fmul v3.4s, v28.4s, v3.4s
+	WORD $0x4fac105b // fmla v27.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107c // fmla v28.4s, v3.4s, v12.s[1]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e3bdc44 // fmul v4.4s, v2.4s, v27.4s
+	WORD $0x6e3cdc65 // fmul v5.4s, v3.4s, v28.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dfa2 // fmul v2.4s, v29.4s, v2.4s
+	WORD $0x6e23dfc3 // fmul v3.4s, v30.4s, v3.4s
+	WORD $0x4fac105d // fmla v29.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107e // fmla v30.4s, v3.4s, v12.s[1]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0x4e3dcc46 // fmla v6.4s, v2.4s, v29.4s
+	WORD $0x4e3ecc67 // fmla v7.4s, v3.4s, v30.4s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
-	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $320, R9, R9
-	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
-	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
-	SUBS $1, R8, R8
-	BNE four
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	MOVD R12, R11
+	ADD $4, R12, R12
+	ADD $4, R15, R15
+	SUBS $1, R4, R4
+	BNE spike
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd44fde1 // ldr s1, [x15, #1276]
+	WORD $0xbd477de9 // ldr s9, [x15, #1916]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
 	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-	MOVD R6, R7
-	ADD $4, R6, R6
-	CMP R4, R6
-	BLT spike
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	ADD R6, R3, R15
-	MOVD R5, R19
-	MOVD fours+56(FP), R8
-	LSL $2, R8, R8
-
-last:
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
-	WORD $0xbd40015c // ldr s28, [x10, #0]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dda2 // fmul v2.4s, v13.4s, v2.4s
+	WORD $0x6e23ddc3 // fmul v3.4s, v14.4s, v3.4s
+	WORD $0x4f8b104d // fmla v13.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b106e // fmla v14.4s, v3.4s, v11.s[0]
+	WORD $0xad00392d // stp q13, q14, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dde2 // fmul v2.4s, v15.4s, v2.4s
+	WORD $0x6e23de03 // fmul v3.4s, v16.4s, v3.4s
+	WORD $0x4f8b104f // fmla v15.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1070 // fmla v16.4s, v3.4s, v11.s[0]
+	WORD $0xad03412f // stp q15, q16, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22de22 // fmul v2.4s, v17.4s, v2.4s
+	WORD $0x6e23de43 // fmul v3.4s, v18.4s, v3.4s
+	WORD $0x4f8b1051 // fmla v17.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1072 // fmla v18.4s, v3.4s, v11.s[0]
+	WORD $0xad064931 // stp q17, q18, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
 	ADD $320, R9, R9
-	ADD $4, R10, R10
-	ADD $640, R11, R11
+	MOVWU 640(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de62 // fmul v2.4s, v19.4s, v2.4s
+	WORD $0x6e23de83 // fmul v3.4s, v20.4s, v3.4s
+	WORD $0x4fab1053 // fmla v19.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1074 // fmla v20.4s, v3.4s, v11.s[1]
+	WORD $0xad005133 // stp q19, q20, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dea2 // fmul v2.4s, v21.4s, v2.4s
+	WORD $0x6e23dec3 // fmul v3.4s, v22.4s, v3.4s
+	WORD $0x4fab1055 // fmla v21.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1076 // fmla v22.4s, v3.4s, v11.s[1]
+	WORD $0xad055935 // stp q21, q22, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	ADD $320, R9, R9
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dee2 // fmul v2.4s, v23.4s, v2.4s
+	WORD $0x6e23df03 // fmul v3.4s, v24.4s, v3.4s
+	WORD $0x4f8c1057 // fmla v23.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1078 // fmla v24.4s, v3.4s, v12.s[0]
+	WORD $0xad006137 // stp q23, q24, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22df22 // fmul v2.4s, v25.4s, v2.4s
+	WORD $0x6e23df43 // fmul v3.4s, v26.4s, v3.4s
+	WORD $0x4f8c1059 // fmla v25.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107a // fmla v26.4s, v3.4s, v12.s[0]
+	WORD $0xad056939 // stp q25, q26, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	ADD $320, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df62 // fmul v2.4s, v27.4s, v2.4s
+	WORD $0x6e23df83 // fmul v3.4s, v28.4s, v3.4s
+	WORD $0x4fac105b // fmla v27.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107c // fmla v28.4s, v3.4s, v12.s[1]
+	WORD $0xad00713b // stp q27, q28, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dfa2 // fmul v2.4s, v29.4s, v2.4s
+	WORD $0x6e23dfc3 // fmul v3.4s, v30.4s, v3.4s
+	WORD $0x4fac105d // fmla v29.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107e // fmla v30.4s, v3.4s, v12.s[1]
+	WORD $0xad05793d // stp q29, q30, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	ADD $320, R9, R9
+	MOVD R9, R0
+	ADD $2560, R2, R2
+	ADD $2560, R3, R3
+	ADD $16, R19, R19
 	SUBS $1, R8, R8
-	BNE last
+	BNE four
 	RET
 
 // func updateForgetting80NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
-TEXT ·updateForgetting80NEON(SB), NOSPLIT, $136-64
+TEXT ·updateForgetting80NEON(SB), NOSPLIT, $0-64
 	MOVD h+0(FP), R0
 	MOVD weights+8(FP), R1
 	MOVD offsets+16(FP), R2
-	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
-	MOVD scales+32(FP), R5
+	MOVD scales+32(FP), R19
 	MOVD $constants<>(SB), R25
-	LSL $2, R4, R4
-	ADD $16, RSP, R10
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x3d800140 // str q0, [x10, #0]
-	WORD $0x3d801140 // str q0, [x10, #64]
-	WORD $0x3d800540 // str q0, [x10, #16]
-	WORD $0x3d801540 // str q0, [x10, #80]
-	WORD $0x3d800940 // str q0, [x10, #32]
-	WORD $0x3d801940 // str q0, [x10, #96]
-	WORD $0x3d800d40 // str q0, [x10, #48]
-	WORD $0x3d801d40 // str q0, [x10, #112]
-	MOVD ZR, R6
-	MOVD ZR, R7
+	MOVD fours+56(FP), R8
+
+four:
+	MOVD n+40(FP), R4
+	MOVD R0, R9
+	WORD $0xad404530 // ldp q16, q17, [x9, #0]
+	WORD $0xad454d32 // ldp q18, q19, [x9, #160]
+	ADD $320, R9, R9
+	WORD $0xad405534 // ldp q20, q21, [x9, #0]
+	WORD $0xad455d36 // ldp q22, q23, [x9, #160]
+	ADD $320, R9, R9
+	WORD $0xad406538 // ldp q24, q25, [x9, #0]
+	WORD $0xad456d3a // ldp q26, q27, [x9, #160]
+	ADD $320, R9, R9
+	WORD $0xad40753c // ldp q28, q29, [x9, #0]
+	WORD $0xad457d3e // ldp q30, q31, [x9, #160]
+	ADD $320, R9, R9
+	MOVD R2, R12
+	MOVD R2, R11
+	MOVD R3, R15
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	MOVD ZR, R23
 
 spike:
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	ADD R6, R3, R15
-	MOVD R5, R19
-	MOVD fours+56(FP), R8
-	MOVD ZR, R23
-
-four:
-	WORD $0x3dc0015c // ldr q28, [x10, #0]
-	WORD $0x3dc0115d // ldr q29, [x10, #64]
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
+	WORD $0x4e0405af // dup v15.4s, v13.s[0]
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e0407be // dup v30.4s, v29.s[0]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de02 // fmul v2.4s, v16.4s, v2.4s
+	WORD $0x6e23de23 // fmul v3.4s, v17.4s, v3.4s
+	WORD $0x4f8b1050 // fmla v16.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1071 // fmla v17.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd610 // fadd v16.4s, v16.4s, v15.4s
+	WORD $0x4e2fd631 // fadd v17.4s, v17.4s, v15.4s
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e30dc44 // fmul v4.4s, v2.4s, v16.4s
+	WORD $0x6e31dc65 // fmul v5.4s, v3.4s, v17.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22de42 // fmul v2.4s, v18.4s, v2.4s
+	WORD $0x6e23de63 // fmul v3.4s, v19.4s, v3.4s
+	WORD $0x4f8b1052 // fmla v18.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1073 // fmla v19.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd652 // fadd v18.4s, v18.4s, v15.4s
+	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0x4e32cc46 // fmla v6.4s, v2.4s, v18.4s
+	WORD $0x4e33cc67 // fmla v7.4s, v3.4s, v19.4s
+	CBZ R23, first
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd44fde1 // ldr s1, [x15, #1276]
+	WORD $0xbd477de9 // ldr s9, [x15, #1916]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS share+52(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	WORD $0x4e281c63 // and v3.16b, v3.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4ea31c6e // mov v14.16b, v3.16b
+
+first:
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
-	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $320, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
+	WORD $0x4e0c05af // dup v15.4s, v13.s[1]
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de82 // fmul v2.4s, v20.4s, v2.4s
+	WORD $0x6e23dea3 // fmul v3.4s, v21.4s, v3.4s
+	WORD $0x4fab1054 // fmla v20.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1075 // fmla v21.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd694 // fadd v20.4s, v20.4s, v15.4s
+	WORD $0x4e2fd6b5 // fadd v21.4s, v21.4s, v15.4s
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e34dc44 // fmul v4.4s, v2.4s, v20.4s
+	WORD $0x6e35dc65 // fmul v5.4s, v3.4s, v21.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dec2 // fmul v2.4s, v22.4s, v2.4s
+	WORD $0x6e23dee3 // fmul v3.4s, v23.4s, v3.4s
+	WORD $0x4fab1056 // fmla v22.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1077 // fmla v23.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd6d6 // fadd v22.4s, v22.4s, v15.4s
+	WORD $0x4e2fd6f7 // fadd v23.4s, v23.4s, v15.4s
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0x4e36cc46 // fmla v6.4s, v2.4s, v22.4s
+	WORD $0x4e37cc67 // fmla v7.4s, v3.4s, v23.4s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
-	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c9 // fadd v9.4s, v6.4s, v7.4s
 	ADD $320, R9, R9
-	CBZ R23, first
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	WORD $0x3dc00323 // ldr q3, [x25, #0]
-	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
-	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS share+52(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-
-first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
+	WORD $0x4e0405cf // dup v15.4s, v14.s[0]
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e1407be // dup v30.4s, v29.s[2]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df02 // fmul v2.4s, v24.4s, v2.4s
+	WORD $0x6e23df23 // fmul v3.4s, v25.4s, v3.4s
+	WORD $0x4f8c1058 // fmla v24.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1079 // fmla v25.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd718 // fadd v24.4s, v24.4s, v15.4s
+	WORD $0x4e2fd739 // fadd v25.4s, v25.4s, v15.4s
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e38dc44 // fmul v4.4s, v2.4s, v24.4s
+	WORD $0x6e39dc65 // fmul v5.4s, v3.4s, v25.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22df42 // fmul v2.4s, v26.4s, v2.4s
+	WORD $0x6e23df63 // fmul v3.4s, v27.4s, v3.4s
+	WORD $0x4f8c105a // fmla v26.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107b // fmla v27.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd75a // fadd v26.4s, v26.4s, v15.4s
+	WORD $0x4e2fd77b // fadd v27.4s, v27.4s, v15.4s
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0x4e3acc46 // fmla v6.4s, v2.4s, v26.4s
+	WORD $0x4e3bcc67 // fmla v7.4s, v3.4s, v27.4s
+	WORD $0x6e29d500 // faddp v0.4s, v8.4s, v9.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e9 // ldr s9, [x15, #640]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400262 // ldr d2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS share+52(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	WORD $0x4e281c63 // and v3.16b, v3.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000262 // str d2, [x19, #0]
+	WORD $0x4ea01c0b // mov v11.16b, v0.16b
+	WORD $0x4ea31c6d // mov v13.16b, v3.16b
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
-	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4ca // fadd v10.4s, v6.4s, v7.4s
 	ADD $320, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
+	WORD $0x4e0c05cf // dup v15.4s, v14.s[1]
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df82 // fmul v2.4s, v28.4s, v2.4s
+	WORD $0x6e23dfa3 // fmul v3.4s, v29.4s, v3.4s
+	WORD $0x4fac105c // fmla v28.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107d // fmla v29.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd79c // fadd v28.4s, v28.4s, v15.4s
+	WORD $0x4e2fd7bd // fadd v29.4s, v29.4s, v15.4s
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e3cdc44 // fmul v4.4s, v2.4s, v28.4s
+	WORD $0x6e3ddc65 // fmul v5.4s, v3.4s, v29.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dfc2 // fmul v2.4s, v30.4s, v2.4s
+	WORD $0x6e23dfe3 // fmul v3.4s, v31.4s, v3.4s
+	WORD $0x4fac105e // fmla v30.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107f // fmla v31.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd7de // fadd v30.4s, v30.4s, v15.4s
+	WORD $0x4e2fd7ff // fadd v31.4s, v31.4s, v15.4s
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0x4e3ecc46 // fmla v6.4s, v2.4s, v30.4s
+	WORD $0x4e3fcc67 // fmla v7.4s, v3.4s, v31.4s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
-	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $320, R9, R9
-	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
-	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
-	SUBS $1, R8, R8
-	BNE four
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	MOVD R12, R11
+	ADD $4, R12, R12
+	ADD $4, R15, R15
+	SUBS $1, R4, R4
+	BNE spike
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd44fde1 // ldr s1, [x15, #1276]
+	WORD $0xbd477de9 // ldr s9, [x15, #1916]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
 	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS share+52(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS share+52(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	WORD $0x4e281c63 // and v3.16b, v3.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-	MOVD R6, R7
-	ADD $4, R6, R6
-	CMP R4, R6
-	BLT spike
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4ea31c6e // mov v14.16b, v3.16b
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	ADD R6, R3, R15
-	MOVD R5, R19
-	MOVD fours+56(FP), R8
-	LSL $2, R8, R8
-
-last:
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
-	WORD $0xbd40015c // ldr s28, [x10, #0]
-	WORD $0xbd40415e // ldr s30, [x10, #64]
-	WORD $0x4e0407de // dup v30.4s, v30.s[0]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e0405af // dup v15.4s, v13.s[0]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de02 // fmul v2.4s, v16.4s, v2.4s
+	WORD $0x6e23de23 // fmul v3.4s, v17.4s, v3.4s
+	WORD $0x4f8b1050 // fmla v16.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1071 // fmla v17.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd610 // fadd v16.4s, v16.4s, v15.4s
+	WORD $0x4e2fd631 // fadd v17.4s, v17.4s, v15.4s
+	WORD $0xad004530 // stp q16, q17, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22de42 // fmul v2.4s, v18.4s, v2.4s
+	WORD $0x6e23de63 // fmul v3.4s, v19.4s, v3.4s
+	WORD $0x4f8b1052 // fmla v18.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1073 // fmla v19.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd652 // fadd v18.4s, v18.4s, v15.4s
+	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
+	WORD $0xad054d32 // stp q18, q19, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
 	ADD $320, R9, R9
-	ADD $4, R10, R10
-	ADD $640, R11, R11
+	MOVWU 640(R11), R13
+	ADD R1, R13, R13
+	WORD $0x4e0c05af // dup v15.4s, v13.s[1]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de82 // fmul v2.4s, v20.4s, v2.4s
+	WORD $0x6e23dea3 // fmul v3.4s, v21.4s, v3.4s
+	WORD $0x4fab1054 // fmla v20.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1075 // fmla v21.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd694 // fadd v20.4s, v20.4s, v15.4s
+	WORD $0x4e2fd6b5 // fadd v21.4s, v21.4s, v15.4s
+	WORD $0xad005534 // stp q20, q21, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dec2 // fmul v2.4s, v22.4s, v2.4s
+	WORD $0x6e23dee3 // fmul v3.4s, v23.4s, v3.4s
+	WORD $0x4fab1056 // fmla v22.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1077 // fmla v23.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd6d6 // fadd v22.4s, v22.4s, v15.4s
+	WORD $0x4e2fd6f7 // fadd v23.4s, v23.4s, v15.4s
+	WORD $0xad055d36 // stp q22, q23, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	ADD $320, R9, R9
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	WORD $0x4e0405cf // dup v15.4s, v14.s[0]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df02 // fmul v2.4s, v24.4s, v2.4s
+	WORD $0x6e23df23 // fmul v3.4s, v25.4s, v3.4s
+	WORD $0x4f8c1058 // fmla v24.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1079 // fmla v25.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd718 // fadd v24.4s, v24.4s, v15.4s
+	WORD $0x4e2fd739 // fadd v25.4s, v25.4s, v15.4s
+	WORD $0xad006538 // stp q24, q25, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22df42 // fmul v2.4s, v26.4s, v2.4s
+	WORD $0x6e23df63 // fmul v3.4s, v27.4s, v3.4s
+	WORD $0x4f8c105a // fmla v26.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107b // fmla v27.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd75a // fadd v26.4s, v26.4s, v15.4s
+	WORD $0x4e2fd77b // fadd v27.4s, v27.4s, v15.4s
+	WORD $0xad056d3a // stp q26, q27, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	ADD $320, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	WORD $0x4e0c05cf // dup v15.4s, v14.s[1]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df82 // fmul v2.4s, v28.4s, v2.4s
+	WORD $0x6e23dfa3 // fmul v3.4s, v29.4s, v3.4s
+	WORD $0x4fac105c // fmla v28.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107d // fmla v29.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd79c // fadd v28.4s, v28.4s, v15.4s
+	WORD $0x4e2fd7bd // fadd v29.4s, v29.4s, v15.4s
+	WORD $0xad00753c // stp q28, q29, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dfc2 // fmul v2.4s, v30.4s, v2.4s
+	WORD $0x6e23dfe3 // fmul v3.4s, v31.4s, v3.4s
+	WORD $0x4fac105e // fmla v30.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107f // fmla v31.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd7de // fadd v30.4s, v30.4s, v15.4s
+	WORD $0x4e2fd7ff // fadd v31.4s, v31.4s, v15.4s
+	WORD $0xad057d3e // stp q30, q31, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	ADD $320, R9, R9
+	MOVD R9, R0
+	ADD $2560, R2, R2
+	ADD $2560, R3, R3
+	ADD $16, R19, R19
 	SUBS $1, R8, R8
-	BNE last
+	BNE four
 	RET
 
 // func updateFast96NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
-TEXT ·updateFast96NEON(SB), NOSPLIT, $72-56
+TEXT ·updateFast96NEON(SB), NOSPLIT, $0-56
 	MOVD h+0(FP), R0
 	MOVD weights+8(FP), R1
 	MOVD offsets+16(FP), R2
-	MOVD n+32(FP), R4
 	MOVD num+24(FP), R3
-	LSL $2, R4, R4
-	ADD $16, RSP, R10
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x3d800140 // str q0, [x10, #0]
-	WORD $0x3d800540 // str q0, [x10, #16]
-	WORD $0x3d800940 // str q0, [x10, #32]
-	WORD $0x3d800d40 // str q0, [x10, #48]
-	MOVD ZR, R6
-	MOVD ZR, R7
+	MOVD fours+48(FP), R8
+
+four:
+	MOVD n+32(FP), R4
+	MOVD R0, R9
+	WORD $0xad40392d // ldp q13, q14, [x9, #0]
+	WORD $0xad44412f // ldp q15, q16, [x9, #128]
+	WORD $0xad484931 // ldp q17, q18, [x9, #256]
+	ADD $384, R9, R9
+	WORD $0xad405133 // ldp q19, q20, [x9, #0]
+	WORD $0xad465935 // ldp q21, q22, [x9, #192]
+	ADD $384, R9, R9
+	WORD $0xad406137 // ldp q23, q24, [x9, #0]
+	WORD $0xad466939 // ldp q25, q26, [x9, #192]
+	ADD $384, R9, R9
+	WORD $0xad40713b // ldp q27, q28, [x9, #0]
+	WORD $0xad46793d // ldp q29, q30, [x9, #192]
+	ADD $384, R9, R9
+	MOVD R2, R12
+	MOVD R2, R11
+	SUB $4, R3, R15
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	MOVD ZR, R23
 
 spike:
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	MOVD fours+48(FP), R8
-	MOVD ZR, R23
-
-four:
-	WORD $0x3dc0015c // ldr q28, [x10, #0]
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0x3dc051ac // ldr q12, [x13, #320]
-	WORD $0x3dc055ad // ldr q13, [x13, #336]
-	WORD $0x3dc059ae // ldr q14, [x13, #352]
-	WORD $0x3dc05daf // ldr q15, [x13, #368]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x3dc051cc // ldr q12, [x14, #320]
-	WORD $0x3dc055cd // ldr q13, [x14, #336]
-	WORD $0x3dc059ce // ldr q14, [x14, #352]
-	WORD $0x3dc05dcf // ldr q15, [x14, #368]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
-	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dda2 // fmul v2.4s, v13.4s, v2.4s
+	WORD $0x6e23ddc3 // fmul v3.4s, v14.4s, v3.4s
+	WORD $0x4f8b104d // fmla v13.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b106e // fmla v14.4s, v3.4s, v11.s[0]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e2ddc44 // fmul v4.4s, v2.4s, v13.4s
+	WORD $0x6e2edc65 // fmul v5.4s, v3.4s, v14.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dde2 // fmul v2.4s, v15.4s, v2.4s
+	WORD $0x6e23de03 // fmul v3.4s, v16.4s, v3.4s
+	WORD $0x4f8b104f // fmla v15.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1070 // fmla v16.4s, v3.4s, v11.s[0]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
+	WORD $0x4e2fcc44 // fmla v4.4s, v2.4s, v15.4s
+	WORD $0x4e30cc65 // fmla v5.4s, v3.4s, v16.4s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	CBZ R23, first
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x2e20fc2c // fdiv v12.2s, v1.2s, v0.2s
+
+first:
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22de22 // fmul v2.4s, v17.4s, v2.4s
+	WORD $0x6e23de43 // fmul v3.4s, v18.4s, v3.4s
+	WORD $0x4f8b1051 // fmla v17.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1072 // fmla v18.4s, v3.4s, v11.s[0]
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
+	WORD $0x4e31cc44 // fmla v4.4s, v2.4s, v17.4s
+	WORD $0x4e32cc65 // fmla v5.4s, v3.4s, v18.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc051c2 // ldr q2, [x14, #320]
+	WORD $0x3dc055c3 // ldr q3, [x14, #336]
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc059c2 // ldr q2, [x14, #352]
+	WORD $0x3dc05dc3 // ldr q3, [x14, #368]
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $384, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de62 // fmul v2.4s, v19.4s, v2.4s
+	WORD $0x6e23de83 // fmul v3.4s, v20.4s, v3.4s
+	WORD $0x4fab1053 // fmla v19.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1074 // fmla v20.4s, v3.4s, v11.s[1]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e33dc44 // fmul v4.4s, v2.4s, v19.4s
+	WORD $0x6e34dc65 // fmul v5.4s, v3.4s, v20.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dea2 // fmul v2.4s, v21.4s, v2.4s
+	WORD $0x6e23dec3 // fmul v3.4s, v22.4s, v3.4s
+	WORD $0x4fab1055 // fmla v21.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1076 // fmla v22.4s, v3.4s, v11.s[1]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0x4e35cc44 // fmla v4.4s, v2.4s, v21.4s
+	WORD $0x4e36cc65 // fmla v5.4s, v3.4s, v22.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0x3dc051ac // ldr q12, [x13, #320]
-	WORD $0x3dc055ad // ldr q13, [x13, #336]
-	WORD $0x3dc059ae // ldr q14, [x13, #352]
-	WORD $0x3dc05daf // ldr q15, [x13, #368]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x3dc051cc // ldr q12, [x14, #320]
-	WORD $0x3dc055cd // ldr q13, [x14, #336]
-	WORD $0x3dc059ce // ldr q14, [x14, #352]
-	WORD $0x3dc05dcf // ldr q15, [x14, #368]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
-	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc051c2 // ldr q2, [x14, #320]
+	WORD $0x3dc055c3 // ldr q3, [x14, #336]
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc059c2 // ldr q2, [x14, #352]
+	WORD $0x3dc05dc3 // ldr q3, [x14, #368]
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c9 // fadd v9.4s, v6.4s, v7.4s
 	ADD $384, R9, R9
-	CBZ R23, first
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	ADD R6, R3, R24
-	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-
-first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dee2 // fmul v2.4s, v23.4s, v2.4s
+	WORD $0x6e23df03 // fmul v3.4s, v24.4s, v3.4s
+	WORD $0x4f8c1057 // fmla v23.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1078 // fmla v24.4s, v3.4s, v12.s[0]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e37dc44 // fmul v4.4s, v2.4s, v23.4s
+	WORD $0x6e38dc65 // fmul v5.4s, v3.4s, v24.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22df22 // fmul v2.4s, v25.4s, v2.4s
+	WORD $0x6e23df43 // fmul v3.4s, v26.4s, v3.4s
+	WORD $0x4f8c1059 // fmla v25.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107a // fmla v26.4s, v3.4s, v12.s[0]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0x4e39cc44 // fmla v4.4s, v2.4s, v25.4s
+	WORD $0x4e3acc65 // fmla v5.4s, v3.4s, v26.4s
+	WORD $0x6e29d500 // faddp v0.4s, v8.4s, v9.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4005e1 // ldr s1, [x15, #4]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x2e20fc2b // fdiv v11.2s, v1.2s, v0.2s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0x3dc051ac // ldr q12, [x13, #320]
-	WORD $0x3dc055ad // ldr q13, [x13, #336]
-	WORD $0x3dc059ae // ldr q14, [x13, #352]
-	WORD $0x3dc05daf // ldr q15, [x13, #368]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x3dc051cc // ldr q12, [x14, #320]
-	WORD $0x3dc055cd // ldr q13, [x14, #336]
-	WORD $0x3dc059ce // ldr q14, [x14, #352]
-	WORD $0x3dc05dcf // ldr q15, [x14, #368]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
-	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc051c2 // ldr q2, [x14, #320]
+	WORD $0x3dc055c3 // ldr q3, [x14, #336]
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc059c2 // ldr q2, [x14, #352]
+	WORD $0x3dc05dc3 // ldr q3, [x14, #368]
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4ca // fadd v10.4s, v6.4s, v7.4s
 	ADD $384, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df62 // fmul v2.4s, v27.4s, v2.4s
+	WORD $0x6e23df83 // fmul v3.4s, v28.4s, v3.4s
+	WORD $0x4fac105b // fmla v27.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107c // fmla v28.4s, v3.4s, v12.s[1]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e3bdc44 // fmul v4.4s, v2.4s, v27.4s
+	WORD $0x6e3cdc65 // fmul v5.4s, v3.4s, v28.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dfa2 // fmul v2.4s, v29.4s, v2.4s
+	WORD $0x6e23dfc3 // fmul v3.4s, v30.4s, v3.4s
+	WORD $0x4fac105d // fmla v29.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107e // fmla v30.4s, v3.4s, v12.s[1]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0x4e3dcc44 // fmla v4.4s, v2.4s, v29.4s
+	WORD $0x4e3ecc65 // fmla v5.4s, v3.4s, v30.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0x3dc051ac // ldr q12, [x13, #320]
-	WORD $0x3dc055ad // ldr q13, [x13, #336]
-	WORD $0x3dc059ae // ldr q14, [x13, #352]
-	WORD $0x3dc05daf // ldr q15, [x13, #368]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x3dc051cc // ldr q12, [x14, #320]
-	WORD $0x3dc055cd // ldr q13, [x14, #336]
-	WORD $0x3dc059ce // ldr q14, [x14, #352]
-	WORD $0x3dc05dcf // ldr q15, [x14, #368]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
-	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc051c2 // ldr q2, [x14, #320]
+	WORD $0x3dc055c3 // ldr q3, [x14, #336]
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc059c2 // ldr q2, [x14, #352]
+	WORD $0x3dc05dc3 // ldr q3, [x14, #368]
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $384, R9, R9
-	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
-	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
-	SUBS $1, R8, R8
-	BNE four
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	ADD R6, R3, R24
-	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-	MOVD R6, R7
-	ADD $4, R6, R6
-	CMP R4, R6
-	BLT spike
+	MOVD R12, R11
+	ADD $4, R12, R12
+	ADD $4, R15, R15
+	SUBS $1, R4, R4
+	BNE spike
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x2e20fc2c // fdiv v12.2s, v1.2s, v0.2s
+	FMOVS factor+40(FP), F8
+	WORD $0x4e040508 // dup v8.4s, v8.s[0]
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	MOVD fours+48(FP), R8
-	LSL $2, R8, R8
-	FMOVS factor+40(FP), F31
-	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
-
-last:
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
-	WORD $0xbd40015c // ldr s28, [x10, #0]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
-	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
-	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
-	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
-	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
-	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
-	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
-	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0x3dc051ac // ldr q12, [x13, #320]
-	WORD $0x3dc055ad // ldr q13, [x13, #336]
-	WORD $0x3dc059ae // ldr q14, [x13, #352]
-	WORD $0x3dc05daf // ldr q15, [x13, #368]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
-	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
-	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dda2 // fmul v2.4s, v13.4s, v2.4s
+	WORD $0x6e23ddc3 // fmul v3.4s, v14.4s, v3.4s
+	WORD $0x4f8b104d // fmla v13.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b106e // fmla v14.4s, v3.4s, v11.s[0]
+	WORD $0x6e28ddad // fmul v13.4s, v13.4s, v8.4s
+	WORD $0x6e28ddce // fmul v14.4s, v14.4s, v8.4s
+	WORD $0xad00392d // stp q13, q14, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dde2 // fmul v2.4s, v15.4s, v2.4s
+	WORD $0x6e23de03 // fmul v3.4s, v16.4s, v3.4s
+	WORD $0x4f8b104f // fmla v15.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1070 // fmla v16.4s, v3.4s, v11.s[0]
+	WORD $0x6e28ddef // fmul v15.4s, v15.4s, v8.4s
+	WORD $0x6e28de10 // fmul v16.4s, v16.4s, v8.4s
+	WORD $0xad04412f // stp q15, q16, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22de22 // fmul v2.4s, v17.4s, v2.4s
+	WORD $0x6e23de43 // fmul v3.4s, v18.4s, v3.4s
+	WORD $0x4f8b1051 // fmla v17.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1072 // fmla v18.4s, v3.4s, v11.s[0]
+	WORD $0x6e28de31 // fmul v17.4s, v17.4s, v8.4s
+	WORD $0x6e28de52 // fmul v18.4s, v18.4s, v8.4s
+	WORD $0xad084931 // stp q17, q18, [x9, #256]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
 	ADD $384, R9, R9
-	ADD $4, R10, R10
-	ADD $640, R11, R11
+	MOVWU 640(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de62 // fmul v2.4s, v19.4s, v2.4s
+	WORD $0x6e23de83 // fmul v3.4s, v20.4s, v3.4s
+	WORD $0x4fab1053 // fmla v19.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1074 // fmla v20.4s, v3.4s, v11.s[1]
+	WORD $0x6e28de73 // fmul v19.4s, v19.4s, v8.4s
+	WORD $0x6e28de94 // fmul v20.4s, v20.4s, v8.4s
+	WORD $0xad005133 // stp q19, q20, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dea2 // fmul v2.4s, v21.4s, v2.4s
+	WORD $0x6e23dec3 // fmul v3.4s, v22.4s, v3.4s
+	WORD $0x4fab1055 // fmla v21.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1076 // fmla v22.4s, v3.4s, v11.s[1]
+	WORD $0x6e28deb5 // fmul v21.4s, v21.4s, v8.4s
+	WORD $0x6e28ded6 // fmul v22.4s, v22.4s, v8.4s
+	WORD $0xad065935 // stp q21, q22, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	ADD $384, R9, R9
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dee2 // fmul v2.4s, v23.4s, v2.4s
+	WORD $0x6e23df03 // fmul v3.4s, v24.4s, v3.4s
+	WORD $0x4f8c1057 // fmla v23.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1078 // fmla v24.4s, v3.4s, v12.s[0]
+	WORD $0x6e28def7 // fmul v23.4s, v23.4s, v8.4s
+	WORD $0x6e28df18 // fmul v24.4s, v24.4s, v8.4s
+	WORD $0xad006137 // stp q23, q24, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22df22 // fmul v2.4s, v25.4s, v2.4s
+	WORD $0x6e23df43 // fmul v3.4s, v26.4s, v3.4s
+	WORD $0x4f8c1059 // fmla v25.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107a // fmla v26.4s, v3.4s, v12.s[0]
+	WORD $0x6e28df39 // fmul v25.4s, v25.4s, v8.4s
+	WORD $0x6e28df5a // fmul v26.4s, v26.4s, v8.4s
+	WORD $0xad066939 // stp q25, q26, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	ADD $384, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df62 // fmul v2.4s, v27.4s, v2.4s
+	WORD $0x6e23df83 // fmul v3.4s, v28.4s, v3.4s
+	WORD $0x4fac105b // fmla v27.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107c // fmla v28.4s, v3.4s, v12.s[1]
+	WORD $0x6e28df7b // fmul v27.4s, v27.4s, v8.4s
+	WORD $0x6e28df9c // fmul v28.4s, v28.4s, v8.4s
+	WORD $0xad00713b // stp q27, q28, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dfa2 // fmul v2.4s, v29.4s, v2.4s
+	WORD $0x6e23dfc3 // fmul v3.4s, v30.4s, v3.4s
+	WORD $0x4fac105d // fmla v29.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107e // fmla v30.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dfbd // fmul v29.4s, v29.4s, v8.4s
+	WORD $0x6e28dfde // fmul v30.4s, v30.4s, v8.4s
+	WORD $0xad06793d // stp q29, q30, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	ADD $384, R9, R9
+	MOVD R9, R0
+	ADD $2560, R2, R2
 	SUBS $1, R8, R8
-	BNE last
+	BNE four
 	RET
 
 // func updateGeneral96NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
-TEXT ·updateGeneral96NEON(SB), NOSPLIT, $72-64
+TEXT ·updateGeneral96NEON(SB), NOSPLIT, $0-64
 	MOVD h+0(FP), R0
 	MOVD weights+8(FP), R1
 	MOVD offsets+16(FP), R2
-	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
-	MOVD scales+32(FP), R5
+	MOVD scales+32(FP), R19
 	MOVD $constants<>(SB), R25
-	LSL $2, R4, R4
-	ADD $16, RSP, R10
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x3d800140 // str q0, [x10, #0]
-	WORD $0x3d800540 // str q0, [x10, #16]
-	WORD $0x3d800940 // str q0, [x10, #32]
-	WORD $0x3d800d40 // str q0, [x10, #48]
-	MOVD ZR, R6
-	MOVD ZR, R7
+	MOVD fours+56(FP), R8
+
+four:
+	MOVD n+40(FP), R4
+	MOVD R0, R9
+	WORD $0xad40392d // ldp q13, q14, [x9, #0]
+	WORD $0xad44412f // ldp q15, q16, [x9, #128]
+	WORD $0xad484931 // ldp q17, q18, [x9, #256]
+	ADD $384, R9, R9
+	WORD $0xad405133 // ldp q19, q20, [x9, #0]
+	WORD $0xad465935 // ldp q21, q22, [x9, #192]
+	ADD $384, R9, R9
+	WORD $0xad406137 // ldp q23, q24, [x9, #0]
+	WORD $0xad466939 // ldp q25, q26, [x9, #192]
+	ADD $384, R9, R9
+	WORD $0xad40713b // ldp q27, q28, [x9, #0]
+	WORD $0xad46793d // ldp q29, q30, [x9, #192]
+	ADD $384, R9, R9
+	MOVD R2, R12
+	MOVD R2, R11
+	MOVD R3, R15
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	MOVD ZR, R23
 
 spike:
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	ADD R6, R3, R15
-	MOVD R5, R19
-	MOVD fours+56(FP), R8
-	MOVD ZR, R23
-
-four:
-	WORD $0x3dc0015c // ldr q28, [x10, #0]
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0x3dc051ac // ldr q12, [x13, #320]
-	WORD $0x3dc055ad // ldr q13, [x13, #336]
-	WORD $0x3dc059ae // ldr q14, [x13, #352]
-	WORD $0x3dc05daf // ldr q15, [x13, #368]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x3dc051cc // ldr q12, [x14, #320]
-	WORD $0x3dc055cd // ldr q13, [x14, #336]
-	WORD $0x3dc059ce // ldr q14, [x14, #352]
-	WORD $0x3dc05dcf // ldr q15, [x14, #368]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
-	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dda2 // fmul v2.4s, v13.4s, v2.4s
+	WORD $0x6e23ddc3 // fmul v3.4s, v14.4s, v3.4s
+	WORD $0x4f8b104d // fmla v13.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b106e // fmla v14.4s, v3.4s, v11.s[0]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e2ddc44 // fmul v4.4s, v2.4s, v13.4s
+	WORD $0x6e2edc65 // fmul v5.4s, v3.4s, v14.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dde2 // fmul v2.4s, v15.4s, v2.4s
+	WORD $0x6e23de03 // fmul v3.4s, v16.4s, v3.4s
+	WORD $0x4f8b104f // fmla v15.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1070 // fmla v16.4s, v3.4s, v11.s[0]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
+	WORD $0x4e2fcc44 // fmla v4.4s, v2.4s, v15.4s
+	WORD $0x4e30cc65 // fmla v5.4s, v3.4s, v16.4s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	CBZ R23, first
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd44fde1 // ldr s1, [x15, #1276]
+	WORD $0xbd477de9 // ldr s9, [x15, #1916]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+
+first:
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22de22 // fmul v2.4s, v17.4s, v2.4s
+	WORD $0x6e23de43 // fmul v3.4s, v18.4s, v3.4s
+	WORD $0x4f8b1051 // fmla v17.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1072 // fmla v18.4s, v3.4s, v11.s[0]
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
+	WORD $0x4e31cc44 // fmla v4.4s, v2.4s, v17.4s
+	WORD $0x4e32cc65 // fmla v5.4s, v3.4s, v18.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc051c2 // ldr q2, [x14, #320]
+	WORD $0x3dc055c3 // ldr q3, [x14, #336]
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x3dc059c2 // ldr q2, [x14, #352]
+	WORD $0x3dc05dc3 // ldr q3, [x14, #368]
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $384, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de62 // fmul v2.4s, v19.4s, v2.4s
+	WORD $0x6e23de83 // fmul v3.4s, v20.4s, v3.4s
+	WORD $0x4fab1053 // fmla v19.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1074 // fmla v20.4s, v3.4s, v11.s[1]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e33dc44 // fmul v4.4s, v2.4s, v19.4s
+	WORD $0x6e34dc65 // fmul v5.4s, v3.4s, v20.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dea2 // fmul v2.4s, v21.4s, v2.4s
+	WORD $0x6e23dec3 // fmul v3.4s, v22.4s, v3.4s
+	WORD $0x4fab1055 // fmla v21.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1076 // fmla v22.4s, v3.4s, v11.s[1]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0x4e35cc44 // fmla v4.4s, v2.4s, v21.4s
+	WORD $0x4e36cc65 // fmla v5.4s, v3.4s, v22.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0x3dc051ac // ldr q12, [x13, #320]
-	WORD $0x3dc055ad // ldr q13, [x13, #336]
-	WORD $0x3dc059ae // ldr q14, [x13, #352]
-	WORD $0x3dc05daf // ldr q15, [x13, #368]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x3dc051cc // ldr q12, [x14, #320]
-	WORD $0x3dc055cd // ldr q13, [x14, #336]
-	WORD $0x3dc059ce // ldr q14, [x14, #352]
-	WORD $0x3dc05dcf // ldr q15, [x14, #368]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
-	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc051c2 // ldr q2, [x14, #320]
+	WORD $0x3dc055c3 // ldr q3, [x14, #336]
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc059c2 // ldr q2, [x14, #352]
+	WORD $0x3dc05dc3 // ldr q3, [x14, #368]
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c9 // fadd v9.4s, v6.4s, v7.4s
 	ADD $384, R9, R9
-	CBZ R23, first
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	WORD $0x3dc00323 // ldr q3, [x25, #0]
-	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
-	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-
-first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dee2 // fmul v2.4s, v23.4s, v2.4s
+	WORD $0x6e23df03 // fmul v3.4s, v24.4s, v3.4s
+	WORD $0x4f8c1057 // fmla v23.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1078 // fmla v24.4s, v3.4s, v12.s[0]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e37dc44 // fmul v4.4s, v2.4s, v23.4s
+	WORD $0x6e38dc65 // fmul v5.4s, v3.4s, v24.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22df22 // fmul v2.4s, v25.4s, v2.4s
+	WORD $0x6e23df43 // fmul v3.4s, v26.4s, v3.4s
+	WORD $0x4f8c1059 // fmla v25.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107a // fmla v26.4s, v3.4s, v12.s[0]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0x4e39cc44 // fmla v4.4s, v2.4s, v25.4s
+	WORD $0x4e3acc65 // fmla v5.4s, v3.4s, v26.4s
+	WORD $0x6e29d500 // faddp v0.4s, v8.4s, v9.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e9 // ldr s9, [x15, #640]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400262 // ldr d2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000262 // str d2, [x19, #0]
+	WORD $0x4ea01c0b // mov v11.16b, v0.16b
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0x3dc051ac // ldr q12, [x13, #320]
-	WORD $0x3dc055ad // ldr q13, [x13, #336]
-	WORD $0x3dc059ae // ldr q14, [x13, #352]
-	WORD $0x3dc05daf // ldr q15, [x13, #368]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x3dc051cc // ldr q12, [x14, #320]
-	WORD $0x3dc055cd // ldr q13, [x14, #336]
-	WORD $0x3dc059ce // ldr q14, [x14, #352]
-	WORD $0x3dc05dcf // ldr q15, [x14, #368]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
-	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc051c2 // ldr q2, [x14, #320]
+	WORD $0x3dc055c3 // ldr q3, [x14, #336]
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc059c2 // ldr q2, [x14, #352]
+	WORD $0x3dc05dc3 // ldr q3, [x14, #368]
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4ca // fadd v10.4s, v6.4s, v7.4s
 	ADD $384, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df62 // fmul v2.4s, v27.4s, v2.4s
+	WORD $0x6e23df83 // fmul v3.4s, v28.4s, v3.4s
+	WORD $0x4fac105b // fmla v27.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107c // fmla v28.4s, v3.4s, v12.s[1]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e3bdc44 // fmul v4.4s, v2.4s, v27.4s
+	WORD $0x6e3cdc65 // fmul v5.4s, v3.4s, v28.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dfa2 // fmul v2.4s, v29.4s, v2.4s
+	WORD $0x6e23dfc3 // fmul v3.4s, v30.4s, v3.4s
+	WORD $0x4fac105d // fmla v29.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107e // fmla v30.4s, v3.4s, v12.s[1]
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0x4e3dcc44 // fmla v4.4s, v2.4s, v29.4s
+	WORD $0x4e3ecc65 // fmla v5.4s, v3.4s, v30.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0x3dc051ac // ldr q12, [x13, #320]
-	WORD $0x3dc055ad // ldr q13, [x13, #336]
-	WORD $0x3dc059ae // ldr q14, [x13, #352]
-	WORD $0x3dc05daf // ldr q15, [x13, #368]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x3dc051cc // ldr q12, [x14, #320]
-	WORD $0x3dc055cd // ldr q13, [x14, #336]
-	WORD $0x3dc059ce // ldr q14, [x14, #352]
-	WORD $0x3dc05dcf // ldr q15, [x14, #368]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
-	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc051c2 // ldr q2, [x14, #320]
+	WORD $0x3dc055c3 // ldr q3, [x14, #336]
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc059c2 // ldr q2, [x14, #352]
+	WORD $0x3dc05dc3 // ldr q3, [x14, #368]
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $384, R9, R9
-	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
-	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
-	SUBS $1, R8, R8
-	BNE four
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	MOVD R12, R11
+	ADD $4, R12, R12
+	ADD $4, R15, R15
+	SUBS $1, R4, R4
+	BNE spike
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd44fde1 // ldr s1, [x15, #1276]
+	WORD $0xbd477de9 // ldr s9, [x15, #1916]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
 	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-	MOVD R6, R7
-	ADD $4, R6, R6
-	CMP R4, R6
-	BLT spike
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	ADD R6, R3, R15
-	MOVD R5, R19
-	MOVD fours+56(FP), R8
-	LSL $2, R8, R8
-
-last:
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
-	WORD $0xbd40015c // ldr s28, [x10, #0]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0x3dc051ac // ldr q12, [x13, #320]
-	WORD $0x3dc055ad // ldr q13, [x13, #336]
-	WORD $0x3dc059ae // ldr q14, [x13, #352]
-	WORD $0x3dc05daf // ldr q15, [x13, #368]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dda2 // fmul v2.4s, v13.4s, v2.4s
+	WORD $0x6e23ddc3 // fmul v3.4s, v14.4s, v3.4s
+	WORD $0x4f8b104d // fmla v13.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b106e // fmla v14.4s, v3.4s, v11.s[0]
+	WORD $0xad00392d // stp q13, q14, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dde2 // fmul v2.4s, v15.4s, v2.4s
+	WORD $0x6e23de03 // fmul v3.4s, v16.4s, v3.4s
+	WORD $0x4f8b104f // fmla v15.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1070 // fmla v16.4s, v3.4s, v11.s[0]
+	WORD $0xad04412f // stp q15, q16, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0xad460520 // ldp q0, q1, [x9, #192]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0xad060520 // stp q0, q1, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22de22 // fmul v2.4s, v17.4s, v2.4s
+	WORD $0x6e23de43 // fmul v3.4s, v18.4s, v3.4s
+	WORD $0x4f8b1051 // fmla v17.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1072 // fmla v18.4s, v3.4s, v11.s[0]
+	WORD $0xad084931 // stp q17, q18, [x9, #256]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
 	ADD $384, R9, R9
-	ADD $4, R10, R10
-	ADD $640, R11, R11
+	MOVWU 640(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de62 // fmul v2.4s, v19.4s, v2.4s
+	WORD $0x6e23de83 // fmul v3.4s, v20.4s, v3.4s
+	WORD $0x4fab1053 // fmla v19.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1074 // fmla v20.4s, v3.4s, v11.s[1]
+	WORD $0xad005133 // stp q19, q20, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dea2 // fmul v2.4s, v21.4s, v2.4s
+	WORD $0x6e23dec3 // fmul v3.4s, v22.4s, v3.4s
+	WORD $0x4fab1055 // fmla v21.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1076 // fmla v22.4s, v3.4s, v11.s[1]
+	WORD $0xad065935 // stp q21, q22, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	ADD $384, R9, R9
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dee2 // fmul v2.4s, v23.4s, v2.4s
+	WORD $0x6e23df03 // fmul v3.4s, v24.4s, v3.4s
+	WORD $0x4f8c1057 // fmla v23.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1078 // fmla v24.4s, v3.4s, v12.s[0]
+	WORD $0xad006137 // stp q23, q24, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22df22 // fmul v2.4s, v25.4s, v2.4s
+	WORD $0x6e23df43 // fmul v3.4s, v26.4s, v3.4s
+	WORD $0x4f8c1059 // fmla v25.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107a // fmla v26.4s, v3.4s, v12.s[0]
+	WORD $0xad066939 // stp q25, q26, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	ADD $384, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df62 // fmul v2.4s, v27.4s, v2.4s
+	WORD $0x6e23df83 // fmul v3.4s, v28.4s, v3.4s
+	WORD $0x4fac105b // fmla v27.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107c // fmla v28.4s, v3.4s, v12.s[1]
+	WORD $0xad00713b // stp q27, q28, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dfa2 // fmul v2.4s, v29.4s, v2.4s
+	WORD $0x6e23dfc3 // fmul v3.4s, v30.4s, v3.4s
+	WORD $0x4fac105d // fmla v29.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107e // fmla v30.4s, v3.4s, v12.s[1]
+	WORD $0xad06793d // stp q29, q30, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	ADD $384, R9, R9
+	MOVD R9, R0
+	ADD $2560, R2, R2
+	ADD $2560, R3, R3
+	ADD $16, R19, R19
 	SUBS $1, R8, R8
-	BNE last
+	BNE four
 	RET
 
 // func updateForgetting96NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
-TEXT ·updateForgetting96NEON(SB), NOSPLIT, $136-64
+TEXT ·updateForgetting96NEON(SB), NOSPLIT, $0-64
 	MOVD h+0(FP), R0
 	MOVD weights+8(FP), R1
 	MOVD offsets+16(FP), R2
-	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
-	MOVD scales+32(FP), R5
+	MOVD scales+32(FP), R19
 	MOVD $constants<>(SB), R25
-	LSL $2, R4, R4
-	ADD $16, RSP, R10
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x3d800140 // str q0, [x10, #0]
-	WORD $0x3d801140 // str q0, [x10, #64]
-	WORD $0x3d800540 // str q0, [x10, #16]
-	WORD $0x3d801540 // str q0, [x10, #80]
-	WORD $0x3d800940 // str q0, [x10, #32]
-	WORD $0x3d801940 // str q0, [x10, #96]
-	WORD $0x3d800d40 // str q0, [x10, #48]
-	WORD $0x3d801d40 // str q0, [x10, #112]
-	MOVD ZR, R6
-	MOVD ZR, R7
+	MOVD fours+56(FP), R8
+
+four:
+	MOVD n+40(FP), R4
+	MOVD R0, R9
+	WORD $0xad404530 // ldp q16, q17, [x9, #0]
+	WORD $0xad464d32 // ldp q18, q19, [x9, #192]
+	ADD $384, R9, R9
+	WORD $0xad405534 // ldp q20, q21, [x9, #0]
+	WORD $0xad465d36 // ldp q22, q23, [x9, #192]
+	ADD $384, R9, R9
+	WORD $0xad406538 // ldp q24, q25, [x9, #0]
+	WORD $0xad466d3a // ldp q26, q27, [x9, #192]
+	ADD $384, R9, R9
+	WORD $0xad40753c // ldp q28, q29, [x9, #0]
+	WORD $0xad467d3e // ldp q30, q31, [x9, #192]
+	ADD $384, R9, R9
+	MOVD R2, R12
+	MOVD R2, R11
+	MOVD R3, R15
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	MOVD ZR, R23
 
 spike:
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	ADD R6, R3, R15
-	MOVD R5, R19
-	MOVD fours+56(FP), R8
-	MOVD ZR, R23
-
-four:
-	WORD $0x3dc0015c // ldr q28, [x10, #0]
-	WORD $0x3dc0115d // ldr q29, [x10, #64]
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
+	WORD $0x4e0405af // dup v15.4s, v13.s[0]
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e0407be // dup v30.4s, v29.s[0]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de02 // fmul v2.4s, v16.4s, v2.4s
+	WORD $0x6e23de23 // fmul v3.4s, v17.4s, v3.4s
+	WORD $0x4f8b1050 // fmla v16.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1071 // fmla v17.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd610 // fadd v16.4s, v16.4s, v15.4s
+	WORD $0x4e2fd631 // fadd v17.4s, v17.4s, v15.4s
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e30dc44 // fmul v4.4s, v2.4s, v16.4s
+	WORD $0x6e31dc65 // fmul v5.4s, v3.4s, v17.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22de42 // fmul v2.4s, v18.4s, v2.4s
+	WORD $0x6e23de63 // fmul v3.4s, v19.4s, v3.4s
+	WORD $0x4f8b1052 // fmla v18.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1073 // fmla v19.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd652 // fadd v18.4s, v18.4s, v15.4s
+	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0x4e32cc44 // fmla v4.4s, v2.4s, v18.4s
+	WORD $0x4e33cc65 // fmla v5.4s, v3.4s, v19.4s
+	CBZ R23, first
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd44fde1 // ldr s1, [x15, #1276]
+	WORD $0xbd477de9 // ldr s9, [x15, #1916]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS share+52(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	WORD $0x4e281c63 // and v3.16b, v3.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4ea31c6e // mov v14.16b, v3.16b
+
+first:
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0x3dc051ac // ldr q12, [x13, #320]
-	WORD $0x3dc055ad // ldr q13, [x13, #336]
-	WORD $0x3dc059ae // ldr q14, [x13, #352]
-	WORD $0x3dc05daf // ldr q15, [x13, #368]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc051cc // ldr q12, [x14, #320]
-	WORD $0x3dc055cd // ldr q13, [x14, #336]
-	WORD $0x3dc059ce // ldr q14, [x14, #352]
-	WORD $0x3dc05dcf // ldr q15, [x14, #368]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd94 // fmla v20.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
-	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc051c2 // ldr q2, [x14, #320]
+	WORD $0x3dc055c3 // ldr q3, [x14, #336]
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc059c2 // ldr q2, [x14, #352]
+	WORD $0x3dc05dc3 // ldr q3, [x14, #368]
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $384, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
+	WORD $0x4e0c05af // dup v15.4s, v13.s[1]
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de82 // fmul v2.4s, v20.4s, v2.4s
+	WORD $0x6e23dea3 // fmul v3.4s, v21.4s, v3.4s
+	WORD $0x4fab1054 // fmla v20.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1075 // fmla v21.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd694 // fadd v20.4s, v20.4s, v15.4s
+	WORD $0x4e2fd6b5 // fadd v21.4s, v21.4s, v15.4s
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e34dc44 // fmul v4.4s, v2.4s, v20.4s
+	WORD $0x6e35dc65 // fmul v5.4s, v3.4s, v21.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dec2 // fmul v2.4s, v22.4s, v2.4s
+	WORD $0x6e23dee3 // fmul v3.4s, v23.4s, v3.4s
+	WORD $0x4fab1056 // fmla v22.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1077 // fmla v23.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd6d6 // fadd v22.4s, v22.4s, v15.4s
+	WORD $0x4e2fd6f7 // fadd v23.4s, v23.4s, v15.4s
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0x4e36cc44 // fmla v4.4s, v2.4s, v22.4s
+	WORD $0x4e37cc65 // fmla v5.4s, v3.4s, v23.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd15 // fmla v21.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0x3dc051ac // ldr q12, [x13, #320]
-	WORD $0x3dc055ad // ldr q13, [x13, #336]
-	WORD $0x3dc059ae // ldr q14, [x13, #352]
-	WORD $0x3dc05daf // ldr q15, [x13, #368]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4fbc11c6 // fmla v6.4s, v14.4s, v28.s[1]
-	WORD $0x4fbc11e7 // fmla v7.4s, v15.4s, v28.s[1]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc051cc // ldr q12, [x14, #320]
-	WORD $0x3dc055cd // ldr q13, [x14, #336]
-	WORD $0x3dc059ce // ldr q14, [x14, #352]
-	WORD $0x3dc05dcf // ldr q15, [x14, #368]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd95 // fmla v21.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
-	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc051c2 // ldr q2, [x14, #320]
+	WORD $0x3dc055c3 // ldr q3, [x14, #336]
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc059c2 // ldr q2, [x14, #352]
+	WORD $0x3dc05dc3 // ldr q3, [x14, #368]
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c9 // fadd v9.4s, v6.4s, v7.4s
 	ADD $384, R9, R9
-	CBZ R23, first
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	WORD $0x3dc00323 // ldr q3, [x25, #0]
-	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
-	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS share+52(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-
-first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
+	WORD $0x4e0405cf // dup v15.4s, v14.s[0]
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e1407be // dup v30.4s, v29.s[2]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df02 // fmul v2.4s, v24.4s, v2.4s
+	WORD $0x6e23df23 // fmul v3.4s, v25.4s, v3.4s
+	WORD $0x4f8c1058 // fmla v24.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1079 // fmla v25.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd718 // fadd v24.4s, v24.4s, v15.4s
+	WORD $0x4e2fd739 // fadd v25.4s, v25.4s, v15.4s
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e38dc44 // fmul v4.4s, v2.4s, v24.4s
+	WORD $0x6e39dc65 // fmul v5.4s, v3.4s, v25.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22df42 // fmul v2.4s, v26.4s, v2.4s
+	WORD $0x6e23df63 // fmul v3.4s, v27.4s, v3.4s
+	WORD $0x4f8c105a // fmla v26.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107b // fmla v27.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd75a // fadd v26.4s, v26.4s, v15.4s
+	WORD $0x4e2fd77b // fadd v27.4s, v27.4s, v15.4s
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0x4e3acc44 // fmla v4.4s, v2.4s, v26.4s
+	WORD $0x4e3bcc65 // fmla v5.4s, v3.4s, v27.4s
+	WORD $0x6e29d500 // faddp v0.4s, v8.4s, v9.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e9 // ldr s9, [x15, #640]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400262 // ldr d2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS share+52(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	WORD $0x4e281c63 // and v3.16b, v3.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000262 // str d2, [x19, #0]
+	WORD $0x4ea01c0b // mov v11.16b, v0.16b
+	WORD $0x4ea31c6d // mov v13.16b, v3.16b
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd16 // fmla v22.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0x3dc051ac // ldr q12, [x13, #320]
-	WORD $0x3dc055ad // ldr q13, [x13, #336]
-	WORD $0x3dc059ae // ldr q14, [x13, #352]
-	WORD $0x3dc05daf // ldr q15, [x13, #368]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4f9c19c6 // fmla v6.4s, v14.4s, v28.s[2]
-	WORD $0x4f9c19e7 // fmla v7.4s, v15.4s, v28.s[2]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc051cc // ldr q12, [x14, #320]
-	WORD $0x3dc055cd // ldr q13, [x14, #336]
-	WORD $0x3dc059ce // ldr q14, [x14, #352]
-	WORD $0x3dc05dcf // ldr q15, [x14, #368]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd96 // fmla v22.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
-	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc051c2 // ldr q2, [x14, #320]
+	WORD $0x3dc055c3 // ldr q3, [x14, #336]
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc059c2 // ldr q2, [x14, #352]
+	WORD $0x3dc05dc3 // ldr q3, [x14, #368]
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4ca // fadd v10.4s, v6.4s, v7.4s
 	ADD $384, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
+	WORD $0x4e0c05cf // dup v15.4s, v14.s[1]
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0x3dc019ce // ldr q14, [x14, #96]
-	WORD $0x3dc01dcf // ldr q15, [x14, #112]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df82 // fmul v2.4s, v28.4s, v2.4s
+	WORD $0x6e23dfa3 // fmul v3.4s, v29.4s, v3.4s
+	WORD $0x4fac105c // fmla v28.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107d // fmla v29.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd79c // fadd v28.4s, v28.4s, v15.4s
+	WORD $0x4e2fd7bd // fadd v29.4s, v29.4s, v15.4s
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e3cdc44 // fmul v4.4s, v2.4s, v28.4s
+	WORD $0x6e3ddc65 // fmul v5.4s, v3.4s, v29.4s
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc019c2 // ldr q2, [x14, #96]
+	WORD $0x3dc01dc3 // ldr q3, [x14, #112]
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc021c8 // ldr q8, [x14, #128]
-	WORD $0x3dc025c9 // ldr q9, [x14, #144]
-	WORD $0x3dc029ca // ldr q10, [x14, #160]
-	WORD $0x3dc02dcb // ldr q11, [x14, #176]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc021c2 // ldr q2, [x14, #128]
+	WORD $0x3dc025c3 // ldr q3, [x14, #144]
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc031cc // ldr q12, [x14, #192]
-	WORD $0x3dc035cd // ldr q13, [x14, #208]
-	WORD $0x3dc039ce // ldr q14, [x14, #224]
-	WORD $0x3dc03dcf // ldr q15, [x14, #240]
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc029c2 // ldr q2, [x14, #160]
+	WORD $0x3dc02dc3 // ldr q3, [x14, #176]
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dfc2 // fmul v2.4s, v30.4s, v2.4s
+	WORD $0x6e23dfe3 // fmul v3.4s, v31.4s, v3.4s
+	WORD $0x4fac105e // fmla v30.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107f // fmla v31.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd7de // fadd v30.4s, v30.4s, v15.4s
+	WORD $0x4e2fd7ff // fadd v31.4s, v31.4s, v15.4s
+	WORD $0x3dc031c2 // ldr q2, [x14, #192]
+	WORD $0x3dc035c3 // ldr q3, [x14, #208]
+	WORD $0x4e3ecc44 // fmla v4.4s, v2.4s, v30.4s
+	WORD $0x4e3fcc65 // fmla v5.4s, v3.4s, v31.4s
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc039c2 // ldr q2, [x14, #224]
+	WORD $0x3dc03dc3 // ldr q3, [x14, #240]
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc041c8 // ldr q8, [x14, #256]
-	WORD $0x3dc045c9 // ldr q9, [x14, #272]
-	WORD $0x3dc049ca // ldr q10, [x14, #288]
-	WORD $0x3dc04dcb // ldr q11, [x14, #304]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc041c2 // ldr q2, [x14, #256]
+	WORD $0x3dc045c3 // ldr q3, [x14, #272]
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0x4e20cd17 // fmla v23.4s, v8.4s, v0.4s
-	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
-	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
-	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
-	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0x3dc051ac // ldr q12, [x13, #320]
-	WORD $0x3dc055ad // ldr q13, [x13, #336]
-	WORD $0x3dc059ae // ldr q14, [x13, #352]
-	WORD $0x3dc05daf // ldr q15, [x13, #368]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4fbc19c6 // fmla v6.4s, v14.4s, v28.s[3]
-	WORD $0x4fbc19e7 // fmla v7.4s, v15.4s, v28.s[3]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0x3dc051cc // ldr q12, [x14, #320]
-	WORD $0x3dc055cd // ldr q13, [x14, #336]
-	WORD $0x3dc059ce // ldr q14, [x14, #352]
-	WORD $0x3dc05dcf // ldr q15, [x14, #368]
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
-	WORD $0x4e24cd97 // fmla v23.4s, v12.4s, v4.4s
-	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
-	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
-	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
-	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
-	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc049c2 // ldr q2, [x14, #288]
+	WORD $0x3dc04dc3 // ldr q3, [x14, #304]
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc051c2 // ldr q2, [x14, #320]
+	WORD $0x3dc055c3 // ldr q3, [x14, #336]
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc059c2 // ldr q2, [x14, #352]
+	WORD $0x3dc05dc3 // ldr q3, [x14, #368]
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	WORD $0x4e20cc46 // fmla v6.4s, v2.4s, v0.4s
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $384, R9, R9
-	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
-	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
-	SUBS $1, R8, R8
-	BNE four
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	MOVD R12, R11
+	ADD $4, R12, R12
+	ADD $4, R15, R15
+	SUBS $1, R4, R4
+	BNE spike
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd44fde1 // ldr s1, [x15, #1276]
+	WORD $0xbd477de9 // ldr s9, [x15, #1916]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
 	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS share+52(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d801283 // str q3, [x20, #64]
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS share+52(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	WORD $0x4e281c63 // and v3.16b, v3.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-	MOVD R6, R7
-	ADD $4, R6, R6
-	CMP R4, R6
-	BLT spike
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4ea31c6e // mov v14.16b, v3.16b
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	ADD R6, R3, R15
-	MOVD R5, R19
-	MOVD fours+56(FP), R8
-	LSL $2, R8, R8
-
-last:
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
-	WORD $0xbd40015c // ldr s28, [x10, #0]
-	WORD $0xbd40415e // ldr s30, [x10, #64]
-	WORD $0x4e0407de // dup v30.4s, v30.s[0]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0xad431d26 // ldp q6, q7, [x9, #96]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x3dc019ae // ldr q14, [x13, #96]
-	WORD $0x3dc01daf // ldr q15, [x13, #112]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0xad031d26 // stp q6, q7, [x9, #96]
+	WORD $0x4e0405af // dup v15.4s, v13.s[0]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de02 // fmul v2.4s, v16.4s, v2.4s
+	WORD $0x6e23de23 // fmul v3.4s, v17.4s, v3.4s
+	WORD $0x4f8b1050 // fmla v16.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1071 // fmla v17.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd610 // fadd v16.4s, v16.4s, v15.4s
+	WORD $0x4e2fd631 // fadd v17.4s, v17.4s, v15.4s
+	WORD $0xad004530 // stp q16, q17, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
 	WORD $0xad440520 // ldp q0, q1, [x9, #128]
-	WORD $0xad450d22 // ldp q2, q3, [x9, #160]
-	WORD $0x3dc021a8 // ldr q8, [x13, #128]
-	WORD $0x3dc025a9 // ldr q9, [x13, #144]
-	WORD $0x3dc029aa // ldr q10, [x13, #160]
-	WORD $0x3dc02dab // ldr q11, [x13, #176]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
 	WORD $0xad040520 // stp q0, q1, [x9, #128]
-	WORD $0xad050d22 // stp q2, q3, [x9, #160]
-	WORD $0xad461524 // ldp q4, q5, [x9, #192]
-	WORD $0xad471d26 // ldp q6, q7, [x9, #224]
-	WORD $0x3dc031ac // ldr q12, [x13, #192]
-	WORD $0x3dc035ad // ldr q13, [x13, #208]
-	WORD $0x3dc039ae // ldr q14, [x13, #224]
-	WORD $0x3dc03daf // ldr q15, [x13, #240]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad061524 // stp q4, q5, [x9, #192]
-	WORD $0xad071d26 // stp q6, q7, [x9, #224]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22de42 // fmul v2.4s, v18.4s, v2.4s
+	WORD $0x6e23de63 // fmul v3.4s, v19.4s, v3.4s
+	WORD $0x4f8b1052 // fmla v18.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1073 // fmla v19.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd652 // fadd v18.4s, v18.4s, v15.4s
+	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
+	WORD $0xad064d32 // stp q18, q19, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
 	WORD $0xad480520 // ldp q0, q1, [x9, #256]
-	WORD $0xad490d22 // ldp q2, q3, [x9, #288]
-	WORD $0x3dc041a8 // ldr q8, [x13, #256]
-	WORD $0x3dc045a9 // ldr q9, [x13, #272]
-	WORD $0x3dc049aa // ldr q10, [x13, #288]
-	WORD $0x3dc04dab // ldr q11, [x13, #304]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
 	WORD $0xad080520 // stp q0, q1, [x9, #256]
-	WORD $0xad090d22 // stp q2, q3, [x9, #288]
-	WORD $0xad4a1524 // ldp q4, q5, [x9, #320]
-	WORD $0xad4b1d26 // ldp q6, q7, [x9, #352]
-	WORD $0x3dc051ac // ldr q12, [x13, #320]
-	WORD $0x3dc055ad // ldr q13, [x13, #336]
-	WORD $0x3dc059ae // ldr q14, [x13, #352]
-	WORD $0x3dc05daf // ldr q15, [x13, #368]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
-	WORD $0x6e2fdcef // fmul v15.4s, v7.4s, v15.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4f9c11c6 // fmla v6.4s, v14.4s, v28.s[0]
-	WORD $0x4f9c11e7 // fmla v7.4s, v15.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	WORD $0x4e3ed4e7 // fadd v7.4s, v7.4s, v30.4s
-	WORD $0xad0a1524 // stp q4, q5, [x9, #320]
-	WORD $0xad0b1d26 // stp q6, q7, [x9, #352]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
 	ADD $384, R9, R9
-	ADD $4, R10, R10
-	ADD $640, R11, R11
+	MOVWU 640(R11), R13
+	ADD R1, R13, R13
+	WORD $0x4e0c05af // dup v15.4s, v13.s[1]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de82 // fmul v2.4s, v20.4s, v2.4s
+	WORD $0x6e23dea3 // fmul v3.4s, v21.4s, v3.4s
+	WORD $0x4fab1054 // fmla v20.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1075 // fmla v21.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd694 // fadd v20.4s, v20.4s, v15.4s
+	WORD $0x4e2fd6b5 // fadd v21.4s, v21.4s, v15.4s
+	WORD $0xad005534 // stp q20, q21, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dec2 // fmul v2.4s, v22.4s, v2.4s
+	WORD $0x6e23dee3 // fmul v3.4s, v23.4s, v3.4s
+	WORD $0x4fab1056 // fmla v22.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1077 // fmla v23.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd6d6 // fadd v22.4s, v22.4s, v15.4s
+	WORD $0x4e2fd6f7 // fadd v23.4s, v23.4s, v15.4s
+	WORD $0xad065d36 // stp q22, q23, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	ADD $384, R9, R9
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	WORD $0x4e0405cf // dup v15.4s, v14.s[0]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df02 // fmul v2.4s, v24.4s, v2.4s
+	WORD $0x6e23df23 // fmul v3.4s, v25.4s, v3.4s
+	WORD $0x4f8c1058 // fmla v24.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1079 // fmla v25.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd718 // fadd v24.4s, v24.4s, v15.4s
+	WORD $0x4e2fd739 // fadd v25.4s, v25.4s, v15.4s
+	WORD $0xad006538 // stp q24, q25, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22df42 // fmul v2.4s, v26.4s, v2.4s
+	WORD $0x6e23df63 // fmul v3.4s, v27.4s, v3.4s
+	WORD $0x4f8c105a // fmla v26.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107b // fmla v27.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd75a // fadd v26.4s, v26.4s, v15.4s
+	WORD $0x4e2fd77b // fadd v27.4s, v27.4s, v15.4s
+	WORD $0xad066d3a // stp q26, q27, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	ADD $384, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	WORD $0x4e0c05cf // dup v15.4s, v14.s[1]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df82 // fmul v2.4s, v28.4s, v2.4s
+	WORD $0x6e23dfa3 // fmul v3.4s, v29.4s, v3.4s
+	WORD $0x4fac105c // fmla v28.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107d // fmla v29.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd79c // fadd v28.4s, v28.4s, v15.4s
+	WORD $0x4e2fd7bd // fadd v29.4s, v29.4s, v15.4s
+	WORD $0xad00753c // stp q28, q29, [x9, #0]
+	WORD $0xad410520 // ldp q0, q1, [x9, #32]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad010520 // stp q0, q1, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0xad430520 // ldp q0, q1, [x9, #96]
+	WORD $0x3dc019a2 // ldr q2, [x13, #96]
+	WORD $0x3dc01da3 // ldr q3, [x13, #112]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad030520 // stp q0, q1, [x9, #96]
+	WORD $0xad440520 // ldp q0, q1, [x9, #128]
+	WORD $0x3dc021a2 // ldr q2, [x13, #128]
+	WORD $0x3dc025a3 // ldr q3, [x13, #144]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad040520 // stp q0, q1, [x9, #128]
+	WORD $0xad450520 // ldp q0, q1, [x9, #160]
+	WORD $0x3dc029a2 // ldr q2, [x13, #160]
+	WORD $0x3dc02da3 // ldr q3, [x13, #176]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad050520 // stp q0, q1, [x9, #160]
+	WORD $0x3dc031a2 // ldr q2, [x13, #192]
+	WORD $0x3dc035a3 // ldr q3, [x13, #208]
+	WORD $0x6e22dfc2 // fmul v2.4s, v30.4s, v2.4s
+	WORD $0x6e23dfe3 // fmul v3.4s, v31.4s, v3.4s
+	WORD $0x4fac105e // fmla v30.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107f // fmla v31.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd7de // fadd v30.4s, v30.4s, v15.4s
+	WORD $0x4e2fd7ff // fadd v31.4s, v31.4s, v15.4s
+	WORD $0xad067d3e // stp q30, q31, [x9, #192]
+	WORD $0xad470520 // ldp q0, q1, [x9, #224]
+	WORD $0x3dc039a2 // ldr q2, [x13, #224]
+	WORD $0x3dc03da3 // ldr q3, [x13, #240]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad070520 // stp q0, q1, [x9, #224]
+	WORD $0xad480520 // ldp q0, q1, [x9, #256]
+	WORD $0x3dc041a2 // ldr q2, [x13, #256]
+	WORD $0x3dc045a3 // ldr q3, [x13, #272]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad080520 // stp q0, q1, [x9, #256]
+	WORD $0xad490520 // ldp q0, q1, [x9, #288]
+	WORD $0x3dc049a2 // ldr q2, [x13, #288]
+	WORD $0x3dc04da3 // ldr q3, [x13, #304]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad090520 // stp q0, q1, [x9, #288]
+	WORD $0xad4a0520 // ldp q0, q1, [x9, #320]
+	WORD $0x3dc051a2 // ldr q2, [x13, #320]
+	WORD $0x3dc055a3 // ldr q3, [x13, #336]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad0a0520 // stp q0, q1, [x9, #320]
+	WORD $0xad4b0520 // ldp q0, q1, [x9, #352]
+	WORD $0x3dc059a2 // ldr q2, [x13, #352]
+	WORD $0x3dc05da3 // ldr q3, [x13, #368]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad0b0520 // stp q0, q1, [x9, #352]
+	ADD $384, R9, R9
+	MOVD R9, R0
+	ADD $2560, R2, R2
+	ADD $2560, R3, R3
+	ADD $16, R19, R19
 	SUBS $1, R8, R8
-	BNE last
+	BNE four
 	RET
 
 // func updateFastWideNEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, rowBytes, positions int)
@@ -18384,7 +20721,6 @@ quotients:
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	WORD $0x3d800683 // str q3, [x20, #16]
 	FMOVS growth+48(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -18393,6 +20729,7 @@ quotients:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
 	WORD $0x3d800262 // str q2, [x19, #0]
+	WORD $0x3d800683 // str q3, [x20, #16]
 	ADD $2560, R15, R15
 	ADD $16, R19, R19
 	WORD $0x3d800280 // str q0, [x20, #0]

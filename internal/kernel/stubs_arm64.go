@@ -180,50 +180,47 @@ func updateGeneral48NEON(h, weights *float32, offsets *uint32, eps, scales *floa
 //go:noescape
 func updateForgetting48NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateFast64NEON applies n spikes to each of 4*fours positions, at most 16, of 64 neurons, and
-// multiplies h by a factor.
+// updateFast64NEON applies n spikes to each of 4*fours positions of 64 neurons, and multiplies h by a factor.
 //
 //go:noescape
 func updateFast64NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
 
-// updateGeneral64NEON applies n spikes to each of 4*fours positions, at most 16, of 64 neurons.
+// updateGeneral64NEON applies n spikes to each of 4*fours positions of 64 neurons.
 //
 //go:noescape
 func updateGeneral64NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateForgetting64NEON applies n spikes to each of 4*fours positions, at most 16, of 64 neurons.
+// updateForgetting64NEON applies n spikes to each of 4*fours positions of 64 neurons.
 //
 //go:noescape
 func updateForgetting64NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateFast80NEON applies n spikes to each of 4*fours positions, at most 16, of 80 neurons, and
-// multiplies h by a factor.
+// updateFast80NEON applies n spikes to each of 4*fours positions of 80 neurons, and multiplies h by a factor.
 //
 //go:noescape
 func updateFast80NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
 
-// updateGeneral80NEON applies n spikes to each of 4*fours positions, at most 16, of 80 neurons.
+// updateGeneral80NEON applies n spikes to each of 4*fours positions of 80 neurons.
 //
 //go:noescape
 func updateGeneral80NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateForgetting80NEON applies n spikes to each of 4*fours positions, at most 16, of 80 neurons.
+// updateForgetting80NEON applies n spikes to each of 4*fours positions of 80 neurons.
 //
 //go:noescape
 func updateForgetting80NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateFast96NEON applies n spikes to each of 4*fours positions, at most 16, of 96 neurons, and
-// multiplies h by a factor.
+// updateFast96NEON applies n spikes to each of 4*fours positions of 96 neurons, and multiplies h by a factor.
 //
 //go:noescape
 func updateFast96NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
 
-// updateGeneral96NEON applies n spikes to each of 4*fours positions, at most 16, of 96 neurons.
+// updateGeneral96NEON applies n spikes to each of 4*fours positions of 96 neurons.
 //
 //go:noescape
 func updateGeneral96NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateForgetting96NEON applies n spikes to each of 4*fours positions, at most 16, of 96 neurons.
+// updateForgetting96NEON applies n spikes to each of 4*fours positions of 96 neurons.
 //
 //go:noescape
 func updateForgetting96NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)

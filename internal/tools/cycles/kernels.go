@@ -59,7 +59,9 @@ func update(kind string, neurons, vectors int) kernel {
 	if wide == 16 {
 		group = 24
 	}
-	k.neon = neon(fmt.Sprintf("update%s%d", kind, vectors), 0, 4*fours)
+	if k.neon = neon(fmt.Sprintf("update%s%d", kind, vectors), 0, 4*fours); vectors >= 64 {
+		k.neon = neon(fmt.Sprintf("update%s%d", kind, vectors), 1, 4)
+	}
 	k.avx2 = avx2(fmt.Sprintf("update%s%d", kind, wide), 0, 12)
 	k.avx512 = avx512(fmt.Sprintf("update%s%d", kind, wide), 0, group)
 	return k
@@ -235,7 +237,7 @@ func trips() map[string]int {
 		}
 	}
 	for _, kind := range []string{"Fast", "General", "Forgetting"} {
-		for _, n := range []int{12, 16, 32, 64, 96} {
+		for _, n := range []int{12, 16, 32} {
 			t[fmt.Sprintf("update%s%dNEON.abi0#1", kind, n)] = fours
 		}
 		for n := 1; n <= 4; n++ {

@@ -30,6 +30,10 @@ var sizes = []int{1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24}
 func updates() {
 	for _, vectors := range sizes {
 		for _, k := range []kind{fast, general, forgetting} {
+			if vectors >= leastKept {
+				updateKept(vectors, k)
+				continue
+			}
 			update(vectors, k)
 		}
 	}
@@ -60,6 +64,7 @@ type updater struct {
 	perRow int // vectors of a row
 
 	c, adds, add int // vectors: c of four positions, their addends, and one of these in all lanes
+	free         int // and the next one are free when the quotients are computed
 	addPlace     int // distance of the addends from c
 }
 
@@ -71,7 +76,7 @@ func (k kind) signature(more string) string {
 }
 
 func newUpdater(name string, k kind, vectors, positions int, more string, doc ...string) *updater {
-	u := &updater{function: newFunction(name, k.signature(more), doc...), kind: k, perRow: vectors}
+	u := &updater{function: newFunction(name, k.signature(more), doc...), kind: k, perRow: vectors, free: 4}
 	u.load("h", rH)
 	u.load("weights", rWeights)
 	u.load("offsets", rOffsets)
@@ -248,7 +253,10 @@ func (u *updater) quotients(pairs [2]int) {
 		u.v("ld1r", x, rNumber)
 		u.v("fdiv", q, x, q)
 	} else {
-		u.numerators(q)
+		u.numerators(q, 4, 0, 0)
+		if u.kind == forgetting {
+			u.v("str", addends, rQuotients, u.addPlace)
+		}
 		u.o("ADD $%d, R%d, R%d", 4*4*chunk, rEpsAt, rEpsAt)
 		u.o("ADD $16, R%d, R%d", rScalesAt, rScalesAt)
 	}
@@ -256,27 +264,34 @@ func (u *updater) quotients(pairs [2]int) {
 	u.o("ADD $16, R%d, R%d", rQuotients, rQuotients)
 }
 
-// numerators computes c of four positions from q, with 0 for a spike that is skipped, and updates
-// their common factors.
-func (u *updater) numerators(q int) {
-	const e, s, num, counts, x = 1, 2, 3, 4, 5
-	u.v("ldrs", e, rEpsAt, 0)
-	for i := 1; i < 4; i++ {
-		u.v("ldrs", x, rEpsAt, 4*chunk*i)
+// addends is the register of the addends that numerators returns.
+const addends = 3
+
+// numerators computes c of four or two positions from q, with 0 for a spike that is skipped, and updates
+// their common factors. first is the first of the positions, and at the distance of the spike from rEpsAt.
+func (u *updater) numerators(q, count, first, at int) {
+	const e, s, num = 1, 2, addends
+	counts, x := u.free, u.free+1
+	u.v("ldrs", e, rEpsAt, at+4*chunk*first)
+	for i := 1; i < count; i++ {
+		u.v("ldrs", x, rEpsAt, at+4*chunk*(first+i))
 		u.v("ins", e, i, x, 0)
 	}
-	u.v("ldr", s, rScalesAt, 0)
+	load, store, divide := "ldr", "str", "fdiv"
+	if count == 2 {
+		load, store, divide = "ldrd", "strd", "fdiv2s"
+	}
+	u.v(load, s, rScalesAt, 4*first)
 	u.constant(num, math.Float32bits(minOverlap))
 	u.v("fmul", num, num, s)
 	u.v("fcmgt", counts, q, num)
 	u.v("fmul", num, e, s)
-	u.v("fdiv", q, num, q)
+	u.v(divide, q, num, q)
 	u.v("and", q, q, counts)
 	if u.kind == forgetting {
 		u.spread("share", x)
 		u.v("fmul", num, num, x)
 		u.v("and", num, num, counts)
-		u.v("str", num, rQuotients, u.addPlace)
 	}
 	u.spread("growth", x)
 	u.v("fmul", e, e, x)
@@ -284,7 +299,7 @@ func (u *updater) numerators(q int) {
 	u.v("fadd", e, e, x)
 	u.v("fmul", e, e, s)
 	u.v("bit", s, e, counts)
-	u.v("str", s, rScalesAt, 0)
+	u.v(store, s, rScalesAt, 4*first)
 }
 
 // beginLast begins the loop that applies the last spike of each position.
