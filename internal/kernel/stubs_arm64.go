@@ -132,50 +132,47 @@ func updateGeneral28NEON(h, weights *float32, offsets *uint32, eps, scales *floa
 //go:noescape
 func updateForgetting28NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateFast32NEON applies n spikes to each of 4*fours positions, at most 16, of 32 neurons, and
-// multiplies h by a factor.
+// updateFast32NEON applies n spikes to each of 4*fours positions of 32 neurons, and multiplies h by a factor.
 //
 //go:noescape
 func updateFast32NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
 
-// updateGeneral32NEON applies n spikes to each of 4*fours positions, at most 16, of 32 neurons.
+// updateGeneral32NEON applies n spikes to each of 4*fours positions of 32 neurons.
 //
 //go:noescape
 func updateGeneral32NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateForgetting32NEON applies n spikes to each of 4*fours positions, at most 16, of 32 neurons.
+// updateForgetting32NEON applies n spikes to each of 4*fours positions of 32 neurons.
 //
 //go:noescape
 func updateForgetting32NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateFast40NEON applies n spikes to each of 4*fours positions, at most 16, of 40 neurons, and
-// multiplies h by a factor.
+// updateFast40NEON applies n spikes to each of 4*fours positions of 40 neurons, and multiplies h by a factor.
 //
 //go:noescape
 func updateFast40NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
 
-// updateGeneral40NEON applies n spikes to each of 4*fours positions, at most 16, of 40 neurons.
+// updateGeneral40NEON applies n spikes to each of 4*fours positions of 40 neurons.
 //
 //go:noescape
 func updateGeneral40NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateForgetting40NEON applies n spikes to each of 4*fours positions, at most 16, of 40 neurons.
+// updateForgetting40NEON applies n spikes to each of 4*fours positions of 40 neurons.
 //
 //go:noescape
 func updateForgetting40NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateFast48NEON applies n spikes to each of 4*fours positions, at most 16, of 48 neurons, and
-// multiplies h by a factor.
+// updateFast48NEON applies n spikes to each of 4*fours positions of 48 neurons, and multiplies h by a factor.
 //
 //go:noescape
 func updateFast48NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
 
-// updateGeneral48NEON applies n spikes to each of 4*fours positions, at most 16, of 48 neurons.
+// updateGeneral48NEON applies n spikes to each of 4*fours positions of 48 neurons.
 //
 //go:noescape
 func updateGeneral48NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateForgetting48NEON applies n spikes to each of 4*fours positions, at most 16, of 48 neurons.
+// updateForgetting48NEON applies n spikes to each of 4*fours positions of 48 neurons.
 //
 //go:noescape
 func updateForgetting48NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)

@@ -3,7 +3,7 @@ package main
 import "fmt"
 
 // leastKept is the number of vectors of a row from which updates keep a part of h in registers.
-const leastKept = 16
+const leastKept = 8
 
 // keeper is an updater for four positions at a time, which applies all spikes of a chunk to them before the next four.
 // A part of their h stays in registers: loads and stores limit the speed otherwise. The quotients of two positions are
@@ -150,12 +150,21 @@ func (u *keeper) position(i int, between func()) {
 		if !kept {
 			u.v("stp", h, h+1, rPlace, 16*v)
 		}
+		rounded := 4*u.perRow <= fewNeurons
 		for j := range 2 {
-			name := "fmla"
-			if v < 4 {
-				name = "fmul"
+			switch {
+			case v < 4:
+				u.v("fmul", partial+v+j, w+j, h+j)
+			case rounded:
+				u.v("fmul", w+j, w+j, h+j)
+			default:
+				u.v("fmla", partial+(v+j)%4, w+j, h+j)
 			}
-			u.v(name, partial+(v+j)%4, w+j, h+j)
+		}
+		for j := range 2 {
+			if rounded && v >= 4 {
+				u.v("fadd", partial+(v+j)%4, partial+(v+j)%4, w+j)
+			}
 		}
 		if v == u.perRow/4*2 && between != nil {
 			between()
