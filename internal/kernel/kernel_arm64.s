@@ -20560,6 +20560,10 @@ TEXT ·updateFastWideNEON(SB), NOSPLIT, $24-64
 	WORD $0x3d800140 // str q0, [x10, #0]
 	MOVD ZR, R6
 	MOVD ZR, R7
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
 	MOVD rowBytes+48(FP), R21
 	MOVD positions+56(FP), R22
 
@@ -20569,7 +20573,6 @@ spike:
 	ADD R7, R2, R11
 	ADD R6, R2, R12
 	MOVD R10, R20
-	WORD $0x3dc0014c // ldr q12, [x10, #0]
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
 	MOVWU 0(R12), R14
@@ -20647,8 +20650,18 @@ position0:
 	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
 	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d658 // fadd v24.4s, v18.4s, v19.4s
+	CBZ R6, first
+	CMP $2, R22
+	BLE first
+	WORD $0x6e3bd740 // faddp v0.4s, v26.4s, v27.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	ADD R7, R3, R15
+	WORD $0x4d40c9e1 // ld1r {v1.4s}, [x15]
+	WORD $0x2e20fc2d // fdiv v13.2s, v1.2s, v0.2s
+
+first:
 	CMP $1, R22
-	BEQ quotients
+	BEQ few
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
 	MOVWU 640(R12), R14
@@ -20727,7 +20740,7 @@ position1:
 	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d659 // fadd v25.4s, v18.4s, v19.4s
 	CMP $2, R22
-	BEQ quotients
+	BEQ few
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -20753,10 +20766,10 @@ position2:
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
-	WORD $0x4f8c1880 // fmla v0.4s, v4.4s, v12.s[2]
-	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
-	WORD $0x4f8c18c2 // fmla v2.4s, v6.4s, v12.s[2]
-	WORD $0x4f8c18e3 // fmla v3.4s, v7.4s, v12.s[2]
+	WORD $0x4f8d1080 // fmla v0.4s, v4.4s, v13.s[0]
+	WORD $0x4f8d10a1 // fmla v1.4s, v5.4s, v13.s[0]
+	WORD $0x4f8d10c2 // fmla v2.4s, v6.4s, v13.s[0]
+	WORD $0x4f8d10e3 // fmla v3.4s, v7.4s, v13.s[0]
 	WORD $0x3dc001c8 // ldr q8, [x14, #0]
 	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
@@ -20777,10 +20790,10 @@ position2:
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
-	WORD $0x4f8c1880 // fmla v0.4s, v4.4s, v12.s[2]
-	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
-	WORD $0x4f8c18c2 // fmla v2.4s, v6.4s, v12.s[2]
-	WORD $0x4f8c18e3 // fmla v3.4s, v7.4s, v12.s[2]
+	WORD $0x4f8d1080 // fmla v0.4s, v4.4s, v13.s[0]
+	WORD $0x4f8d10a1 // fmla v1.4s, v5.4s, v13.s[0]
+	WORD $0x4f8d10c2 // fmla v2.4s, v6.4s, v13.s[0]
+	WORD $0x4f8d10e3 // fmla v3.4s, v7.4s, v13.s[0]
 	WORD $0x3dc011c8 // ldr q8, [x14, #64]
 	WORD $0x3dc015c9 // ldr q9, [x14, #80]
 	WORD $0x3dc019ca // ldr q10, [x14, #96]
@@ -20805,8 +20818,13 @@ position2:
 	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
 	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d65a // fadd v26.4s, v18.4s, v19.4s
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	ADD R6, R3, R15
+	WORD $0x4d40c9e1 // ld1r {v1.4s}, [x15]
+	WORD $0x2e20fc2c // fdiv v12.2s, v1.2s, v0.2s
 	CMP $3, R22
-	BEQ quotients
+	BEQ next
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1920(R12), R14
@@ -20832,10 +20850,10 @@ position3:
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
-	WORD $0x4fac1880 // fmla v0.4s, v4.4s, v12.s[3]
-	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
-	WORD $0x4fac18c2 // fmla v2.4s, v6.4s, v12.s[3]
-	WORD $0x4fac18e3 // fmla v3.4s, v7.4s, v12.s[3]
+	WORD $0x4fad1080 // fmla v0.4s, v4.4s, v13.s[1]
+	WORD $0x4fad10a1 // fmla v1.4s, v5.4s, v13.s[1]
+	WORD $0x4fad10c2 // fmla v2.4s, v6.4s, v13.s[1]
+	WORD $0x4fad10e3 // fmla v3.4s, v7.4s, v13.s[1]
 	WORD $0x3dc001c8 // ldr q8, [x14, #0]
 	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
@@ -20856,10 +20874,10 @@ position3:
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
-	WORD $0x4fac1880 // fmla v0.4s, v4.4s, v12.s[3]
-	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
-	WORD $0x4fac18c2 // fmla v2.4s, v6.4s, v12.s[3]
-	WORD $0x4fac18e3 // fmla v3.4s, v7.4s, v12.s[3]
+	WORD $0x4fad1080 // fmla v0.4s, v4.4s, v13.s[1]
+	WORD $0x4fad10a1 // fmla v1.4s, v5.4s, v13.s[1]
+	WORD $0x4fad10c2 // fmla v2.4s, v6.4s, v13.s[1]
+	WORD $0x4fad10e3 // fmla v3.4s, v7.4s, v13.s[1]
 	WORD $0x3dc011c8 // ldr q8, [x14, #64]
 	WORD $0x3dc015c9 // ldr q9, [x14, #80]
 	WORD $0x3dc019ca // ldr q10, [x14, #96]
@@ -20884,25 +20902,36 @@ position3:
 	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
 	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d65b // fadd v27.4s, v18.4s, v19.4s
+	B next
 
-quotients:
-	WORD $0x6e39d718 // faddp v24.4s, v24.4s, v25.4s
-	WORD $0x6e3bd75a // faddp v26.4s, v26.4s, v27.4s
-	WORD $0x6e3ad700 // faddp v0.4s, v24.4s, v26.4s
-	ADD R6, R3, R24
-	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
+few:
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	ADD R6, R3, R15
+	WORD $0x4d40c9e1 // ld1r {v1.4s}, [x15]
+	WORD $0x2e20fc2c // fdiv v12.2s, v1.2s, v0.2s
+
+next:
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
 	BLT spike
+	CMP $2, R22
+	BLE end
+	WORD $0x6e3bd740 // faddp v0.4s, v26.4s, v27.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	ADD R7, R3, R15
+	WORD $0x4d40c9e1 // ld1r {v1.4s}, [x15]
+	WORD $0x2e20fc2d // fdiv v13.2s, v1.2s, v0.2s
+
+end:
 	MOVD R0, R9
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
 	ADD R6, R2, R12
 	MOVD R10, R20
+	WORD $0xfd00014c // str d12, [x10, #0]
+	WORD $0xfd00054d // str d13, [x10, #8]
 	FMOVS factor+40(FP), F31
 	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
 
@@ -20978,6 +21007,10 @@ TEXT ·updateGeneralWideNEON(SB), NOSPLIT, $24-72
 	WORD $0x3d800140 // str q0, [x10, #0]
 	MOVD ZR, R6
 	MOVD ZR, R7
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
 	MOVD rowBytes+56(FP), R21
 	MOVD positions+64(FP), R22
 
@@ -20989,7 +21022,6 @@ spike:
 	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
-	WORD $0x3dc0014c // ldr q12, [x10, #0]
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
 	MOVWU 0(R12), R14
@@ -21067,8 +21099,35 @@ position0:
 	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
 	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d658 // fadd v24.4s, v18.4s, v19.4s
+	CBZ R6, first
+	CMP $2, R22
+	BLE first
+	WORD $0x6e3bd740 // faddp v0.4s, v26.4s, v27.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	ADD R7, R3, R15
+	WORD $0xbd4501e1 // ldr s1, [x15, #1280]
+	WORD $0xbd4781fe // ldr s30, [x15, #1920]
+	WORD $0x6e0c07c1 // ins v1.s[1], v30.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e41d // fcmgt v29.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e3d1c00 // and v0.16b, v0.16b, v29.16b
+	FMOVS growth+48(FP), F30
+	WORD $0x4e0407de // dup v30.4s, v30.s[0]
+	WORD $0x6e3edc21 // fmul v1.4s, v1.4s, v30.4s
+	WORD $0x3dc0073e // ldr q30, [x25, #16]
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ebd1c22 // bit v2.16b, v1.16b, v29.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0d // mov v13.16b, v0.16b
+
+first:
 	CMP $1, R22
-	BEQ quotients
+	BEQ few
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
 	MOVWU 640(R12), R14
@@ -21147,7 +21206,7 @@ position1:
 	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d659 // fadd v25.4s, v18.4s, v19.4s
 	CMP $2, R22
-	BEQ quotients
+	BEQ few
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
@@ -21173,10 +21232,10 @@ position2:
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
-	WORD $0x4f8c1880 // fmla v0.4s, v4.4s, v12.s[2]
-	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
-	WORD $0x4f8c18c2 // fmla v2.4s, v6.4s, v12.s[2]
-	WORD $0x4f8c18e3 // fmla v3.4s, v7.4s, v12.s[2]
+	WORD $0x4f8d1080 // fmla v0.4s, v4.4s, v13.s[0]
+	WORD $0x4f8d10a1 // fmla v1.4s, v5.4s, v13.s[0]
+	WORD $0x4f8d10c2 // fmla v2.4s, v6.4s, v13.s[0]
+	WORD $0x4f8d10e3 // fmla v3.4s, v7.4s, v13.s[0]
 	WORD $0x3dc001c8 // ldr q8, [x14, #0]
 	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
@@ -21197,10 +21256,10 @@ position2:
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
-	WORD $0x4f8c1880 // fmla v0.4s, v4.4s, v12.s[2]
-	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
-	WORD $0x4f8c18c2 // fmla v2.4s, v6.4s, v12.s[2]
-	WORD $0x4f8c18e3 // fmla v3.4s, v7.4s, v12.s[2]
+	WORD $0x4f8d1080 // fmla v0.4s, v4.4s, v13.s[0]
+	WORD $0x4f8d10a1 // fmla v1.4s, v5.4s, v13.s[0]
+	WORD $0x4f8d10c2 // fmla v2.4s, v6.4s, v13.s[0]
+	WORD $0x4f8d10e3 // fmla v3.4s, v7.4s, v13.s[0]
 	WORD $0x3dc011c8 // ldr q8, [x14, #64]
 	WORD $0x3dc015c9 // ldr q9, [x14, #80]
 	WORD $0x3dc019ca // ldr q10, [x14, #96]
@@ -21225,8 +21284,30 @@ position2:
 	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
 	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d65a // fadd v26.4s, v18.4s, v19.4s
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	ADD R6, R3, R15
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281fe // ldr s30, [x15, #640]
+	WORD $0x6e0c07c1 // ins v1.s[1], v30.s[0]
+	WORD $0xfd400262 // ldr d2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e41d // fcmgt v29.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e3d1c00 // and v0.16b, v0.16b, v29.16b
+	FMOVS growth+48(FP), F30
+	WORD $0x4e0407de // dup v30.4s, v30.s[0]
+	WORD $0x6e3edc21 // fmul v1.4s, v1.4s, v30.4s
+	WORD $0x3dc0073e // ldr q30, [x25, #16]
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ebd1c22 // bit v2.16b, v1.16b, v29.16b
+	WORD $0xfd000262 // str d2, [x19, #0]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	CMP $3, R22
-	BEQ quotients
+	BEQ next
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1920(R12), R14
@@ -21252,10 +21333,10 @@ position3:
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
-	WORD $0x4fac1880 // fmla v0.4s, v4.4s, v12.s[3]
-	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
-	WORD $0x4fac18c2 // fmla v2.4s, v6.4s, v12.s[3]
-	WORD $0x4fac18e3 // fmla v3.4s, v7.4s, v12.s[3]
+	WORD $0x4fad1080 // fmla v0.4s, v4.4s, v13.s[1]
+	WORD $0x4fad10a1 // fmla v1.4s, v5.4s, v13.s[1]
+	WORD $0x4fad10c2 // fmla v2.4s, v6.4s, v13.s[1]
+	WORD $0x4fad10e3 // fmla v3.4s, v7.4s, v13.s[1]
 	WORD $0x3dc001c8 // ldr q8, [x14, #0]
 	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
@@ -21276,10 +21357,10 @@ position3:
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
-	WORD $0x4fac1880 // fmla v0.4s, v4.4s, v12.s[3]
-	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
-	WORD $0x4fac18c2 // fmla v2.4s, v6.4s, v12.s[3]
-	WORD $0x4fac18e3 // fmla v3.4s, v7.4s, v12.s[3]
+	WORD $0x4fad1080 // fmla v0.4s, v4.4s, v13.s[1]
+	WORD $0x4fad10a1 // fmla v1.4s, v5.4s, v13.s[1]
+	WORD $0x4fad10c2 // fmla v2.4s, v6.4s, v13.s[1]
+	WORD $0x4fad10e3 // fmla v3.4s, v7.4s, v13.s[1]
 	WORD $0x3dc011c8 // ldr q8, [x14, #64]
 	WORD $0x3dc015c9 // ldr q9, [x14, #80]
 	WORD $0x3dc019ca // ldr q10, [x14, #96]
@@ -21304,41 +21385,63 @@ position3:
 	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
 	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d65b // fadd v27.4s, v18.4s, v19.4s
+	B next
 
-quotients:
-	WORD $0x6e39d718 // faddp v24.4s, v24.4s, v25.4s
-	WORD $0x6e3bd75a // faddp v26.4s, v26.4s, v27.4s
-	WORD $0x6e3ad700 // faddp v0.4s, v24.4s, v26.4s
+few:
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	ADD R6, R3, R15
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0xbd4281fe // ldr s30, [x15, #640]
+	WORD $0x6e0c07c1 // ins v1.s[1], v30.s[0]
+	WORD $0xfd400262 // ldr d2, [x19, #0]
 	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6ea3e41d // fcmgt v29.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e3d1c00 // and v0.16b, v0.16b, v29.16b
+	FMOVS growth+48(FP), F30
+	WORD $0x4e0407de // dup v30.4s, v30.s[0]
+	WORD $0x6e3edc21 // fmul v1.4s, v1.4s, v30.4s
+	WORD $0x3dc0073e // ldr q30, [x25, #16]
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
+	WORD $0x6ebd1c22 // bit v2.16b, v1.16b, v29.16b
+	WORD $0xfd000262 // str d2, [x19, #0]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+
+next:
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
 	BLT spike
+	CMP $2, R22
+	BLE end
+	WORD $0x6e3bd740 // faddp v0.4s, v26.4s, v27.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	ADD R7, R3, R15
+	WORD $0xbd4501e1 // ldr s1, [x15, #1280]
+	WORD $0xbd4781fe // ldr s30, [x15, #1920]
+	WORD $0x6e0c07c1 // ins v1.s[1], v30.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e41d // fcmgt v29.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e3d1c00 // and v0.16b, v0.16b, v29.16b
+	FMOVS growth+48(FP), F30
+	WORD $0x4e0407de // dup v30.4s, v30.s[0]
+	WORD $0x6e3edc21 // fmul v1.4s, v1.4s, v30.4s
+	WORD $0x3dc0073e // ldr q30, [x25, #16]
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ebd1c22 // bit v2.16b, v1.16b, v29.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0d // mov v13.16b, v0.16b
+
+end:
 	MOVD R0, R9
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
@@ -21346,6 +21449,8 @@ quotients:
 	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
+	WORD $0xfd00014c // str d12, [x10, #0]
+	WORD $0xfd00054d // str d13, [x10, #8]
 
 last:
 	MOVWU 0(R11), R13
@@ -21412,6 +21517,10 @@ TEXT ·updateForgettingWideNEON(SB), NOSPLIT, $40-72
 	WORD $0x3d800540 // str q0, [x10, #16]
 	MOVD ZR, R6
 	MOVD ZR, R7
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
 	MOVD rowBytes+56(FP), R21
 	MOVD positions+64(FP), R22
 
@@ -21423,13 +21532,11 @@ spike:
 	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
-	WORD $0x3dc0014c // ldr q12, [x10, #0]
-	WORD $0x3dc0054d // ldr q13, [x10, #16]
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e0405ae // dup v14.4s, v13.s[0]
+	WORD $0x4e0405dc // dup v28.4s, v14.s[0]
 	WORD $0x4f000410 // movi v16.4s, #0
 	WORD $0x4f000411 // movi v17.4s, #0
 	WORD $0x4f000412 // movi v18.4s, #0
@@ -21455,10 +21562,10 @@ position0:
 	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
 	WORD $0x4f8c10c2 // fmla v2.4s, v6.4s, v12.s[0]
 	WORD $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
-	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
-	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
-	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
-	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3cd421 // fadd v1.4s, v1.4s, v28.4s
+	WORD $0x4e3cd442 // fadd v2.4s, v2.4s, v28.4s
+	WORD $0x4e3cd463 // fadd v3.4s, v3.4s, v28.4s
 	WORD $0x3dc001c8 // ldr q8, [x14, #0]
 	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
@@ -21483,10 +21590,10 @@ position0:
 	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
 	WORD $0x4f8c10c2 // fmla v2.4s, v6.4s, v12.s[0]
 	WORD $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
-	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
-	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
-	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
-	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3cd421 // fadd v1.4s, v1.4s, v28.4s
+	WORD $0x4e3cd442 // fadd v2.4s, v2.4s, v28.4s
+	WORD $0x4e3cd463 // fadd v3.4s, v3.4s, v28.4s
 	WORD $0x3dc011c8 // ldr q8, [x14, #64]
 	WORD $0x3dc015c9 // ldr q9, [x14, #80]
 	WORD $0x3dc019ca // ldr q10, [x14, #96]
@@ -21511,13 +21618,45 @@ position0:
 	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
 	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d658 // fadd v24.4s, v18.4s, v19.4s
+	CBZ R6, first
+	CMP $2, R22
+	BLE first
+	WORD $0x6e3bd740 // faddp v0.4s, v26.4s, v27.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	ADD R7, R3, R15
+	WORD $0xbd4501e1 // ldr s1, [x15, #1280]
+	WORD $0xbd4781fe // ldr s30, [x15, #1920]
+	WORD $0x6e0c07c1 // ins v1.s[1], v30.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e41d // fcmgt v29.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e3d1c00 // and v0.16b, v0.16b, v29.16b
+	FMOVS share+52(FP), F30
+	WORD $0x4e0407de // dup v30.4s, v30.s[0]
+	WORD $0x6e3edc63 // fmul v3.4s, v3.4s, v30.4s
+	WORD $0x4e3d1c63 // and v3.16b, v3.16b, v29.16b
+	FMOVS growth+48(FP), F30
+	WORD $0x4e0407de // dup v30.4s, v30.s[0]
+	WORD $0x6e3edc21 // fmul v1.4s, v1.4s, v30.4s
+	WORD $0x3dc0073e // ldr q30, [x25, #16]
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ebd1c22 // bit v2.16b, v1.16b, v29.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0d // mov v13.16b, v0.16b
+	WORD $0x4ea31c6f // mov v15.16b, v3.16b
+
+first:
 	CMP $1, R22
-	BEQ quotients
+	BEQ few
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e0c05ae // dup v14.4s, v13.s[1]
+	WORD $0x4e0c05dc // dup v28.4s, v14.s[1]
 	WORD $0x4f000410 // movi v16.4s, #0
 	WORD $0x4f000411 // movi v17.4s, #0
 	WORD $0x4f000412 // movi v18.4s, #0
@@ -21543,10 +21682,10 @@ position1:
 	WORD $0x4fac10a1 // fmla v1.4s, v5.4s, v12.s[1]
 	WORD $0x4fac10c2 // fmla v2.4s, v6.4s, v12.s[1]
 	WORD $0x4fac10e3 // fmla v3.4s, v7.4s, v12.s[1]
-	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
-	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
-	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
-	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3cd421 // fadd v1.4s, v1.4s, v28.4s
+	WORD $0x4e3cd442 // fadd v2.4s, v2.4s, v28.4s
+	WORD $0x4e3cd463 // fadd v3.4s, v3.4s, v28.4s
 	WORD $0x3dc001c8 // ldr q8, [x14, #0]
 	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
@@ -21571,10 +21710,10 @@ position1:
 	WORD $0x4fac10a1 // fmla v1.4s, v5.4s, v12.s[1]
 	WORD $0x4fac10c2 // fmla v2.4s, v6.4s, v12.s[1]
 	WORD $0x4fac10e3 // fmla v3.4s, v7.4s, v12.s[1]
-	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
-	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
-	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
-	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3cd421 // fadd v1.4s, v1.4s, v28.4s
+	WORD $0x4e3cd442 // fadd v2.4s, v2.4s, v28.4s
+	WORD $0x4e3cd463 // fadd v3.4s, v3.4s, v28.4s
 	WORD $0x3dc011c8 // ldr q8, [x14, #64]
 	WORD $0x3dc015c9 // ldr q9, [x14, #80]
 	WORD $0x3dc019ca // ldr q10, [x14, #96]
@@ -21600,12 +21739,12 @@ position1:
 	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d659 // fadd v25.4s, v18.4s, v19.4s
 	CMP $2, R22
-	BEQ quotients
+	BEQ few
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e1405ae // dup v14.4s, v13.s[2]
+	WORD $0x4e0405fc // dup v28.4s, v15.s[0]
 	WORD $0x4f000410 // movi v16.4s, #0
 	WORD $0x4f000411 // movi v17.4s, #0
 	WORD $0x4f000412 // movi v18.4s, #0
@@ -21627,14 +21766,14 @@ position2:
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
-	WORD $0x4f8c1880 // fmla v0.4s, v4.4s, v12.s[2]
-	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
-	WORD $0x4f8c18c2 // fmla v2.4s, v6.4s, v12.s[2]
-	WORD $0x4f8c18e3 // fmla v3.4s, v7.4s, v12.s[2]
-	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
-	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
-	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
-	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0x4f8d1080 // fmla v0.4s, v4.4s, v13.s[0]
+	WORD $0x4f8d10a1 // fmla v1.4s, v5.4s, v13.s[0]
+	WORD $0x4f8d10c2 // fmla v2.4s, v6.4s, v13.s[0]
+	WORD $0x4f8d10e3 // fmla v3.4s, v7.4s, v13.s[0]
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3cd421 // fadd v1.4s, v1.4s, v28.4s
+	WORD $0x4e3cd442 // fadd v2.4s, v2.4s, v28.4s
+	WORD $0x4e3cd463 // fadd v3.4s, v3.4s, v28.4s
 	WORD $0x3dc001c8 // ldr q8, [x14, #0]
 	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
@@ -21655,14 +21794,14 @@ position2:
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
-	WORD $0x4f8c1880 // fmla v0.4s, v4.4s, v12.s[2]
-	WORD $0x4f8c18a1 // fmla v1.4s, v5.4s, v12.s[2]
-	WORD $0x4f8c18c2 // fmla v2.4s, v6.4s, v12.s[2]
-	WORD $0x4f8c18e3 // fmla v3.4s, v7.4s, v12.s[2]
-	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
-	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
-	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
-	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0x4f8d1080 // fmla v0.4s, v4.4s, v13.s[0]
+	WORD $0x4f8d10a1 // fmla v1.4s, v5.4s, v13.s[0]
+	WORD $0x4f8d10c2 // fmla v2.4s, v6.4s, v13.s[0]
+	WORD $0x4f8d10e3 // fmla v3.4s, v7.4s, v13.s[0]
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3cd421 // fadd v1.4s, v1.4s, v28.4s
+	WORD $0x4e3cd442 // fadd v2.4s, v2.4s, v28.4s
+	WORD $0x4e3cd463 // fadd v3.4s, v3.4s, v28.4s
 	WORD $0x3dc011c8 // ldr q8, [x14, #64]
 	WORD $0x3dc015c9 // ldr q9, [x14, #80]
 	WORD $0x3dc019ca // ldr q10, [x14, #96]
@@ -21687,13 +21826,40 @@ position2:
 	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
 	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d65a // fadd v26.4s, v18.4s, v19.4s
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	ADD R6, R3, R15
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281fe // ldr s30, [x15, #640]
+	WORD $0x6e0c07c1 // ins v1.s[1], v30.s[0]
+	WORD $0xfd400262 // ldr d2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e41d // fcmgt v29.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e3d1c00 // and v0.16b, v0.16b, v29.16b
+	FMOVS share+52(FP), F30
+	WORD $0x4e0407de // dup v30.4s, v30.s[0]
+	WORD $0x6e3edc63 // fmul v3.4s, v3.4s, v30.4s
+	WORD $0x4e3d1c63 // and v3.16b, v3.16b, v29.16b
+	FMOVS growth+48(FP), F30
+	WORD $0x4e0407de // dup v30.4s, v30.s[0]
+	WORD $0x6e3edc21 // fmul v1.4s, v1.4s, v30.4s
+	WORD $0x3dc0073e // ldr q30, [x25, #16]
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ebd1c22 // bit v2.16b, v1.16b, v29.16b
+	WORD $0xfd000262 // str d2, [x19, #0]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4ea31c6e // mov v14.16b, v3.16b
 	CMP $3, R22
-	BEQ quotients
+	BEQ next
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e1c05ae // dup v14.4s, v13.s[3]
+	WORD $0x4e0c05fc // dup v28.4s, v15.s[1]
 	WORD $0x4f000410 // movi v16.4s, #0
 	WORD $0x4f000411 // movi v17.4s, #0
 	WORD $0x4f000412 // movi v18.4s, #0
@@ -21715,14 +21881,14 @@ position3:
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
-	WORD $0x4fac1880 // fmla v0.4s, v4.4s, v12.s[3]
-	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
-	WORD $0x4fac18c2 // fmla v2.4s, v6.4s, v12.s[3]
-	WORD $0x4fac18e3 // fmla v3.4s, v7.4s, v12.s[3]
-	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
-	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
-	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
-	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0x4fad1080 // fmla v0.4s, v4.4s, v13.s[1]
+	WORD $0x4fad10a1 // fmla v1.4s, v5.4s, v13.s[1]
+	WORD $0x4fad10c2 // fmla v2.4s, v6.4s, v13.s[1]
+	WORD $0x4fad10e3 // fmla v3.4s, v7.4s, v13.s[1]
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3cd421 // fadd v1.4s, v1.4s, v28.4s
+	WORD $0x4e3cd442 // fadd v2.4s, v2.4s, v28.4s
+	WORD $0x4e3cd463 // fadd v3.4s, v3.4s, v28.4s
 	WORD $0x3dc001c8 // ldr q8, [x14, #0]
 	WORD $0x3dc005c9 // ldr q9, [x14, #16]
 	WORD $0x3dc009ca // ldr q10, [x14, #32]
@@ -21743,14 +21909,14 @@ position3:
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
 	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
-	WORD $0x4fac1880 // fmla v0.4s, v4.4s, v12.s[3]
-	WORD $0x4fac18a1 // fmla v1.4s, v5.4s, v12.s[3]
-	WORD $0x4fac18c2 // fmla v2.4s, v6.4s, v12.s[3]
-	WORD $0x4fac18e3 // fmla v3.4s, v7.4s, v12.s[3]
-	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
-	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
-	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
-	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0x4fad1080 // fmla v0.4s, v4.4s, v13.s[1]
+	WORD $0x4fad10a1 // fmla v1.4s, v5.4s, v13.s[1]
+	WORD $0x4fad10c2 // fmla v2.4s, v6.4s, v13.s[1]
+	WORD $0x4fad10e3 // fmla v3.4s, v7.4s, v13.s[1]
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3cd421 // fadd v1.4s, v1.4s, v28.4s
+	WORD $0x4e3cd442 // fadd v2.4s, v2.4s, v28.4s
+	WORD $0x4e3cd463 // fadd v3.4s, v3.4s, v28.4s
 	WORD $0x3dc011c8 // ldr q8, [x14, #64]
 	WORD $0x3dc015c9 // ldr q9, [x14, #80]
 	WORD $0x3dc019ca // ldr q10, [x14, #96]
@@ -21775,46 +21941,73 @@ position3:
 	WORD $0x4ed12a12 // trn1 v18.2d, v16.2d, v17.2d
 	WORD $0x4ed16a13 // trn2 v19.2d, v16.2d, v17.2d
 	WORD $0x4e33d65b // fadd v27.4s, v18.4s, v19.4s
+	B next
 
-quotients:
-	WORD $0x6e39d718 // faddp v24.4s, v24.4s, v25.4s
-	WORD $0x6e3bd75a // faddp v26.4s, v26.4s, v27.4s
-	WORD $0x6e3ad700 // faddp v0.4s, v24.4s, v26.4s
+few:
+	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	ADD R6, R3, R15
 	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	WORD $0xbd4281fe // ldr s30, [x15, #640]
+	WORD $0x6e0c07c1 // ins v1.s[1], v30.s[0]
+	WORD $0xfd400262 // ldr d2, [x19, #0]
 	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6ea3e41d // fcmgt v29.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS share+52(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e3d1c00 // and v0.16b, v0.16b, v29.16b
+	FMOVS share+52(FP), F30
+	WORD $0x4e0407de // dup v30.4s, v30.s[0]
+	WORD $0x6e3edc63 // fmul v3.4s, v3.4s, v30.4s
+	WORD $0x4e3d1c63 // and v3.16b, v3.16b, v29.16b
+	FMOVS growth+48(FP), F30
+	WORD $0x4e0407de // dup v30.4s, v30.s[0]
+	WORD $0x6e3edc21 // fmul v1.4s, v1.4s, v30.4s
+	WORD $0x3dc0073e // ldr q30, [x25, #16]
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d800683 // str q3, [x20, #16]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
+	WORD $0x6ebd1c22 // bit v2.16b, v1.16b, v29.16b
+	WORD $0xfd000262 // str d2, [x19, #0]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4ea31c6e // mov v14.16b, v3.16b
+
+next:
 	MOVD R6, R7
 	ADD $4, R6, R6
 	CMP R4, R6
 	BLT spike
+	CMP $2, R22
+	BLE end
+	WORD $0x6e3bd740 // faddp v0.4s, v26.4s, v27.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	ADD R7, R3, R15
+	WORD $0xbd4501e1 // ldr s1, [x15, #1280]
+	WORD $0xbd4781fe // ldr s30, [x15, #1920]
+	WORD $0x6e0c07c1 // ins v1.s[1], v30.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e41d // fcmgt v29.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e3d1c00 // and v0.16b, v0.16b, v29.16b
+	FMOVS share+52(FP), F30
+	WORD $0x4e0407de // dup v30.4s, v30.s[0]
+	WORD $0x6e3edc63 // fmul v3.4s, v3.4s, v30.4s
+	WORD $0x4e3d1c63 // and v3.16b, v3.16b, v29.16b
+	FMOVS growth+48(FP), F30
+	WORD $0x4e0407de // dup v30.4s, v30.s[0]
+	WORD $0x6e3edc21 // fmul v1.4s, v1.4s, v30.4s
+	WORD $0x3dc0073e // ldr q30, [x25, #16]
+	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ebd1c22 // bit v2.16b, v1.16b, v29.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0d // mov v13.16b, v0.16b
+	WORD $0x4ea31c6f // mov v15.16b, v3.16b
+
+end:
 	MOVD R0, R9
 	ADD $16, RSP, R10
 	ADD R7, R2, R11
@@ -21822,13 +22015,17 @@ quotients:
 	MOVD R10, R20
 	ADD R6, R3, R15
 	MOVD R5, R19
+	WORD $0xfd00014c // str d12, [x10, #0]
+	WORD $0xfd00094e // str d14, [x10, #16]
+	WORD $0xfd00054d // str d13, [x10, #8]
+	WORD $0xfd000d4f // str d15, [x10, #24]
 
 last:
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
 	WORD $0xbd40014c // ldr s12, [x10, #0]
-	WORD $0xbd40114e // ldr s14, [x10, #16]
-	WORD $0x4e0405ce // dup v14.4s, v14.s[0]
+	WORD $0xbd40115c // ldr s28, [x10, #16]
+	WORD $0x4e04079c // dup v28.4s, v28.s[0]
 	MOVD R21, R8
 
 lastVectors:
@@ -21846,10 +22043,10 @@ lastVectors:
 	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
 	WORD $0x4f8c10c2 // fmla v2.4s, v6.4s, v12.s[0]
 	WORD $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
-	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
-	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
-	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
-	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3cd421 // fadd v1.4s, v1.4s, v28.4s
+	WORD $0x4e3cd442 // fadd v2.4s, v2.4s, v28.4s
+	WORD $0x4e3cd463 // fadd v3.4s, v3.4s, v28.4s
 	WORD $0xad000520 // stp q0, q1, [x9, #0]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad420520 // ldp q0, q1, [x9, #64]
@@ -21866,10 +22063,10 @@ lastVectors:
 	WORD $0x4f8c10a1 // fmla v1.4s, v5.4s, v12.s[0]
 	WORD $0x4f8c10c2 // fmla v2.4s, v6.4s, v12.s[0]
 	WORD $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
-	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
-	WORD $0x4e2ed421 // fadd v1.4s, v1.4s, v14.4s
-	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
-	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3cd421 // fadd v1.4s, v1.4s, v28.4s
+	WORD $0x4e3cd442 // fadd v2.4s, v2.4s, v28.4s
+	WORD $0x4e3cd463 // fadd v3.4s, v3.4s, v28.4s
 	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	WORD $0xad030d22 // stp q2, q3, [x9, #96]
 	ADD $128, R9, R9
