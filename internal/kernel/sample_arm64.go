@@ -6,7 +6,7 @@ package kernel
 // Otherwise spikes are found by binary search.
 func layoutNEON(k, spikes int) layout {
 	l := layout{room: roundUp(k, RowLen), fill: fullShare}
-	if spikes >= k/3 {
+	if spikes >= k/2 {
 		l.coarse = coarseEntries(k) + 4 // startsNEON writes whole vectors
 	}
 	return l
@@ -36,13 +36,19 @@ func drawNEON(l *Layer, s *Scratch, g int, sums []float32) {
 func coarseNEON(l *Layer, s *Scratch, g int) {
 	if l.layout.coarse > 0 {
 		starts, shift := s.startsOf(g)
-		startsNEON(starts, &s.thresholds[g*l.layout.room], l.k, shift)
+		t := s.thresholds[g*l.layout.room:][:l.k]
+		startsNEON(starts, &t[0], l.k, shift)
+		first := uint32(0) // the smallest number that selects a spike is 1
+		for t[first] == 0 {
+			first++
+		}
+		*starts = first
 	}
 }
 
 // sampleNEON draws the same spikes as Sample or SampleLowDiscrepancy.
 func sampleNEON(l *Layer, s *Scratch, g, n, first int, scale uint32) {
-	spikes := roundUp(min(chunk, l.spikes-first), 4)
+	spikes := roundUp(min(chunk, l.spikes-first), 8)
 	for end := g + n; g < end; g++ {
 		dst, t, state := &s.offsets[g*chunk], &s.thresholds[g*l.layout.room], counter(s.keys[g], first)
 		if l.lowDiscrepancy {

@@ -241,28 +241,28 @@ func updateGeneralWideNEON(h, weights *float32, offsets *uint32, eps, scales *fl
 func updateForgettingWideNEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, rowBytes, positions int)
 
 // sampleTableNEON writes scale times the spikes for n consecutive random numbers of a position. n is a multiple of 4.
-// Entry b of starts is the spike for the smallest half of a random number that is b when shifted to the right.
+// Entry b of starts is the spike for the smallest half of a random number, but at least 1, that is b when shifted to the right.
 // state is counter(key, i) of its first random number i.
 //
 //go:noescape
 func sampleTableNEON(dst *uint32, n int, thresholds, starts *uint32, shift int, state uint64, scale uint32)
 
 // sampleHalvesNEON writes scale times the spikes for n consecutive random numbers of a position with k thresholds,
-// by binary search. n is a multiple of 4.
+// by binary search. n is a multiple of 8.
 // state is counter(key, i) of its first random number i.
 //
 //go:noescape
 func sampleHalvesNEON(dst *uint32, n int, thresholds *uint32, k int, state uint64, scale uint32)
 
 // sampleTableLowDiscrepancyNEON writes scale times the spikes for n consecutive random numbers of a position. n is a multiple of 4.
-// Entry b of starts is the spike for the smallest half of a random number that is b when shifted to the right.
+// Entry b of starts is the spike for the smallest half of a random number, but at least 1, that is b when shifted to the right.
 // state is its first random number.
 //
 //go:noescape
 func sampleTableLowDiscrepancyNEON(dst *uint32, n int, thresholds, starts *uint32, shift int, state uint64, scale uint32)
 
 // sampleHalvesLowDiscrepancyNEON writes scale times the spikes for n consecutive random numbers of a position with k thresholds,
-// by binary search. n is a multiple of 4.
+// by binary search. n is a multiple of 8.
 // state is its first random number.
 //
 //go:noescape

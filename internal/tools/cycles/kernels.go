@@ -115,7 +115,7 @@ func kernels() []kernel {
 		},
 		kernel{
 			group: "Spikes", name: bisection, unit: "spike", note: "the binary search saves the making of the table, which portable code has in another row",
-			neon:     neon("sampleHalvesLowDiscrepancy", 0, 4),
+			neon:     neon("sampleHalvesLowDiscrepancy", 0, 8),
 			avx2:     append(one("sampleLowDiscrepancyAVX2.abi0:memory", 1, 8), avx2("sampleLowDiscrepancy", 4, 4)...),
 			avx512:   append(one("sampleLowDiscrepancyAVX512.abi0:memory", 1, 16), avx512("sampleLowDiscrepancy", 4, 4)...),
 			portable: one("samplePortable:low-discrepancy", 0, chunk),
