@@ -36197,8 +36197,10 @@ loop1:
 	MOVD R4, R6
 	MOVD R2, R7
 	MOVD R0, R8
+	SUBS $8, R6, R6
+	BLT done3
 
-loop2:
+vectors2:
 	WORD $0x3dc000e0 // ldr q0, [x7, #0]
 	ADD R3, R7, R7
 	WORD $0x3dc000e1 // ldr q1, [x7, #0]
@@ -36207,26 +36209,80 @@ loop2:
 	ADD R3, R7, R7
 	WORD $0x3dc000e3 // ldr q3, [x7, #0]
 	ADD R3, R7, R7
-	WORD $0x4e812804 // trn1 v4.4s, v0.4s, v1.4s
-	WORD $0x4e816805 // trn2 v5.4s, v0.4s, v1.4s
-	WORD $0x4e832846 // trn1 v6.4s, v2.4s, v3.4s
-	WORD $0x4e836847 // trn2 v7.4s, v2.4s, v3.4s
-	WORD $0x4ec62888 // trn1 v8.2d, v4.2d, v6.2d
-	WORD $0x4ec728a9 // trn1 v9.2d, v5.2d, v7.2d
-	WORD $0x4ec6688a // trn2 v10.2d, v4.2d, v6.2d
-	WORD $0x4ec768ab // trn2 v11.2d, v5.2d, v7.2d
+	WORD $0x3dc000e4 // ldr q4, [x7, #0]
+	ADD R3, R7, R7
+	WORD $0x3dc000e5 // ldr q5, [x7, #0]
+	ADD R3, R7, R7
+	WORD $0x3dc000e6 // ldr q6, [x7, #0]
+	ADD R3, R7, R7
+	WORD $0x3dc000e7 // ldr q7, [x7, #0]
+	ADD R3, R7, R7
 	MOVD R8, R9
-	WORD $0x3d800128 // str q8, [x9, #0]
+	WORD $0x4e812810 // trn1 v16.4s, v0.4s, v1.4s
+	WORD $0x4e816811 // trn2 v17.4s, v0.4s, v1.4s
+	WORD $0x4e832852 // trn1 v18.4s, v2.4s, v3.4s
+	WORD $0x4e836853 // trn2 v19.4s, v2.4s, v3.4s
+	WORD $0x4ed22a08 // trn1 v8.2d, v16.2d, v18.2d
+	WORD $0x4ed32a2a // trn1 v10.2d, v17.2d, v19.2d
+	WORD $0x4ed26a0c // trn2 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed36a2e // trn2 v14.2d, v17.2d, v19.2d
+	WORD $0x4e852890 // trn1 v16.4s, v4.4s, v5.4s
+	WORD $0x4e856891 // trn2 v17.4s, v4.4s, v5.4s
+	WORD $0x4e8728d2 // trn1 v18.4s, v6.4s, v7.4s
+	WORD $0x4e8768d3 // trn2 v19.4s, v6.4s, v7.4s
+	WORD $0x4ed22a09 // trn1 v9.2d, v16.2d, v18.2d
+	WORD $0x4ed32a2b // trn1 v11.2d, v17.2d, v19.2d
+	WORD $0x4ed26a0d // trn2 v13.2d, v16.2d, v18.2d
+	WORD $0x4ed36a2f // trn2 v15.2d, v17.2d, v19.2d
+	WORD $0xad002528 // stp q8, q9, [x9, #0]
 	ADD R1, R9, R9
-	WORD $0x3d800129 // str q9, [x9, #0]
+	WORD $0xad002d2a // stp q10, q11, [x9, #0]
+	ADD R1, R9, R9
+	WORD $0xad00352c // stp q12, q13, [x9, #0]
+	ADD R1, R9, R9
+	WORD $0xad003d2e // stp q14, q15, [x9, #0]
+	ADD R1, R9, R9
+	ADD $32, R8, R8
+	SUBS $8, R6, R6
+	BGE vectors2
+
+done3:
+	ADD $8, R6, R6
+	SUBS $4, R6, R6
+	BLT done5
+
+vectors4:
+	WORD $0x3dc000e0 // ldr q0, [x7, #0]
+	ADD R3, R7, R7
+	WORD $0x3dc000e1 // ldr q1, [x7, #0]
+	ADD R3, R7, R7
+	WORD $0x3dc000e2 // ldr q2, [x7, #0]
+	ADD R3, R7, R7
+	WORD $0x3dc000e3 // ldr q3, [x7, #0]
+	ADD R3, R7, R7
+	MOVD R8, R9
+	WORD $0x4e812810 // trn1 v16.4s, v0.4s, v1.4s
+	WORD $0x4e816811 // trn2 v17.4s, v0.4s, v1.4s
+	WORD $0x4e832852 // trn1 v18.4s, v2.4s, v3.4s
+	WORD $0x4e836853 // trn2 v19.4s, v2.4s, v3.4s
+	WORD $0x4ed22a08 // trn1 v8.2d, v16.2d, v18.2d
+	WORD $0x4ed32a2a // trn1 v10.2d, v17.2d, v19.2d
+	WORD $0x4ed26a0c // trn2 v12.2d, v16.2d, v18.2d
+	WORD $0x4ed36a2e // trn2 v14.2d, v17.2d, v19.2d
+	WORD $0x3d800128 // str q8, [x9, #0]
 	ADD R1, R9, R9
 	WORD $0x3d80012a // str q10, [x9, #0]
 	ADD R1, R9, R9
-	WORD $0x3d80012b // str q11, [x9, #0]
+	WORD $0x3d80012c // str q12, [x9, #0]
+	ADD R1, R9, R9
+	WORD $0x3d80012e // str q14, [x9, #0]
 	ADD R1, R9, R9
 	ADD $16, R8, R8
 	SUBS $4, R6, R6
-	BNE loop2
+	BGE vectors4
+
+done5:
+	ADD $4, R6, R6
 	ADD $16, R2, R2
 	ADD R1<<2, R0, R0
 	SUBS $4, R5, R5

@@ -55,7 +55,7 @@ func pools() {
 	}
 }
 
-// transposition generates the transpose of whole blocks of 4 x 4.
+// transposition generates the transpose of whole blocks of 4 x 4, two at a time where there are 8 rows.
 func transposition() {
 	f := newFunction("transposeNEON", "func(dst *float32, dstStride int, src *float32, srcStride, rows, cols int)",
 		"transposeNEON copies element (i, j) of src to element (j, i) of dst, for i < rows and j < cols, which are multiples of 4.",
@@ -68,18 +68,22 @@ func transposition() {
 		f.o("MOVD R%d, R%d", rows, left)
 		f.o("MOVD R%d, R%d", src, from)
 		f.o("MOVD R%d, R%d", dst, to)
-		f.loop(left, 4, func() {
-			for i := range 4 {
-				f.v("ldr", i, from, 0)
+		f.blocks(left, []int{2, 1}, func(fours int) {
+			const loaded, done, free = 0, 8, 16
+			for i := range 4 * fours {
+				f.v("ldr", loaded+i, from, 0)
 				f.o("ADD R%d, R%d, R%d", srcStride, from, from)
 			}
-			f.transpose4(0, 8, 4)
 			f.o("MOVD R%d, R%d", to, at)
+			// Column j of the first four rows is in done+2*j, and of the other four in the next register.
+			for four := range fours {
+				f.transpose4(loaded+4*four, [4]int{done + four, done + 2 + four, done + 4 + four, done + 6 + four}, free)
+			}
 			for j := range 4 {
-				f.v("str", 8+j, at, 0)
+				f.span("stp", "str", fours, done+2*j, at, 0)
 				f.o("ADD R%d, R%d, R%d", dstStride, at, at)
 			}
-			f.o("ADD $16, R%d, R%d", to, to)
+			f.o("ADD $%d, R%d, R%d", 16*fours, to, to)
 		})
 		f.o("ADD $16, R%d, R%d", src, src)
 		f.o("ADD R%d<<2, R%d, R%d", dstStride, dst, dst)
