@@ -36104,8 +36104,10 @@ loop1:
 	MOVD R3, R7
 
 vector:
-	WORD $0x4cdf88a0 // ld2 {v0.4s, v1.4s}, [x5], #32
-	WORD $0x4cdf88c2 // ld2 {v2.4s, v3.4s}, [x6], #32
+	WORD $0x4c4088a0 // ld2 {v0.4s, v1.4s}, [x5]
+	WORD $0x4c4088c2 // ld2 {v2.4s, v3.4s}, [x6]
+	ADD $32, R5, R5
+	ADD $32, R6, R6
 	WORD $0x4e22f404 // fmax v4.4s, v0.4s, v2.4s
 	WORD $0x4e23f425 // fmax v5.4s, v1.4s, v3.4s
 	WORD $0x4e25f486 // fmax v6.4s, v4.4s, v5.4s
@@ -36119,8 +36121,10 @@ vector:
 	ADD R8<<2, R0, R0
 	ADD R8<<3, R5, R5
 	ADD R8<<3, R6, R6
-	WORD $0x4cdf88a0 // ld2 {v0.4s, v1.4s}, [x5], #32
-	WORD $0x4cdf88c2 // ld2 {v2.4s, v3.4s}, [x6], #32
+	WORD $0x4c4088a0 // ld2 {v0.4s, v1.4s}, [x5]
+	WORD $0x4c4088c2 // ld2 {v2.4s, v3.4s}, [x6]
+	ADD $32, R5, R5
+	ADD $32, R6, R6
 	WORD $0x4e22f406 // fmax v6.4s, v0.4s, v2.4s
 	WORD $0x4e23f425 // fmax v5.4s, v1.4s, v3.4s
 	WORD $0x4e25f4c4 // fmax v4.4s, v6.4s, v5.4s
@@ -36149,8 +36153,10 @@ loop1:
 	MOVD R3, R7
 
 vector:
-	WORD $0x4cdf88a0 // ld2 {v0.4s, v1.4s}, [x5], #32
-	WORD $0x4cdf88c2 // ld2 {v2.4s, v3.4s}, [x6], #32
+	WORD $0x4c4088a0 // ld2 {v0.4s, v1.4s}, [x5]
+	WORD $0x4c4088c2 // ld2 {v2.4s, v3.4s}, [x6]
+	ADD $32, R5, R5
+	ADD $32, R6, R6
 	WORD $0x6e3fdc04 // fmul v4.4s, v0.4s, v31.4s
 	WORD $0x6e3fdc45 // fmul v5.4s, v2.4s, v31.4s
 	WORD $0x4e25d486 // fadd v6.4s, v4.4s, v5.4s
@@ -36168,8 +36174,10 @@ vector:
 	ADD R8<<2, R0, R0
 	ADD R8<<3, R5, R5
 	ADD R8<<3, R6, R6
-	WORD $0x4cdf88a0 // ld2 {v0.4s, v1.4s}, [x5], #32
-	WORD $0x4cdf88c2 // ld2 {v2.4s, v3.4s}, [x6], #32
+	WORD $0x4c4088a0 // ld2 {v0.4s, v1.4s}, [x5]
+	WORD $0x4c4088c2 // ld2 {v2.4s, v3.4s}, [x6]
+	ADD $32, R5, R5
+	ADD $32, R6, R6
 	WORD $0x6e3fdc04 // fmul v4.4s, v0.4s, v31.4s
 	WORD $0x6e3fdc47 // fmul v7.4s, v2.4s, v31.4s
 	WORD $0x4e27d486 // fadd v6.4s, v4.4s, v7.4s

@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // count is a way to count the units of work of an iteration.
 type count int
@@ -16,6 +19,7 @@ type code struct {
 	function string
 	loop     int
 	units    count
+	times    float64 // how often the units are needed for one of the row
 }
 
 // kernel is an inner loop of package kernel.
@@ -27,7 +31,16 @@ type kernel struct {
 	note                         string
 }
 
-func one(function string, loop int, units count) []code { return []code{{function, loop, units}} }
+func one(function string, loop int, units count) []code { return []code{{function, loop, units, 1}} }
+
+// forEach returns codes that are needed several times.
+func forEach(times float64, codes ...[]code) []code {
+	all := slices.Concat(codes...)
+	for i := range all {
+		all[i].times = times
+	}
+	return all
+}
 
 // neon, avx2 and avx512 are loops in assembly.
 func neon(function string, loop int, units count) []code {
@@ -93,7 +106,7 @@ func kernels() []kernel {
 			all = append(all, update(kind, n.neurons, n.vectors))
 		}
 	}
-	const saved = "a binary search saves the making of the table, at about 3 cycles for each entry on N1; portable code makes it with the thresholds"
+	const saved = "a binary search saves the making of the table, about 3 cycles for each entry on N1, which portable code does with the thresholds"
 	const scalar = "the search is scalar code: NEON cannot load a vector from scattered addresses"
 	all = append(all,
 		kernel{
@@ -127,6 +140,11 @@ func kernels() []kernel {
 			avx2:     append(one("sampleLowDiscrepancyAVX2.abi0:memory", 1, 8), avx2("sampleLowDiscrepancy", 4, 4)...),
 			avx512:   append(one("sampleLowDiscrepancyAVX512.abi0:memory", 1, 16), avx512("sampleLowDiscrepancy", 4, 4)...),
 			portable: one("samplePortable:low-discrepancy", 0, chunk),
+		},
+		kernel{
+			group: "Spikes", name: "22 spikes of 1024 entries, with all tables", unit: "spike",
+			neon:     append(one("sampleHalvesLowDiscrepancyNEON.abi0:10", 0, 8), forEach(1024./22, neon("totalsRow1", 0, 8), neon("thresholdsRow1", 0, 32))...),
+			portable: append(one("samplePortable:low-discrepancy", 0, chunk), forEach(1024./22, one("CumulateAt4", 0, 4), one("lookup.prepare", 0, 1))...),
 		},
 		kernel{
 			group: "Spikes", name: "cumulative sums", unit: "entry",

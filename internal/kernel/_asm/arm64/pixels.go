@@ -28,8 +28,10 @@ func pools() {
 		}
 		f.o("LSL $2, R%d, R%d", width, width)
 		pixels := func() {
-			f.v("ld2post", 0, 1, top)
-			f.v("ld2post", 2, 3, bottom)
+			f.v("ld2", 0, 1, top)
+			f.v("ld2", 2, 3, bottom)
+			f.o("ADD $32, R%d, R%d", top, top)
+			f.o("ADD $32, R%d, R%d", bottom, bottom)
 			f.v("strpost", f.do(p.join, p.of(f, 0, 2), p.of(f, 1, 3)), dst, 16)
 		}
 		f.loop(rows, 1, func() {

@@ -25,6 +25,7 @@ var instructions = []instruction{
 	{"ld1rpost", "ld1r {v{d}.4s}, [x{n}], #4", 0x4ddfc800},
 	{"ld1lane2", "ld1 {v{d}.s}[2], [x{n}]", 0x4d408000},
 	{"st1lane2", "st1 {v{d}.s}[2], [x{n}]", 0x4d008000},
+	{"ld2", "ld2 {v{d}.4s, v{2}.4s}, [x{n}]", 0x4c408800},
 	{"ld2post", "ld2 {v{d}.4s, v{2}.4s}, [x{n}], #32", 0x4cdf8800},
 	{"ld2b", "ld2 {v{d}.16b, v{2}.16b}, [x{n}], #32", 0x4cdf8000},
 
