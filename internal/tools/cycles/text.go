@@ -28,8 +28,8 @@ mispredicted branches, and reading instructions. What they lack makes some numbe
   fast as the model says.
 - Searching spikes on amd64 begins with registers that are set to 0 by an exclusive or with themselves. The model of Sapphire
   Rapids seems to wait for their old values, so that the search looks slower than measured with AVX-512.
-- An address that a load or store of NEON increments is available late in the models. Loops with one such instruction
-  and little else, such as "add to sums in float64", look slower than they are.
+- An address that a load or store of NEON increments is available late in the models. Loops for the rest of a list, with one
+  such instruction and little else, look slower than they are.
 `
 }
 
