@@ -2126,824 +2126,935 @@ last:
 	RET
 
 // func updateFast16NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
-TEXT ·updateFast16NEON(SB), NOSPLIT, $72-56
+TEXT ·updateFast16NEON(SB), NOSPLIT, $0-56
 	MOVD h+0(FP), R0
 	MOVD weights+8(FP), R1
 	MOVD offsets+16(FP), R2
-	MOVD n+32(FP), R4
 	MOVD num+24(FP), R3
-	LSL $2, R4, R4
-	ADD $16, RSP, R10
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x3d800140 // str q0, [x10, #0]
-	WORD $0x3d800540 // str q0, [x10, #16]
-	WORD $0x3d800940 // str q0, [x10, #32]
-	WORD $0x3d800d40 // str q0, [x10, #48]
-	MOVD ZR, R6
-	MOVD ZR, R7
+	MOVD fours+48(FP), R8
+
+four:
+	MOVD n+32(FP), R4
+	MOVD R0, R9
+	WORD $0xad40392d // ldp q13, q14, [x9, #0]
+	WORD $0xad41412f // ldp q15, q16, [x9, #32]
+	ADD $64, R9, R9
+	WORD $0xad404931 // ldp q17, q18, [x9, #0]
+	WORD $0xad415133 // ldp q19, q20, [x9, #32]
+	ADD $64, R9, R9
+	WORD $0xad405935 // ldp q21, q22, [x9, #0]
+	WORD $0xad416137 // ldp q23, q24, [x9, #32]
+	ADD $64, R9, R9
+	WORD $0xad406939 // ldp q25, q26, [x9, #0]
+	WORD $0xad41713b // ldp q27, q28, [x9, #32]
+	ADD $64, R9, R9
+	MOVD R2, R12
+	MOVD R2, R11
+	SUB $4, R3, R15
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	MOVD ZR, R23
 
 spike:
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	MOVD fours+48(FP), R8
-	MOVD ZR, R23
-
-four:
-	WORD $0x3dc0015c // ldr q28, [x10, #0]
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
-	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dda2 // fmul v2.4s, v13.4s, v2.4s
+	WORD $0x6e23ddc3 // fmul v3.4s, v14.4s, v3.4s
+	WORD $0x4f8b104d // fmla v13.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b106e // fmla v14.4s, v3.4s, v11.s[0]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e2ddc44 // fmul v4.4s, v2.4s, v13.4s
+	WORD $0x6e2edc65 // fmul v5.4s, v3.4s, v14.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dde2 // fmul v2.4s, v15.4s, v2.4s
+	WORD $0x6e23de03 // fmul v3.4s, v16.4s, v3.4s
+	WORD $0x4f8b104f // fmla v15.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1070 // fmla v16.4s, v3.4s, v11.s[0]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e2fdc46 // fmul v6.4s, v2.4s, v15.4s
+	WORD $0x6e30dc67 // fmul v7.4s, v3.4s, v16.4s
+	CBZ R23, first
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x2e20fc2c // fdiv v12.2s, v1.2s, v0.2s
+
+first:
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $64, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
-	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de22 // fmul v2.4s, v17.4s, v2.4s
+	WORD $0x6e23de43 // fmul v3.4s, v18.4s, v3.4s
+	WORD $0x4fab1051 // fmla v17.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1072 // fmla v18.4s, v3.4s, v11.s[1]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e31dc44 // fmul v4.4s, v2.4s, v17.4s
+	WORD $0x6e32dc65 // fmul v5.4s, v3.4s, v18.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22de62 // fmul v2.4s, v19.4s, v2.4s
+	WORD $0x6e23de83 // fmul v3.4s, v20.4s, v3.4s
+	WORD $0x4fab1053 // fmla v19.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1074 // fmla v20.4s, v3.4s, v11.s[1]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e33dc46 // fmul v6.4s, v2.4s, v19.4s
+	WORD $0x6e34dc67 // fmul v7.4s, v3.4s, v20.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c9 // fadd v9.4s, v6.4s, v7.4s
 	ADD $64, R9, R9
-	CBZ R23, first
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	ADD R6, R3, R24
-	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-
-first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
-	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dea2 // fmul v2.4s, v21.4s, v2.4s
+	WORD $0x6e23dec3 // fmul v3.4s, v22.4s, v3.4s
+	WORD $0x4f8c1055 // fmla v21.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1076 // fmla v22.4s, v3.4s, v12.s[0]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e35dc44 // fmul v4.4s, v2.4s, v21.4s
+	WORD $0x6e36dc65 // fmul v5.4s, v3.4s, v22.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dee2 // fmul v2.4s, v23.4s, v2.4s
+	WORD $0x6e23df03 // fmul v3.4s, v24.4s, v3.4s
+	WORD $0x4f8c1057 // fmla v23.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1078 // fmla v24.4s, v3.4s, v12.s[0]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e37dc46 // fmul v6.4s, v2.4s, v23.4s
+	WORD $0x6e38dc67 // fmul v7.4s, v3.4s, v24.4s
+	WORD $0x6e29d500 // faddp v0.4s, v8.4s, v9.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4005e1 // ldr s1, [x15, #4]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x2e20fc2b // fdiv v11.2s, v1.2s, v0.2s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4ca // fadd v10.4s, v6.4s, v7.4s
 	ADD $64, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
-	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df22 // fmul v2.4s, v25.4s, v2.4s
+	WORD $0x6e23df43 // fmul v3.4s, v26.4s, v3.4s
+	WORD $0x4fac1059 // fmla v25.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107a // fmla v26.4s, v3.4s, v12.s[1]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e39dc44 // fmul v4.4s, v2.4s, v25.4s
+	WORD $0x6e3adc65 // fmul v5.4s, v3.4s, v26.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22df62 // fmul v2.4s, v27.4s, v2.4s
+	WORD $0x6e23df83 // fmul v3.4s, v28.4s, v3.4s
+	WORD $0x4fac105b // fmla v27.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107c // fmla v28.4s, v3.4s, v12.s[1]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e3bdc46 // fmul v6.4s, v2.4s, v27.4s
+	WORD $0x6e3cdc67 // fmul v7.4s, v3.4s, v28.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $64, R9, R9
-	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
-	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
-	SUBS $1, R8, R8
-	BNE four
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	ADD R6, R3, R24
-	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-	MOVD R6, R7
-	ADD $4, R6, R6
-	CMP R4, R6
-	BLT spike
+	MOVD R12, R11
+	ADD $4, R12, R12
+	ADD $4, R15, R15
+	SUBS $1, R4, R4
+	BNE spike
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x2e20fc2c // fdiv v12.2s, v1.2s, v0.2s
+	FMOVS factor+40(FP), F8
+	WORD $0x4e040508 // dup v8.4s, v8.s[0]
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	MOVD fours+48(FP), R8
-	LSL $2, R8, R8
-	FMOVS factor+40(FP), F31
-	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
-
-last:
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
-	WORD $0xbd40015c // ldr s28, [x10, #0]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
-	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dda2 // fmul v2.4s, v13.4s, v2.4s
+	WORD $0x6e23ddc3 // fmul v3.4s, v14.4s, v3.4s
+	WORD $0x4f8b104d // fmla v13.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b106e // fmla v14.4s, v3.4s, v11.s[0]
+	WORD $0x6e28ddad // fmul v13.4s, v13.4s, v8.4s
+	WORD $0x6e28ddce // fmul v14.4s, v14.4s, v8.4s
+	WORD $0xad00392d // stp q13, q14, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dde2 // fmul v2.4s, v15.4s, v2.4s
+	WORD $0x6e23de03 // fmul v3.4s, v16.4s, v3.4s
+	WORD $0x4f8b104f // fmla v15.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1070 // fmla v16.4s, v3.4s, v11.s[0]
+	WORD $0x6e28ddef // fmul v15.4s, v15.4s, v8.4s
+	WORD $0x6e28de10 // fmul v16.4s, v16.4s, v8.4s
+	WORD $0xad01412f // stp q15, q16, [x9, #32]
 	ADD $64, R9, R9
-	ADD $4, R10, R10
-	ADD $640, R11, R11
+	MOVWU 640(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de22 // fmul v2.4s, v17.4s, v2.4s
+	WORD $0x6e23de43 // fmul v3.4s, v18.4s, v3.4s
+	WORD $0x4fab1051 // fmla v17.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1072 // fmla v18.4s, v3.4s, v11.s[1]
+	WORD $0x6e28de31 // fmul v17.4s, v17.4s, v8.4s
+	WORD $0x6e28de52 // fmul v18.4s, v18.4s, v8.4s
+	WORD $0xad004931 // stp q17, q18, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22de62 // fmul v2.4s, v19.4s, v2.4s
+	WORD $0x6e23de83 // fmul v3.4s, v20.4s, v3.4s
+	WORD $0x4fab1053 // fmla v19.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1074 // fmla v20.4s, v3.4s, v11.s[1]
+	WORD $0x6e28de73 // fmul v19.4s, v19.4s, v8.4s
+	WORD $0x6e28de94 // fmul v20.4s, v20.4s, v8.4s
+	WORD $0xad015133 // stp q19, q20, [x9, #32]
+	ADD $64, R9, R9
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dea2 // fmul v2.4s, v21.4s, v2.4s
+	WORD $0x6e23dec3 // fmul v3.4s, v22.4s, v3.4s
+	WORD $0x4f8c1055 // fmla v21.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1076 // fmla v22.4s, v3.4s, v12.s[0]
+	WORD $0x6e28deb5 // fmul v21.4s, v21.4s, v8.4s
+	WORD $0x6e28ded6 // fmul v22.4s, v22.4s, v8.4s
+	WORD $0xad005935 // stp q21, q22, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dee2 // fmul v2.4s, v23.4s, v2.4s
+	WORD $0x6e23df03 // fmul v3.4s, v24.4s, v3.4s
+	WORD $0x4f8c1057 // fmla v23.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1078 // fmla v24.4s, v3.4s, v12.s[0]
+	WORD $0x6e28def7 // fmul v23.4s, v23.4s, v8.4s
+	WORD $0x6e28df18 // fmul v24.4s, v24.4s, v8.4s
+	WORD $0xad016137 // stp q23, q24, [x9, #32]
+	ADD $64, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df22 // fmul v2.4s, v25.4s, v2.4s
+	WORD $0x6e23df43 // fmul v3.4s, v26.4s, v3.4s
+	WORD $0x4fac1059 // fmla v25.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107a // fmla v26.4s, v3.4s, v12.s[1]
+	WORD $0x6e28df39 // fmul v25.4s, v25.4s, v8.4s
+	WORD $0x6e28df5a // fmul v26.4s, v26.4s, v8.4s
+	WORD $0xad006939 // stp q25, q26, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22df62 // fmul v2.4s, v27.4s, v2.4s
+	WORD $0x6e23df83 // fmul v3.4s, v28.4s, v3.4s
+	WORD $0x4fac105b // fmla v27.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107c // fmla v28.4s, v3.4s, v12.s[1]
+	WORD $0x6e28df7b // fmul v27.4s, v27.4s, v8.4s
+	WORD $0x6e28df9c // fmul v28.4s, v28.4s, v8.4s
+	WORD $0xad01713b // stp q27, q28, [x9, #32]
+	ADD $64, R9, R9
+	MOVD R9, R0
+	ADD $2560, R2, R2
 	SUBS $1, R8, R8
-	BNE last
+	BNE four
 	RET
 
 // func updateGeneral16NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
-TEXT ·updateGeneral16NEON(SB), NOSPLIT, $72-64
+TEXT ·updateGeneral16NEON(SB), NOSPLIT, $0-64
 	MOVD h+0(FP), R0
 	MOVD weights+8(FP), R1
 	MOVD offsets+16(FP), R2
-	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
-	MOVD scales+32(FP), R5
+	MOVD scales+32(FP), R19
 	MOVD $constants<>(SB), R25
-	LSL $2, R4, R4
-	ADD $16, RSP, R10
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x3d800140 // str q0, [x10, #0]
-	WORD $0x3d800540 // str q0, [x10, #16]
-	WORD $0x3d800940 // str q0, [x10, #32]
-	WORD $0x3d800d40 // str q0, [x10, #48]
-	MOVD ZR, R6
-	MOVD ZR, R7
+	MOVD fours+56(FP), R8
+
+four:
+	MOVD n+40(FP), R4
+	MOVD R0, R9
+	WORD $0xad40392d // ldp q13, q14, [x9, #0]
+	WORD $0xad41412f // ldp q15, q16, [x9, #32]
+	ADD $64, R9, R9
+	WORD $0xad404931 // ldp q17, q18, [x9, #0]
+	WORD $0xad415133 // ldp q19, q20, [x9, #32]
+	ADD $64, R9, R9
+	WORD $0xad405935 // ldp q21, q22, [x9, #0]
+	WORD $0xad416137 // ldp q23, q24, [x9, #32]
+	ADD $64, R9, R9
+	WORD $0xad406939 // ldp q25, q26, [x9, #0]
+	WORD $0xad41713b // ldp q27, q28, [x9, #32]
+	ADD $64, R9, R9
+	MOVD R2, R12
+	MOVD R2, R11
+	MOVD R3, R15
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	MOVD ZR, R23
 
 spike:
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	ADD R6, R3, R15
-	MOVD R5, R19
-	MOVD fours+56(FP), R8
-	MOVD ZR, R23
-
-four:
-	WORD $0x3dc0015c // ldr q28, [x10, #0]
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
-	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dda2 // fmul v2.4s, v13.4s, v2.4s
+	WORD $0x6e23ddc3 // fmul v3.4s, v14.4s, v3.4s
+	WORD $0x4f8b104d // fmla v13.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b106e // fmla v14.4s, v3.4s, v11.s[0]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e2ddc44 // fmul v4.4s, v2.4s, v13.4s
+	WORD $0x6e2edc65 // fmul v5.4s, v3.4s, v14.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dde2 // fmul v2.4s, v15.4s, v2.4s
+	WORD $0x6e23de03 // fmul v3.4s, v16.4s, v3.4s
+	WORD $0x4f8b104f // fmla v15.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1070 // fmla v16.4s, v3.4s, v11.s[0]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e2fdc46 // fmul v6.4s, v2.4s, v15.4s
+	WORD $0x6e30dc67 // fmul v7.4s, v3.4s, v16.4s
+	CBZ R23, first
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd44fde1 // ldr s1, [x15, #1276]
+	WORD $0xbd477de9 // ldr s9, [x15, #1916]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+
+first:
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $64, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
-	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de22 // fmul v2.4s, v17.4s, v2.4s
+	WORD $0x6e23de43 // fmul v3.4s, v18.4s, v3.4s
+	WORD $0x4fab1051 // fmla v17.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1072 // fmla v18.4s, v3.4s, v11.s[1]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e31dc44 // fmul v4.4s, v2.4s, v17.4s
+	WORD $0x6e32dc65 // fmul v5.4s, v3.4s, v18.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22de62 // fmul v2.4s, v19.4s, v2.4s
+	WORD $0x6e23de83 // fmul v3.4s, v20.4s, v3.4s
+	WORD $0x4fab1053 // fmla v19.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1074 // fmla v20.4s, v3.4s, v11.s[1]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e33dc46 // fmul v6.4s, v2.4s, v19.4s
+	WORD $0x6e34dc67 // fmul v7.4s, v3.4s, v20.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c9 // fadd v9.4s, v6.4s, v7.4s
 	ADD $64, R9, R9
-	CBZ R23, first
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	WORD $0x3dc00323 // ldr q3, [x25, #0]
-	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
-	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-
-first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
-	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dea2 // fmul v2.4s, v21.4s, v2.4s
+	WORD $0x6e23dec3 // fmul v3.4s, v22.4s, v3.4s
+	WORD $0x4f8c1055 // fmla v21.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1076 // fmla v22.4s, v3.4s, v12.s[0]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e35dc44 // fmul v4.4s, v2.4s, v21.4s
+	WORD $0x6e36dc65 // fmul v5.4s, v3.4s, v22.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dee2 // fmul v2.4s, v23.4s, v2.4s
+	WORD $0x6e23df03 // fmul v3.4s, v24.4s, v3.4s
+	WORD $0x4f8c1057 // fmla v23.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1078 // fmla v24.4s, v3.4s, v12.s[0]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e37dc46 // fmul v6.4s, v2.4s, v23.4s
+	WORD $0x6e38dc67 // fmul v7.4s, v3.4s, v24.4s
+	WORD $0x6e29d500 // faddp v0.4s, v8.4s, v9.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e9 // ldr s9, [x15, #640]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400262 // ldr d2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000262 // str d2, [x19, #0]
+	WORD $0x4ea01c0b // mov v11.16b, v0.16b
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4ca // fadd v10.4s, v6.4s, v7.4s
 	ADD $64, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
-	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df22 // fmul v2.4s, v25.4s, v2.4s
+	WORD $0x6e23df43 // fmul v3.4s, v26.4s, v3.4s
+	WORD $0x4fac1059 // fmla v25.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107a // fmla v26.4s, v3.4s, v12.s[1]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e39dc44 // fmul v4.4s, v2.4s, v25.4s
+	WORD $0x6e3adc65 // fmul v5.4s, v3.4s, v26.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22df62 // fmul v2.4s, v27.4s, v2.4s
+	WORD $0x6e23df83 // fmul v3.4s, v28.4s, v3.4s
+	WORD $0x4fac105b // fmla v27.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107c // fmla v28.4s, v3.4s, v12.s[1]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e3bdc46 // fmul v6.4s, v2.4s, v27.4s
+	WORD $0x6e3cdc67 // fmul v7.4s, v3.4s, v28.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $64, R9, R9
-	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
-	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
-	SUBS $1, R8, R8
-	BNE four
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	MOVD R12, R11
+	ADD $4, R12, R12
+	ADD $4, R15, R15
+	SUBS $1, R4, R4
+	BNE spike
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd44fde1 // ldr s1, [x15, #1276]
+	WORD $0xbd477de9 // ldr s9, [x15, #1916]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
 	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-	MOVD R6, R7
-	ADD $4, R6, R6
-	CMP R4, R6
-	BLT spike
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	ADD R6, R3, R15
-	MOVD R5, R19
-	MOVD fours+56(FP), R8
-	LSL $2, R8, R8
-
-last:
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
-	WORD $0xbd40015c // ldr s28, [x10, #0]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dda2 // fmul v2.4s, v13.4s, v2.4s
+	WORD $0x6e23ddc3 // fmul v3.4s, v14.4s, v3.4s
+	WORD $0x4f8b104d // fmla v13.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b106e // fmla v14.4s, v3.4s, v11.s[0]
+	WORD $0xad00392d // stp q13, q14, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dde2 // fmul v2.4s, v15.4s, v2.4s
+	WORD $0x6e23de03 // fmul v3.4s, v16.4s, v3.4s
+	WORD $0x4f8b104f // fmla v15.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1070 // fmla v16.4s, v3.4s, v11.s[0]
+	WORD $0xad01412f // stp q15, q16, [x9, #32]
 	ADD $64, R9, R9
-	ADD $4, R10, R10
-	ADD $640, R11, R11
+	MOVWU 640(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de22 // fmul v2.4s, v17.4s, v2.4s
+	WORD $0x6e23de43 // fmul v3.4s, v18.4s, v3.4s
+	WORD $0x4fab1051 // fmla v17.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1072 // fmla v18.4s, v3.4s, v11.s[1]
+	WORD $0xad004931 // stp q17, q18, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22de62 // fmul v2.4s, v19.4s, v2.4s
+	WORD $0x6e23de83 // fmul v3.4s, v20.4s, v3.4s
+	WORD $0x4fab1053 // fmla v19.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1074 // fmla v20.4s, v3.4s, v11.s[1]
+	WORD $0xad015133 // stp q19, q20, [x9, #32]
+	ADD $64, R9, R9
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dea2 // fmul v2.4s, v21.4s, v2.4s
+	WORD $0x6e23dec3 // fmul v3.4s, v22.4s, v3.4s
+	WORD $0x4f8c1055 // fmla v21.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1076 // fmla v22.4s, v3.4s, v12.s[0]
+	WORD $0xad005935 // stp q21, q22, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dee2 // fmul v2.4s, v23.4s, v2.4s
+	WORD $0x6e23df03 // fmul v3.4s, v24.4s, v3.4s
+	WORD $0x4f8c1057 // fmla v23.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1078 // fmla v24.4s, v3.4s, v12.s[0]
+	WORD $0xad016137 // stp q23, q24, [x9, #32]
+	ADD $64, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df22 // fmul v2.4s, v25.4s, v2.4s
+	WORD $0x6e23df43 // fmul v3.4s, v26.4s, v3.4s
+	WORD $0x4fac1059 // fmla v25.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107a // fmla v26.4s, v3.4s, v12.s[1]
+	WORD $0xad006939 // stp q25, q26, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22df62 // fmul v2.4s, v27.4s, v2.4s
+	WORD $0x6e23df83 // fmul v3.4s, v28.4s, v3.4s
+	WORD $0x4fac105b // fmla v27.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107c // fmla v28.4s, v3.4s, v12.s[1]
+	WORD $0xad01713b // stp q27, q28, [x9, #32]
+	ADD $64, R9, R9
+	MOVD R9, R0
+	ADD $2560, R2, R2
+	ADD $2560, R3, R3
+	ADD $16, R19, R19
 	SUBS $1, R8, R8
-	BNE last
+	BNE four
 	RET
 
 // func updateForgetting16NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
-TEXT ·updateForgetting16NEON(SB), NOSPLIT, $136-64
+TEXT ·updateForgetting16NEON(SB), NOSPLIT, $0-64
 	MOVD h+0(FP), R0
 	MOVD weights+8(FP), R1
 	MOVD offsets+16(FP), R2
-	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
-	MOVD scales+32(FP), R5
+	MOVD scales+32(FP), R19
 	MOVD $constants<>(SB), R25
-	LSL $2, R4, R4
-	ADD $16, RSP, R10
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x3d800140 // str q0, [x10, #0]
-	WORD $0x3d801140 // str q0, [x10, #64]
-	WORD $0x3d800540 // str q0, [x10, #16]
-	WORD $0x3d801540 // str q0, [x10, #80]
-	WORD $0x3d800940 // str q0, [x10, #32]
-	WORD $0x3d801940 // str q0, [x10, #96]
-	WORD $0x3d800d40 // str q0, [x10, #48]
-	WORD $0x3d801d40 // str q0, [x10, #112]
-	MOVD ZR, R6
-	MOVD ZR, R7
+	MOVD fours+56(FP), R8
+
+four:
+	MOVD n+40(FP), R4
+	MOVD R0, R9
+	WORD $0xad404530 // ldp q16, q17, [x9, #0]
+	WORD $0xad414d32 // ldp q18, q19, [x9, #32]
+	ADD $64, R9, R9
+	WORD $0xad405534 // ldp q20, q21, [x9, #0]
+	WORD $0xad415d36 // ldp q22, q23, [x9, #32]
+	ADD $64, R9, R9
+	WORD $0xad406538 // ldp q24, q25, [x9, #0]
+	WORD $0xad416d3a // ldp q26, q27, [x9, #32]
+	ADD $64, R9, R9
+	WORD $0xad40753c // ldp q28, q29, [x9, #0]
+	WORD $0xad417d3e // ldp q30, q31, [x9, #32]
+	ADD $64, R9, R9
+	MOVD R2, R12
+	MOVD R2, R11
+	MOVD R3, R15
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	MOVD ZR, R23
 
 spike:
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	ADD R6, R3, R15
-	MOVD R5, R19
-	MOVD fours+56(FP), R8
-	MOVD ZR, R23
-
-four:
-	WORD $0x3dc0015c // ldr q28, [x10, #0]
-	WORD $0x3dc0115d // ldr q29, [x10, #64]
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
+	WORD $0x4e0405af // dup v15.4s, v13.s[0]
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e0407be // dup v30.4s, v29.s[0]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
-	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de02 // fmul v2.4s, v16.4s, v2.4s
+	WORD $0x6e23de23 // fmul v3.4s, v17.4s, v3.4s
+	WORD $0x4f8b1050 // fmla v16.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1071 // fmla v17.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd610 // fadd v16.4s, v16.4s, v15.4s
+	WORD $0x4e2fd631 // fadd v17.4s, v17.4s, v15.4s
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e30dc44 // fmul v4.4s, v2.4s, v16.4s
+	WORD $0x6e31dc65 // fmul v5.4s, v3.4s, v17.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22de42 // fmul v2.4s, v18.4s, v2.4s
+	WORD $0x6e23de63 // fmul v3.4s, v19.4s, v3.4s
+	WORD $0x4f8b1052 // fmla v18.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1073 // fmla v19.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd652 // fadd v18.4s, v18.4s, v15.4s
+	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e32dc46 // fmul v6.4s, v2.4s, v18.4s
+	WORD $0x6e33dc67 // fmul v7.4s, v3.4s, v19.4s
+	CBZ R23, first
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd44fde1 // ldr s1, [x15, #1276]
+	WORD $0xbd477de9 // ldr s9, [x15, #1916]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS share+52(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	WORD $0x4e281c63 // and v3.16b, v3.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4ea31c6e // mov v14.16b, v3.16b
+
+first:
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $64, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
+	WORD $0x4e0c05af // dup v15.4s, v13.s[1]
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
-	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de82 // fmul v2.4s, v20.4s, v2.4s
+	WORD $0x6e23dea3 // fmul v3.4s, v21.4s, v3.4s
+	WORD $0x4fab1054 // fmla v20.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1075 // fmla v21.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd694 // fadd v20.4s, v20.4s, v15.4s
+	WORD $0x4e2fd6b5 // fadd v21.4s, v21.4s, v15.4s
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e34dc44 // fmul v4.4s, v2.4s, v20.4s
+	WORD $0x6e35dc65 // fmul v5.4s, v3.4s, v21.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dec2 // fmul v2.4s, v22.4s, v2.4s
+	WORD $0x6e23dee3 // fmul v3.4s, v23.4s, v3.4s
+	WORD $0x4fab1056 // fmla v22.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1077 // fmla v23.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd6d6 // fadd v22.4s, v22.4s, v15.4s
+	WORD $0x4e2fd6f7 // fadd v23.4s, v23.4s, v15.4s
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e36dc46 // fmul v6.4s, v2.4s, v22.4s
+	WORD $0x6e37dc67 // fmul v7.4s, v3.4s, v23.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c9 // fadd v9.4s, v6.4s, v7.4s
 	ADD $64, R9, R9
-	CBZ R23, first
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	WORD $0x3dc00323 // ldr q3, [x25, #0]
-	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
-	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS share+52(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d801283 // str q3, [x20, #64]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-
-first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
+	WORD $0x4e0405cf // dup v15.4s, v14.s[0]
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e1407be // dup v30.4s, v29.s[2]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
-	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df02 // fmul v2.4s, v24.4s, v2.4s
+	WORD $0x6e23df23 // fmul v3.4s, v25.4s, v3.4s
+	WORD $0x4f8c1058 // fmla v24.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1079 // fmla v25.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd718 // fadd v24.4s, v24.4s, v15.4s
+	WORD $0x4e2fd739 // fadd v25.4s, v25.4s, v15.4s
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e38dc44 // fmul v4.4s, v2.4s, v24.4s
+	WORD $0x6e39dc65 // fmul v5.4s, v3.4s, v25.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22df42 // fmul v2.4s, v26.4s, v2.4s
+	WORD $0x6e23df63 // fmul v3.4s, v27.4s, v3.4s
+	WORD $0x4f8c105a // fmla v26.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107b // fmla v27.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd75a // fadd v26.4s, v26.4s, v15.4s
+	WORD $0x4e2fd77b // fadd v27.4s, v27.4s, v15.4s
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e3adc46 // fmul v6.4s, v2.4s, v26.4s
+	WORD $0x6e3bdc67 // fmul v7.4s, v3.4s, v27.4s
+	WORD $0x6e29d500 // faddp v0.4s, v8.4s, v9.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e9 // ldr s9, [x15, #640]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400262 // ldr d2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS share+52(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	WORD $0x4e281c63 // and v3.16b, v3.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000262 // str d2, [x19, #0]
+	WORD $0x4ea01c0b // mov v11.16b, v0.16b
+	WORD $0x4ea31c6d // mov v13.16b, v3.16b
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4ca // fadd v10.4s, v6.4s, v7.4s
 	ADD $64, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
+	WORD $0x4e0c05cf // dup v15.4s, v14.s[1]
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
-	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df82 // fmul v2.4s, v28.4s, v2.4s
+	WORD $0x6e23dfa3 // fmul v3.4s, v29.4s, v3.4s
+	WORD $0x4fac105c // fmla v28.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107d // fmla v29.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd79c // fadd v28.4s, v28.4s, v15.4s
+	WORD $0x4e2fd7bd // fadd v29.4s, v29.4s, v15.4s
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e3cdc44 // fmul v4.4s, v2.4s, v28.4s
+	WORD $0x6e3ddc65 // fmul v5.4s, v3.4s, v29.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dfc2 // fmul v2.4s, v30.4s, v2.4s
+	WORD $0x6e23dfe3 // fmul v3.4s, v31.4s, v3.4s
+	WORD $0x4fac105e // fmla v30.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107f // fmla v31.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd7de // fadd v30.4s, v30.4s, v15.4s
+	WORD $0x4e2fd7ff // fadd v31.4s, v31.4s, v15.4s
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e3edc46 // fmul v6.4s, v2.4s, v30.4s
+	WORD $0x6e3fdc67 // fmul v7.4s, v3.4s, v31.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $64, R9, R9
-	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
-	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
-	SUBS $1, R8, R8
-	BNE four
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	MOVD R12, R11
+	ADD $4, R12, R12
+	ADD $4, R15, R15
+	SUBS $1, R4, R4
+	BNE spike
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd44fde1 // ldr s1, [x15, #1276]
+	WORD $0xbd477de9 // ldr s9, [x15, #1916]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
 	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS share+52(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS share+52(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	WORD $0x4e281c63 // and v3.16b, v3.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d801283 // str q3, [x20, #64]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-	MOVD R6, R7
-	ADD $4, R6, R6
-	CMP R4, R6
-	BLT spike
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4ea31c6e // mov v14.16b, v3.16b
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	ADD R6, R3, R15
-	MOVD R5, R19
-	MOVD fours+56(FP), R8
-	LSL $2, R8, R8
-
-last:
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
-	WORD $0xbd40015c // ldr s28, [x10, #0]
-	WORD $0xbd40415e // ldr s30, [x10, #64]
-	WORD $0x4e0407de // dup v30.4s, v30.s[0]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	WORD $0x4e0405af // dup v15.4s, v13.s[0]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de02 // fmul v2.4s, v16.4s, v2.4s
+	WORD $0x6e23de23 // fmul v3.4s, v17.4s, v3.4s
+	WORD $0x4f8b1050 // fmla v16.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1071 // fmla v17.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd610 // fadd v16.4s, v16.4s, v15.4s
+	WORD $0x4e2fd631 // fadd v17.4s, v17.4s, v15.4s
+	WORD $0xad004530 // stp q16, q17, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22de42 // fmul v2.4s, v18.4s, v2.4s
+	WORD $0x6e23de63 // fmul v3.4s, v19.4s, v3.4s
+	WORD $0x4f8b1052 // fmla v18.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1073 // fmla v19.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd652 // fadd v18.4s, v18.4s, v15.4s
+	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
+	WORD $0xad014d32 // stp q18, q19, [x9, #32]
 	ADD $64, R9, R9
-	ADD $4, R10, R10
-	ADD $640, R11, R11
+	MOVWU 640(R11), R13
+	ADD R1, R13, R13
+	WORD $0x4e0c05af // dup v15.4s, v13.s[1]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de82 // fmul v2.4s, v20.4s, v2.4s
+	WORD $0x6e23dea3 // fmul v3.4s, v21.4s, v3.4s
+	WORD $0x4fab1054 // fmla v20.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1075 // fmla v21.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd694 // fadd v20.4s, v20.4s, v15.4s
+	WORD $0x4e2fd6b5 // fadd v21.4s, v21.4s, v15.4s
+	WORD $0xad005534 // stp q20, q21, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dec2 // fmul v2.4s, v22.4s, v2.4s
+	WORD $0x6e23dee3 // fmul v3.4s, v23.4s, v3.4s
+	WORD $0x4fab1056 // fmla v22.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1077 // fmla v23.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd6d6 // fadd v22.4s, v22.4s, v15.4s
+	WORD $0x4e2fd6f7 // fadd v23.4s, v23.4s, v15.4s
+	WORD $0xad015d36 // stp q22, q23, [x9, #32]
+	ADD $64, R9, R9
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	WORD $0x4e0405cf // dup v15.4s, v14.s[0]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df02 // fmul v2.4s, v24.4s, v2.4s
+	WORD $0x6e23df23 // fmul v3.4s, v25.4s, v3.4s
+	WORD $0x4f8c1058 // fmla v24.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1079 // fmla v25.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd718 // fadd v24.4s, v24.4s, v15.4s
+	WORD $0x4e2fd739 // fadd v25.4s, v25.4s, v15.4s
+	WORD $0xad006538 // stp q24, q25, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22df42 // fmul v2.4s, v26.4s, v2.4s
+	WORD $0x6e23df63 // fmul v3.4s, v27.4s, v3.4s
+	WORD $0x4f8c105a // fmla v26.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107b // fmla v27.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd75a // fadd v26.4s, v26.4s, v15.4s
+	WORD $0x4e2fd77b // fadd v27.4s, v27.4s, v15.4s
+	WORD $0xad016d3a // stp q26, q27, [x9, #32]
+	ADD $64, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	WORD $0x4e0c05cf // dup v15.4s, v14.s[1]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df82 // fmul v2.4s, v28.4s, v2.4s
+	WORD $0x6e23dfa3 // fmul v3.4s, v29.4s, v3.4s
+	WORD $0x4fac105c // fmla v28.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107d // fmla v29.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd79c // fadd v28.4s, v28.4s, v15.4s
+	WORD $0x4e2fd7bd // fadd v29.4s, v29.4s, v15.4s
+	WORD $0xad00753c // stp q28, q29, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dfc2 // fmul v2.4s, v30.4s, v2.4s
+	WORD $0x6e23dfe3 // fmul v3.4s, v31.4s, v3.4s
+	WORD $0x4fac105e // fmla v30.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107f // fmla v31.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd7de // fadd v30.4s, v30.4s, v15.4s
+	WORD $0x4e2fd7ff // fadd v31.4s, v31.4s, v15.4s
+	WORD $0xad017d3e // stp q30, q31, [x9, #32]
+	ADD $64, R9, R9
+	MOVD R9, R0
+	ADD $2560, R2, R2
+	ADD $2560, R3, R3
+	ADD $16, R19, R19
 	SUBS $1, R8, R8
-	BNE last
+	BNE four
 	RET
 
 // func updateFast20NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
@@ -3885,1028 +3996,1219 @@ last:
 	RET
 
 // func updateFast24NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
-TEXT ·updateFast24NEON(SB), NOSPLIT, $72-56
+TEXT ·updateFast24NEON(SB), NOSPLIT, $0-56
 	MOVD h+0(FP), R0
 	MOVD weights+8(FP), R1
 	MOVD offsets+16(FP), R2
-	MOVD n+32(FP), R4
 	MOVD num+24(FP), R3
-	LSL $2, R4, R4
-	ADD $16, RSP, R10
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x3d800140 // str q0, [x10, #0]
-	WORD $0x3d800540 // str q0, [x10, #16]
-	WORD $0x3d800940 // str q0, [x10, #32]
-	WORD $0x3d800d40 // str q0, [x10, #48]
-	MOVD ZR, R6
-	MOVD ZR, R7
+	MOVD fours+48(FP), R8
+
+four:
+	MOVD n+32(FP), R4
+	MOVD R0, R9
+	WORD $0xad40392d // ldp q13, q14, [x9, #0]
+	WORD $0xad41412f // ldp q15, q16, [x9, #32]
+	WORD $0xad424931 // ldp q17, q18, [x9, #64]
+	ADD $96, R9, R9
+	WORD $0xad405133 // ldp q19, q20, [x9, #0]
+	WORD $0xad415935 // ldp q21, q22, [x9, #32]
+	ADD $96, R9, R9
+	WORD $0xad406137 // ldp q23, q24, [x9, #0]
+	WORD $0xad416939 // ldp q25, q26, [x9, #32]
+	ADD $96, R9, R9
+	WORD $0xad40713b // ldp q27, q28, [x9, #0]
+	WORD $0xad41793d // ldp q29, q30, [x9, #32]
+	ADD $96, R9, R9
+	MOVD R2, R12
+	MOVD R2, R11
+	SUB $4, R3, R15
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	MOVD ZR, R23
 
 spike:
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	MOVD fours+48(FP), R8
-	MOVD ZR, R23
-
-four:
-	WORD $0x3dc0015c // ldr q28, [x10, #0]
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
-	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
-	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dda2 // fmul v2.4s, v13.4s, v2.4s
+	WORD $0x6e23ddc3 // fmul v3.4s, v14.4s, v3.4s
+	WORD $0x4f8b104d // fmla v13.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b106e // fmla v14.4s, v3.4s, v11.s[0]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e2ddc44 // fmul v4.4s, v2.4s, v13.4s
+	WORD $0x6e2edc65 // fmul v5.4s, v3.4s, v14.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dde2 // fmul v2.4s, v15.4s, v2.4s
+	WORD $0x6e23de03 // fmul v3.4s, v16.4s, v3.4s
+	WORD $0x4f8b104f // fmla v15.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1070 // fmla v16.4s, v3.4s, v11.s[0]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e2fdc46 // fmul v6.4s, v2.4s, v15.4s
+	WORD $0x6e30dc67 // fmul v7.4s, v3.4s, v16.4s
+	CBZ R23, first
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x2e20fc2c // fdiv v12.2s, v1.2s, v0.2s
+
+first:
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22de22 // fmul v2.4s, v17.4s, v2.4s
+	WORD $0x6e23de43 // fmul v3.4s, v18.4s, v3.4s
+	WORD $0x4f8b1051 // fmla v17.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1072 // fmla v18.4s, v3.4s, v11.s[0]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0x6e31dc42 // fmul v2.4s, v2.4s, v17.4s
+	WORD $0x6e32dc63 // fmul v3.4s, v3.4s, v18.4s
+	WORD $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $96, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
-	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
-	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
-	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de62 // fmul v2.4s, v19.4s, v2.4s
+	WORD $0x6e23de83 // fmul v3.4s, v20.4s, v3.4s
+	WORD $0x4fab1053 // fmla v19.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1074 // fmla v20.4s, v3.4s, v11.s[1]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e33dc44 // fmul v4.4s, v2.4s, v19.4s
+	WORD $0x6e34dc65 // fmul v5.4s, v3.4s, v20.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dea2 // fmul v2.4s, v21.4s, v2.4s
+	WORD $0x6e23dec3 // fmul v3.4s, v22.4s, v3.4s
+	WORD $0x4fab1055 // fmla v21.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1076 // fmla v22.4s, v3.4s, v11.s[1]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e35dc46 // fmul v6.4s, v2.4s, v21.4s
+	WORD $0x6e36dc67 // fmul v7.4s, v3.4s, v22.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	WORD $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c9 // fadd v9.4s, v6.4s, v7.4s
 	ADD $96, R9, R9
-	CBZ R23, first
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	ADD R6, R3, R24
-	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-
-first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
-	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dee2 // fmul v2.4s, v23.4s, v2.4s
+	WORD $0x6e23df03 // fmul v3.4s, v24.4s, v3.4s
+	WORD $0x4f8c1057 // fmla v23.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1078 // fmla v24.4s, v3.4s, v12.s[0]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e37dc44 // fmul v4.4s, v2.4s, v23.4s
+	WORD $0x6e38dc65 // fmul v5.4s, v3.4s, v24.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22df22 // fmul v2.4s, v25.4s, v2.4s
+	WORD $0x6e23df43 // fmul v3.4s, v26.4s, v3.4s
+	WORD $0x4f8c1059 // fmla v25.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107a // fmla v26.4s, v3.4s, v12.s[0]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e39dc46 // fmul v6.4s, v2.4s, v25.4s
+	WORD $0x6e3adc67 // fmul v7.4s, v3.4s, v26.4s
+	WORD $0x6e29d500 // faddp v0.4s, v8.4s, v9.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4005e1 // ldr s1, [x15, #4]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x2e20fc2b // fdiv v11.2s, v1.2s, v0.2s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	WORD $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4ca // fadd v10.4s, v6.4s, v7.4s
 	ADD $96, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
-	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
-	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
-	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df62 // fmul v2.4s, v27.4s, v2.4s
+	WORD $0x6e23df83 // fmul v3.4s, v28.4s, v3.4s
+	WORD $0x4fac105b // fmla v27.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107c // fmla v28.4s, v3.4s, v12.s[1]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e3bdc44 // fmul v4.4s, v2.4s, v27.4s
+	WORD $0x6e3cdc65 // fmul v5.4s, v3.4s, v28.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dfa2 // fmul v2.4s, v29.4s, v2.4s
+	WORD $0x6e23dfc3 // fmul v3.4s, v30.4s, v3.4s
+	WORD $0x4fac105d // fmla v29.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107e // fmla v30.4s, v3.4s, v12.s[1]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e3ddc46 // fmul v6.4s, v2.4s, v29.4s
+	WORD $0x6e3edc67 // fmul v7.4s, v3.4s, v30.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	WORD $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $96, R9, R9
-	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
-	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
-	SUBS $1, R8, R8
-	BNE four
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	ADD R6, R3, R24
-	WORD $0x4d40cb01 // ld1r {v1.4s}, [x24]
-	WORD $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-	MOVD R6, R7
-	ADD $4, R6, R6
-	CMP R4, R6
-	BLT spike
+	MOVD R12, R11
+	ADD $4, R12, R12
+	ADD $4, R15, R15
+	SUBS $1, R4, R4
+	BNE spike
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x2e20fc2c // fdiv v12.2s, v1.2s, v0.2s
+	FMOVS factor+40(FP), F8
+	WORD $0x4e040508 // dup v8.4s, v8.s[0]
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	MOVD fours+48(FP), R8
-	LSL $2, R8, R8
-	FMOVS factor+40(FP), F31
-	WORD $0x4e0407ff // dup v31.4s, v31.s[0]
-
-last:
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
-	WORD $0xbd40015c // ldr s28, [x10, #0]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x6e3fdc00 // fmul v0.4s, v0.4s, v31.4s
-	WORD $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
-	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
-	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dda2 // fmul v2.4s, v13.4s, v2.4s
+	WORD $0x6e23ddc3 // fmul v3.4s, v14.4s, v3.4s
+	WORD $0x4f8b104d // fmla v13.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b106e // fmla v14.4s, v3.4s, v11.s[0]
+	WORD $0x6e28ddad // fmul v13.4s, v13.4s, v8.4s
+	WORD $0x6e28ddce // fmul v14.4s, v14.4s, v8.4s
+	WORD $0xad00392d // stp q13, q14, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dde2 // fmul v2.4s, v15.4s, v2.4s
+	WORD $0x6e23de03 // fmul v3.4s, v16.4s, v3.4s
+	WORD $0x4f8b104f // fmla v15.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1070 // fmla v16.4s, v3.4s, v11.s[0]
+	WORD $0x6e28ddef // fmul v15.4s, v15.4s, v8.4s
+	WORD $0x6e28de10 // fmul v16.4s, v16.4s, v8.4s
+	WORD $0xad01412f // stp q15, q16, [x9, #32]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22de22 // fmul v2.4s, v17.4s, v2.4s
+	WORD $0x6e23de43 // fmul v3.4s, v18.4s, v3.4s
+	WORD $0x4f8b1051 // fmla v17.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1072 // fmla v18.4s, v3.4s, v11.s[0]
+	WORD $0x6e28de31 // fmul v17.4s, v17.4s, v8.4s
+	WORD $0x6e28de52 // fmul v18.4s, v18.4s, v8.4s
+	WORD $0xad024931 // stp q17, q18, [x9, #64]
 	ADD $96, R9, R9
-	ADD $4, R10, R10
-	ADD $640, R11, R11
+	MOVWU 640(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de62 // fmul v2.4s, v19.4s, v2.4s
+	WORD $0x6e23de83 // fmul v3.4s, v20.4s, v3.4s
+	WORD $0x4fab1053 // fmla v19.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1074 // fmla v20.4s, v3.4s, v11.s[1]
+	WORD $0x6e28de73 // fmul v19.4s, v19.4s, v8.4s
+	WORD $0x6e28de94 // fmul v20.4s, v20.4s, v8.4s
+	WORD $0xad005133 // stp q19, q20, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dea2 // fmul v2.4s, v21.4s, v2.4s
+	WORD $0x6e23dec3 // fmul v3.4s, v22.4s, v3.4s
+	WORD $0x4fab1055 // fmla v21.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1076 // fmla v22.4s, v3.4s, v11.s[1]
+	WORD $0x6e28deb5 // fmul v21.4s, v21.4s, v8.4s
+	WORD $0x6e28ded6 // fmul v22.4s, v22.4s, v8.4s
+	WORD $0xad015935 // stp q21, q22, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	ADD $96, R9, R9
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dee2 // fmul v2.4s, v23.4s, v2.4s
+	WORD $0x6e23df03 // fmul v3.4s, v24.4s, v3.4s
+	WORD $0x4f8c1057 // fmla v23.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1078 // fmla v24.4s, v3.4s, v12.s[0]
+	WORD $0x6e28def7 // fmul v23.4s, v23.4s, v8.4s
+	WORD $0x6e28df18 // fmul v24.4s, v24.4s, v8.4s
+	WORD $0xad006137 // stp q23, q24, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22df22 // fmul v2.4s, v25.4s, v2.4s
+	WORD $0x6e23df43 // fmul v3.4s, v26.4s, v3.4s
+	WORD $0x4f8c1059 // fmla v25.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107a // fmla v26.4s, v3.4s, v12.s[0]
+	WORD $0x6e28df39 // fmul v25.4s, v25.4s, v8.4s
+	WORD $0x6e28df5a // fmul v26.4s, v26.4s, v8.4s
+	WORD $0xad016939 // stp q25, q26, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	ADD $96, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df62 // fmul v2.4s, v27.4s, v2.4s
+	WORD $0x6e23df83 // fmul v3.4s, v28.4s, v3.4s
+	WORD $0x4fac105b // fmla v27.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107c // fmla v28.4s, v3.4s, v12.s[1]
+	WORD $0x6e28df7b // fmul v27.4s, v27.4s, v8.4s
+	WORD $0x6e28df9c // fmul v28.4s, v28.4s, v8.4s
+	WORD $0xad00713b // stp q27, q28, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dfa2 // fmul v2.4s, v29.4s, v2.4s
+	WORD $0x6e23dfc3 // fmul v3.4s, v30.4s, v3.4s
+	WORD $0x4fac105d // fmla v29.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107e // fmla v30.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dfbd // fmul v29.4s, v29.4s, v8.4s
+	WORD $0x6e28dfde // fmul v30.4s, v30.4s, v8.4s
+	WORD $0xad01793d // stp q29, q30, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	ADD $96, R9, R9
+	MOVD R9, R0
+	ADD $2560, R2, R2
 	SUBS $1, R8, R8
-	BNE last
+	BNE four
 	RET
 
 // func updateGeneral24NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
-TEXT ·updateGeneral24NEON(SB), NOSPLIT, $72-64
+TEXT ·updateGeneral24NEON(SB), NOSPLIT, $0-64
 	MOVD h+0(FP), R0
 	MOVD weights+8(FP), R1
 	MOVD offsets+16(FP), R2
-	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
-	MOVD scales+32(FP), R5
+	MOVD scales+32(FP), R19
 	MOVD $constants<>(SB), R25
-	LSL $2, R4, R4
-	ADD $16, RSP, R10
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x3d800140 // str q0, [x10, #0]
-	WORD $0x3d800540 // str q0, [x10, #16]
-	WORD $0x3d800940 // str q0, [x10, #32]
-	WORD $0x3d800d40 // str q0, [x10, #48]
-	MOVD ZR, R6
-	MOVD ZR, R7
+	MOVD fours+56(FP), R8
+
+four:
+	MOVD n+40(FP), R4
+	MOVD R0, R9
+	WORD $0xad40392d // ldp q13, q14, [x9, #0]
+	WORD $0xad41412f // ldp q15, q16, [x9, #32]
+	WORD $0xad424931 // ldp q17, q18, [x9, #64]
+	ADD $96, R9, R9
+	WORD $0xad405133 // ldp q19, q20, [x9, #0]
+	WORD $0xad415935 // ldp q21, q22, [x9, #32]
+	ADD $96, R9, R9
+	WORD $0xad406137 // ldp q23, q24, [x9, #0]
+	WORD $0xad416939 // ldp q25, q26, [x9, #32]
+	ADD $96, R9, R9
+	WORD $0xad40713b // ldp q27, q28, [x9, #0]
+	WORD $0xad41793d // ldp q29, q30, [x9, #32]
+	ADD $96, R9, R9
+	MOVD R2, R12
+	MOVD R2, R11
+	MOVD R3, R15
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	MOVD ZR, R23
 
 spike:
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	ADD R6, R3, R15
-	MOVD R5, R19
-	MOVD fours+56(FP), R8
-	MOVD ZR, R23
-
-four:
-	WORD $0x3dc0015c // ldr q28, [x10, #0]
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
-	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
-	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dda2 // fmul v2.4s, v13.4s, v2.4s
+	WORD $0x6e23ddc3 // fmul v3.4s, v14.4s, v3.4s
+	WORD $0x4f8b104d // fmla v13.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b106e // fmla v14.4s, v3.4s, v11.s[0]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e2ddc44 // fmul v4.4s, v2.4s, v13.4s
+	WORD $0x6e2edc65 // fmul v5.4s, v3.4s, v14.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dde2 // fmul v2.4s, v15.4s, v2.4s
+	WORD $0x6e23de03 // fmul v3.4s, v16.4s, v3.4s
+	WORD $0x4f8b104f // fmla v15.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1070 // fmla v16.4s, v3.4s, v11.s[0]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e2fdc46 // fmul v6.4s, v2.4s, v15.4s
+	WORD $0x6e30dc67 // fmul v7.4s, v3.4s, v16.4s
+	CBZ R23, first
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd44fde1 // ldr s1, [x15, #1276]
+	WORD $0xbd477de9 // ldr s9, [x15, #1916]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+
+first:
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22de22 // fmul v2.4s, v17.4s, v2.4s
+	WORD $0x6e23de43 // fmul v3.4s, v18.4s, v3.4s
+	WORD $0x4f8b1051 // fmla v17.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1072 // fmla v18.4s, v3.4s, v11.s[0]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0x6e31dc42 // fmul v2.4s, v2.4s, v17.4s
+	WORD $0x6e32dc63 // fmul v3.4s, v3.4s, v18.4s
+	WORD $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $96, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
-	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
-	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
-	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de62 // fmul v2.4s, v19.4s, v2.4s
+	WORD $0x6e23de83 // fmul v3.4s, v20.4s, v3.4s
+	WORD $0x4fab1053 // fmla v19.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1074 // fmla v20.4s, v3.4s, v11.s[1]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e33dc44 // fmul v4.4s, v2.4s, v19.4s
+	WORD $0x6e34dc65 // fmul v5.4s, v3.4s, v20.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dea2 // fmul v2.4s, v21.4s, v2.4s
+	WORD $0x6e23dec3 // fmul v3.4s, v22.4s, v3.4s
+	WORD $0x4fab1055 // fmla v21.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1076 // fmla v22.4s, v3.4s, v11.s[1]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e35dc46 // fmul v6.4s, v2.4s, v21.4s
+	WORD $0x6e36dc67 // fmul v7.4s, v3.4s, v22.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	WORD $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c9 // fadd v9.4s, v6.4s, v7.4s
 	ADD $96, R9, R9
-	CBZ R23, first
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	WORD $0x3dc00323 // ldr q3, [x25, #0]
-	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
-	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-
-first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
-	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dee2 // fmul v2.4s, v23.4s, v2.4s
+	WORD $0x6e23df03 // fmul v3.4s, v24.4s, v3.4s
+	WORD $0x4f8c1057 // fmla v23.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1078 // fmla v24.4s, v3.4s, v12.s[0]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e37dc44 // fmul v4.4s, v2.4s, v23.4s
+	WORD $0x6e38dc65 // fmul v5.4s, v3.4s, v24.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22df22 // fmul v2.4s, v25.4s, v2.4s
+	WORD $0x6e23df43 // fmul v3.4s, v26.4s, v3.4s
+	WORD $0x4f8c1059 // fmla v25.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107a // fmla v26.4s, v3.4s, v12.s[0]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e39dc46 // fmul v6.4s, v2.4s, v25.4s
+	WORD $0x6e3adc67 // fmul v7.4s, v3.4s, v26.4s
+	WORD $0x6e29d500 // faddp v0.4s, v8.4s, v9.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e9 // ldr s9, [x15, #640]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400262 // ldr d2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000262 // str d2, [x19, #0]
+	WORD $0x4ea01c0b // mov v11.16b, v0.16b
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	WORD $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4ca // fadd v10.4s, v6.4s, v7.4s
 	ADD $96, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
-	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
-	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
-	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df62 // fmul v2.4s, v27.4s, v2.4s
+	WORD $0x6e23df83 // fmul v3.4s, v28.4s, v3.4s
+	WORD $0x4fac105b // fmla v27.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107c // fmla v28.4s, v3.4s, v12.s[1]
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e3bdc44 // fmul v4.4s, v2.4s, v27.4s
+	WORD $0x6e3cdc65 // fmul v5.4s, v3.4s, v28.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dfa2 // fmul v2.4s, v29.4s, v2.4s
+	WORD $0x6e23dfc3 // fmul v3.4s, v30.4s, v3.4s
+	WORD $0x4fac105d // fmla v29.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107e // fmla v30.4s, v3.4s, v12.s[1]
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e3ddc46 // fmul v6.4s, v2.4s, v29.4s
+	WORD $0x6e3edc67 // fmul v7.4s, v3.4s, v30.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	WORD $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $96, R9, R9
-	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
-	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
-	SUBS $1, R8, R8
-	BNE four
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	MOVD R12, R11
+	ADD $4, R12, R12
+	ADD $4, R15, R15
+	SUBS $1, R4, R4
+	BNE spike
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd44fde1 // ldr s1, [x15, #1276]
+	WORD $0xbd477de9 // ldr s9, [x15, #1916]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
 	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-	MOVD R6, R7
-	ADD $4, R6, R6
-	CMP R4, R6
-	BLT spike
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	ADD R6, R3, R15
-	MOVD R5, R19
-	MOVD fours+56(FP), R8
-	LSL $2, R8, R8
-
-last:
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
-	WORD $0xbd40015c // ldr s28, [x10, #0]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dda2 // fmul v2.4s, v13.4s, v2.4s
+	WORD $0x6e23ddc3 // fmul v3.4s, v14.4s, v3.4s
+	WORD $0x4f8b104d // fmla v13.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b106e // fmla v14.4s, v3.4s, v11.s[0]
+	WORD $0xad00392d // stp q13, q14, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dde2 // fmul v2.4s, v15.4s, v2.4s
+	WORD $0x6e23de03 // fmul v3.4s, v16.4s, v3.4s
+	WORD $0x4f8b104f // fmla v15.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1070 // fmla v16.4s, v3.4s, v11.s[0]
+	WORD $0xad01412f // stp q15, q16, [x9, #32]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22de22 // fmul v2.4s, v17.4s, v2.4s
+	WORD $0x6e23de43 // fmul v3.4s, v18.4s, v3.4s
+	WORD $0x4f8b1051 // fmla v17.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1072 // fmla v18.4s, v3.4s, v11.s[0]
+	WORD $0xad024931 // stp q17, q18, [x9, #64]
 	ADD $96, R9, R9
-	ADD $4, R10, R10
-	ADD $640, R11, R11
+	MOVWU 640(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de62 // fmul v2.4s, v19.4s, v2.4s
+	WORD $0x6e23de83 // fmul v3.4s, v20.4s, v3.4s
+	WORD $0x4fab1053 // fmla v19.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1074 // fmla v20.4s, v3.4s, v11.s[1]
+	WORD $0xad005133 // stp q19, q20, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dea2 // fmul v2.4s, v21.4s, v2.4s
+	WORD $0x6e23dec3 // fmul v3.4s, v22.4s, v3.4s
+	WORD $0x4fab1055 // fmla v21.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1076 // fmla v22.4s, v3.4s, v11.s[1]
+	WORD $0xad015935 // stp q21, q22, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	ADD $96, R9, R9
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22dee2 // fmul v2.4s, v23.4s, v2.4s
+	WORD $0x6e23df03 // fmul v3.4s, v24.4s, v3.4s
+	WORD $0x4f8c1057 // fmla v23.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1078 // fmla v24.4s, v3.4s, v12.s[0]
+	WORD $0xad006137 // stp q23, q24, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22df22 // fmul v2.4s, v25.4s, v2.4s
+	WORD $0x6e23df43 // fmul v3.4s, v26.4s, v3.4s
+	WORD $0x4f8c1059 // fmla v25.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107a // fmla v26.4s, v3.4s, v12.s[0]
+	WORD $0xad016939 // stp q25, q26, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	ADD $96, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df62 // fmul v2.4s, v27.4s, v2.4s
+	WORD $0x6e23df83 // fmul v3.4s, v28.4s, v3.4s
+	WORD $0x4fac105b // fmla v27.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107c // fmla v28.4s, v3.4s, v12.s[1]
+	WORD $0xad00713b // stp q27, q28, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dfa2 // fmul v2.4s, v29.4s, v2.4s
+	WORD $0x6e23dfc3 // fmul v3.4s, v30.4s, v3.4s
+	WORD $0x4fac105d // fmla v29.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107e // fmla v30.4s, v3.4s, v12.s[1]
+	WORD $0xad01793d // stp q29, q30, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	ADD $96, R9, R9
+	MOVD R9, R0
+	ADD $2560, R2, R2
+	ADD $2560, R3, R3
+	ADD $16, R19, R19
 	SUBS $1, R8, R8
-	BNE last
+	BNE four
 	RET
 
 // func updateForgetting24NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
-TEXT ·updateForgetting24NEON(SB), NOSPLIT, $136-64
+TEXT ·updateForgetting24NEON(SB), NOSPLIT, $0-64
 	MOVD h+0(FP), R0
 	MOVD weights+8(FP), R1
 	MOVD offsets+16(FP), R2
-	MOVD n+40(FP), R4
 	MOVD eps+24(FP), R3
-	MOVD scales+32(FP), R5
+	MOVD scales+32(FP), R19
 	MOVD $constants<>(SB), R25
-	LSL $2, R4, R4
-	ADD $16, RSP, R10
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x3d800140 // str q0, [x10, #0]
-	WORD $0x3d801140 // str q0, [x10, #64]
-	WORD $0x3d800540 // str q0, [x10, #16]
-	WORD $0x3d801540 // str q0, [x10, #80]
-	WORD $0x3d800940 // str q0, [x10, #32]
-	WORD $0x3d801940 // str q0, [x10, #96]
-	WORD $0x3d800d40 // str q0, [x10, #48]
-	WORD $0x3d801d40 // str q0, [x10, #112]
-	MOVD ZR, R6
-	MOVD ZR, R7
+	MOVD fours+56(FP), R8
+
+four:
+	MOVD n+40(FP), R4
+	MOVD R0, R9
+	WORD $0xad404530 // ldp q16, q17, [x9, #0]
+	WORD $0xad414d32 // ldp q18, q19, [x9, #32]
+	ADD $96, R9, R9
+	WORD $0xad405534 // ldp q20, q21, [x9, #0]
+	WORD $0xad415d36 // ldp q22, q23, [x9, #32]
+	ADD $96, R9, R9
+	WORD $0xad406538 // ldp q24, q25, [x9, #0]
+	WORD $0xad416d3a // ldp q26, q27, [x9, #32]
+	ADD $96, R9, R9
+	WORD $0xad40753c // ldp q28, q29, [x9, #0]
+	WORD $0xad417d3e // ldp q30, q31, [x9, #32]
+	ADD $96, R9, R9
+	MOVD R2, R12
+	MOVD R2, R11
+	MOVD R3, R15
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	MOVD ZR, R23
 
 spike:
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	ADD R6, R3, R15
-	MOVD R5, R19
-	MOVD fours+56(FP), R8
-	MOVD ZR, R23
-
-four:
-	WORD $0x3dc0015c // ldr q28, [x10, #0]
-	WORD $0x3dc0115d // ldr q29, [x10, #64]
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
+	WORD $0x4e0405af // dup v15.4s, v13.s[0]
 	MOVWU 0(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e0407be // dup v30.4s, v29.s[0]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd14 // fmul v20.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
-	WORD $0x4e32d694 // fadd v20.4s, v20.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12a92 // trn1 v18.2d, v20.2d, v17.2d
-	WORD $0x4ed16a93 // trn2 v19.2d, v20.2d, v17.2d
-	WORD $0x4e33d654 // fadd v20.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de02 // fmul v2.4s, v16.4s, v2.4s
+	WORD $0x6e23de23 // fmul v3.4s, v17.4s, v3.4s
+	WORD $0x4f8b1050 // fmla v16.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1071 // fmla v17.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd610 // fadd v16.4s, v16.4s, v15.4s
+	WORD $0x4e2fd631 // fadd v17.4s, v17.4s, v15.4s
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e30dc44 // fmul v4.4s, v2.4s, v16.4s
+	WORD $0x6e31dc65 // fmul v5.4s, v3.4s, v17.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22de42 // fmul v2.4s, v18.4s, v2.4s
+	WORD $0x6e23de63 // fmul v3.4s, v19.4s, v3.4s
+	WORD $0x4f8b1052 // fmla v18.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1073 // fmla v19.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd652 // fadd v18.4s, v18.4s, v15.4s
+	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e32dc46 // fmul v6.4s, v2.4s, v18.4s
+	WORD $0x6e33dc67 // fmul v7.4s, v3.4s, v19.4s
+	CBZ R23, first
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd44fde1 // ldr s1, [x15, #1276]
+	WORD $0xbd477de9 // ldr s9, [x15, #1916]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS share+52(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	WORD $0x4e281c63 // and v3.16b, v3.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4ea31c6e // mov v14.16b, v3.16b
+
+first:
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	WORD $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $96, R9, R9
 	MOVWU 640(R11), R13
 	ADD R1, R13, R13
+	WORD $0x4e0c05af // dup v15.4s, v13.s[1]
 	MOVWU 640(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e0c07be // dup v30.4s, v29.s[1]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1100 // fmla v0.4s, v8.4s, v28.s[1]
-	WORD $0x4fbc1121 // fmla v1.4s, v9.4s, v28.s[1]
-	WORD $0x4fbc1142 // fmla v2.4s, v10.4s, v28.s[1]
-	WORD $0x4fbc1163 // fmla v3.4s, v11.4s, v28.s[1]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd15 // fmul v21.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1184 // fmla v4.4s, v12.4s, v28.s[1]
-	WORD $0x4fbc11a5 // fmla v5.4s, v13.4s, v28.s[1]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd6b5 // fadd v21.4s, v21.4s, v12.4s
-	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
-	WORD $0x4e32d6b5 // fadd v21.4s, v21.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ab2 // trn1 v18.2d, v21.2d, v17.2d
-	WORD $0x4ed16ab3 // trn2 v19.2d, v21.2d, v17.2d
-	WORD $0x4e33d655 // fadd v21.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de82 // fmul v2.4s, v20.4s, v2.4s
+	WORD $0x6e23dea3 // fmul v3.4s, v21.4s, v3.4s
+	WORD $0x4fab1054 // fmla v20.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1075 // fmla v21.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd694 // fadd v20.4s, v20.4s, v15.4s
+	WORD $0x4e2fd6b5 // fadd v21.4s, v21.4s, v15.4s
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e34dc44 // fmul v4.4s, v2.4s, v20.4s
+	WORD $0x6e35dc65 // fmul v5.4s, v3.4s, v21.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dec2 // fmul v2.4s, v22.4s, v2.4s
+	WORD $0x6e23dee3 // fmul v3.4s, v23.4s, v3.4s
+	WORD $0x4fab1056 // fmla v22.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1077 // fmla v23.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd6d6 // fadd v22.4s, v22.4s, v15.4s
+	WORD $0x4e2fd6f7 // fadd v23.4s, v23.4s, v15.4s
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e36dc46 // fmul v6.4s, v2.4s, v22.4s
+	WORD $0x6e37dc67 // fmul v7.4s, v3.4s, v23.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	WORD $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c9 // fadd v9.4s, v6.4s, v7.4s
 	ADD $96, R9, R9
-	CBZ R23, first
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
-	WORD $0x3dc00323 // ldr q3, [x25, #0]
-	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
-	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS share+52(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d801283 // str q3, [x20, #64]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-
-first:
 	MOVWU 1280(R11), R13
 	ADD R1, R13, R13
+	WORD $0x4e0405cf // dup v15.4s, v14.s[0]
 	MOVWU 1280(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e1407be // dup v30.4s, v29.s[2]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1900 // fmla v0.4s, v8.4s, v28.s[2]
-	WORD $0x4f9c1921 // fmla v1.4s, v9.4s, v28.s[2]
-	WORD $0x4f9c1942 // fmla v2.4s, v10.4s, v28.s[2]
-	WORD $0x4f9c1963 // fmla v3.4s, v11.4s, v28.s[2]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd16 // fmul v22.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1984 // fmla v4.4s, v12.4s, v28.s[2]
-	WORD $0x4f9c19a5 // fmla v5.4s, v13.4s, v28.s[2]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd6d6 // fadd v22.4s, v22.4s, v12.4s
-	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
-	WORD $0x4e32d6d6 // fadd v22.4s, v22.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12ad2 // trn1 v18.2d, v22.2d, v17.2d
-	WORD $0x4ed16ad3 // trn2 v19.2d, v22.2d, v17.2d
-	WORD $0x4e33d656 // fadd v22.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df02 // fmul v2.4s, v24.4s, v2.4s
+	WORD $0x6e23df23 // fmul v3.4s, v25.4s, v3.4s
+	WORD $0x4f8c1058 // fmla v24.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1079 // fmla v25.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd718 // fadd v24.4s, v24.4s, v15.4s
+	WORD $0x4e2fd739 // fadd v25.4s, v25.4s, v15.4s
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e38dc44 // fmul v4.4s, v2.4s, v24.4s
+	WORD $0x6e39dc65 // fmul v5.4s, v3.4s, v25.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22df42 // fmul v2.4s, v26.4s, v2.4s
+	WORD $0x6e23df63 // fmul v3.4s, v27.4s, v3.4s
+	WORD $0x4f8c105a // fmla v26.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107b // fmla v27.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd75a // fadd v26.4s, v26.4s, v15.4s
+	WORD $0x4e2fd77b // fadd v27.4s, v27.4s, v15.4s
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e3adc46 // fmul v6.4s, v2.4s, v26.4s
+	WORD $0x6e3bdc67 // fmul v7.4s, v3.4s, v27.4s
+	WORD $0x6e29d500 // faddp v0.4s, v8.4s, v9.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd4001e1 // ldr s1, [x15, #0]
+	WORD $0xbd4281e9 // ldr s9, [x15, #640]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400262 // ldr d2, [x19, #0]
+	WORD $0x3dc00323 // ldr q3, [x25, #0]
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
+	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS share+52(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	WORD $0x4e281c63 // and v3.16b, v3.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000262 // str d2, [x19, #0]
+	WORD $0x4ea01c0b // mov v11.16b, v0.16b
+	WORD $0x4ea31c6d // mov v13.16b, v3.16b
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	WORD $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4ca // fadd v10.4s, v6.4s, v7.4s
 	ADD $96, R9, R9
 	MOVWU 1920(R11), R13
 	ADD R1, R13, R13
+	WORD $0x4e0c05cf // dup v15.4s, v14.s[1]
 	MOVWU 1920(R12), R14
 	ADD R1, R14, R14
-	WORD $0x4e1c07be // dup v30.4s, v29.s[3]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4fbc1900 // fmla v0.4s, v8.4s, v28.s[3]
-	WORD $0x4fbc1921 // fmla v1.4s, v9.4s, v28.s[3]
-	WORD $0x4fbc1942 // fmla v2.4s, v10.4s, v28.s[3]
-	WORD $0x4fbc1963 // fmla v3.4s, v11.4s, v28.s[3]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0x3dc001c8 // ldr q8, [x14, #0]
-	WORD $0x3dc005c9 // ldr q9, [x14, #16]
-	WORD $0x3dc009ca // ldr q10, [x14, #32]
-	WORD $0x3dc00dcb // ldr q11, [x14, #48]
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0x6e20dd17 // fmul v23.4s, v8.4s, v0.4s
-	WORD $0x6e21dd31 // fmul v17.4s, v9.4s, v1.4s
-	WORD $0x6e22dd52 // fmul v18.4s, v10.4s, v2.4s
-	WORD $0x6e23dd73 // fmul v19.4s, v11.4s, v3.4s
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4fbc1984 // fmla v4.4s, v12.4s, v28.s[3]
-	WORD $0x4fbc19a5 // fmla v5.4s, v13.4s, v28.s[3]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0x3dc011cc // ldr q12, [x14, #64]
-	WORD $0x3dc015cd // ldr q13, [x14, #80]
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
-	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
-	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
-	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
-	WORD $0x4e32d6f7 // fadd v23.4s, v23.4s, v18.4s
-	WORD $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD $0x4ed12af2 // trn1 v18.2d, v23.2d, v17.2d
-	WORD $0x4ed16af3 // trn2 v19.2d, v23.2d, v17.2d
-	WORD $0x4e33d657 // fadd v23.4s, v18.4s, v19.4s
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df82 // fmul v2.4s, v28.4s, v2.4s
+	WORD $0x6e23dfa3 // fmul v3.4s, v29.4s, v3.4s
+	WORD $0x4fac105c // fmla v28.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107d // fmla v29.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd79c // fadd v28.4s, v28.4s, v15.4s
+	WORD $0x4e2fd7bd // fadd v29.4s, v29.4s, v15.4s
+	WORD $0x3dc001c2 // ldr q2, [x14, #0]
+	WORD $0x3dc005c3 // ldr q3, [x14, #16]
+	WORD $0x6e3cdc44 // fmul v4.4s, v2.4s, v28.4s
+	WORD $0x6e3ddc65 // fmul v5.4s, v3.4s, v29.4s
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dfc2 // fmul v2.4s, v30.4s, v2.4s
+	WORD $0x6e23dfe3 // fmul v3.4s, v31.4s, v3.4s
+	WORD $0x4fac105e // fmla v30.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107f // fmla v31.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd7de // fadd v30.4s, v30.4s, v15.4s
+	WORD $0x4e2fd7ff // fadd v31.4s, v31.4s, v15.4s
+	WORD $0x3dc009c2 // ldr q2, [x14, #32]
+	WORD $0x3dc00dc3 // ldr q3, [x14, #48]
+	WORD $0x6e3edc46 // fmul v6.4s, v2.4s, v30.4s
+	WORD $0x6e3fdc67 // fmul v7.4s, v3.4s, v31.4s
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0x3dc011c2 // ldr q2, [x14, #64]
+	WORD $0x3dc015c3 // ldr q3, [x14, #80]
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	WORD $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4ec52886 // trn1 v6.2d, v4.2d, v5.2d
+	WORD $0x4ec56887 // trn2 v7.2d, v4.2d, v5.2d
+	WORD $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
 	ADD $96, R9, R9
-	WORD $0x6e35d698 // faddp v24.4s, v20.4s, v21.4s
-	WORD $0x6e37d6d9 // faddp v25.4s, v22.4s, v23.4s
 	MOVD $1, R23
-	ADD $16, R10, R10
-	ADD $2560, R11, R11
-	ADD $2560, R12, R12
-	SUBS $1, R8, R8
-	BNE four
-	WORD $0x6e39d700 // faddp v0.4s, v24.4s, v25.4s
-	WORD $0xbd4001e1 // ldr s1, [x15, #0]
-	WORD $0xbd4281e5 // ldr s5, [x15, #640]
-	WORD $0x6e0c04a1 // ins v1.s[1], v5.s[0]
-	WORD $0xbd4501e5 // ldr s5, [x15, #1280]
-	WORD $0x6e1404a1 // ins v1.s[2], v5.s[0]
-	WORD $0xbd4781e5 // ldr s5, [x15, #1920]
-	WORD $0x6e1c04a1 // ins v1.s[3], v5.s[0]
-	WORD $0x3dc00262 // ldr q2, [x19, #0]
+	MOVD R12, R11
+	ADD $4, R12, R12
+	ADD $4, R15, R15
+	SUBS $1, R4, R4
+	BNE spike
+	WORD $0x6e28d540 // faddp v0.4s, v10.4s, v8.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0xbd44fde1 // ldr s1, [x15, #1276]
+	WORD $0xbd477de9 // ldr s9, [x15, #1916]
+	WORD $0x6e0c0521 // ins v1.s[1], v9.s[0]
+	WORD $0xfd400662 // ldr d2, [x19, #8]
 	WORD $0x3dc00323 // ldr q3, [x25, #0]
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
-	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	WORD $0x6ea3e408 // fcmgt v8.4s, v0.4s, v3.4s
 	WORD $0x6e22dc23 // fmul v3.4s, v1.4s, v2.4s
-	WORD $0x6e20fc60 // fdiv v0.4s, v3.4s, v0.4s
-	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
-	FMOVS share+52(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	FMOVS growth+48(FP), F5
-	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x2e20fc60 // fdiv v0.2s, v3.2s, v0.2s
+	WORD $0x4e281c00 // and v0.16b, v0.16b, v8.16b
+	FMOVS share+52(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	WORD $0x4e281c63 // and v3.16b, v3.16b, v8.16b
+	FMOVS growth+48(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x3dc00729 // ldr q9, [x25, #16]
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6ea41c22 // bit v2.16b, v1.16b, v4.16b
-	WORD $0x3d800262 // str q2, [x19, #0]
-	WORD $0x3d801283 // str q3, [x20, #64]
-	ADD $2560, R15, R15
-	ADD $16, R19, R19
-	WORD $0x3d800280 // str q0, [x20, #0]
-	ADD $16, R20, R20
-	MOVD R6, R7
-	ADD $4, R6, R6
-	CMP R4, R6
-	BLT spike
+	WORD $0x6ea81c22 // bit v2.16b, v1.16b, v8.16b
+	WORD $0xfd000662 // str d2, [x19, #8]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4ea31c6e // mov v14.16b, v3.16b
 	MOVD R0, R9
-	ADD $16, RSP, R10
-	ADD R7, R2, R11
-	ADD R6, R2, R12
-	MOVD R10, R20
-	ADD R6, R3, R15
-	MOVD R5, R19
-	MOVD fours+56(FP), R8
-	LSL $2, R8, R8
-
-last:
 	MOVWU 0(R11), R13
 	ADD R1, R13, R13
-	WORD $0xbd40015c // ldr s28, [x10, #0]
-	WORD $0xbd40415e // ldr s30, [x10, #64]
-	WORD $0x4e0407de // dup v30.4s, v30.s[0]
-	WORD $0xad400520 // ldp q0, q1, [x9, #0]
-	WORD $0xad410d22 // ldp q2, q3, [x9, #32]
-	WORD $0x3dc001a8 // ldr q8, [x13, #0]
-	WORD $0x3dc005a9 // ldr q9, [x13, #16]
-	WORD $0x3dc009aa // ldr q10, [x13, #32]
-	WORD $0x3dc00dab // ldr q11, [x13, #48]
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
-	WORD $0x4f9c1100 // fmla v0.4s, v8.4s, v28.s[0]
-	WORD $0x4f9c1121 // fmla v1.4s, v9.4s, v28.s[0]
-	WORD $0x4f9c1142 // fmla v2.4s, v10.4s, v28.s[0]
-	WORD $0x4f9c1163 // fmla v3.4s, v11.4s, v28.s[0]
-	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
-	WORD $0x4e3ed421 // fadd v1.4s, v1.4s, v30.4s
-	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
-	WORD $0x4e3ed463 // fadd v3.4s, v3.4s, v30.4s
-	WORD $0xad000520 // stp q0, q1, [x9, #0]
-	WORD $0xad010d22 // stp q2, q3, [x9, #32]
-	WORD $0xad421524 // ldp q4, q5, [x9, #64]
-	WORD $0x3dc011ac // ldr q12, [x13, #64]
-	WORD $0x3dc015ad // ldr q13, [x13, #80]
-	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
-	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
-	WORD $0x4f9c1184 // fmla v4.4s, v12.4s, v28.s[0]
-	WORD $0x4f9c11a5 // fmla v5.4s, v13.4s, v28.s[0]
-	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	WORD $0x4e3ed4a5 // fadd v5.4s, v5.4s, v30.4s
-	WORD $0xad021524 // stp q4, q5, [x9, #64]
+	WORD $0x4e0405af // dup v15.4s, v13.s[0]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de02 // fmul v2.4s, v16.4s, v2.4s
+	WORD $0x6e23de23 // fmul v3.4s, v17.4s, v3.4s
+	WORD $0x4f8b1050 // fmla v16.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1071 // fmla v17.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd610 // fadd v16.4s, v16.4s, v15.4s
+	WORD $0x4e2fd631 // fadd v17.4s, v17.4s, v15.4s
+	WORD $0xad004530 // stp q16, q17, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22de42 // fmul v2.4s, v18.4s, v2.4s
+	WORD $0x6e23de63 // fmul v3.4s, v19.4s, v3.4s
+	WORD $0x4f8b1052 // fmla v18.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1073 // fmla v19.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd652 // fadd v18.4s, v18.4s, v15.4s
+	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
+	WORD $0xad014d32 // stp q18, q19, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8b1040 // fmla v0.4s, v2.4s, v11.s[0]
+	WORD $0x4f8b1061 // fmla v1.4s, v3.4s, v11.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
 	ADD $96, R9, R9
-	ADD $4, R10, R10
-	ADD $640, R11, R11
+	MOVWU 640(R11), R13
+	ADD R1, R13, R13
+	WORD $0x4e0c05af // dup v15.4s, v13.s[1]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22de82 // fmul v2.4s, v20.4s, v2.4s
+	WORD $0x6e23dea3 // fmul v3.4s, v21.4s, v3.4s
+	WORD $0x4fab1054 // fmla v20.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1075 // fmla v21.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd694 // fadd v20.4s, v20.4s, v15.4s
+	WORD $0x4e2fd6b5 // fadd v21.4s, v21.4s, v15.4s
+	WORD $0xad005534 // stp q20, q21, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dec2 // fmul v2.4s, v22.4s, v2.4s
+	WORD $0x6e23dee3 // fmul v3.4s, v23.4s, v3.4s
+	WORD $0x4fab1056 // fmla v22.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1077 // fmla v23.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd6d6 // fadd v22.4s, v22.4s, v15.4s
+	WORD $0x4e2fd6f7 // fadd v23.4s, v23.4s, v15.4s
+	WORD $0xad015d36 // stp q22, q23, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fab1040 // fmla v0.4s, v2.4s, v11.s[1]
+	WORD $0x4fab1061 // fmla v1.4s, v3.4s, v11.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	ADD $96, R9, R9
+	MOVWU 1280(R11), R13
+	ADD R1, R13, R13
+	WORD $0x4e0405cf // dup v15.4s, v14.s[0]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df02 // fmul v2.4s, v24.4s, v2.4s
+	WORD $0x6e23df23 // fmul v3.4s, v25.4s, v3.4s
+	WORD $0x4f8c1058 // fmla v24.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1079 // fmla v25.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd718 // fadd v24.4s, v24.4s, v15.4s
+	WORD $0x4e2fd739 // fadd v25.4s, v25.4s, v15.4s
+	WORD $0xad006538 // stp q24, q25, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22df42 // fmul v2.4s, v26.4s, v2.4s
+	WORD $0x6e23df63 // fmul v3.4s, v27.4s, v3.4s
+	WORD $0x4f8c105a // fmla v26.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c107b // fmla v27.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd75a // fadd v26.4s, v26.4s, v15.4s
+	WORD $0x4e2fd77b // fadd v27.4s, v27.4s, v15.4s
+	WORD $0xad016d3a // stp q26, q27, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4f8c1040 // fmla v0.4s, v2.4s, v12.s[0]
+	WORD $0x4f8c1061 // fmla v1.4s, v3.4s, v12.s[0]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	ADD $96, R9, R9
+	MOVWU 1920(R11), R13
+	ADD R1, R13, R13
+	WORD $0x4e0c05cf // dup v15.4s, v14.s[1]
+	WORD $0x3dc001a2 // ldr q2, [x13, #0]
+	WORD $0x3dc005a3 // ldr q3, [x13, #16]
+	WORD $0x6e22df82 // fmul v2.4s, v28.4s, v2.4s
+	WORD $0x6e23dfa3 // fmul v3.4s, v29.4s, v3.4s
+	WORD $0x4fac105c // fmla v28.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107d // fmla v29.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd79c // fadd v28.4s, v28.4s, v15.4s
+	WORD $0x4e2fd7bd // fadd v29.4s, v29.4s, v15.4s
+	WORD $0xad00753c // stp q28, q29, [x9, #0]
+	WORD $0x3dc009a2 // ldr q2, [x13, #32]
+	WORD $0x3dc00da3 // ldr q3, [x13, #48]
+	WORD $0x6e22dfc2 // fmul v2.4s, v30.4s, v2.4s
+	WORD $0x6e23dfe3 // fmul v3.4s, v31.4s, v3.4s
+	WORD $0x4fac105e // fmla v30.4s, v2.4s, v12.s[1]
+	WORD $0x4fac107f // fmla v31.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd7de // fadd v30.4s, v30.4s, v15.4s
+	WORD $0x4e2fd7ff // fadd v31.4s, v31.4s, v15.4s
+	WORD $0xad017d3e // stp q30, q31, [x9, #32]
+	WORD $0xad420520 // ldp q0, q1, [x9, #64]
+	WORD $0x3dc011a2 // ldr q2, [x13, #64]
+	WORD $0x3dc015a3 // ldr q3, [x13, #80]
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4fac1040 // fmla v0.4s, v2.4s, v12.s[1]
+	WORD $0x4fac1061 // fmla v1.4s, v3.4s, v12.s[1]
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	WORD $0xad020520 // stp q0, q1, [x9, #64]
+	ADD $96, R9, R9
+	MOVD R9, R0
+	ADD $2560, R2, R2
+	ADD $2560, R3, R3
+	ADD $16, R19, R19
 	SUBS $1, R8, R8
-	BNE last
+	BNE four
 	RET
 
 // func updateFast28NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)

@@ -68,18 +68,17 @@ func updateGeneral12NEON(h, weights *float32, offsets *uint32, eps, scales *floa
 //go:noescape
 func updateForgetting12NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateFast16NEON applies n spikes to each of 4*fours positions, at most 16, of 16 neurons, and
-// multiplies h by a factor.
+// updateFast16NEON applies n spikes to each of 4*fours positions of 16 neurons, and multiplies h by a factor.
 //
 //go:noescape
 func updateFast16NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
 
-// updateGeneral16NEON applies n spikes to each of 4*fours positions, at most 16, of 16 neurons.
+// updateGeneral16NEON applies n spikes to each of 4*fours positions of 16 neurons.
 //
 //go:noescape
 func updateGeneral16NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateForgetting16NEON applies n spikes to each of 4*fours positions, at most 16, of 16 neurons.
+// updateForgetting16NEON applies n spikes to each of 4*fours positions of 16 neurons.
 //
 //go:noescape
 func updateForgetting16NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
@@ -100,18 +99,17 @@ func updateGeneral20NEON(h, weights *float32, offsets *uint32, eps, scales *floa
 //go:noescape
 func updateForgetting20NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateFast24NEON applies n spikes to each of 4*fours positions, at most 16, of 24 neurons, and
-// multiplies h by a factor.
+// updateFast24NEON applies n spikes to each of 4*fours positions of 24 neurons, and multiplies h by a factor.
 //
 //go:noescape
 func updateFast24NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
 
-// updateGeneral24NEON applies n spikes to each of 4*fours positions, at most 16, of 24 neurons.
+// updateGeneral24NEON applies n spikes to each of 4*fours positions of 24 neurons.
 //
 //go:noescape
 func updateGeneral24NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateForgetting24NEON applies n spikes to each of 4*fours positions, at most 16, of 24 neurons.
+// updateForgetting24NEON applies n spikes to each of 4*fours positions of 24 neurons.
 //
 //go:noescape
 func updateForgetting24NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)

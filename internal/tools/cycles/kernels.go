@@ -72,7 +72,7 @@ func update(kind string, neurons, vectors int) kernel {
 	if wide == 16 {
 		group = 24
 	}
-	if k.neon = neon(fmt.Sprintf("update%s%d", kind, vectors), 0, 4*fours); vectors >= 32 {
+	if k.neon = neon(fmt.Sprintf("update%s%d", kind, vectors), 0, 4*fours); vectors >= 16 {
 		k.neon = neon(fmt.Sprintf("update%s%d", kind, vectors), 1, 4)
 	}
 	k.avx2 = avx2(fmt.Sprintf("update%s%d", kind, wide), 0, 12)
@@ -280,7 +280,7 @@ func trips() map[string]int {
 		}
 	}
 	for _, kind := range []string{"Fast", "General", "Forgetting"} {
-		for _, n := range []int{12, 16} {
+		for _, n := range []int{12} {
 			t[fmt.Sprintf("update%s%dNEON.abi0#1", kind, n)] = fours
 		}
 		for n := 1; n <= 4; n++ {

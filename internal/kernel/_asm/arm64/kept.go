@@ -2,9 +2,6 @@ package main
 
 import "fmt"
 
-// leastKept is the number of vectors of a row from which updates keep a part of h in registers.
-const leastKept = 8
-
 // keeper is an updater for four positions at a time, which applies all spikes of a chunk to them before the next four.
 // A part of their h stays in registers: loads and stores limit the speed otherwise. The quotients of two positions are
 // computed in the middle of the next position, so that the processor need not wait for them.
@@ -15,7 +12,7 @@ type keeper struct {
 	sums             [4]int         // the results of fold
 }
 
-// updateKept generates the function of update for many vectors.
+// updateKept generates the function of update for an even number of vectors, at least 4.
 func updateKept(vectors int, k kind) {
 	name := fmt.Sprintf("update%s%dNEON", k, 4*vectors)
 	doc := fmt.Sprintf("%s applies n spikes to each of 4*fours positions of %d neurons", name, 4*vectors)
@@ -32,7 +29,7 @@ func updateKept(vectors int, k kind) {
 		next, pairs = 16, 8
 	}
 	for i := range u.kept {
-		count := (pairs + 3 - i) / 4
+		count := min((pairs+3-i)/4, vectors/2)
 		u.kept[i] = map[int]int{}
 		for j := range count {
 			u.kept[i][j*vectors/2/count*2] = next

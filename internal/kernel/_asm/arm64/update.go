@@ -30,7 +30,7 @@ var sizes = []int{1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24}
 func updates() {
 	for _, vectors := range sizes {
 		for _, k := range []kind{fast, general, forgetting} {
-			if vectors >= leastKept {
+			if vectors >= 4 && vectors%2 == 0 {
 				updateKept(vectors, k)
 				continue
 			}
@@ -119,7 +119,7 @@ func (u *updater) begin() {
 	}
 }
 
-// update generates the function for a number of vectors. One pass over h applies a spike and forms
+// update generates the function for a number of vectors of at most fewNeurons neurons. One pass over h applies a spike and forms
 // the sum q for the next one. The quotients of four positions are computed in the middle of the next four,
 // so that the processor need not wait for them.
 func update(vectors int, k kind) {
@@ -203,17 +203,14 @@ func (u *updater) position(i, sum int) {
 		u.each("ldr", count, w, rNext, 16*v)
 		u.span("stp", "str", count, h, rPlace, 16*v)
 		for j := range count {
-			switch {
-			case v == 0:
-				u.v("fmul", partial[j], w+j, h+j)
-			case 4*u.perRow <= fewNeurons:
-				u.v("fmul", w+j, w+j, h+j)
-			default:
-				u.v("fmla", partial[j], w+j, h+j)
+			product := w + j
+			if v == 0 {
+				product = partial[j]
 			}
+			u.v("fmul", product, w+j, h+j)
 		}
 		for j := range count {
-			if v > 0 && 4*u.perRow <= fewNeurons {
+			if v > 0 {
 				u.v("fadd", partial[j], partial[j], w+j)
 			}
 		}
