@@ -48,7 +48,8 @@ func coarseNEON(l *Layer, s *Scratch, g int) {
 
 // sampleNEON draws the same spikes as Sample or SampleLowDiscrepancy.
 func sampleNEON(l *Layer, s *Scratch, g, n, first int, scale uint32) {
-	spikes := roundUp(min(chunk, l.spikes-first), 8)
+	spikes := min(chunk, l.spikes-first)
+	byHalves, byTable := roundUp(spikes, 8), roundUp(spikes, 4)
 	for end := g + n; g < end; g++ {
 		dst, t, state := &s.offsets[g*chunk], &s.thresholds[g*l.layout.room], counter(s.keys[g], first)
 		if l.lowDiscrepancy {
@@ -56,17 +57,17 @@ func sampleNEON(l *Layer, s *Scratch, g, n, first int, scale uint32) {
 		}
 		if l.layout.coarse == 0 {
 			if l.lowDiscrepancy {
-				sampleHalvesLowDiscrepancyNEON(dst, spikes, t, l.k, state, scale)
+				sampleHalvesLowDiscrepancyNEON(dst, byHalves, t, l.k, state, scale)
 			} else {
-				sampleHalvesNEON(dst, spikes, t, l.k, state, scale)
+				sampleHalvesNEON(dst, byHalves, t, l.k, state, scale)
 			}
 			continue
 		}
 		starts, shift := s.startsOf(g)
 		if l.lowDiscrepancy {
-			sampleTableLowDiscrepancyNEON(dst, spikes, t, starts, shift, state, scale)
+			sampleTableLowDiscrepancyNEON(dst, byTable, t, starts, shift, state, scale)
 		} else {
-			sampleTableNEON(dst, spikes, t, starts, shift, state, scale)
+			sampleTableNEON(dst, byTable, t, starts, shift, state, scale)
 		}
 	}
 }

@@ -169,6 +169,18 @@ func kernels() []kernel {
 			neon: neon("windows3x16", 0, 96), avx2: avx2("windows3x16", 0, 96), avx512: avx512("windows7x32", 0, 448), portable: one("windowsPortable", 1, 4),
 		},
 		kernel{
+			group: "Products", name: "both matrices in place", unit: "product",
+			neon: neon("direct6x16", 0, 96), portable: one("tilePortable", 2, 4),
+		},
+		kernel{
+			group: "Products", name: "one row", unit: "product",
+			neon: neon("row4x", 0, 64), portable: one("tilePortable", 2, 4),
+		},
+		kernel{
+			group: "Products", name: "rows of the transposed matrix", unit: "product", note: "blocks of 4 x 4 are transposed in registers, which takes twice as many operations as the products",
+			neon: neon("rowSums16", 0, 64), portable: one("rowSumsPortable", 1, 4),
+		},
+		kernel{
 			group: "Products", name: "int8, SDOT or VNNI", unit: "product",
 			neon: one("dots6x16DOT.abi0", 0, 4*6*16*4), avx2: one("dots6x16VNNI.abi0", 0, 6*16*4), avx512: one("dots14x32VNNI512.abi0", 0, 14*32*4),
 			portable: one("dotsPortable", 1, 16),
@@ -228,6 +240,10 @@ func kernels() []kernel {
 			neon: append(neon("expSum", 0, storedSingles), neon("scale", 0, storedSingles)...),
 			avx2: append(avx2("softmax", 2, storedSingles), avx2("softmax", 3, storedSingles)...), avx512: append(avx512("softmax", 2, storedSingles), avx512("softmax", 3, storedSingles)...),
 			portable: append(one("ExpSum", 0, 1), one("softmax", 3, 1)...),
+		},
+		kernel{
+			group: "Functions of lists", name: "power", unit: "number",
+			neon: neon("pow", 0, storedSingles), portable: one("Pow", 1, 1),
 		},
 		elementwise("Functions of lists", "add", "add", one("Combine", 4, 1)),
 		kernel{
@@ -299,12 +315,18 @@ func taken() map[string][]int {
 		"Quantize#0":       {0}, // the number is not NaN
 		"Total#1":          {0}, // the numbers, not their magnitudes
 		"Accumulate#0":     {0},
+
+		portmath + "PowSingle#-1": {4},    // the number is normal in float64
+		portmath + "Exp#-1":       {3, 4}, // so is the power
 	}
 }
 
+// portmath is the beginning of the names of the functions of package portmath.
+const portmath = "github.com/spike-by-spike/sbs/internal/portmath."
+
 // inlined has the functions whose code takes the place of their calls.
 func inlined() map[string]bool {
-	names := map[string]bool{}
+	names := map[string]bool{portmath + "PowSingle": true, portmath + "Exp": true, portmath + "expReduced": true}
 	for _, name := range []string{
 		"grow", "numbers", "larger", "exp", "expMinus", "expNegative", "expWithin", "expReduced", "sigmoid", "tanh", "erf", "gelu",
 	} {
