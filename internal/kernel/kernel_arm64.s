@@ -30941,186 +30941,159 @@ vectors1:
 	WORD $0x4e21da0f // scvtf v15.4s, v16.4s
 	WORD $0x4e21da30 // scvtf v16.4s, v17.4s
 	WORD $0x3dc09b31 // ldr q17, [x25, #608]
-	WORD $0x3dc09b35 // ldr q21, [x25, #608]
-	WORD $0x3dc09b36 // ldr q22, [x25, #608]
-	WORD $0x3dc09b37 // ldr q23, [x25, #608]
-	WORD $0x4e311d18 // and v24.16b, v8.16b, v17.16b
-	WORD $0x4e351d31 // and v17.16b, v9.16b, v21.16b
-	WORD $0x4e361d55 // and v21.16b, v10.16b, v22.16b
-	WORD $0x4e371d76 // and v22.16b, v11.16b, v23.16b
-	WORD $0x4eb8d657 // fsub v23.4s, v18.4s, v24.4s
-	WORD $0x4eb1d598 // fsub v24.4s, v12.4s, v17.4s
-	WORD $0x4eb5d5f1 // fsub v17.4s, v15.4s, v21.4s
-	WORD $0x4eb6d615 // fsub v21.4s, v16.4s, v22.4s
-	WORD $0x3dc00736 // ldr q22, [x25, #16]
-	WORD $0x3dc00730 // ldr q16, [x25, #16]
-	WORD $0x3dc0072f // ldr q15, [x25, #16]
-	WORD $0x3dc0072c // ldr q12, [x25, #16]
-	WORD $0x4eb6d692 // fsub v18.4s, v20.4s, v22.4s
-	WORD $0x4eb0d676 // fsub v22.4s, v19.4s, v16.4s
-	WORD $0x4eafd5d0 // fsub v16.4s, v14.4s, v15.4s
-	WORD $0x4eacd5af // fsub v15.4s, v13.4s, v12.4s
-	WORD $0x6e32de4c // fmul v12.4s, v18.4s, v18.4s
-	WORD $0x6e36decd // fmul v13.4s, v22.4s, v22.4s
-	WORD $0x6e30de0e // fmul v14.4s, v16.4s, v16.4s
-	WORD $0x6e2fddf3 // fmul v19.4s, v15.4s, v15.4s
-	WORD $0x6e32dd94 // fmul v20.4s, v12.4s, v18.4s
-	WORD $0x6e36ddab // fmul v11.4s, v13.4s, v22.4s
-	WORD $0x6e30ddca // fmul v10.4s, v14.4s, v16.4s
-	WORD $0x6e2fde69 // fmul v9.4s, v19.4s, v15.4s
-	WORD $0x3dc09f28 // ldr q8, [x25, #624]
-	WORD $0x3dc09f39 // ldr q25, [x25, #624]
-	WORD $0x3dc09f3a // ldr q26, [x25, #624]
-	WORD $0x3dc09f3b // ldr q27, [x25, #624]
+	WORD $0x4e311d15 // and v21.16b, v8.16b, v17.16b
+	WORD $0x4e311d28 // and v8.16b, v9.16b, v17.16b
+	WORD $0x4e311d49 // and v9.16b, v10.16b, v17.16b
+	WORD $0x4e311d6a // and v10.16b, v11.16b, v17.16b
+	WORD $0x4eb5d651 // fsub v17.4s, v18.4s, v21.4s
+	WORD $0x4ea8d595 // fsub v21.4s, v12.4s, v8.4s
+	WORD $0x4ea9d5e8 // fsub v8.4s, v15.4s, v9.4s
+	WORD $0x4eaad609 // fsub v9.4s, v16.4s, v10.4s
+	WORD $0x3dc0072a // ldr q10, [x25, #16]
+	WORD $0x4eaad690 // fsub v16.4s, v20.4s, v10.4s
+	WORD $0x4eaad674 // fsub v20.4s, v19.4s, v10.4s
+	WORD $0x4eaad5d3 // fsub v19.4s, v14.4s, v10.4s
+	WORD $0x4eaad5ae // fsub v14.4s, v13.4s, v10.4s
+	WORD $0x6e30de0a // fmul v10.4s, v16.4s, v16.4s
+	WORD $0x6e34de8d // fmul v13.4s, v20.4s, v20.4s
+	WORD $0x6e33de6f // fmul v15.4s, v19.4s, v19.4s
+	WORD $0x6e2eddcc // fmul v12.4s, v14.4s, v14.4s
+	WORD $0x6e30dd52 // fmul v18.4s, v10.4s, v16.4s
+	WORD $0x6e34ddab // fmul v11.4s, v13.4s, v20.4s
+	WORD $0x6e33ddf6 // fmul v22.4s, v15.4s, v19.4s
+	WORD $0x6e2edd97 // fmul v23.4s, v12.4s, v14.4s
+	WORD $0x3dc09f38 // ldr q24, [x25, #624]
+	WORD $0x3dc0a339 // ldr q25, [x25, #640]
+	WORD $0x3dc0a33a // ldr q26, [x25, #640]
+	WORD $0x3dc0a33b // ldr q27, [x25, #640]
 	WORD $0x3dc0a33c // ldr q28, [x25, #640]
-	WORD $0x3dc0a33d // ldr q29, [x25, #640]
-	WORD $0x3dc0a33e // ldr q30, [x25, #640]
-	WORD $0x3dc0a33f // ldr q31, [x25, #640]
-	WORD $0x4e32cd1c // fmla v28.4s, v8.4s, v18.4s
-	WORD $0x4e36cf3d // fmla v29.4s, v25.4s, v22.4s
-	WORD $0x4e30cf5e // fmla v30.4s, v26.4s, v16.4s
-	WORD $0x4e2fcf7f // fmla v31.4s, v27.4s, v15.4s
-	WORD $0x3dc0a73b // ldr q27, [x25, #656]
-	WORD $0x3dc0a73a // ldr q26, [x25, #656]
-	WORD $0x3dc0a739 // ldr q25, [x25, #656]
-	WORD $0x3dc0a728 // ldr q8, [x25, #656]
-	WORD $0x4e32cf9b // fmla v27.4s, v28.4s, v18.4s
-	WORD $0x4e36cfba // fmla v26.4s, v29.4s, v22.4s
-	WORD $0x4e30cfd9 // fmla v25.4s, v30.4s, v16.4s
-	WORD $0x4e2fcfe8 // fmla v8.4s, v31.4s, v15.4s
-	WORD $0x3dc0ab3f // ldr q31, [x25, #672]
-	WORD $0x3dc0ab3e // ldr q30, [x25, #672]
-	WORD $0x3dc0ab3d // ldr q29, [x25, #672]
+	WORD $0x4e30cf19 // fmla v25.4s, v24.4s, v16.4s
+	WORD $0x4e34cf1a // fmla v26.4s, v24.4s, v20.4s
+	WORD $0x4e33cf1b // fmla v27.4s, v24.4s, v19.4s
+	WORD $0x4e2ecf1c // fmla v28.4s, v24.4s, v14.4s
+	WORD $0x3dc0a738 // ldr q24, [x25, #656]
+	WORD $0x3dc0a73d // ldr q29, [x25, #656]
+	WORD $0x3dc0a73e // ldr q30, [x25, #656]
+	WORD $0x3dc0a73f // ldr q31, [x25, #656]
+	WORD $0x4e30cf38 // fmla v24.4s, v25.4s, v16.4s
+	WORD $0x4e34cf5d // fmla v29.4s, v26.4s, v20.4s
+	WORD $0x4e33cf7e // fmla v30.4s, v27.4s, v19.4s
+	WORD $0x4e2ecf9f // fmla v31.4s, v28.4s, v14.4s
 	WORD $0x3dc0ab3c // ldr q28, [x25, #672]
-	WORD $0x4e32cf7f // fmla v31.4s, v27.4s, v18.4s
-	WORD $0x4e36cf5e // fmla v30.4s, v26.4s, v22.4s
-	WORD $0x4e30cf3d // fmla v29.4s, v25.4s, v16.4s
-	WORD $0x4e2fcd1c // fmla v28.4s, v8.4s, v15.4s
-	WORD $0x3dc0af28 // ldr q8, [x25, #688]
-	WORD $0x3dc0af39 // ldr q25, [x25, #688]
-	WORD $0x3dc0af3a // ldr q26, [x25, #688]
-	WORD $0x3dc0af3b // ldr q27, [x25, #688]
-	WORD $0x4e32cfe8 // fmla v8.4s, v31.4s, v18.4s
-	WORD $0x4e36cfd9 // fmla v25.4s, v30.4s, v22.4s
-	WORD $0x4e30cfba // fmla v26.4s, v29.4s, v16.4s
-	WORD $0x4e2fcf9b // fmla v27.4s, v28.4s, v15.4s
+	WORD $0x3dc0ab3b // ldr q27, [x25, #672]
+	WORD $0x3dc0ab3a // ldr q26, [x25, #672]
+	WORD $0x3dc0ab39 // ldr q25, [x25, #672]
+	WORD $0x4e30cf1c // fmla v28.4s, v24.4s, v16.4s
+	WORD $0x4e34cfbb // fmla v27.4s, v29.4s, v20.4s
+	WORD $0x4e33cfda // fmla v26.4s, v30.4s, v19.4s
+	WORD $0x4e2ecff9 // fmla v25.4s, v31.4s, v14.4s
+	WORD $0x3dc0af3f // ldr q31, [x25, #688]
+	WORD $0x3dc0af3e // ldr q30, [x25, #688]
+	WORD $0x3dc0af3d // ldr q29, [x25, #688]
+	WORD $0x3dc0af38 // ldr q24, [x25, #688]
+	WORD $0x4e30cf9f // fmla v31.4s, v28.4s, v16.4s
+	WORD $0x4e34cf7e // fmla v30.4s, v27.4s, v20.4s
+	WORD $0x4e33cf5d // fmla v29.4s, v26.4s, v19.4s
+	WORD $0x4e2ecf38 // fmla v24.4s, v25.4s, v14.4s
+	WORD $0x3dc0b339 // ldr q25, [x25, #704]
+	WORD $0x3dc0b33a // ldr q26, [x25, #704]
+	WORD $0x3dc0b33b // ldr q27, [x25, #704]
 	WORD $0x3dc0b33c // ldr q28, [x25, #704]
-	WORD $0x3dc0b33d // ldr q29, [x25, #704]
-	WORD $0x3dc0b33e // ldr q30, [x25, #704]
-	WORD $0x3dc0b33f // ldr q31, [x25, #704]
-	WORD $0x4e32cd1c // fmla v28.4s, v8.4s, v18.4s
-	WORD $0x4e36cf3d // fmla v29.4s, v25.4s, v22.4s
-	WORD $0x4e30cf5e // fmla v30.4s, v26.4s, v16.4s
-	WORD $0x4e2fcf7f // fmla v31.4s, v27.4s, v15.4s
-	WORD $0x3dc0b73b // ldr q27, [x25, #720]
-	WORD $0x3dc0b73a // ldr q26, [x25, #720]
-	WORD $0x3dc0b739 // ldr q25, [x25, #720]
-	WORD $0x3dc0b728 // ldr q8, [x25, #720]
-	WORD $0x4e32cf9b // fmla v27.4s, v28.4s, v18.4s
-	WORD $0x4e36cfba // fmla v26.4s, v29.4s, v22.4s
-	WORD $0x4e30cfd9 // fmla v25.4s, v30.4s, v16.4s
-	WORD $0x4e2fcfe8 // fmla v8.4s, v31.4s, v15.4s
-	WORD $0x3dc0bb3f // ldr q31, [x25, #736]
-	WORD $0x3dc0bb3e // ldr q30, [x25, #736]
-	WORD $0x3dc0bb3d // ldr q29, [x25, #736]
+	WORD $0x4e30cff9 // fmla v25.4s, v31.4s, v16.4s
+	WORD $0x4e34cfda // fmla v26.4s, v30.4s, v20.4s
+	WORD $0x4e33cfbb // fmla v27.4s, v29.4s, v19.4s
+	WORD $0x4e2ecf1c // fmla v28.4s, v24.4s, v14.4s
+	WORD $0x3dc0b738 // ldr q24, [x25, #720]
+	WORD $0x3dc0b73d // ldr q29, [x25, #720]
+	WORD $0x3dc0b73e // ldr q30, [x25, #720]
+	WORD $0x3dc0b73f // ldr q31, [x25, #720]
+	WORD $0x4e30cf38 // fmla v24.4s, v25.4s, v16.4s
+	WORD $0x4e34cf5d // fmla v29.4s, v26.4s, v20.4s
+	WORD $0x4e33cf7e // fmla v30.4s, v27.4s, v19.4s
+	WORD $0x4e2ecf9f // fmla v31.4s, v28.4s, v14.4s
 	WORD $0x3dc0bb3c // ldr q28, [x25, #736]
-	WORD $0x4e32cf7f // fmla v31.4s, v27.4s, v18.4s
-	WORD $0x4e36cf5e // fmla v30.4s, v26.4s, v22.4s
-	WORD $0x4e30cf3d // fmla v29.4s, v25.4s, v16.4s
-	WORD $0x4e2fcd1c // fmla v28.4s, v8.4s, v15.4s
-	WORD $0x6e3fde88 // fmul v8.4s, v20.4s, v31.4s
-	WORD $0x6e3edd7f // fmul v31.4s, v11.4s, v30.4s
-	WORD $0x6e3ddd5e // fmul v30.4s, v10.4s, v29.4s
-	WORD $0x6e3cdd3d // fmul v29.4s, v9.4s, v28.4s
-	WORD $0x3dc0373c // ldr q28, [x25, #208]
-	WORD $0x3dc03729 // ldr q9, [x25, #208]
-	WORD $0x3dc0372a // ldr q10, [x25, #208]
-	WORD $0x3dc0372b // ldr q11, [x25, #208]
-	WORD $0x4ea81d14 // mov v20.16b, v8.16b
-	WORD $0x4ebf1fe8 // mov v8.16b, v31.16b
-	WORD $0x4ebe1fdf // mov v31.16b, v30.16b
-	WORD $0x4ebd1fbe // mov v30.16b, v29.16b
-	WORD $0x4e3ccef4 // fmla v20.4s, v23.4s, v28.4s
-	WORD $0x4e29cf08 // fmla v8.4s, v24.4s, v9.4s
-	WORD $0x4e2ace3f // fmla v31.4s, v17.4s, v10.4s
-	WORD $0x4e2bcebe // fmla v30.4s, v21.4s, v11.4s
-	WORD $0x3dc04b2b // ldr q11, [x25, #288]
-	WORD $0x3dc04b2a // ldr q10, [x25, #288]
-	WORD $0x3dc04b29 // ldr q9, [x25, #288]
-	WORD $0x3dc04b3c // ldr q28, [x25, #288]
-	WORD $0x4eb41e9d // mov v29.16b, v20.16b
-	WORD $0x4ea81d14 // mov v20.16b, v8.16b
-	WORD $0x4ebf1fe8 // mov v8.16b, v31.16b
-	WORD $0x4ebe1fdf // mov v31.16b, v30.16b
-	WORD $0x4eabcd9d // fmls v29.4s, v12.4s, v11.4s
-	WORD $0x4eaacdb4 // fmls v20.4s, v13.4s, v10.4s
-	WORD $0x4ea9cdc8 // fmls v8.4s, v14.4s, v9.4s
-	WORD $0x4ebcce7f // fmls v31.4s, v19.4s, v28.4s
-	WORD $0x4e3dd65c // fadd v28.4s, v18.4s, v29.4s
-	WORD $0x4e34d6dd // fadd v29.4s, v22.4s, v20.4s
-	WORD $0x4e28d614 // fadd v20.4s, v16.4s, v8.4s
-	WORD $0x4e3fd5e8 // fadd v8.4s, v15.4s, v31.4s
-	WORD $0x3dc0333f // ldr q31, [x25, #192]
-	WORD $0x3dc0332f // ldr q15, [x25, #192]
-	WORD $0x3dc03330 // ldr q16, [x25, #192]
-	WORD $0x3dc03336 // ldr q22, [x25, #192]
-	WORD $0x4ebc1f92 // mov v18.16b, v28.16b
-	WORD $0x4ebd1fbc // mov v28.16b, v29.16b
-	WORD $0x4eb41e9d // mov v29.16b, v20.16b
-	WORD $0x4ea81d14 // mov v20.16b, v8.16b
-	WORD $0x4e3fcef2 // fmla v18.4s, v23.4s, v31.4s
-	WORD $0x4e2fcf1c // fmla v28.4s, v24.4s, v15.4s
-	WORD $0x4e30ce3d // fmla v29.4s, v17.4s, v16.4s
-	WORD $0x4e36ceb4 // fmla v20.4s, v21.4s, v22.4s
-	WORD $0x3dc0bf36 // ldr q22, [x25, #752]
-	WORD $0x3dc0bf35 // ldr q21, [x25, #752]
-	WORD $0x3dc0bf30 // ldr q16, [x25, #752]
-	WORD $0x3dc0bf31 // ldr q17, [x25, #752]
-	WORD $0x6e24e6cf // fcmge v15.4s, v22.4s, v4.4s
-	WORD $0x6e25e6b6 // fcmge v22.4s, v21.4s, v5.4s
-	WORD $0x6e26e615 // fcmge v21.4s, v16.4s, v6.4s
-	WORD $0x6e27e630 // fcmge v16.4s, v17.4s, v7.4s
-	WORD $0x4eaf1df1 // mov v17.16b, v15.16b
-	WORD $0x4eb61ecf // mov v15.16b, v22.16b
-	WORD $0x4eb51eb6 // mov v22.16b, v21.16b
-	WORD $0x4eb01e15 // mov v21.16b, v16.16b
-	WORD $0x6e641e51 // bsl v17.16b, v18.16b, v4.16b
-	WORD $0x6e651f8f // bsl v15.16b, v28.16b, v5.16b
-	WORD $0x6e661fb6 // bsl v22.16b, v29.16b, v6.16b
-	WORD $0x6e671e95 // bsl v21.16b, v20.16b, v7.16b
-	WORD $0x4ea0e894 // fcmlt v20.4s, v4.4s, #0.0
-	WORD $0x4ea0e8bd // fcmlt v29.4s, v5.4s, #0.0
-	WORD $0x4ea0e8dc // fcmlt v28.4s, v6.4s, #0.0
-	WORD $0x4ea0e8f2 // fcmlt v18.4s, v7.4s, #0.0
-	WORD $0x3dc0c330 // ldr q16, [x25, #768]
-	WORD $0x3dc0c338 // ldr q24, [x25, #768]
-	WORD $0x3dc0c33f // ldr q31, [x25, #768]
-	WORD $0x3dc0c337 // ldr q23, [x25, #768]
-	WORD $0x4eb41e88 // mov v8.16b, v20.16b
-	WORD $0x4ebd1fb4 // mov v20.16b, v29.16b
-	WORD $0x4ebc1f9d // mov v29.16b, v28.16b
-	WORD $0x4eb21e5c // mov v28.16b, v18.16b
-	WORD $0x6e711e08 // bsl v8.16b, v16.16b, v17.16b
-	WORD $0x6e6f1f14 // bsl v20.16b, v24.16b, v15.16b
-	WORD $0x6e761ffd // bsl v29.16b, v31.16b, v22.16b
-	WORD $0x6e751efc // bsl v28.16b, v23.16b, v21.16b
+	WORD $0x3dc0bb3b // ldr q27, [x25, #736]
+	WORD $0x3dc0bb3a // ldr q26, [x25, #736]
+	WORD $0x3dc0bb39 // ldr q25, [x25, #736]
+	WORD $0x4e30cf1c // fmla v28.4s, v24.4s, v16.4s
+	WORD $0x4e34cfbb // fmla v27.4s, v29.4s, v20.4s
+	WORD $0x4e33cfda // fmla v26.4s, v30.4s, v19.4s
+	WORD $0x4e2ecff9 // fmla v25.4s, v31.4s, v14.4s
+	WORD $0x6e3cde5f // fmul v31.4s, v18.4s, v28.4s
+	WORD $0x6e3bdd7c // fmul v28.4s, v11.4s, v27.4s
+	WORD $0x6e3adedb // fmul v27.4s, v22.4s, v26.4s
+	WORD $0x6e39defa // fmul v26.4s, v23.4s, v25.4s
+	WORD $0x3dc03739 // ldr q25, [x25, #208]
+	WORD $0x4ebf1ff7 // mov v23.16b, v31.16b
+	WORD $0x4ebc1f9f // mov v31.16b, v28.16b
+	WORD $0x4ebb1f7c // mov v28.16b, v27.16b
+	WORD $0x4eba1f5b // mov v27.16b, v26.16b
+	WORD $0x4e39ce37 // fmla v23.4s, v17.4s, v25.4s
+	WORD $0x4e39cebf // fmla v31.4s, v21.4s, v25.4s
+	WORD $0x4e39cd1c // fmla v28.4s, v8.4s, v25.4s
+	WORD $0x4e39cd3b // fmla v27.4s, v9.4s, v25.4s
+	WORD $0x3dc04b39 // ldr q25, [x25, #288]
+	WORD $0x4eb71efa // mov v26.16b, v23.16b
+	WORD $0x4ebf1ff7 // mov v23.16b, v31.16b
+	WORD $0x4ebc1f9f // mov v31.16b, v28.16b
+	WORD $0x4ebb1f7c // mov v28.16b, v27.16b
+	WORD $0x4eb9cd5a // fmls v26.4s, v10.4s, v25.4s
+	WORD $0x4eb9cdb7 // fmls v23.4s, v13.4s, v25.4s
+	WORD $0x4eb9cdff // fmls v31.4s, v15.4s, v25.4s
+	WORD $0x4eb9cd9c // fmls v28.4s, v12.4s, v25.4s
+	WORD $0x4e3ad619 // fadd v25.4s, v16.4s, v26.4s
+	WORD $0x4e37d69a // fadd v26.4s, v20.4s, v23.4s
+	WORD $0x4e3fd677 // fadd v23.4s, v19.4s, v31.4s
+	WORD $0x4e3cd5df // fadd v31.4s, v14.4s, v28.4s
+	WORD $0x3dc0333c // ldr q28, [x25, #192]
+	WORD $0x4eb91f2e // mov v14.16b, v25.16b
+	WORD $0x4eba1f59 // mov v25.16b, v26.16b
+	WORD $0x4eb71efa // mov v26.16b, v23.16b
+	WORD $0x4ebf1ff7 // mov v23.16b, v31.16b
+	WORD $0x4e3cce2e // fmla v14.4s, v17.4s, v28.4s
+	WORD $0x4e3cceb9 // fmla v25.4s, v21.4s, v28.4s
+	WORD $0x4e3ccd1a // fmla v26.4s, v8.4s, v28.4s
+	WORD $0x4e3ccd37 // fmla v23.4s, v9.4s, v28.4s
+	WORD $0x3dc0bf3c // ldr q28, [x25, #752]
+	WORD $0x6e24e789 // fcmge v9.4s, v28.4s, v4.4s
+	WORD $0x6e25e788 // fcmge v8.4s, v28.4s, v5.4s
+	WORD $0x6e26e795 // fcmge v21.4s, v28.4s, v6.4s
+	WORD $0x6e27e791 // fcmge v17.4s, v28.4s, v7.4s
+	WORD $0x4ea91d3c // mov v28.16b, v9.16b
+	WORD $0x4ea81d09 // mov v9.16b, v8.16b
+	WORD $0x4eb51ea8 // mov v8.16b, v21.16b
+	WORD $0x4eb11e35 // mov v21.16b, v17.16b
+	WORD $0x6e641ddc // bsl v28.16b, v14.16b, v4.16b
+	WORD $0x6e651f29 // bsl v9.16b, v25.16b, v5.16b
+	WORD $0x6e661f48 // bsl v8.16b, v26.16b, v6.16b
+	WORD $0x6e671ef5 // bsl v21.16b, v23.16b, v7.16b
+	WORD $0x4ea0e897 // fcmlt v23.4s, v4.4s, #0.0
+	WORD $0x4ea0e8ba // fcmlt v26.4s, v5.4s, #0.0
+	WORD $0x4ea0e8d9 // fcmlt v25.4s, v6.4s, #0.0
+	WORD $0x4ea0e8ee // fcmlt v14.4s, v7.4s, #0.0
+	WORD $0x3dc0c331 // ldr q17, [x25, #768]
+	WORD $0x4eb71eff // mov v31.16b, v23.16b
+	WORD $0x4eba1f57 // mov v23.16b, v26.16b
+	WORD $0x4eb91f3a // mov v26.16b, v25.16b
+	WORD $0x4eae1dd9 // mov v25.16b, v14.16b
+	WORD $0x6e7c1e3f // bsl v31.16b, v17.16b, v28.16b
+	WORD $0x6e691e37 // bsl v23.16b, v17.16b, v9.16b
+	WORD $0x6e681e3a // bsl v26.16b, v17.16b, v8.16b
+	WORD $0x6e751e39 // bsl v25.16b, v17.16b, v21.16b
 	WORD $0x4ea0d895 // fcmeq v21.4s, v4.4s, #0.0
 	WORD $0x4ea0d8a4 // fcmeq v4.4s, v5.4s, #0.0
 	WORD $0x4ea0d8c5 // fcmeq v5.4s, v6.4s, #0.0
 	WORD $0x4ea0d8e6 // fcmeq v6.4s, v7.4s, #0.0
 	WORD $0x3dc0c727 // ldr q7, [x25, #784]
-	WORD $0x3dc0c737 // ldr q23, [x25, #784]
-	WORD $0x3dc0c736 // ldr q22, [x25, #784]
-	WORD $0x3dc0c73f // ldr q31, [x25, #784]
-	WORD $0x4eb51eaf // mov v15.16b, v21.16b
+	WORD $0x4eb51eb1 // mov v17.16b, v21.16b
 	WORD $0x4ea41c95 // mov v21.16b, v4.16b
 	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
 	WORD $0x4ea61cc5 // mov v5.16b, v6.16b
-	WORD $0x6e681cef // bsl v15.16b, v7.16b, v8.16b
-	WORD $0x6e741ef5 // bsl v21.16b, v23.16b, v20.16b
-	WORD $0x6e7d1ec4 // bsl v4.16b, v22.16b, v29.16b
-	WORD $0x6e7c1fe5 // bsl v5.16b, v31.16b, v28.16b
-	WORD $0xad00540f // stp q15, q21, [x0, #0]
+	WORD $0x6e7f1cf1 // bsl v17.16b, v7.16b, v31.16b
+	WORD $0x6e771cf5 // bsl v21.16b, v7.16b, v23.16b
+	WORD $0x6e7a1ce4 // bsl v4.16b, v7.16b, v26.16b
+	WORD $0x6e791ce5 // bsl v5.16b, v7.16b, v25.16b
+	WORD $0xad005411 // stp q17, q21, [x0, #0]
 	WORD $0xad011404 // stp q4, q5, [x0, #32]
 	ADD $64, R0, R0
 	SUBS $16, R2, R2
@@ -31137,61 +31110,61 @@ done2:
 	WORD $0x3dc09b25 // ldr q5, [x25, #608]
 	WORD $0x3dc00724 // ldr q4, [x25, #16]
 	WORD $0x3dc09f35 // ldr q21, [x25, #624]
-	WORD $0x3dc0372f // ldr q15, [x25, #208]
-	WORD $0x3dc04b3c // ldr q28, [x25, #288]
-	WORD $0x3dc0333f // ldr q31, [x25, #192]
-	WORD $0x3dc0bf3d // ldr q29, [x25, #752]
-	WORD $0x3dc0c336 // ldr q22, [x25, #768]
-	WORD $0x3dc0c734 // ldr q20, [x25, #784]
+	WORD $0x3dc03731 // ldr q17, [x25, #208]
+	WORD $0x3dc04b39 // ldr q25, [x25, #288]
+	WORD $0x3dc03327 // ldr q7, [x25, #192]
+	WORD $0x3dc0bf3a // ldr q26, [x25, #752]
+	WORD $0x3dc0c337 // ldr q23, [x25, #768]
+	WORD $0x3dc0c73f // ldr q31, [x25, #784]
 
 vectors3:
-	WORD $0x3cc10437 // ldr q23, [x1], #16
-	WORD $0x6eb7e448 // fcmgt v8.4s, v2.4s, v23.4s
-	WORD $0x6e21dee7 // fmul v7.4s, v23.4s, v1.4s
-	WORD $0x4ea81d06 // mov v6.16b, v8.16b
-	WORD $0x6e771ce6 // bsl v6.16b, v7.16b, v23.16b
-	WORD $0x6ea384c7 // sub v7.4s, v6.4s, v3.4s
-	WORD $0x4e201ce6 // and v6.16b, v7.16b, v0.16b
-	WORD $0x4ea384d8 // add v24.4s, v6.4s, v3.4s
-	WORD $0x4f2904e6 // sshr v6.4s, v7.4s, #23
-	WORD $0x4e21d8c7 // scvtf v7.4s, v6.4s
-	WORD $0x4e251d06 // and v6.16b, v8.16b, v5.16b
-	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
-	WORD $0x4ea4d706 // fsub v6.4s, v24.4s, v4.4s
-	WORD $0x6e26dcd8 // fmul v24.4s, v6.4s, v6.4s
-	WORD $0x6e26df07 // fmul v7.4s, v24.4s, v6.4s
-	WORD $0x3dc0a331 // ldr q17, [x25, #640]
-	WORD $0x4e26ceb1 // fmla v17.4s, v21.4s, v6.4s
-	WORD $0x3dc0a730 // ldr q16, [x25, #656]
-	WORD $0x4e26ce30 // fmla v16.4s, v17.4s, v6.4s
-	WORD $0x3dc0ab31 // ldr q17, [x25, #672]
-	WORD $0x4e26ce11 // fmla v17.4s, v16.4s, v6.4s
-	WORD $0x3dc0af30 // ldr q16, [x25, #688]
-	WORD $0x4e26ce30 // fmla v16.4s, v17.4s, v6.4s
-	WORD $0x3dc0b331 // ldr q17, [x25, #704]
-	WORD $0x4e26ce11 // fmla v17.4s, v16.4s, v6.4s
-	WORD $0x3dc0b730 // ldr q16, [x25, #720]
-	WORD $0x4e26ce30 // fmla v16.4s, v17.4s, v6.4s
-	WORD $0x3dc0bb31 // ldr q17, [x25, #736]
-	WORD $0x4e26ce11 // fmla v17.4s, v16.4s, v6.4s
-	WORD $0x6e31dcf0 // fmul v16.4s, v7.4s, v17.4s
-	WORD $0x4eb01e11 // mov v17.16b, v16.16b
-	WORD $0x4e2fcd11 // fmla v17.4s, v8.4s, v15.4s
-	WORD $0x4eb11e30 // mov v16.16b, v17.16b
-	WORD $0x4ebccf10 // fmls v16.4s, v24.4s, v28.4s
-	WORD $0x4e30d4d8 // fadd v24.4s, v6.4s, v16.4s
-	WORD $0x4eb81f10 // mov v16.16b, v24.16b
-	WORD $0x4e3fcd10 // fmla v16.4s, v8.4s, v31.4s
-	WORD $0x6e37e7a8 // fcmge v8.4s, v29.4s, v23.4s
-	WORD $0x4ea81d18 // mov v24.16b, v8.16b
-	WORD $0x6e771e18 // bsl v24.16b, v16.16b, v23.16b
-	WORD $0x4ea0eaf0 // fcmlt v16.4s, v23.4s, #0.0
-	WORD $0x4eb01e08 // mov v8.16b, v16.16b
-	WORD $0x6e781ec8 // bsl v8.16b, v22.16b, v24.16b
-	WORD $0x4ea0daf8 // fcmeq v24.4s, v23.4s, #0.0
-	WORD $0x4eb81f17 // mov v23.16b, v24.16b
-	WORD $0x6e681e97 // bsl v23.16b, v20.16b, v8.16b
-	WORD $0x3c810417 // str q23, [x0], #16
+	WORD $0x3cc10426 // ldr q6, [x1], #16
+	WORD $0x6ea6e448 // fcmgt v8.4s, v2.4s, v6.4s
+	WORD $0x6e21dcc9 // fmul v9.4s, v6.4s, v1.4s
+	WORD $0x4ea81d1c // mov v28.16b, v8.16b
+	WORD $0x6e661d3c // bsl v28.16b, v9.16b, v6.16b
+	WORD $0x6ea38789 // sub v9.4s, v28.4s, v3.4s
+	WORD $0x4e201d3c // and v28.16b, v9.16b, v0.16b
+	WORD $0x4ea3878e // add v14.4s, v28.4s, v3.4s
+	WORD $0x4f29053c // sshr v28.4s, v9.4s, #23
+	WORD $0x4e21db89 // scvtf v9.4s, v28.4s
+	WORD $0x4e251d1c // and v28.16b, v8.16b, v5.16b
+	WORD $0x4ebcd528 // fsub v8.4s, v9.4s, v28.4s
+	WORD $0x4ea4d5dc // fsub v28.4s, v14.4s, v4.4s
+	WORD $0x6e3cdf8e // fmul v14.4s, v28.4s, v28.4s
+	WORD $0x6e3cddc9 // fmul v9.4s, v14.4s, v28.4s
+	WORD $0x3dc0a333 // ldr q19, [x25, #640]
+	WORD $0x4e3cceb3 // fmla v19.4s, v21.4s, v28.4s
+	WORD $0x3dc0a734 // ldr q20, [x25, #656]
+	WORD $0x4e3cce74 // fmla v20.4s, v19.4s, v28.4s
+	WORD $0x3dc0ab33 // ldr q19, [x25, #672]
+	WORD $0x4e3cce93 // fmla v19.4s, v20.4s, v28.4s
+	WORD $0x3dc0af34 // ldr q20, [x25, #688]
+	WORD $0x4e3cce74 // fmla v20.4s, v19.4s, v28.4s
+	WORD $0x3dc0b333 // ldr q19, [x25, #704]
+	WORD $0x4e3cce93 // fmla v19.4s, v20.4s, v28.4s
+	WORD $0x3dc0b734 // ldr q20, [x25, #720]
+	WORD $0x4e3cce74 // fmla v20.4s, v19.4s, v28.4s
+	WORD $0x3dc0bb33 // ldr q19, [x25, #736]
+	WORD $0x4e3cce93 // fmla v19.4s, v20.4s, v28.4s
+	WORD $0x6e33dd34 // fmul v20.4s, v9.4s, v19.4s
+	WORD $0x4eb41e93 // mov v19.16b, v20.16b
+	WORD $0x4e31cd13 // fmla v19.4s, v8.4s, v17.4s
+	WORD $0x4eb31e74 // mov v20.16b, v19.16b
+	WORD $0x4eb9cdd4 // fmls v20.4s, v14.4s, v25.4s
+	WORD $0x4e34d78e // fadd v14.4s, v28.4s, v20.4s
+	WORD $0x4eae1dd4 // mov v20.16b, v14.16b
+	WORD $0x4e27cd14 // fmla v20.4s, v8.4s, v7.4s
+	WORD $0x6e26e748 // fcmge v8.4s, v26.4s, v6.4s
+	WORD $0x4ea81d0e // mov v14.16b, v8.16b
+	WORD $0x6e661e8e // bsl v14.16b, v20.16b, v6.16b
+	WORD $0x4ea0e8d4 // fcmlt v20.4s, v6.4s, #0.0
+	WORD $0x4eb41e88 // mov v8.16b, v20.16b
+	WORD $0x6e6e1ee8 // bsl v8.16b, v23.16b, v14.16b
+	WORD $0x4ea0d8ce // fcmeq v14.4s, v6.4s, #0.0
+	WORD $0x4eae1dc6 // mov v6.16b, v14.16b
+	WORD $0x6e681fe6 // bsl v6.16b, v31.16b, v8.16b
+	WORD $0x3c810406 // str q6, [x0], #16
 	SUBS $4, R2, R2
 	BGE vectors3
 
@@ -31220,291 +31193,261 @@ vectors1:
 	WORD $0x3dc00c27 // ldr q7, [x1, #48]
 	ADD $64, R1, R1
 	WORD $0x3dc05728 // ldr q8, [x25, #336]
-	WORD $0x3dc05729 // ldr q9, [x25, #336]
-	WORD $0x3dc0572a // ldr q10, [x25, #336]
-	WORD $0x3dc0572b // ldr q11, [x25, #336]
-	WORD $0x4ea81c8c // orr v12.16b, v4.16b, v8.16b
-	WORD $0x4ea91ca8 // orr v8.16b, v5.16b, v9.16b
-	WORD $0x4eaa1cc9 // orr v9.16b, v6.16b, v10.16b
-	WORD $0x4eab1cea // orr v10.16b, v7.16b, v11.16b
-	WORD $0x3dc0272b // ldr q11, [x25, #144]
-	WORD $0x3dc0272d // ldr q13, [x25, #144]
-	WORD $0x3dc0272e // ldr q14, [x25, #144]
-	WORD $0x3dc0272f // ldr q15, [x25, #144]
-	WORD $0x4e2bf590 // fmax v16.4s, v12.4s, v11.4s
-	WORD $0x4e2df50b // fmax v11.4s, v8.4s, v13.4s
-	WORD $0x4e2ef52d // fmax v13.4s, v9.4s, v14.4s
-	WORD $0x4e2ff54e // fmax v14.4s, v10.4s, v15.4s
-	WORD $0x3dc02b2f // ldr q15, [x25, #160]
-	WORD $0x3dc02b2a // ldr q10, [x25, #160]
-	WORD $0x3dc02b29 // ldr q9, [x25, #160]
+	WORD $0x4ea81c89 // orr v9.16b, v4.16b, v8.16b
+	WORD $0x4ea81caa // orr v10.16b, v5.16b, v8.16b
+	WORD $0x4ea81ccb // orr v11.16b, v6.16b, v8.16b
+	WORD $0x4ea81cec // orr v12.16b, v7.16b, v8.16b
+	WORD $0x3dc02728 // ldr q8, [x25, #144]
+	WORD $0x4e28f52d // fmax v13.4s, v9.4s, v8.4s
+	WORD $0x4e28f549 // fmax v9.4s, v10.4s, v8.4s
+	WORD $0x4e28f56a // fmax v10.4s, v11.4s, v8.4s
+	WORD $0x4e28f58b // fmax v11.4s, v12.4s, v8.4s
 	WORD $0x3dc02b28 // ldr q8, [x25, #160]
 	WORD $0x3dc02f2c // ldr q12, [x25, #176]
-	WORD $0x3dc02f31 // ldr q17, [x25, #176]
-	WORD $0x3dc02f32 // ldr q18, [x25, #176]
-	WORD $0x3dc02f33 // ldr q19, [x25, #176]
-	WORD $0x4e2fce0c // fmla v12.4s, v16.4s, v15.4s
-	WORD $0x4e2acd71 // fmla v17.4s, v11.4s, v10.4s
-	WORD $0x4e29cdb2 // fmla v18.4s, v13.4s, v9.4s
-	WORD $0x4e28cdd3 // fmla v19.4s, v14.4s, v8.4s
+	WORD $0x3dc02f2e // ldr q14, [x25, #176]
+	WORD $0x3dc02f2f // ldr q15, [x25, #176]
+	WORD $0x3dc02f30 // ldr q16, [x25, #176]
+	WORD $0x4e28cdac // fmla v12.4s, v13.4s, v8.4s
+	WORD $0x4e28cd2e // fmla v14.4s, v9.4s, v8.4s
+	WORD $0x4e28cd4f // fmla v15.4s, v10.4s, v8.4s
+	WORD $0x4e28cd70 // fmla v16.4s, v11.4s, v8.4s
 	WORD $0x4ea0d588 // fsub v8.4s, v12.4s, v0.4s
-	WORD $0x4ea0d629 // fsub v9.4s, v17.4s, v0.4s
-	WORD $0x4ea0d64a // fsub v10.4s, v18.4s, v0.4s
-	WORD $0x4ea0d66f // fsub v15.4s, v19.4s, v0.4s
-	WORD $0x4eb01e14 // mov v20.16b, v16.16b
-	WORD $0x4eab1d70 // mov v16.16b, v11.16b
-	WORD $0x4ead1dab // mov v11.16b, v13.16b
-	WORD $0x4eae1dcd // mov v13.16b, v14.16b
+	WORD $0x4ea0d5d1 // fsub v17.4s, v14.4s, v0.4s
+	WORD $0x4ea0d5f2 // fsub v18.4s, v15.4s, v0.4s
+	WORD $0x4ea0d613 // fsub v19.4s, v16.4s, v0.4s
+	WORD $0x4ead1db4 // mov v20.16b, v13.16b
+	WORD $0x4ea91d2d // mov v13.16b, v9.16b
+	WORD $0x4eaa1d49 // mov v9.16b, v10.16b
+	WORD $0x4eab1d6a // mov v10.16b, v11.16b
 	WORD $0x4ea1cd14 // fmls v20.4s, v8.4s, v1.4s
-	WORD $0x4ea1cd30 // fmls v16.4s, v9.4s, v1.4s
-	WORD $0x4ea1cd4b // fmls v11.4s, v10.4s, v1.4s
-	WORD $0x4ea1cded // fmls v13.4s, v15.4s, v1.4s
-	WORD $0x3dc0372e // ldr q14, [x25, #208]
-	WORD $0x3dc03735 // ldr q21, [x25, #208]
-	WORD $0x3dc03736 // ldr q22, [x25, #208]
-	WORD $0x3dc03737 // ldr q23, [x25, #208]
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb01e14 // mov v20.16b, v16.16b
-	WORD $0x4eab1d70 // mov v16.16b, v11.16b
-	WORD $0x4ead1dab // mov v11.16b, v13.16b
-	WORD $0x4eaecd18 // fmls v24.4s, v8.4s, v14.4s
-	WORD $0x4eb5cd34 // fmls v20.4s, v9.4s, v21.4s
-	WORD $0x4eb6cd50 // fmls v16.4s, v10.4s, v22.4s
-	WORD $0x4eb7cdeb // fmls v11.4s, v15.4s, v23.4s
-	WORD $0x3dc03b37 // ldr q23, [x25, #224]
-	WORD $0x3dc03b2f // ldr q15, [x25, #224]
-	WORD $0x3dc03b36 // ldr q22, [x25, #224]
-	WORD $0x3dc03b2a // ldr q10, [x25, #224]
-	WORD $0x3dc03f35 // ldr q21, [x25, #240]
-	WORD $0x3dc03f29 // ldr q9, [x25, #240]
-	WORD $0x3dc03f2e // ldr q14, [x25, #240]
+	WORD $0x4ea1ce2d // fmls v13.4s, v17.4s, v1.4s
+	WORD $0x4ea1ce49 // fmls v9.4s, v18.4s, v1.4s
+	WORD $0x4ea1ce6a // fmls v10.4s, v19.4s, v1.4s
+	WORD $0x3dc0372b // ldr q11, [x25, #208]
+	WORD $0x4eb41e95 // mov v21.16b, v20.16b
+	WORD $0x4ead1db4 // mov v20.16b, v13.16b
+	WORD $0x4ea91d2d // mov v13.16b, v9.16b
+	WORD $0x4eaa1d49 // mov v9.16b, v10.16b
+	WORD $0x4eabcd15 // fmls v21.4s, v8.4s, v11.4s
+	WORD $0x4eabce34 // fmls v20.4s, v17.4s, v11.4s
+	WORD $0x4eabce4d // fmls v13.4s, v18.4s, v11.4s
+	WORD $0x4eabce69 // fmls v9.4s, v19.4s, v11.4s
+	WORD $0x3dc03b2b // ldr q11, [x25, #224]
+	WORD $0x3dc03f33 // ldr q19, [x25, #240]
+	WORD $0x3dc03f32 // ldr q18, [x25, #240]
+	WORD $0x3dc03f31 // ldr q17, [x25, #240]
 	WORD $0x3dc03f28 // ldr q8, [x25, #240]
-	WORD $0x4e38cef5 // fmla v21.4s, v23.4s, v24.4s
-	WORD $0x4e34cde9 // fmla v9.4s, v15.4s, v20.4s
-	WORD $0x4e30cece // fmla v14.4s, v22.4s, v16.4s
-	WORD $0x4e2bcd48 // fmla v8.4s, v10.4s, v11.4s
+	WORD $0x4e35cd73 // fmla v19.4s, v11.4s, v21.4s
+	WORD $0x4e34cd72 // fmla v18.4s, v11.4s, v20.4s
+	WORD $0x4e2dcd71 // fmla v17.4s, v11.4s, v13.4s
+	WORD $0x4e29cd68 // fmla v8.4s, v11.4s, v9.4s
+	WORD $0x3dc0432b // ldr q11, [x25, #256]
 	WORD $0x3dc0432a // ldr q10, [x25, #256]
 	WORD $0x3dc04336 // ldr q22, [x25, #256]
-	WORD $0x3dc0432f // ldr q15, [x25, #256]
 	WORD $0x3dc04337 // ldr q23, [x25, #256]
-	WORD $0x4e38ceaa // fmla v10.4s, v21.4s, v24.4s
-	WORD $0x4e34cd36 // fmla v22.4s, v9.4s, v20.4s
-	WORD $0x4e30cdcf // fmla v15.4s, v14.4s, v16.4s
-	WORD $0x4e2bcd17 // fmla v23.4s, v8.4s, v11.4s
+	WORD $0x4e35ce6b // fmla v11.4s, v19.4s, v21.4s
+	WORD $0x4e34ce4a // fmla v10.4s, v18.4s, v20.4s
+	WORD $0x4e2dce36 // fmla v22.4s, v17.4s, v13.4s
+	WORD $0x4e29cd17 // fmla v23.4s, v8.4s, v9.4s
 	WORD $0x3dc04728 // ldr q8, [x25, #272]
-	WORD $0x3dc0472e // ldr q14, [x25, #272]
-	WORD $0x3dc04729 // ldr q9, [x25, #272]
-	WORD $0x3dc04735 // ldr q21, [x25, #272]
-	WORD $0x4e38cd48 // fmla v8.4s, v10.4s, v24.4s
-	WORD $0x4e34cece // fmla v14.4s, v22.4s, v20.4s
-	WORD $0x4e30cde9 // fmla v9.4s, v15.4s, v16.4s
-	WORD $0x4e2bcef5 // fmla v21.4s, v23.4s, v11.4s
+	WORD $0x3dc04731 // ldr q17, [x25, #272]
+	WORD $0x3dc04732 // ldr q18, [x25, #272]
+	WORD $0x3dc04733 // ldr q19, [x25, #272]
+	WORD $0x4e35cd68 // fmla v8.4s, v11.4s, v21.4s
+	WORD $0x4e34cd51 // fmla v17.4s, v10.4s, v20.4s
+	WORD $0x4e2dced2 // fmla v18.4s, v22.4s, v13.4s
+	WORD $0x4e29cef3 // fmla v19.4s, v23.4s, v9.4s
 	WORD $0x3dc04b37 // ldr q23, [x25, #288]
-	WORD $0x3dc04b2f // ldr q15, [x25, #288]
 	WORD $0x3dc04b36 // ldr q22, [x25, #288]
 	WORD $0x3dc04b2a // ldr q10, [x25, #288]
-	WORD $0x4e38cd17 // fmla v23.4s, v8.4s, v24.4s
-	WORD $0x4e34cdcf // fmla v15.4s, v14.4s, v20.4s
-	WORD $0x4e30cd36 // fmla v22.4s, v9.4s, v16.4s
-	WORD $0x4e2bceaa // fmla v10.4s, v21.4s, v11.4s
-	WORD $0x6ea08595 // sub v21.4s, v12.4s, v0.4s
-	WORD $0x6ea0862c // sub v12.4s, v17.4s, v0.4s
-	WORD $0x6ea08651 // sub v17.4s, v18.4s, v0.4s
-	WORD $0x6ea08672 // sub v18.4s, v19.4s, v0.4s
-	WORD $0x6e38df13 // fmul v19.4s, v24.4s, v24.4s
-	WORD $0x6e34de89 // fmul v9.4s, v20.4s, v20.4s
-	WORD $0x6e30de0e // fmul v14.4s, v16.4s, v16.4s
-	WORD $0x6e2bdd68 // fmul v8.4s, v11.4s, v11.4s
-	WORD $0x4eb81f0d // mov v13.16b, v24.16b
-	WORD $0x4eb41e98 // mov v24.16b, v20.16b
-	WORD $0x4eb01e14 // mov v20.16b, v16.16b
-	WORD $0x4eab1d70 // mov v16.16b, v11.16b
-	WORD $0x4e37ce6d // fmla v13.4s, v19.4s, v23.4s
-	WORD $0x4e2fcd38 // fmla v24.4s, v9.4s, v15.4s
-	WORD $0x4e36cdd4 // fmla v20.4s, v14.4s, v22.4s
-	WORD $0x4e2acd10 // fmla v16.4s, v8.4s, v10.4s
-	WORD $0x4f3f06aa // sshr v10.4s, v21.4s, #1
+	WORD $0x3dc04b2b // ldr q11, [x25, #288]
+	WORD $0x4e35cd17 // fmla v23.4s, v8.4s, v21.4s
+	WORD $0x4e34ce36 // fmla v22.4s, v17.4s, v20.4s
+	WORD $0x4e2dce4a // fmla v10.4s, v18.4s, v13.4s
+	WORD $0x4e29ce6b // fmla v11.4s, v19.4s, v9.4s
+	WORD $0x6ea08593 // sub v19.4s, v12.4s, v0.4s
+	WORD $0x6ea085cc // sub v12.4s, v14.4s, v0.4s
+	WORD $0x6ea085ee // sub v14.4s, v15.4s, v0.4s
+	WORD $0x6ea0860f // sub v15.4s, v16.4s, v0.4s
+	WORD $0x6e35deb0 // fmul v16.4s, v21.4s, v21.4s
+	WORD $0x6e34de92 // fmul v18.4s, v20.4s, v20.4s
+	WORD $0x6e2dddb1 // fmul v17.4s, v13.4s, v13.4s
+	WORD $0x6e29dd28 // fmul v8.4s, v9.4s, v9.4s
+	WORD $0x4eb51eb8 // mov v24.16b, v21.16b
+	WORD $0x4eb41e95 // mov v21.16b, v20.16b
+	WORD $0x4ead1db4 // mov v20.16b, v13.16b
+	WORD $0x4ea91d2d // mov v13.16b, v9.16b
+	WORD $0x4e37ce18 // fmla v24.4s, v16.4s, v23.4s
+	WORD $0x4e36ce55 // fmla v21.4s, v18.4s, v22.4s
+	WORD $0x4e2ace34 // fmla v20.4s, v17.4s, v10.4s
+	WORD $0x4e2bcd0d // fmla v13.4s, v8.4s, v11.4s
+	WORD $0x4f3f066b // sshr v11.4s, v19.4s, #1
 	WORD $0x4f3f0588 // sshr v8.4s, v12.4s, #1
-	WORD $0x4f3f0636 // sshr v22.4s, v17.4s, #1
-	WORD $0x4f3f064e // sshr v14.4s, v18.4s, #1
-	WORD $0x4e22d5af // fadd v15.4s, v13.4s, v2.4s
-	WORD $0x4e22d70d // fadd v13.4s, v24.4s, v2.4s
-	WORD $0x4e22d698 // fadd v24.4s, v20.4s, v2.4s
-	WORD $0x4e22d614 // fadd v20.4s, v16.4s, v2.4s
-	WORD $0x4ea38550 // add v16.4s, v10.4s, v3.4s
-	WORD $0x4ea38509 // add v9.4s, v8.4s, v3.4s
-	WORD $0x4ea386d7 // add v23.4s, v22.4s, v3.4s
-	WORD $0x4ea385d3 // add v19.4s, v14.4s, v3.4s
-	WORD $0x4f37560b // shl v11.4s, v16.4s, #23
-	WORD $0x4f375530 // shl v16.4s, v9.4s, #23
-	WORD $0x4f3756e9 // shl v9.4s, v23.4s, #23
-	WORD $0x4f375677 // shl v23.4s, v19.4s, #23
-	WORD $0x6e2bddf3 // fmul v19.4s, v15.4s, v11.4s
-	WORD $0x6e30ddab // fmul v11.4s, v13.4s, v16.4s
-	WORD $0x6e29df10 // fmul v16.4s, v24.4s, v9.4s
-	WORD $0x6e37de89 // fmul v9.4s, v20.4s, v23.4s
-	WORD $0x6eaa86b7 // sub v23.4s, v21.4s, v10.4s
-	WORD $0x6ea8858a // sub v10.4s, v12.4s, v8.4s
-	WORD $0x6eb68628 // sub v8.4s, v17.4s, v22.4s
-	WORD $0x6eae8656 // sub v22.4s, v18.4s, v14.4s
-	WORD $0x4ea386ee // add v14.4s, v23.4s, v3.4s
+	WORD $0x4f3f05ca // sshr v10.4s, v14.4s, #1
+	WORD $0x4f3f05f1 // sshr v17.4s, v15.4s, #1
+	WORD $0x4e22d716 // fadd v22.4s, v24.4s, v2.4s
+	WORD $0x4e22d6b8 // fadd v24.4s, v21.4s, v2.4s
+	WORD $0x4e22d695 // fadd v21.4s, v20.4s, v2.4s
+	WORD $0x4e22d5b4 // fadd v20.4s, v13.4s, v2.4s
+	WORD $0x4ea3856d // add v13.4s, v11.4s, v3.4s
+	WORD $0x4ea38512 // add v18.4s, v8.4s, v3.4s
 	WORD $0x4ea38557 // add v23.4s, v10.4s, v3.4s
-	WORD $0x4ea3850a // add v10.4s, v8.4s, v3.4s
-	WORD $0x4ea386c8 // add v8.4s, v22.4s, v3.4s
-	WORD $0x4f3755d6 // shl v22.4s, v14.4s, #23
-	WORD $0x4f3756ee // shl v14.4s, v23.4s, #23
-	WORD $0x4f375557 // shl v23.4s, v10.4s, #23
-	WORD $0x4f37550a // shl v10.4s, v8.4s, #23
-	WORD $0x6e36de68 // fmul v8.4s, v19.4s, v22.4s
-	WORD $0x6e2edd76 // fmul v22.4s, v11.4s, v14.4s
-	WORD $0x6e37de0e // fmul v14.4s, v16.4s, v23.4s
-	WORD $0x6e2add37 // fmul v23.4s, v9.4s, v10.4s
-	WORD $0x3dc0cb2a // ldr q10, [x25, #800]
-	WORD $0x3dc0cb29 // ldr q9, [x25, #800]
-	WORD $0x3dc0cb30 // ldr q16, [x25, #800]
+	WORD $0x4ea38630 // add v16.4s, v17.4s, v3.4s
+	WORD $0x4f3755a9 // shl v9.4s, v13.4s, #23
+	WORD $0x4f37564d // shl v13.4s, v18.4s, #23
+	WORD $0x4f3756f2 // shl v18.4s, v23.4s, #23
+	WORD $0x4f375617 // shl v23.4s, v16.4s, #23
+	WORD $0x6e29ded0 // fmul v16.4s, v22.4s, v9.4s
+	WORD $0x6e2ddf09 // fmul v9.4s, v24.4s, v13.4s
+	WORD $0x6e32dead // fmul v13.4s, v21.4s, v18.4s
+	WORD $0x6e37de92 // fmul v18.4s, v20.4s, v23.4s
+	WORD $0x6eab8677 // sub v23.4s, v19.4s, v11.4s
+	WORD $0x6ea8858b // sub v11.4s, v12.4s, v8.4s
+	WORD $0x6eaa85c8 // sub v8.4s, v14.4s, v10.4s
+	WORD $0x6eb185ea // sub v10.4s, v15.4s, v17.4s
+	WORD $0x4ea386f1 // add v17.4s, v23.4s, v3.4s
+	WORD $0x4ea38577 // add v23.4s, v11.4s, v3.4s
+	WORD $0x4ea3850b // add v11.4s, v8.4s, v3.4s
+	WORD $0x4ea38548 // add v8.4s, v10.4s, v3.4s
+	WORD $0x4f37562a // shl v10.4s, v17.4s, #23
+	WORD $0x4f3756f1 // shl v17.4s, v23.4s, #23
+	WORD $0x4f375577 // shl v23.4s, v11.4s, #23
+	WORD $0x4f37550b // shl v11.4s, v8.4s, #23
+	WORD $0x6e2ade08 // fmul v8.4s, v16.4s, v10.4s
+	WORD $0x6e31dd2a // fmul v10.4s, v9.4s, v17.4s
+	WORD $0x6e37ddb1 // fmul v17.4s, v13.4s, v23.4s
+	WORD $0x6e2bde57 // fmul v23.4s, v18.4s, v11.4s
 	WORD $0x3dc0cb2b // ldr q11, [x25, #800]
-	WORD $0x6eaae513 // fcmgt v19.4s, v8.4s, v10.4s
-	WORD $0x6ea9e6ca // fcmgt v10.4s, v22.4s, v9.4s
-	WORD $0x6eb0e5c9 // fcmgt v9.4s, v14.4s, v16.4s
+	WORD $0x6eabe512 // fcmgt v18.4s, v8.4s, v11.4s
+	WORD $0x6eabe54d // fcmgt v13.4s, v10.4s, v11.4s
+	WORD $0x6eabe629 // fcmgt v9.4s, v17.4s, v11.4s
 	WORD $0x6eabe6f0 // fcmgt v16.4s, v23.4s, v11.4s
 	WORD $0x4ea2d50b // fsub v11.4s, v8.4s, v2.4s
-	WORD $0x4ea2d6d2 // fsub v18.4s, v22.4s, v2.4s
-	WORD $0x4ea2d5d1 // fsub v17.4s, v14.4s, v2.4s
+	WORD $0x4ea2d54f // fsub v15.4s, v10.4s, v2.4s
+	WORD $0x4ea2d62e // fsub v14.4s, v17.4s, v2.4s
 	WORD $0x4ea2d6ec // fsub v12.4s, v23.4s, v2.4s
-	WORD $0x3dc04b35 // ldr q21, [x25, #288]
-	WORD $0x3dc04b34 // ldr q20, [x25, #288]
-	WORD $0x3dc04b38 // ldr q24, [x25, #288]
-	WORD $0x3dc04b2d // ldr q13, [x25, #288]
-	WORD $0x6e35dd6f // fmul v15.4s, v11.4s, v21.4s
-	WORD $0x6e34de55 // fmul v21.4s, v18.4s, v20.4s
-	WORD $0x6e38de34 // fmul v20.4s, v17.4s, v24.4s
-	WORD $0x6e2ddd98 // fmul v24.4s, v12.4s, v13.4s
-	WORD $0x4eb31e6d // mov v13.16b, v19.16b
-	WORD $0x4eaa1d4c // mov v12.16b, v10.16b
-	WORD $0x4ea91d31 // mov v17.16b, v9.16b
-	WORD $0x4eb01e12 // mov v18.16b, v16.16b
-	WORD $0x6e681ded // bsl v13.16b, v15.16b, v8.16b
-	WORD $0x6e761eac // bsl v12.16b, v21.16b, v22.16b
-	WORD $0x6e6e1e91 // bsl v17.16b, v20.16b, v14.16b
-	WORD $0x6e771f12 // bsl v18.16b, v24.16b, v23.16b
-	WORD $0x6e2dddb7 // fmul v23.4s, v13.4s, v13.4s
-	WORD $0x6e2cdd98 // fmul v24.4s, v12.4s, v12.4s
-	WORD $0x6e31de2e // fmul v14.4s, v17.4s, v17.4s
-	WORD $0x6e32de54 // fmul v20.4s, v18.4s, v18.4s
-	WORD $0x6e2ddef6 // fmul v22.4s, v23.4s, v13.4s
-	WORD $0x6e2cdf15 // fmul v21.4s, v24.4s, v12.4s
-	WORD $0x6e31ddc8 // fmul v8.4s, v14.4s, v17.4s
-	WORD $0x6e32de8f // fmul v15.4s, v20.4s, v18.4s
-	WORD $0x3dc09f2b // ldr q11, [x25, #624]
-	WORD $0x3dc09f39 // ldr q25, [x25, #624]
-	WORD $0x3dc09f3a // ldr q26, [x25, #624]
-	WORD $0x3dc09f3b // ldr q27, [x25, #624]
+	WORD $0x3dc04b33 // ldr q19, [x25, #288]
+	WORD $0x6e33dd74 // fmul v20.4s, v11.4s, v19.4s
+	WORD $0x6e33ddeb // fmul v11.4s, v15.4s, v19.4s
+	WORD $0x6e33ddcf // fmul v15.4s, v14.4s, v19.4s
+	WORD $0x6e33dd8e // fmul v14.4s, v12.4s, v19.4s
+	WORD $0x4eb21e53 // mov v19.16b, v18.16b
+	WORD $0x4ead1dac // mov v12.16b, v13.16b
+	WORD $0x4ea91d35 // mov v21.16b, v9.16b
+	WORD $0x4eb01e18 // mov v24.16b, v16.16b
+	WORD $0x6e681e93 // bsl v19.16b, v20.16b, v8.16b
+	WORD $0x6e6a1d6c // bsl v12.16b, v11.16b, v10.16b
+	WORD $0x6e711df5 // bsl v21.16b, v15.16b, v17.16b
+	WORD $0x6e771dd8 // bsl v24.16b, v14.16b, v23.16b
+	WORD $0x6e33de77 // fmul v23.4s, v19.4s, v19.4s
+	WORD $0x6e2cdd8e // fmul v14.4s, v12.4s, v12.4s
+	WORD $0x6e35deb1 // fmul v17.4s, v21.4s, v21.4s
+	WORD $0x6e38df0f // fmul v15.4s, v24.4s, v24.4s
+	WORD $0x6e33deea // fmul v10.4s, v23.4s, v19.4s
+	WORD $0x6e2cddcb // fmul v11.4s, v14.4s, v12.4s
+	WORD $0x6e35de28 // fmul v8.4s, v17.4s, v21.4s
+	WORD $0x6e38ddf4 // fmul v20.4s, v15.4s, v24.4s
+	WORD $0x3dc09f36 // ldr q22, [x25, #624]
+	WORD $0x3dc0a339 // ldr q25, [x25, #640]
+	WORD $0x3dc0a33a // ldr q26, [x25, #640]
+	WORD $0x3dc0a33b // ldr q27, [x25, #640]
 	WORD $0x3dc0a33c // ldr q28, [x25, #640]
-	WORD $0x3dc0a33d // ldr q29, [x25, #640]
-	WORD $0x3dc0a33e // ldr q30, [x25, #640]
-	WORD $0x3dc0a33f // ldr q31, [x25, #640]
-	WORD $0x4e2dcd7c // fmla v28.4s, v11.4s, v13.4s
-	WORD $0x4e2ccf3d // fmla v29.4s, v25.4s, v12.4s
-	WORD $0x4e31cf5e // fmla v30.4s, v26.4s, v17.4s
-	WORD $0x4e32cf7f // fmla v31.4s, v27.4s, v18.4s
-	WORD $0x3dc0a73b // ldr q27, [x25, #656]
-	WORD $0x3dc0a73a // ldr q26, [x25, #656]
-	WORD $0x3dc0a739 // ldr q25, [x25, #656]
-	WORD $0x3dc0a72b // ldr q11, [x25, #656]
-	WORD $0x4e2dcf9b // fmla v27.4s, v28.4s, v13.4s
-	WORD $0x4e2ccfba // fmla v26.4s, v29.4s, v12.4s
-	WORD $0x4e31cfd9 // fmla v25.4s, v30.4s, v17.4s
-	WORD $0x4e32cfeb // fmla v11.4s, v31.4s, v18.4s
-	WORD $0x3dc0ab3f // ldr q31, [x25, #672]
-	WORD $0x3dc0ab3e // ldr q30, [x25, #672]
-	WORD $0x3dc0ab3d // ldr q29, [x25, #672]
+	WORD $0x4e33ced9 // fmla v25.4s, v22.4s, v19.4s
+	WORD $0x4e2cceda // fmla v26.4s, v22.4s, v12.4s
+	WORD $0x4e35cedb // fmla v27.4s, v22.4s, v21.4s
+	WORD $0x4e38cedc // fmla v28.4s, v22.4s, v24.4s
+	WORD $0x3dc0a736 // ldr q22, [x25, #656]
+	WORD $0x3dc0a73d // ldr q29, [x25, #656]
+	WORD $0x3dc0a73e // ldr q30, [x25, #656]
+	WORD $0x3dc0a73f // ldr q31, [x25, #656]
+	WORD $0x4e33cf36 // fmla v22.4s, v25.4s, v19.4s
+	WORD $0x4e2ccf5d // fmla v29.4s, v26.4s, v12.4s
+	WORD $0x4e35cf7e // fmla v30.4s, v27.4s, v21.4s
+	WORD $0x4e38cf9f // fmla v31.4s, v28.4s, v24.4s
 	WORD $0x3dc0ab3c // ldr q28, [x25, #672]
-	WORD $0x4e2dcf7f // fmla v31.4s, v27.4s, v13.4s
-	WORD $0x4e2ccf5e // fmla v30.4s, v26.4s, v12.4s
-	WORD $0x4e31cf3d // fmla v29.4s, v25.4s, v17.4s
-	WORD $0x4e32cd7c // fmla v28.4s, v11.4s, v18.4s
-	WORD $0x3dc0af2b // ldr q11, [x25, #688]
-	WORD $0x3dc0af39 // ldr q25, [x25, #688]
-	WORD $0x3dc0af3a // ldr q26, [x25, #688]
-	WORD $0x3dc0af3b // ldr q27, [x25, #688]
-	WORD $0x4e2dcfeb // fmla v11.4s, v31.4s, v13.4s
-	WORD $0x4e2ccfd9 // fmla v25.4s, v30.4s, v12.4s
-	WORD $0x4e31cfba // fmla v26.4s, v29.4s, v17.4s
-	WORD $0x4e32cf9b // fmla v27.4s, v28.4s, v18.4s
+	WORD $0x3dc0ab3b // ldr q27, [x25, #672]
+	WORD $0x3dc0ab3a // ldr q26, [x25, #672]
+	WORD $0x3dc0ab39 // ldr q25, [x25, #672]
+	WORD $0x4e33cedc // fmla v28.4s, v22.4s, v19.4s
+	WORD $0x4e2ccfbb // fmla v27.4s, v29.4s, v12.4s
+	WORD $0x4e35cfda // fmla v26.4s, v30.4s, v21.4s
+	WORD $0x4e38cff9 // fmla v25.4s, v31.4s, v24.4s
+	WORD $0x3dc0af3f // ldr q31, [x25, #688]
+	WORD $0x3dc0af3e // ldr q30, [x25, #688]
+	WORD $0x3dc0af3d // ldr q29, [x25, #688]
+	WORD $0x3dc0af36 // ldr q22, [x25, #688]
+	WORD $0x4e33cf9f // fmla v31.4s, v28.4s, v19.4s
+	WORD $0x4e2ccf7e // fmla v30.4s, v27.4s, v12.4s
+	WORD $0x4e35cf5d // fmla v29.4s, v26.4s, v21.4s
+	WORD $0x4e38cf36 // fmla v22.4s, v25.4s, v24.4s
+	WORD $0x3dc0b339 // ldr q25, [x25, #704]
+	WORD $0x3dc0b33a // ldr q26, [x25, #704]
+	WORD $0x3dc0b33b // ldr q27, [x25, #704]
 	WORD $0x3dc0b33c // ldr q28, [x25, #704]
-	WORD $0x3dc0b33d // ldr q29, [x25, #704]
-	WORD $0x3dc0b33e // ldr q30, [x25, #704]
-	WORD $0x3dc0b33f // ldr q31, [x25, #704]
-	WORD $0x4e2dcd7c // fmla v28.4s, v11.4s, v13.4s
-	WORD $0x4e2ccf3d // fmla v29.4s, v25.4s, v12.4s
-	WORD $0x4e31cf5e // fmla v30.4s, v26.4s, v17.4s
-	WORD $0x4e32cf7f // fmla v31.4s, v27.4s, v18.4s
-	WORD $0x3dc0b73b // ldr q27, [x25, #720]
-	WORD $0x3dc0b73a // ldr q26, [x25, #720]
-	WORD $0x3dc0b739 // ldr q25, [x25, #720]
-	WORD $0x3dc0b72b // ldr q11, [x25, #720]
-	WORD $0x4e2dcf9b // fmla v27.4s, v28.4s, v13.4s
-	WORD $0x4e2ccfba // fmla v26.4s, v29.4s, v12.4s
-	WORD $0x4e31cfd9 // fmla v25.4s, v30.4s, v17.4s
-	WORD $0x4e32cfeb // fmla v11.4s, v31.4s, v18.4s
-	WORD $0x3dc0bb3f // ldr q31, [x25, #736]
-	WORD $0x3dc0bb3e // ldr q30, [x25, #736]
-	WORD $0x3dc0bb3d // ldr q29, [x25, #736]
+	WORD $0x4e33cff9 // fmla v25.4s, v31.4s, v19.4s
+	WORD $0x4e2ccfda // fmla v26.4s, v30.4s, v12.4s
+	WORD $0x4e35cfbb // fmla v27.4s, v29.4s, v21.4s
+	WORD $0x4e38cedc // fmla v28.4s, v22.4s, v24.4s
+	WORD $0x3dc0b736 // ldr q22, [x25, #720]
+	WORD $0x3dc0b73d // ldr q29, [x25, #720]
+	WORD $0x3dc0b73e // ldr q30, [x25, #720]
+	WORD $0x3dc0b73f // ldr q31, [x25, #720]
+	WORD $0x4e33cf36 // fmla v22.4s, v25.4s, v19.4s
+	WORD $0x4e2ccf5d // fmla v29.4s, v26.4s, v12.4s
+	WORD $0x4e35cf7e // fmla v30.4s, v27.4s, v21.4s
+	WORD $0x4e38cf9f // fmla v31.4s, v28.4s, v24.4s
 	WORD $0x3dc0bb3c // ldr q28, [x25, #736]
-	WORD $0x4e2dcf7f // fmla v31.4s, v27.4s, v13.4s
-	WORD $0x4e2ccf5e // fmla v30.4s, v26.4s, v12.4s
-	WORD $0x4e31cf3d // fmla v29.4s, v25.4s, v17.4s
-	WORD $0x4e32cd7c // fmla v28.4s, v11.4s, v18.4s
-	WORD $0x6e3fdecb // fmul v11.4s, v22.4s, v31.4s
-	WORD $0x6e3edebf // fmul v31.4s, v21.4s, v30.4s
-	WORD $0x6e3ddd1e // fmul v30.4s, v8.4s, v29.4s
-	WORD $0x6e3cddfd // fmul v29.4s, v15.4s, v28.4s
-	WORD $0x3dc04b3c // ldr q28, [x25, #288]
-	WORD $0x3dc04b2f // ldr q15, [x25, #288]
-	WORD $0x3dc04b28 // ldr q8, [x25, #288]
-	WORD $0x3dc04b35 // ldr q21, [x25, #288]
-	WORD $0x4eab1d76 // mov v22.16b, v11.16b
-	WORD $0x4ebf1feb // mov v11.16b, v31.16b
-	WORD $0x4ebe1fdf // mov v31.16b, v30.16b
-	WORD $0x4ebd1fbe // mov v30.16b, v29.16b
-	WORD $0x4ebccef6 // fmls v22.4s, v23.4s, v28.4s
-	WORD $0x4eafcf0b // fmls v11.4s, v24.4s, v15.4s
-	WORD $0x4ea8cddf // fmls v31.4s, v14.4s, v8.4s
-	WORD $0x4eb5ce9e // fmls v30.4s, v20.4s, v21.4s
-	WORD $0x4e36d5b5 // fadd v21.4s, v13.4s, v22.4s
-	WORD $0x4e2bd596 // fadd v22.4s, v12.4s, v11.4s
-	WORD $0x4e3fd62b // fadd v11.4s, v17.4s, v31.4s
-	WORD $0x4e3ed65f // fadd v31.4s, v18.4s, v30.4s
-	WORD $0x4e211e7e // and v30.16b, v19.16b, v1.16b
-	WORD $0x4e211d53 // and v19.16b, v10.16b, v1.16b
-	WORD $0x4e211d2a // and v10.16b, v9.16b, v1.16b
+	WORD $0x3dc0bb3b // ldr q27, [x25, #736]
+	WORD $0x3dc0bb3a // ldr q26, [x25, #736]
+	WORD $0x3dc0bb39 // ldr q25, [x25, #736]
+	WORD $0x4e33cedc // fmla v28.4s, v22.4s, v19.4s
+	WORD $0x4e2ccfbb // fmla v27.4s, v29.4s, v12.4s
+	WORD $0x4e35cfda // fmla v26.4s, v30.4s, v21.4s
+	WORD $0x4e38cff9 // fmla v25.4s, v31.4s, v24.4s
+	WORD $0x6e3cdd5f // fmul v31.4s, v10.4s, v28.4s
+	WORD $0x6e3bdd7c // fmul v28.4s, v11.4s, v27.4s
+	WORD $0x6e3add1b // fmul v27.4s, v8.4s, v26.4s
+	WORD $0x6e39de9a // fmul v26.4s, v20.4s, v25.4s
+	WORD $0x3dc04b39 // ldr q25, [x25, #288]
+	WORD $0x4ebf1ff4 // mov v20.16b, v31.16b
+	WORD $0x4ebc1f9f // mov v31.16b, v28.16b
+	WORD $0x4ebb1f7c // mov v28.16b, v27.16b
+	WORD $0x4eba1f5b // mov v27.16b, v26.16b
+	WORD $0x4eb9cef4 // fmls v20.4s, v23.4s, v25.4s
+	WORD $0x4eb9cddf // fmls v31.4s, v14.4s, v25.4s
+	WORD $0x4eb9ce3c // fmls v28.4s, v17.4s, v25.4s
+	WORD $0x4eb9cdfb // fmls v27.4s, v15.4s, v25.4s
+	WORD $0x4e34d679 // fadd v25.4s, v19.4s, v20.4s
+	WORD $0x4e3fd594 // fadd v20.4s, v12.4s, v31.4s
+	WORD $0x4e3cd6bf // fadd v31.4s, v21.4s, v28.4s
+	WORD $0x4e3bd71c // fadd v28.4s, v24.4s, v27.4s
+	WORD $0x4e211e5b // and v27.16b, v18.16b, v1.16b
+	WORD $0x4e211db2 // and v18.16b, v13.16b, v1.16b
+	WORD $0x4e211d2d // and v13.16b, v9.16b, v1.16b
 	WORD $0x4e211e09 // and v9.16b, v16.16b, v1.16b
-	WORD $0x4e3ed6b0 // fadd v16.4s, v21.4s, v30.4s
-	WORD $0x4e33d6de // fadd v30.4s, v22.4s, v19.4s
-	WORD $0x4e2ad573 // fadd v19.4s, v11.4s, v10.4s
-	WORD $0x4e29d7ea // fadd v10.4s, v31.4s, v9.4s
+	WORD $0x4e3bd730 // fadd v16.4s, v25.4s, v27.4s
+	WORD $0x4e32d69b // fadd v27.4s, v20.4s, v18.4s
+	WORD $0x4e2dd7f2 // fadd v18.4s, v31.4s, v13.4s
+	WORD $0x4e29d78d // fadd v13.4s, v28.4s, v9.4s
 	WORD $0x3dc01f29 // ldr q9, [x25, #112]
-	WORD $0x3dc01f3f // ldr q31, [x25, #112]
-	WORD $0x3dc01f2b // ldr q11, [x25, #112]
-	WORD $0x3dc01f36 // ldr q22, [x25, #112]
-	WORD $0x6ea4e535 // fcmgt v21.4s, v9.4s, v4.4s
-	WORD $0x6ea5e7f2 // fcmgt v18.4s, v31.4s, v5.4s
-	WORD $0x6ea6e571 // fcmgt v17.4s, v11.4s, v6.4s
-	WORD $0x6ea7e6cc // fcmgt v12.4s, v22.4s, v7.4s
-	WORD $0x4eb51ead // mov v13.16b, v21.16b
-	WORD $0x4eb21e55 // mov v21.16b, v18.16b
-	WORD $0x4eb11e32 // mov v18.16b, v17.16b
-	WORD $0x4eac1d91 // mov v17.16b, v12.16b
-	WORD $0x6e641d2d // bsl v13.16b, v9.16b, v4.16b
-	WORD $0x6e651ff5 // bsl v21.16b, v31.16b, v5.16b
-	WORD $0x6e661d72 // bsl v18.16b, v11.16b, v6.16b
-	WORD $0x6e671ed1 // bsl v17.16b, v22.16b, v7.16b
-	WORD $0x4e2dd607 // fadd v7.4s, v16.4s, v13.4s
-	WORD $0x4e35d7cd // fadd v13.4s, v30.4s, v21.4s
-	WORD $0x4e32d675 // fadd v21.4s, v19.4s, v18.4s
-	WORD $0x4e31d552 // fadd v18.4s, v10.4s, v17.4s
-	WORD $0xad003407 // stp q7, q13, [x0, #0]
-	WORD $0xad014815 // stp q21, q18, [x0, #32]
+	WORD $0x6ea4e53c // fcmgt v28.4s, v9.4s, v4.4s
+	WORD $0x6ea5e53f // fcmgt v31.4s, v9.4s, v5.4s
+	WORD $0x6ea6e534 // fcmgt v20.4s, v9.4s, v6.4s
+	WORD $0x6ea7e539 // fcmgt v25.4s, v9.4s, v7.4s
+	WORD $0x4ebc1f98 // mov v24.16b, v28.16b
+	WORD $0x4ebf1ffc // mov v28.16b, v31.16b
+	WORD $0x4eb41e9f // mov v31.16b, v20.16b
+	WORD $0x4eb91f34 // mov v20.16b, v25.16b
+	WORD $0x6e641d38 // bsl v24.16b, v9.16b, v4.16b
+	WORD $0x6e651d3c // bsl v28.16b, v9.16b, v5.16b
+	WORD $0x6e661d3f // bsl v31.16b, v9.16b, v6.16b
+	WORD $0x6e671d34 // bsl v20.16b, v9.16b, v7.16b
+	WORD $0x4e38d607 // fadd v7.4s, v16.4s, v24.4s
+	WORD $0x4e3cd778 // fadd v24.4s, v27.4s, v28.4s
+	WORD $0x4e3fd65c // fadd v28.4s, v18.4s, v31.4s
+	WORD $0x4e34d5bf // fadd v31.4s, v13.4s, v20.4s
+	WORD $0xad006007 // stp q7, q24, [x0, #0]
+	WORD $0xad017c1c // stp q28, q31, [x0, #32]
 	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
@@ -31517,80 +31460,80 @@ done2:
 	WORD $0x3dc03322 // ldr q2, [x25, #192]
 	WORD $0x3dc00721 // ldr q1, [x25, #16]
 	WORD $0x3dc04f20 // ldr q0, [x25, #304]
-	WORD $0x3dc04b32 // ldr q18, [x25, #288]
-	WORD $0x3dc05735 // ldr q21, [x25, #336]
-	WORD $0x3dc0272d // ldr q13, [x25, #144]
+	WORD $0x3dc04b3f // ldr q31, [x25, #288]
+	WORD $0x3dc0573c // ldr q28, [x25, #336]
+	WORD $0x3dc02738 // ldr q24, [x25, #144]
 	WORD $0x3dc02b27 // ldr q7, [x25, #160]
-	WORD $0x3dc03731 // ldr q17, [x25, #208]
-	WORD $0x3dc03b2a // ldr q10, [x25, #224]
-	WORD $0x3dc0cb33 // ldr q19, [x25, #800]
-	WORD $0x3dc09f3e // ldr q30, [x25, #624]
+	WORD $0x3dc03734 // ldr q20, [x25, #208]
+	WORD $0x3dc03b2d // ldr q13, [x25, #224]
+	WORD $0x3dc0cb32 // ldr q18, [x25, #800]
+	WORD $0x3dc09f3b // ldr q27, [x25, #624]
 	WORD $0x3dc01f30 // ldr q16, [x25, #112]
 
 vectors3:
-	WORD $0x3cc10436 // ldr q22, [x1], #16
-	WORD $0x4eb51ec6 // orr v6.16b, v22.16b, v21.16b
-	WORD $0x4e2df4cb // fmax v11.4s, v6.4s, v13.4s
+	WORD $0x3cc10429 // ldr q9, [x1], #16
+	WORD $0x4ebc1d26 // orr v6.16b, v9.16b, v28.16b
+	WORD $0x4e38f4c5 // fmax v5.4s, v6.4s, v24.4s
 	WORD $0x3dc02f26 // ldr q6, [x25, #176]
-	WORD $0x4e27cd66 // fmla v6.4s, v11.4s, v7.4s
-	WORD $0x4ea3d4c5 // fsub v5.4s, v6.4s, v3.4s
-	WORD $0x4eab1d7f // mov v31.16b, v11.16b
-	WORD $0x4ea2ccbf // fmls v31.4s, v5.4s, v2.4s
-	WORD $0x4ebf1feb // mov v11.16b, v31.16b
-	WORD $0x4eb1ccab // fmls v11.4s, v5.4s, v17.4s
-	WORD $0x3dc03f25 // ldr q5, [x25, #240]
-	WORD $0x4e2bcd45 // fmla v5.4s, v10.4s, v11.4s
-	WORD $0x3dc0433f // ldr q31, [x25, #256]
-	WORD $0x4e2bccbf // fmla v31.4s, v5.4s, v11.4s
-	WORD $0x3dc04725 // ldr q5, [x25, #272]
-	WORD $0x4e2bcfe5 // fmla v5.4s, v31.4s, v11.4s
-	WORD $0x3dc04b3f // ldr q31, [x25, #288]
-	WORD $0x4e2bccbf // fmla v31.4s, v5.4s, v11.4s
-	WORD $0x6ea384c5 // sub v5.4s, v6.4s, v3.4s
-	WORD $0x6e2bdd66 // fmul v6.4s, v11.4s, v11.4s
-	WORD $0x4eab1d64 // mov v4.16b, v11.16b
-	WORD $0x4e3fccc4 // fmla v4.4s, v6.4s, v31.4s
-	WORD $0x4f3f04bf // sshr v31.4s, v5.4s, #1
-	WORD $0x4e21d486 // fadd v6.4s, v4.4s, v1.4s
-	WORD $0x4ea087e4 // add v4.4s, v31.4s, v0.4s
-	WORD $0x4f37548b // shl v11.4s, v4.4s, #23
-	WORD $0x6e2bdcc4 // fmul v4.4s, v6.4s, v11.4s
-	WORD $0x6ebf84ab // sub v11.4s, v5.4s, v31.4s
-	WORD $0x4ea0857f // add v31.4s, v11.4s, v0.4s
-	WORD $0x4f3757eb // shl v11.4s, v31.4s, #23
-	WORD $0x6e2bdc9f // fmul v31.4s, v4.4s, v11.4s
-	WORD $0x6eb3e7eb // fcmgt v11.4s, v31.4s, v19.4s
-	WORD $0x4ea1d7e4 // fsub v4.4s, v31.4s, v1.4s
-	WORD $0x6e32dc85 // fmul v5.4s, v4.4s, v18.4s
-	WORD $0x4eab1d64 // mov v4.16b, v11.16b
-	WORD $0x6e7f1ca4 // bsl v4.16b, v5.16b, v31.16b
-	WORD $0x6e24dc9f // fmul v31.4s, v4.4s, v4.4s
-	WORD $0x6e24dfe5 // fmul v5.4s, v31.4s, v4.4s
+	WORD $0x4e27cca6 // fmla v6.4s, v5.4s, v7.4s
+	WORD $0x4ea3d4c4 // fsub v4.4s, v6.4s, v3.4s
+	WORD $0x4ea51cb9 // mov v25.16b, v5.16b
+	WORD $0x4ea2cc99 // fmls v25.4s, v4.4s, v2.4s
+	WORD $0x4eb91f25 // mov v5.16b, v25.16b
+	WORD $0x4eb4cc85 // fmls v5.4s, v4.4s, v20.4s
+	WORD $0x3dc03f24 // ldr q4, [x25, #240]
+	WORD $0x4e25cda4 // fmla v4.4s, v13.4s, v5.4s
+	WORD $0x3dc04339 // ldr q25, [x25, #256]
+	WORD $0x4e25cc99 // fmla v25.4s, v4.4s, v5.4s
+	WORD $0x3dc04724 // ldr q4, [x25, #272]
+	WORD $0x4e25cf24 // fmla v4.4s, v25.4s, v5.4s
+	WORD $0x3dc04b39 // ldr q25, [x25, #288]
+	WORD $0x4e25cc99 // fmla v25.4s, v4.4s, v5.4s
+	WORD $0x6ea384c4 // sub v4.4s, v6.4s, v3.4s
+	WORD $0x6e25dca6 // fmul v6.4s, v5.4s, v5.4s
+	WORD $0x4ea51cb5 // mov v21.16b, v5.16b
+	WORD $0x4e39ccd5 // fmla v21.4s, v6.4s, v25.4s
+	WORD $0x4f3f0499 // sshr v25.4s, v4.4s, #1
+	WORD $0x4e21d6a6 // fadd v6.4s, v21.4s, v1.4s
+	WORD $0x4ea08735 // add v21.4s, v25.4s, v0.4s
+	WORD $0x4f3756a5 // shl v5.4s, v21.4s, #23
+	WORD $0x6e25dcd5 // fmul v21.4s, v6.4s, v5.4s
+	WORD $0x6eb98485 // sub v5.4s, v4.4s, v25.4s
+	WORD $0x4ea084b9 // add v25.4s, v5.4s, v0.4s
+	WORD $0x4f375725 // shl v5.4s, v25.4s, #23
+	WORD $0x6e25deb9 // fmul v25.4s, v21.4s, v5.4s
+	WORD $0x6eb2e725 // fcmgt v5.4s, v25.4s, v18.4s
+	WORD $0x4ea1d735 // fsub v21.4s, v25.4s, v1.4s
+	WORD $0x6e3fdea4 // fmul v4.4s, v21.4s, v31.4s
+	WORD $0x4ea51cb5 // mov v21.16b, v5.16b
+	WORD $0x6e791c95 // bsl v21.16b, v4.16b, v25.16b
+	WORD $0x6e35deb9 // fmul v25.4s, v21.4s, v21.4s
+	WORD $0x6e35df24 // fmul v4.4s, v25.4s, v21.4s
 	WORD $0x3dc0a326 // ldr q6, [x25, #640]
-	WORD $0x4e24cfc6 // fmla v6.4s, v30.4s, v4.4s
-	WORD $0x3dc0a729 // ldr q9, [x25, #656]
-	WORD $0x4e24ccc9 // fmla v9.4s, v6.4s, v4.4s
+	WORD $0x4e35cf66 // fmla v6.4s, v27.4s, v21.4s
+	WORD $0x3dc0a72c // ldr q12, [x25, #656]
+	WORD $0x4e35cccc // fmla v12.4s, v6.4s, v21.4s
 	WORD $0x3dc0ab26 // ldr q6, [x25, #672]
-	WORD $0x4e24cd26 // fmla v6.4s, v9.4s, v4.4s
-	WORD $0x3dc0af29 // ldr q9, [x25, #688]
-	WORD $0x4e24ccc9 // fmla v9.4s, v6.4s, v4.4s
+	WORD $0x4e35cd86 // fmla v6.4s, v12.4s, v21.4s
+	WORD $0x3dc0af2c // ldr q12, [x25, #688]
+	WORD $0x4e35cccc // fmla v12.4s, v6.4s, v21.4s
 	WORD $0x3dc0b326 // ldr q6, [x25, #704]
-	WORD $0x4e24cd26 // fmla v6.4s, v9.4s, v4.4s
-	WORD $0x3dc0b729 // ldr q9, [x25, #720]
-	WORD $0x4e24ccc9 // fmla v9.4s, v6.4s, v4.4s
+	WORD $0x4e35cd86 // fmla v6.4s, v12.4s, v21.4s
+	WORD $0x3dc0b72c // ldr q12, [x25, #720]
+	WORD $0x4e35cccc // fmla v12.4s, v6.4s, v21.4s
 	WORD $0x3dc0bb26 // ldr q6, [x25, #736]
-	WORD $0x4e24cd26 // fmla v6.4s, v9.4s, v4.4s
-	WORD $0x6e26dca9 // fmul v9.4s, v5.4s, v6.4s
-	WORD $0x4ea91d26 // mov v6.16b, v9.16b
-	WORD $0x4eb2cfe6 // fmls v6.4s, v31.4s, v18.4s
-	WORD $0x4e26d49f // fadd v31.4s, v4.4s, v6.4s
-	WORD $0x4e221d66 // and v6.16b, v11.16b, v2.16b
-	WORD $0x4e26d7eb // fadd v11.4s, v31.4s, v6.4s
-	WORD $0x6eb6e606 // fcmgt v6.4s, v16.4s, v22.4s
-	WORD $0x4ea61cdf // mov v31.16b, v6.16b
-	WORD $0x6e761e1f // bsl v31.16b, v16.16b, v22.16b
-	WORD $0x4e3fd576 // fadd v22.4s, v11.4s, v31.4s
-	WORD $0x3c810416 // str q22, [x0], #16
+	WORD $0x4e35cd86 // fmla v6.4s, v12.4s, v21.4s
+	WORD $0x6e26dc8c // fmul v12.4s, v4.4s, v6.4s
+	WORD $0x4eac1d86 // mov v6.16b, v12.16b
+	WORD $0x4ebfcf26 // fmls v6.4s, v25.4s, v31.4s
+	WORD $0x4e26d6b9 // fadd v25.4s, v21.4s, v6.4s
+	WORD $0x4e221ca6 // and v6.16b, v5.16b, v2.16b
+	WORD $0x4e26d725 // fadd v5.4s, v25.4s, v6.4s
+	WORD $0x6ea9e606 // fcmgt v6.4s, v16.4s, v9.4s
+	WORD $0x4ea61cd9 // mov v25.16b, v6.16b
+	WORD $0x6e691e19 // bsl v25.16b, v16.16b, v9.16b
+	WORD $0x4e39d4a9 // fadd v9.4s, v5.4s, v25.4s
+	WORD $0x3c810409 // str q9, [x0], #16
 	SUBS $4, R2, R2
 	BGE vectors3
 
@@ -32024,166 +31967,148 @@ vectors1:
 	WORD $0x6ea0fab6 // fneg v22.4s, v21.4s
 	WORD $0x6ea0fa95 // fneg v21.4s, v20.4s
 	WORD $0x3dc02734 // ldr q20, [x25, #144]
-	WORD $0x3dc02731 // ldr q17, [x25, #144]
-	WORD $0x3dc02730 // ldr q16, [x25, #144]
-	WORD $0x3dc0272e // ldr q14, [x25, #144]
-	WORD $0x4e34f5b3 // fmax v19.4s, v13.4s, v20.4s
-	WORD $0x4e31f754 // fmax v20.4s, v26.4s, v17.4s
-	WORD $0x4e30f6d1 // fmax v17.4s, v22.4s, v16.4s
-	WORD $0x4e2ef6b0 // fmax v16.4s, v21.4s, v14.4s
-	WORD $0x3dc02b2e // ldr q14, [x25, #160]
-	WORD $0x3dc02b35 // ldr q21, [x25, #160]
-	WORD $0x3dc02b36 // ldr q22, [x25, #160]
-	WORD $0x3dc02b3a // ldr q26, [x25, #160]
-	WORD $0x3dc02f2d // ldr q13, [x25, #176]
-	WORD $0x3dc02f39 // ldr q25, [x25, #176]
-	WORD $0x3dc02f38 // ldr q24, [x25, #176]
-	WORD $0x3dc02f37 // ldr q23, [x25, #176]
-	WORD $0x4e2ece6d // fmla v13.4s, v19.4s, v14.4s
-	WORD $0x4e35ce99 // fmla v25.4s, v20.4s, v21.4s
-	WORD $0x4e36ce38 // fmla v24.4s, v17.4s, v22.4s
-	WORD $0x4e3ace17 // fmla v23.4s, v16.4s, v26.4s
-	WORD $0x4ea0d5ba // fsub v26.4s, v13.4s, v0.4s
-	WORD $0x4ea0d736 // fsub v22.4s, v25.4s, v0.4s
-	WORD $0x4ea0d715 // fsub v21.4s, v24.4s, v0.4s
-	WORD $0x4ea0d6ee // fsub v14.4s, v23.4s, v0.4s
+	WORD $0x4e34f5b1 // fmax v17.4s, v13.4s, v20.4s
+	WORD $0x4e34f74d // fmax v13.4s, v26.4s, v20.4s
+	WORD $0x4e34f6da // fmax v26.4s, v22.4s, v20.4s
+	WORD $0x4e34f6b6 // fmax v22.4s, v21.4s, v20.4s
+	WORD $0x3dc02b34 // ldr q20, [x25, #160]
+	WORD $0x3dc02f35 // ldr q21, [x25, #176]
+	WORD $0x3dc02f30 // ldr q16, [x25, #176]
+	WORD $0x3dc02f2e // ldr q14, [x25, #176]
+	WORD $0x3dc02f33 // ldr q19, [x25, #176]
+	WORD $0x4e34ce35 // fmla v21.4s, v17.4s, v20.4s
+	WORD $0x4e34cdb0 // fmla v16.4s, v13.4s, v20.4s
+	WORD $0x4e34cf4e // fmla v14.4s, v26.4s, v20.4s
+	WORD $0x4e34ced3 // fmla v19.4s, v22.4s, v20.4s
+	WORD $0x4ea0d6b4 // fsub v20.4s, v21.4s, v0.4s
+	WORD $0x4ea0d619 // fsub v25.4s, v16.4s, v0.4s
+	WORD $0x4ea0d5d8 // fsub v24.4s, v14.4s, v0.4s
+	WORD $0x4ea0d677 // fsub v23.4s, v19.4s, v0.4s
 	WORD $0x3dc0333b // ldr q27, [x25, #192]
-	WORD $0x3dc0333c // ldr q28, [x25, #192]
-	WORD $0x3dc0333d // ldr q29, [x25, #192]
-	WORD $0x3dc0333e // ldr q30, [x25, #192]
-	WORD $0x4eb31e7f // mov v31.16b, v19.16b
-	WORD $0x4eb41e93 // mov v19.16b, v20.16b
-	WORD $0x4eb11e34 // mov v20.16b, v17.16b
-	WORD $0x4eb01e11 // mov v17.16b, v16.16b
-	WORD $0x4ebbcf5f // fmls v31.4s, v26.4s, v27.4s
-	WORD $0x4ebcced3 // fmls v19.4s, v22.4s, v28.4s
-	WORD $0x4ebdceb4 // fmls v20.4s, v21.4s, v29.4s
-	WORD $0x4ebecdd1 // fmls v17.4s, v14.4s, v30.4s
-	WORD $0x3dc0373e // ldr q30, [x25, #208]
-	WORD $0x3dc0373d // ldr q29, [x25, #208]
-	WORD $0x3dc0373c // ldr q28, [x25, #208]
+	WORD $0x4eb11e3c // mov v28.16b, v17.16b
+	WORD $0x4ead1db1 // mov v17.16b, v13.16b
+	WORD $0x4eba1f4d // mov v13.16b, v26.16b
+	WORD $0x4eb61eda // mov v26.16b, v22.16b
+	WORD $0x4ebbce9c // fmls v28.4s, v20.4s, v27.4s
+	WORD $0x4ebbcf31 // fmls v17.4s, v25.4s, v27.4s
+	WORD $0x4ebbcf0d // fmls v13.4s, v24.4s, v27.4s
+	WORD $0x4ebbcefa // fmls v26.4s, v23.4s, v27.4s
 	WORD $0x3dc0373b // ldr q27, [x25, #208]
-	WORD $0x4ebf1ff0 // mov v16.16b, v31.16b
-	WORD $0x4eb31e7f // mov v31.16b, v19.16b
-	WORD $0x4eb41e93 // mov v19.16b, v20.16b
-	WORD $0x4eb11e34 // mov v20.16b, v17.16b
-	WORD $0x4ebecf50 // fmls v16.4s, v26.4s, v30.4s
-	WORD $0x4ebdcedf // fmls v31.4s, v22.4s, v29.4s
-	WORD $0x4ebcceb3 // fmls v19.4s, v21.4s, v28.4s
-	WORD $0x4ebbcdd4 // fmls v20.4s, v14.4s, v27.4s
+	WORD $0x4ebc1f96 // mov v22.16b, v28.16b
+	WORD $0x4eb11e3c // mov v28.16b, v17.16b
+	WORD $0x4ead1db1 // mov v17.16b, v13.16b
+	WORD $0x4eba1f4d // mov v13.16b, v26.16b
+	WORD $0x4ebbce96 // fmls v22.4s, v20.4s, v27.4s
+	WORD $0x4ebbcf3c // fmls v28.4s, v25.4s, v27.4s
+	WORD $0x4ebbcf11 // fmls v17.4s, v24.4s, v27.4s
+	WORD $0x4ebbceed // fmls v13.4s, v23.4s, v27.4s
 	WORD $0x3dc03b3b // ldr q27, [x25, #224]
-	WORD $0x3dc03b2e // ldr q14, [x25, #224]
-	WORD $0x3dc03b3c // ldr q28, [x25, #224]
-	WORD $0x3dc03b35 // ldr q21, [x25, #224]
-	WORD $0x3dc03f3d // ldr q29, [x25, #240]
-	WORD $0x3dc03f36 // ldr q22, [x25, #240]
-	WORD $0x3dc03f3e // ldr q30, [x25, #240]
-	WORD $0x3dc03f3a // ldr q26, [x25, #240]
-	WORD $0x4e30cf7d // fmla v29.4s, v27.4s, v16.4s
-	WORD $0x4e3fcdd6 // fmla v22.4s, v14.4s, v31.4s
-	WORD $0x4e33cf9e // fmla v30.4s, v28.4s, v19.4s
-	WORD $0x4e34ceba // fmla v26.4s, v21.4s, v20.4s
-	WORD $0x3dc04335 // ldr q21, [x25, #256]
-	WORD $0x3dc0433c // ldr q28, [x25, #256]
-	WORD $0x3dc0432e // ldr q14, [x25, #256]
+	WORD $0x3dc03f37 // ldr q23, [x25, #240]
+	WORD $0x3dc03f38 // ldr q24, [x25, #240]
+	WORD $0x3dc03f39 // ldr q25, [x25, #240]
+	WORD $0x3dc03f34 // ldr q20, [x25, #240]
+	WORD $0x4e36cf77 // fmla v23.4s, v27.4s, v22.4s
+	WORD $0x4e3ccf78 // fmla v24.4s, v27.4s, v28.4s
+	WORD $0x4e31cf79 // fmla v25.4s, v27.4s, v17.4s
+	WORD $0x4e2dcf74 // fmla v20.4s, v27.4s, v13.4s
 	WORD $0x3dc0433b // ldr q27, [x25, #256]
-	WORD $0x4e30cfb5 // fmla v21.4s, v29.4s, v16.4s
-	WORD $0x4e3fcedc // fmla v28.4s, v22.4s, v31.4s
-	WORD $0x4e33cfce // fmla v14.4s, v30.4s, v19.4s
-	WORD $0x4e34cf5b // fmla v27.4s, v26.4s, v20.4s
-	WORD $0x3dc0473a // ldr q26, [x25, #272]
-	WORD $0x3dc0473e // ldr q30, [x25, #272]
-	WORD $0x3dc04736 // ldr q22, [x25, #272]
-	WORD $0x3dc0473d // ldr q29, [x25, #272]
-	WORD $0x4e30ceba // fmla v26.4s, v21.4s, v16.4s
-	WORD $0x4e3fcf9e // fmla v30.4s, v28.4s, v31.4s
-	WORD $0x4e33cdd6 // fmla v22.4s, v14.4s, v19.4s
-	WORD $0x4e34cf7d // fmla v29.4s, v27.4s, v20.4s
+	WORD $0x3dc0433a // ldr q26, [x25, #256]
+	WORD $0x3dc0433d // ldr q29, [x25, #256]
+	WORD $0x3dc0433e // ldr q30, [x25, #256]
+	WORD $0x4e36cefb // fmla v27.4s, v23.4s, v22.4s
+	WORD $0x4e3ccf1a // fmla v26.4s, v24.4s, v28.4s
+	WORD $0x4e31cf3d // fmla v29.4s, v25.4s, v17.4s
+	WORD $0x4e2dce9e // fmla v30.4s, v20.4s, v13.4s
+	WORD $0x3dc04734 // ldr q20, [x25, #272]
+	WORD $0x3dc04739 // ldr q25, [x25, #272]
+	WORD $0x3dc04738 // ldr q24, [x25, #272]
+	WORD $0x3dc04737 // ldr q23, [x25, #272]
+	WORD $0x4e36cf74 // fmla v20.4s, v27.4s, v22.4s
+	WORD $0x4e3ccf59 // fmla v25.4s, v26.4s, v28.4s
+	WORD $0x4e31cfb8 // fmla v24.4s, v29.4s, v17.4s
+	WORD $0x4e2dcfd7 // fmla v23.4s, v30.4s, v13.4s
+	WORD $0x3dc04b3e // ldr q30, [x25, #288]
+	WORD $0x3dc04b3d // ldr q29, [x25, #288]
+	WORD $0x3dc04b3a // ldr q26, [x25, #288]
 	WORD $0x3dc04b3b // ldr q27, [x25, #288]
-	WORD $0x3dc04b2e // ldr q14, [x25, #288]
-	WORD $0x3dc04b3c // ldr q28, [x25, #288]
-	WORD $0x3dc04b35 // ldr q21, [x25, #288]
-	WORD $0x4e30cf5b // fmla v27.4s, v26.4s, v16.4s
-	WORD $0x4e3fcfce // fmla v14.4s, v30.4s, v31.4s
-	WORD $0x4e33cedc // fmla v28.4s, v22.4s, v19.4s
-	WORD $0x4e34cfb5 // fmla v21.4s, v29.4s, v20.4s
-	WORD $0x6ea085bd // sub v29.4s, v13.4s, v0.4s
-	WORD $0x6ea0872d // sub v13.4s, v25.4s, v0.4s
-	WORD $0x6ea08719 // sub v25.4s, v24.4s, v0.4s
-	WORD $0x6ea086f8 // sub v24.4s, v23.4s, v0.4s
-	WORD $0x6e30de17 // fmul v23.4s, v16.4s, v16.4s
-	WORD $0x6e3fdff6 // fmul v22.4s, v31.4s, v31.4s
-	WORD $0x6e33de7e // fmul v30.4s, v19.4s, v19.4s
-	WORD $0x6e34de9a // fmul v26.4s, v20.4s, v20.4s
-	WORD $0x4eb01e11 // mov v17.16b, v16.16b
-	WORD $0x4ebf1ff0 // mov v16.16b, v31.16b
-	WORD $0x4eb31e7f // mov v31.16b, v19.16b
-	WORD $0x4eb41e93 // mov v19.16b, v20.16b
-	WORD $0x4e3bcef1 // fmla v17.4s, v23.4s, v27.4s
-	WORD $0x4e2eced0 // fmla v16.4s, v22.4s, v14.4s
-	WORD $0x4e3ccfdf // fmla v31.4s, v30.4s, v28.4s
-	WORD $0x4e35cf53 // fmla v19.4s, v26.4s, v21.4s
-	WORD $0x4f3f07b5 // sshr v21.4s, v29.4s, #1
-	WORD $0x4f3f05ba // sshr v26.4s, v13.4s, #1
-	WORD $0x4f3f073c // sshr v28.4s, v25.4s, #1
-	WORD $0x4f3f071e // sshr v30.4s, v24.4s, #1
-	WORD $0x3dc0072e // ldr q14, [x25, #16]
-	WORD $0x3dc00736 // ldr q22, [x25, #16]
-	WORD $0x3dc0073b // ldr q27, [x25, #16]
-	WORD $0x3dc00737 // ldr q23, [x25, #16]
-	WORD $0x4e2ed634 // fadd v20.4s, v17.4s, v14.4s
-	WORD $0x4e36d60e // fadd v14.4s, v16.4s, v22.4s
-	WORD $0x4e3bd7f6 // fadd v22.4s, v31.4s, v27.4s
-	WORD $0x4e37d67b // fadd v27.4s, v19.4s, v23.4s
-	WORD $0x4ea186b7 // add v23.4s, v21.4s, v1.4s
-	WORD $0x4ea18753 // add v19.4s, v26.4s, v1.4s
-	WORD $0x4ea1879f // add v31.4s, v28.4s, v1.4s
-	WORD $0x4ea187d0 // add v16.4s, v30.4s, v1.4s
-	WORD $0x4f3756f1 // shl v17.4s, v23.4s, #23
-	WORD $0x4f375677 // shl v23.4s, v19.4s, #23
-	WORD $0x4f3757f3 // shl v19.4s, v31.4s, #23
-	WORD $0x4f37561f // shl v31.4s, v16.4s, #23
-	WORD $0x6e31de90 // fmul v16.4s, v20.4s, v17.4s
-	WORD $0x6e37ddd1 // fmul v17.4s, v14.4s, v23.4s
-	WORD $0x6e33ded7 // fmul v23.4s, v22.4s, v19.4s
-	WORD $0x6e3fdf73 // fmul v19.4s, v27.4s, v31.4s
-	WORD $0x6eb587bf // sub v31.4s, v29.4s, v21.4s
-	WORD $0x6eba85b5 // sub v21.4s, v13.4s, v26.4s
-	WORD $0x6ebc873a // sub v26.4s, v25.4s, v28.4s
-	WORD $0x6ebe871c // sub v28.4s, v24.4s, v30.4s
-	WORD $0x4ea187fe // add v30.4s, v31.4s, v1.4s
-	WORD $0x4ea186bf // add v31.4s, v21.4s, v1.4s
-	WORD $0x4ea18755 // add v21.4s, v26.4s, v1.4s
-	WORD $0x4ea1879a // add v26.4s, v28.4s, v1.4s
-	WORD $0x4f3757dc // shl v28.4s, v30.4s, #23
-	WORD $0x4f3757fe // shl v30.4s, v31.4s, #23
-	WORD $0x4f3756bf // shl v31.4s, v21.4s, #23
-	WORD $0x4f375755 // shl v21.4s, v26.4s, #23
-	WORD $0x6e3cde1a // fmul v26.4s, v16.4s, v28.4s
-	WORD $0x6e3ede3c // fmul v28.4s, v17.4s, v30.4s
-	WORD $0x6e3fdefe // fmul v30.4s, v23.4s, v31.4s
-	WORD $0x6e35de7f // fmul v31.4s, v19.4s, v21.4s
-	WORD $0x6e3ade55 // fmul v21.4s, v18.4s, v26.4s
-	WORD $0x6e3cddfa // fmul v26.4s, v15.4s, v28.4s
-	WORD $0x6e3edd7c // fmul v28.4s, v11.4s, v30.4s
-	WORD $0x6e3fdd9e // fmul v30.4s, v12.4s, v31.4s
-	WORD $0x4ea0a8ff // cmlt v31.4s, v7.4s, #0
+	WORD $0x4e36ce9e // fmla v30.4s, v20.4s, v22.4s
+	WORD $0x4e3ccf3d // fmla v29.4s, v25.4s, v28.4s
+	WORD $0x4e31cf1a // fmla v26.4s, v24.4s, v17.4s
+	WORD $0x4e2dcefb // fmla v27.4s, v23.4s, v13.4s
+	WORD $0x6ea086b7 // sub v23.4s, v21.4s, v0.4s
+	WORD $0x6ea08615 // sub v21.4s, v16.4s, v0.4s
+	WORD $0x6ea085d0 // sub v16.4s, v14.4s, v0.4s
+	WORD $0x6ea0866e // sub v14.4s, v19.4s, v0.4s
+	WORD $0x6e36ded3 // fmul v19.4s, v22.4s, v22.4s
+	WORD $0x6e3cdf98 // fmul v24.4s, v28.4s, v28.4s
+	WORD $0x6e31de39 // fmul v25.4s, v17.4s, v17.4s
+	WORD $0x6e2dddb4 // fmul v20.4s, v13.4s, v13.4s
+	WORD $0x4eb61edf // mov v31.16b, v22.16b
+	WORD $0x4ebc1f96 // mov v22.16b, v28.16b
+	WORD $0x4eb11e3c // mov v28.16b, v17.16b
+	WORD $0x4ead1db1 // mov v17.16b, v13.16b
+	WORD $0x4e3ece7f // fmla v31.4s, v19.4s, v30.4s
+	WORD $0x4e3dcf16 // fmla v22.4s, v24.4s, v29.4s
+	WORD $0x4e3acf3c // fmla v28.4s, v25.4s, v26.4s
+	WORD $0x4e3bce91 // fmla v17.4s, v20.4s, v27.4s
+	WORD $0x4f3f06fb // sshr v27.4s, v23.4s, #1
+	WORD $0x4f3f06b4 // sshr v20.4s, v21.4s, #1
+	WORD $0x4f3f061a // sshr v26.4s, v16.4s, #1
+	WORD $0x4f3f05d9 // sshr v25.4s, v14.4s, #1
+	WORD $0x3dc0073d // ldr q29, [x25, #16]
+	WORD $0x4e3dd7f8 // fadd v24.4s, v31.4s, v29.4s
+	WORD $0x4e3dd6df // fadd v31.4s, v22.4s, v29.4s
+	WORD $0x4e3dd796 // fadd v22.4s, v28.4s, v29.4s
+	WORD $0x4e3dd63c // fadd v28.4s, v17.4s, v29.4s
+	WORD $0x4ea1877d // add v29.4s, v27.4s, v1.4s
+	WORD $0x4ea18691 // add v17.4s, v20.4s, v1.4s
+	WORD $0x4ea1875e // add v30.4s, v26.4s, v1.4s
+	WORD $0x4ea18733 // add v19.4s, v25.4s, v1.4s
+	WORD $0x4f3757ad // shl v13.4s, v29.4s, #23
+	WORD $0x4f37563d // shl v29.4s, v17.4s, #23
+	WORD $0x4f3757d1 // shl v17.4s, v30.4s, #23
+	WORD $0x4f37567e // shl v30.4s, v19.4s, #23
+	WORD $0x6e2ddf13 // fmul v19.4s, v24.4s, v13.4s
+	WORD $0x6e3ddfed // fmul v13.4s, v31.4s, v29.4s
+	WORD $0x6e31dedd // fmul v29.4s, v22.4s, v17.4s
+	WORD $0x6e3edf91 // fmul v17.4s, v28.4s, v30.4s
+	WORD $0x6ebb86fe // sub v30.4s, v23.4s, v27.4s
+	WORD $0x6eb486bb // sub v27.4s, v21.4s, v20.4s
+	WORD $0x6eba8614 // sub v20.4s, v16.4s, v26.4s
+	WORD $0x6eb985da // sub v26.4s, v14.4s, v25.4s
+	WORD $0x4ea187d9 // add v25.4s, v30.4s, v1.4s
+	WORD $0x4ea1877e // add v30.4s, v27.4s, v1.4s
+	WORD $0x4ea1869b // add v27.4s, v20.4s, v1.4s
+	WORD $0x4ea18754 // add v20.4s, v26.4s, v1.4s
+	WORD $0x4f37573a // shl v26.4s, v25.4s, #23
+	WORD $0x4f3757d9 // shl v25.4s, v30.4s, #23
+	WORD $0x4f37577e // shl v30.4s, v27.4s, #23
+	WORD $0x4f37569b // shl v27.4s, v20.4s, #23
+	WORD $0x6e3ade74 // fmul v20.4s, v19.4s, v26.4s
+	WORD $0x6e39ddba // fmul v26.4s, v13.4s, v25.4s
+	WORD $0x6e3edfb9 // fmul v25.4s, v29.4s, v30.4s
+	WORD $0x6e3bde3e // fmul v30.4s, v17.4s, v27.4s
+	WORD $0x6e34de5b // fmul v27.4s, v18.4s, v20.4s
+	WORD $0x6e3addf4 // fmul v20.4s, v15.4s, v26.4s
+	WORD $0x6e39dd7a // fmul v26.4s, v11.4s, v25.4s
+	WORD $0x6e3edd99 // fmul v25.4s, v12.4s, v30.4s
+	WORD $0x4ea0a8fe // cmlt v30.4s, v7.4s, #0
 	WORD $0x4ea0a90c // cmlt v12.4s, v8.4s, #0
 	WORD $0x4ea0a92b // cmlt v11.4s, v9.4s, #0
 	WORD $0x4ea0a94f // cmlt v15.4s, v10.4s, #0
-	WORD $0x4eb5d4f2 // fsub v18.4s, v7.4s, v21.4s
-	WORD $0x4ebad507 // fsub v7.4s, v8.4s, v26.4s
-	WORD $0x4ebcd528 // fsub v8.4s, v9.4s, v28.4s
-	WORD $0x4ebed549 // fsub v9.4s, v10.4s, v30.4s
-	WORD $0x4ebf1fea // mov v10.16b, v31.16b
-	WORD $0x4eac1d9f // mov v31.16b, v12.16b
+	WORD $0x4ebbd4f2 // fsub v18.4s, v7.4s, v27.4s
+	WORD $0x4eb4d507 // fsub v7.4s, v8.4s, v20.4s
+	WORD $0x4ebad528 // fsub v8.4s, v9.4s, v26.4s
+	WORD $0x4eb9d549 // fsub v9.4s, v10.4s, v25.4s
+	WORD $0x4ebe1fca // mov v10.16b, v30.16b
+	WORD $0x4eac1d9e // mov v30.16b, v12.16b
 	WORD $0x4eab1d6c // mov v12.16b, v11.16b
 	WORD $0x4eaf1deb // mov v11.16b, v15.16b
-	WORD $0x6e721eaa // bsl v10.16b, v21.16b, v18.16b
-	WORD $0x6e671f5f // bsl v31.16b, v26.16b, v7.16b
-	WORD $0x6e681f8c // bsl v12.16b, v28.16b, v8.16b
-	WORD $0x6e691fcb // bsl v11.16b, v30.16b, v9.16b
-	WORD $0xad007c0a // stp q10, q31, [x0, #0]
+	WORD $0x6e721f6a // bsl v10.16b, v27.16b, v18.16b
+	WORD $0x6e671e9e // bsl v30.16b, v20.16b, v7.16b
+	WORD $0x6e681f4c // bsl v12.16b, v26.16b, v8.16b
+	WORD $0x6e691f2b // bsl v11.16b, v25.16b, v9.16b
+	WORD $0xad00780a // stp q10, q30, [x0, #0]
 	WORD $0xad012c0c // stp q12, q11, [x0, #32]
 	ADD $64, R0, R0
 	SUBS $16, R2, R2
@@ -32202,76 +32127,76 @@ done2:
 	WORD $0x3dc04b20 // ldr q0, [x25, #288]
 	WORD $0x3dc0272b // ldr q11, [x25, #144]
 	WORD $0x3dc02b2c // ldr q12, [x25, #160]
-	WORD $0x3dc0333f // ldr q31, [x25, #192]
+	WORD $0x3dc0333e // ldr q30, [x25, #192]
 	WORD $0x3dc0372a // ldr q10, [x25, #208]
 	WORD $0x3dc03b29 // ldr q9, [x25, #224]
-	WORD $0x3dc0073e // ldr q30, [x25, #16]
+	WORD $0x3dc00739 // ldr q25, [x25, #16]
 
 vectors3:
 	WORD $0x3cc10428 // ldr q8, [x1], #16
-	WORD $0x4e24f51c // fmax v28.4s, v8.4s, v4.4s
-	WORD $0x4ea3f787 // fmin v7.4s, v28.4s, v3.4s
-	WORD $0x4ea0f8fc // fabs v28.4s, v7.4s
-	WORD $0x6e22df9a // fmul v26.4s, v28.4s, v2.4s
-	WORD $0x3dc0df3c // ldr q28, [x25, #880]
-	WORD $0x4e3acc3c // fmla v28.4s, v1.4s, v26.4s
+	WORD $0x4e24f51a // fmax v26.4s, v8.4s, v4.4s
+	WORD $0x4ea3f747 // fmin v7.4s, v26.4s, v3.4s
+	WORD $0x4ea0f8fa // fabs v26.4s, v7.4s
+	WORD $0x6e22df54 // fmul v20.4s, v26.4s, v2.4s
+	WORD $0x3dc0df3a // ldr q26, [x25, #880]
+	WORD $0x4e34cc3a // fmla v26.4s, v1.4s, v20.4s
 	WORD $0x3dc0e332 // ldr q18, [x25, #896]
-	WORD $0x4e3acf92 // fmla v18.4s, v28.4s, v26.4s
-	WORD $0x3dc0e73c // ldr q28, [x25, #912]
-	WORD $0x4e3ace5c // fmla v28.4s, v18.4s, v26.4s
+	WORD $0x4e34cf52 // fmla v18.4s, v26.4s, v20.4s
+	WORD $0x3dc0e73a // ldr q26, [x25, #912]
+	WORD $0x4e34ce5a // fmla v26.4s, v18.4s, v20.4s
 	WORD $0x3dc0eb32 // ldr q18, [x25, #928]
-	WORD $0x4e3acf92 // fmla v18.4s, v28.4s, v26.4s
-	WORD $0x3dc0ef3c // ldr q28, [x25, #944]
-	WORD $0x4e3ace5c // fmla v28.4s, v18.4s, v26.4s
+	WORD $0x4e34cf52 // fmla v18.4s, v26.4s, v20.4s
+	WORD $0x3dc0ef3a // ldr q26, [x25, #944]
+	WORD $0x4e34ce5a // fmla v26.4s, v18.4s, v20.4s
 	WORD $0x3dc0f332 // ldr q18, [x25, #960]
-	WORD $0x4e3acf92 // fmla v18.4s, v28.4s, v26.4s
-	WORD $0x3dc0f73c // ldr q28, [x25, #976]
-	WORD $0x4e3ace5c // fmla v28.4s, v18.4s, v26.4s
+	WORD $0x4e34cf52 // fmla v18.4s, v26.4s, v20.4s
+	WORD $0x3dc0f73a // ldr q26, [x25, #976]
+	WORD $0x4e34ce5a // fmla v26.4s, v18.4s, v20.4s
 	WORD $0x3dc0fb32 // ldr q18, [x25, #992]
-	WORD $0x4e3acf92 // fmla v18.4s, v28.4s, v26.4s
-	WORD $0x3dc0ff3c // ldr q28, [x25, #1008]
-	WORD $0x4e3ace5c // fmla v28.4s, v18.4s, v26.4s
+	WORD $0x4e34cf52 // fmla v18.4s, v26.4s, v20.4s
+	WORD $0x3dc0ff3a // ldr q26, [x25, #1008]
+	WORD $0x4e34ce5a // fmla v26.4s, v18.4s, v20.4s
 	WORD $0x3dc10332 // ldr q18, [x25, #1024]
-	WORD $0x4e3acf92 // fmla v18.4s, v28.4s, v26.4s
-	WORD $0x3dc1073c // ldr q28, [x25, #1040]
-	WORD $0x4e3ace5c // fmla v28.4s, v18.4s, v26.4s
-	WORD $0x6e3cdf52 // fmul v18.4s, v26.4s, v28.4s
-	WORD $0x6e20dcfc // fmul v28.4s, v7.4s, v0.4s
+	WORD $0x4e34cf52 // fmla v18.4s, v26.4s, v20.4s
+	WORD $0x3dc1073a // ldr q26, [x25, #1040]
+	WORD $0x4e34ce5a // fmla v26.4s, v18.4s, v20.4s
+	WORD $0x6e3ade92 // fmul v18.4s, v20.4s, v26.4s
+	WORD $0x6e20dcfa // fmul v26.4s, v7.4s, v0.4s
 	WORD $0x6ea0fa47 // fneg v7.4s, v18.4s
 	WORD $0x4e2bf4f2 // fmax v18.4s, v7.4s, v11.4s
 	WORD $0x3dc02f27 // ldr q7, [x25, #176]
 	WORD $0x4e2cce47 // fmla v7.4s, v18.4s, v12.4s
-	WORD $0x4ea6d4fa // fsub v26.4s, v7.4s, v6.4s
-	WORD $0x4eb21e55 // mov v21.16b, v18.16b
-	WORD $0x4ebfcf55 // fmls v21.4s, v26.4s, v31.4s
-	WORD $0x4eb51eb2 // mov v18.16b, v21.16b
-	WORD $0x4eaacf52 // fmls v18.4s, v26.4s, v10.4s
-	WORD $0x3dc03f3a // ldr q26, [x25, #240]
-	WORD $0x4e32cd3a // fmla v26.4s, v9.4s, v18.4s
-	WORD $0x3dc04335 // ldr q21, [x25, #256]
-	WORD $0x4e32cf55 // fmla v21.4s, v26.4s, v18.4s
-	WORD $0x3dc0473a // ldr q26, [x25, #272]
-	WORD $0x4e32ceba // fmla v26.4s, v21.4s, v18.4s
-	WORD $0x3dc04b35 // ldr q21, [x25, #288]
-	WORD $0x4e32cf55 // fmla v21.4s, v26.4s, v18.4s
-	WORD $0x6ea684fa // sub v26.4s, v7.4s, v6.4s
+	WORD $0x4ea6d4f4 // fsub v20.4s, v7.4s, v6.4s
+	WORD $0x4eb21e5b // mov v27.16b, v18.16b
+	WORD $0x4ebece9b // fmls v27.4s, v20.4s, v30.4s
+	WORD $0x4ebb1f72 // mov v18.16b, v27.16b
+	WORD $0x4eaace92 // fmls v18.4s, v20.4s, v10.4s
+	WORD $0x3dc03f34 // ldr q20, [x25, #240]
+	WORD $0x4e32cd34 // fmla v20.4s, v9.4s, v18.4s
+	WORD $0x3dc0433b // ldr q27, [x25, #256]
+	WORD $0x4e32ce9b // fmla v27.4s, v20.4s, v18.4s
+	WORD $0x3dc04734 // ldr q20, [x25, #272]
+	WORD $0x4e32cf74 // fmla v20.4s, v27.4s, v18.4s
+	WORD $0x3dc04b3b // ldr q27, [x25, #288]
+	WORD $0x4e32ce9b // fmla v27.4s, v20.4s, v18.4s
+	WORD $0x6ea684f4 // sub v20.4s, v7.4s, v6.4s
 	WORD $0x6e32de47 // fmul v7.4s, v18.4s, v18.4s
 	WORD $0x4eb21e4f // mov v15.16b, v18.16b
-	WORD $0x4e35ccef // fmla v15.4s, v7.4s, v21.4s
-	WORD $0x4f3f0755 // sshr v21.4s, v26.4s, #1
-	WORD $0x4e3ed5e7 // fadd v7.4s, v15.4s, v30.4s
-	WORD $0x4ea586af // add v15.4s, v21.4s, v5.4s
+	WORD $0x4e3bccef // fmla v15.4s, v7.4s, v27.4s
+	WORD $0x4f3f069b // sshr v27.4s, v20.4s, #1
+	WORD $0x4e39d5e7 // fadd v7.4s, v15.4s, v25.4s
+	WORD $0x4ea5876f // add v15.4s, v27.4s, v5.4s
 	WORD $0x4f3755f2 // shl v18.4s, v15.4s, #23
 	WORD $0x6e32dcef // fmul v15.4s, v7.4s, v18.4s
-	WORD $0x6eb58752 // sub v18.4s, v26.4s, v21.4s
-	WORD $0x4ea58655 // add v21.4s, v18.4s, v5.4s
-	WORD $0x4f3756b2 // shl v18.4s, v21.4s, #23
-	WORD $0x6e32ddf5 // fmul v21.4s, v15.4s, v18.4s
-	WORD $0x6e35df92 // fmul v18.4s, v28.4s, v21.4s
-	WORD $0x4ea0a915 // cmlt v21.4s, v8.4s, #0
-	WORD $0x4eb2d51c // fsub v28.4s, v8.4s, v18.4s
-	WORD $0x4eb51ea8 // mov v8.16b, v21.16b
-	WORD $0x6e7c1e48 // bsl v8.16b, v18.16b, v28.16b
+	WORD $0x6ebb8692 // sub v18.4s, v20.4s, v27.4s
+	WORD $0x4ea5865b // add v27.4s, v18.4s, v5.4s
+	WORD $0x4f375772 // shl v18.4s, v27.4s, #23
+	WORD $0x6e32ddfb // fmul v27.4s, v15.4s, v18.4s
+	WORD $0x6e3bdf52 // fmul v18.4s, v26.4s, v27.4s
+	WORD $0x4ea0a91b // cmlt v27.4s, v8.4s, #0
+	WORD $0x4eb2d51a // fsub v26.4s, v8.4s, v18.4s
+	WORD $0x4ebb1f68 // mov v8.16b, v27.16b
+	WORD $0x6e7a1e48 // bsl v8.16b, v18.16b, v26.16b
 	WORD $0x3c810408 // str q8, [x0], #16
 	SUBS $4, R2, R2
 	BGE vectors3
@@ -32332,159 +32257,147 @@ vectors1:
 	WORD $0x4e26f58d // fmax v13.4s, v12.4s, v6.4s
 	WORD $0x4e26f54c // fmax v12.4s, v10.4s, v6.4s
 	WORD $0x3dc02b2a // ldr q10, [x25, #160]
-	WORD $0x3dc02b34 // ldr q20, [x25, #160]
-	WORD $0x3dc02b35 // ldr q21, [x25, #160]
-	WORD $0x3dc02b36 // ldr q22, [x25, #160]
+	WORD $0x3dc02f34 // ldr q20, [x25, #176]
+	WORD $0x3dc02f35 // ldr q21, [x25, #176]
+	WORD $0x3dc02f36 // ldr q22, [x25, #176]
 	WORD $0x3dc02f37 // ldr q23, [x25, #176]
-	WORD $0x3dc02f38 // ldr q24, [x25, #176]
-	WORD $0x3dc02f39 // ldr q25, [x25, #176]
-	WORD $0x3dc02f3a // ldr q26, [x25, #176]
-	WORD $0x4e2ace77 // fmla v23.4s, v19.4s, v10.4s
-	WORD $0x4e34ce58 // fmla v24.4s, v18.4s, v20.4s
-	WORD $0x4e35cdb9 // fmla v25.4s, v13.4s, v21.4s
-	WORD $0x4e36cd9a // fmla v26.4s, v12.4s, v22.4s
-	WORD $0x4ea1d6f6 // fsub v22.4s, v23.4s, v1.4s
-	WORD $0x4ea1d715 // fsub v21.4s, v24.4s, v1.4s
-	WORD $0x4ea1d734 // fsub v20.4s, v25.4s, v1.4s
-	WORD $0x4ea1d74a // fsub v10.4s, v26.4s, v1.4s
+	WORD $0x4e2ace74 // fmla v20.4s, v19.4s, v10.4s
+	WORD $0x4e2ace55 // fmla v21.4s, v18.4s, v10.4s
+	WORD $0x4e2acdb6 // fmla v22.4s, v13.4s, v10.4s
+	WORD $0x4e2acd97 // fmla v23.4s, v12.4s, v10.4s
+	WORD $0x4ea1d68a // fsub v10.4s, v20.4s, v1.4s
+	WORD $0x4ea1d6b8 // fsub v24.4s, v21.4s, v1.4s
+	WORD $0x4ea1d6d9 // fsub v25.4s, v22.4s, v1.4s
+	WORD $0x4ea1d6fa // fsub v26.4s, v23.4s, v1.4s
 	WORD $0x3dc0333b // ldr q27, [x25, #192]
-	WORD $0x3dc0333c // ldr q28, [x25, #192]
-	WORD $0x3dc0333d // ldr q29, [x25, #192]
-	WORD $0x3dc0333e // ldr q30, [x25, #192]
-	WORD $0x4eb31e7f // mov v31.16b, v19.16b
+	WORD $0x4eb31e7c // mov v28.16b, v19.16b
 	WORD $0x4eb21e53 // mov v19.16b, v18.16b
 	WORD $0x4ead1db2 // mov v18.16b, v13.16b
 	WORD $0x4eac1d8d // mov v13.16b, v12.16b
-	WORD $0x4ebbcedf // fmls v31.4s, v22.4s, v27.4s
-	WORD $0x4ebcceb3 // fmls v19.4s, v21.4s, v28.4s
-	WORD $0x4ebdce92 // fmls v18.4s, v20.4s, v29.4s
-	WORD $0x4ebecd4d // fmls v13.4s, v10.4s, v30.4s
-	WORD $0x3dc0373e // ldr q30, [x25, #208]
-	WORD $0x3dc0373d // ldr q29, [x25, #208]
-	WORD $0x3dc0373c // ldr q28, [x25, #208]
+	WORD $0x4ebbcd5c // fmls v28.4s, v10.4s, v27.4s
+	WORD $0x4ebbcf13 // fmls v19.4s, v24.4s, v27.4s
+	WORD $0x4ebbcf32 // fmls v18.4s, v25.4s, v27.4s
+	WORD $0x4ebbcf4d // fmls v13.4s, v26.4s, v27.4s
 	WORD $0x3dc0373b // ldr q27, [x25, #208]
-	WORD $0x4ebf1fec // mov v12.16b, v31.16b
-	WORD $0x4eb31e7f // mov v31.16b, v19.16b
+	WORD $0x4ebc1f8c // mov v12.16b, v28.16b
+	WORD $0x4eb31e7c // mov v28.16b, v19.16b
 	WORD $0x4eb21e53 // mov v19.16b, v18.16b
 	WORD $0x4ead1db2 // mov v18.16b, v13.16b
-	WORD $0x4ebececc // fmls v12.4s, v22.4s, v30.4s
-	WORD $0x4ebdcebf // fmls v31.4s, v21.4s, v29.4s
-	WORD $0x4ebcce93 // fmls v19.4s, v20.4s, v28.4s
-	WORD $0x4ebbcd52 // fmls v18.4s, v10.4s, v27.4s
+	WORD $0x4ebbcd4c // fmls v12.4s, v10.4s, v27.4s
+	WORD $0x4ebbcf1c // fmls v28.4s, v24.4s, v27.4s
+	WORD $0x4ebbcf33 // fmls v19.4s, v25.4s, v27.4s
+	WORD $0x4ebbcf52 // fmls v18.4s, v26.4s, v27.4s
 	WORD $0x3dc03b3b // ldr q27, [x25, #224]
-	WORD $0x3dc03b2a // ldr q10, [x25, #224]
-	WORD $0x3dc03b3c // ldr q28, [x25, #224]
-	WORD $0x3dc03b34 // ldr q20, [x25, #224]
-	WORD $0x3dc03f3d // ldr q29, [x25, #240]
-	WORD $0x3dc03f35 // ldr q21, [x25, #240]
-	WORD $0x3dc03f3e // ldr q30, [x25, #240]
-	WORD $0x3dc03f36 // ldr q22, [x25, #240]
-	WORD $0x4e2ccf7d // fmla v29.4s, v27.4s, v12.4s
-	WORD $0x4e3fcd55 // fmla v21.4s, v10.4s, v31.4s
-	WORD $0x4e33cf9e // fmla v30.4s, v28.4s, v19.4s
-	WORD $0x4e32ce96 // fmla v22.4s, v20.4s, v18.4s
-	WORD $0x3dc04334 // ldr q20, [x25, #256]
-	WORD $0x3dc0433c // ldr q28, [x25, #256]
-	WORD $0x3dc0432a // ldr q10, [x25, #256]
+	WORD $0x3dc03f3a // ldr q26, [x25, #240]
+	WORD $0x3dc03f39 // ldr q25, [x25, #240]
+	WORD $0x3dc03f38 // ldr q24, [x25, #240]
+	WORD $0x3dc03f2a // ldr q10, [x25, #240]
+	WORD $0x4e2ccf7a // fmla v26.4s, v27.4s, v12.4s
+	WORD $0x4e3ccf79 // fmla v25.4s, v27.4s, v28.4s
+	WORD $0x4e33cf78 // fmla v24.4s, v27.4s, v19.4s
+	WORD $0x4e32cf6a // fmla v10.4s, v27.4s, v18.4s
 	WORD $0x3dc0433b // ldr q27, [x25, #256]
-	WORD $0x4e2ccfb4 // fmla v20.4s, v29.4s, v12.4s
-	WORD $0x4e3fcebc // fmla v28.4s, v21.4s, v31.4s
-	WORD $0x4e33cfca // fmla v10.4s, v30.4s, v19.4s
-	WORD $0x4e32cedb // fmla v27.4s, v22.4s, v18.4s
-	WORD $0x3dc04736 // ldr q22, [x25, #272]
-	WORD $0x3dc0473e // ldr q30, [x25, #272]
-	WORD $0x3dc04735 // ldr q21, [x25, #272]
-	WORD $0x3dc0473d // ldr q29, [x25, #272]
-	WORD $0x4e2cce96 // fmla v22.4s, v20.4s, v12.4s
-	WORD $0x4e3fcf9e // fmla v30.4s, v28.4s, v31.4s
-	WORD $0x4e33cd55 // fmla v21.4s, v10.4s, v19.4s
-	WORD $0x4e32cf7d // fmla v29.4s, v27.4s, v18.4s
+	WORD $0x3dc0432d // ldr q13, [x25, #256]
+	WORD $0x3dc0433d // ldr q29, [x25, #256]
+	WORD $0x3dc0433e // ldr q30, [x25, #256]
+	WORD $0x4e2ccf5b // fmla v27.4s, v26.4s, v12.4s
+	WORD $0x4e3ccf2d // fmla v13.4s, v25.4s, v28.4s
+	WORD $0x4e33cf1d // fmla v29.4s, v24.4s, v19.4s
+	WORD $0x4e32cd5e // fmla v30.4s, v10.4s, v18.4s
+	WORD $0x3dc0472a // ldr q10, [x25, #272]
+	WORD $0x3dc04738 // ldr q24, [x25, #272]
+	WORD $0x3dc04739 // ldr q25, [x25, #272]
+	WORD $0x3dc0473a // ldr q26, [x25, #272]
+	WORD $0x4e2ccf6a // fmla v10.4s, v27.4s, v12.4s
+	WORD $0x4e3ccdb8 // fmla v24.4s, v13.4s, v28.4s
+	WORD $0x4e33cfb9 // fmla v25.4s, v29.4s, v19.4s
+	WORD $0x4e32cfda // fmla v26.4s, v30.4s, v18.4s
+	WORD $0x3dc04b3e // ldr q30, [x25, #288]
+	WORD $0x3dc04b3d // ldr q29, [x25, #288]
+	WORD $0x3dc04b2d // ldr q13, [x25, #288]
 	WORD $0x3dc04b3b // ldr q27, [x25, #288]
-	WORD $0x3dc04b2a // ldr q10, [x25, #288]
-	WORD $0x3dc04b3c // ldr q28, [x25, #288]
-	WORD $0x3dc04b34 // ldr q20, [x25, #288]
-	WORD $0x4e2ccedb // fmla v27.4s, v22.4s, v12.4s
-	WORD $0x4e3fcfca // fmla v10.4s, v30.4s, v31.4s
-	WORD $0x4e33cebc // fmla v28.4s, v21.4s, v19.4s
-	WORD $0x4e32cfb4 // fmla v20.4s, v29.4s, v18.4s
-	WORD $0x6ea186fd // sub v29.4s, v23.4s, v1.4s
-	WORD $0x6ea18717 // sub v23.4s, v24.4s, v1.4s
-	WORD $0x6ea18738 // sub v24.4s, v25.4s, v1.4s
-	WORD $0x6ea18759 // sub v25.4s, v26.4s, v1.4s
-	WORD $0x6e2cdd9a // fmul v26.4s, v12.4s, v12.4s
-	WORD $0x6e3fdff5 // fmul v21.4s, v31.4s, v31.4s
-	WORD $0x6e33de7e // fmul v30.4s, v19.4s, v19.4s
-	WORD $0x6e32de56 // fmul v22.4s, v18.4s, v18.4s
-	WORD $0x4eac1d8d // mov v13.16b, v12.16b
-	WORD $0x4ebf1fec // mov v12.16b, v31.16b
-	WORD $0x4eb31e7f // mov v31.16b, v19.16b
+	WORD $0x4e2ccd5e // fmla v30.4s, v10.4s, v12.4s
+	WORD $0x4e3ccf1d // fmla v29.4s, v24.4s, v28.4s
+	WORD $0x4e33cf2d // fmla v13.4s, v25.4s, v19.4s
+	WORD $0x4e32cf5b // fmla v27.4s, v26.4s, v18.4s
+	WORD $0x6ea1869a // sub v26.4s, v20.4s, v1.4s
+	WORD $0x6ea186b4 // sub v20.4s, v21.4s, v1.4s
+	WORD $0x6ea186d5 // sub v21.4s, v22.4s, v1.4s
+	WORD $0x6ea186f6 // sub v22.4s, v23.4s, v1.4s
+	WORD $0x6e2cdd97 // fmul v23.4s, v12.4s, v12.4s
+	WORD $0x6e3cdf99 // fmul v25.4s, v28.4s, v28.4s
+	WORD $0x6e33de78 // fmul v24.4s, v19.4s, v19.4s
+	WORD $0x6e32de4a // fmul v10.4s, v18.4s, v18.4s
+	WORD $0x4eac1d9f // mov v31.16b, v12.16b
+	WORD $0x4ebc1f8c // mov v12.16b, v28.16b
+	WORD $0x4eb31e7c // mov v28.16b, v19.16b
 	WORD $0x4eb21e53 // mov v19.16b, v18.16b
-	WORD $0x4e3bcf4d // fmla v13.4s, v26.4s, v27.4s
-	WORD $0x4e2aceac // fmla v12.4s, v21.4s, v10.4s
-	WORD $0x4e3ccfdf // fmla v31.4s, v30.4s, v28.4s
-	WORD $0x4e34ced3 // fmla v19.4s, v22.4s, v20.4s
-	WORD $0x4f3f07b4 // sshr v20.4s, v29.4s, #1
-	WORD $0x4f3f06f6 // sshr v22.4s, v23.4s, #1
-	WORD $0x4f3f071c // sshr v28.4s, v24.4s, #1
-	WORD $0x4f3f073e // sshr v30.4s, v25.4s, #1
-	WORD $0x4e20d5aa // fadd v10.4s, v13.4s, v0.4s
-	WORD $0x4e20d58d // fadd v13.4s, v12.4s, v0.4s
-	WORD $0x4e20d7ec // fadd v12.4s, v31.4s, v0.4s
-	WORD $0x4e20d67f // fadd v31.4s, v19.4s, v0.4s
-	WORD $0x4ea28693 // add v19.4s, v20.4s, v2.4s
-	WORD $0x4ea286d5 // add v21.4s, v22.4s, v2.4s
-	WORD $0x4ea2879b // add v27.4s, v28.4s, v2.4s
-	WORD $0x4ea287da // add v26.4s, v30.4s, v2.4s
+	WORD $0x4e3eceff // fmla v31.4s, v23.4s, v30.4s
+	WORD $0x4e3dcf2c // fmla v12.4s, v25.4s, v29.4s
+	WORD $0x4e2dcf1c // fmla v28.4s, v24.4s, v13.4s
+	WORD $0x4e3bcd53 // fmla v19.4s, v10.4s, v27.4s
+	WORD $0x4f3f075b // sshr v27.4s, v26.4s, #1
+	WORD $0x4f3f068a // sshr v10.4s, v20.4s, #1
+	WORD $0x4f3f06ad // sshr v13.4s, v21.4s, #1
+	WORD $0x4f3f06d8 // sshr v24.4s, v22.4s, #1
+	WORD $0x4e20d7fd // fadd v29.4s, v31.4s, v0.4s
+	WORD $0x4e20d59f // fadd v31.4s, v12.4s, v0.4s
+	WORD $0x4e20d78c // fadd v12.4s, v28.4s, v0.4s
+	WORD $0x4e20d67c // fadd v28.4s, v19.4s, v0.4s
+	WORD $0x4ea28773 // add v19.4s, v27.4s, v2.4s
+	WORD $0x4ea28559 // add v25.4s, v10.4s, v2.4s
+	WORD $0x4ea285be // add v30.4s, v13.4s, v2.4s
+	WORD $0x4ea28717 // add v23.4s, v24.4s, v2.4s
 	WORD $0x4f375672 // shl v18.4s, v19.4s, #23
-	WORD $0x4f3756b3 // shl v19.4s, v21.4s, #23
-	WORD $0x4f375775 // shl v21.4s, v27.4s, #23
-	WORD $0x4f37575b // shl v27.4s, v26.4s, #23
-	WORD $0x6e32dd5a // fmul v26.4s, v10.4s, v18.4s
-	WORD $0x6e33ddb2 // fmul v18.4s, v13.4s, v19.4s
-	WORD $0x6e35dd93 // fmul v19.4s, v12.4s, v21.4s
-	WORD $0x6e3bdff5 // fmul v21.4s, v31.4s, v27.4s
-	WORD $0x6eb487bb // sub v27.4s, v29.4s, v20.4s
-	WORD $0x6eb686f4 // sub v20.4s, v23.4s, v22.4s
-	WORD $0x6ebc8716 // sub v22.4s, v24.4s, v28.4s
-	WORD $0x6ebe873c // sub v28.4s, v25.4s, v30.4s
+	WORD $0x4f375733 // shl v19.4s, v25.4s, #23
+	WORD $0x4f3757d9 // shl v25.4s, v30.4s, #23
+	WORD $0x4f3756fe // shl v30.4s, v23.4s, #23
+	WORD $0x6e32dfb7 // fmul v23.4s, v29.4s, v18.4s
+	WORD $0x6e33dff2 // fmul v18.4s, v31.4s, v19.4s
+	WORD $0x6e39dd93 // fmul v19.4s, v12.4s, v25.4s
+	WORD $0x6e3edf99 // fmul v25.4s, v28.4s, v30.4s
+	WORD $0x6ebb875e // sub v30.4s, v26.4s, v27.4s
+	WORD $0x6eaa869b // sub v27.4s, v20.4s, v10.4s
+	WORD $0x6ead86aa // sub v10.4s, v21.4s, v13.4s
+	WORD $0x6eb886cd // sub v13.4s, v22.4s, v24.4s
+	WORD $0x4ea287d8 // add v24.4s, v30.4s, v2.4s
 	WORD $0x4ea2877e // add v30.4s, v27.4s, v2.4s
-	WORD $0x4ea2869b // add v27.4s, v20.4s, v2.4s
-	WORD $0x4ea286d4 // add v20.4s, v22.4s, v2.4s
-	WORD $0x4ea28796 // add v22.4s, v28.4s, v2.4s
-	WORD $0x4f3757dc // shl v28.4s, v30.4s, #23
+	WORD $0x4ea2855b // add v27.4s, v10.4s, v2.4s
+	WORD $0x4ea285aa // add v10.4s, v13.4s, v2.4s
+	WORD $0x4f37570d // shl v13.4s, v24.4s, #23
+	WORD $0x4f3757d8 // shl v24.4s, v30.4s, #23
 	WORD $0x4f37577e // shl v30.4s, v27.4s, #23
-	WORD $0x4f37569b // shl v27.4s, v20.4s, #23
-	WORD $0x4f3756d4 // shl v20.4s, v22.4s, #23
-	WORD $0x6e3cdf56 // fmul v22.4s, v26.4s, v28.4s
-	WORD $0x6e3ede5c // fmul v28.4s, v18.4s, v30.4s
-	WORD $0x6e3bde7e // fmul v30.4s, v19.4s, v27.4s
-	WORD $0x6e34debb // fmul v27.4s, v21.4s, v20.4s
-	WORD $0x4ea0a9d4 // cmlt v20.4s, v14.4s, #0
+	WORD $0x4f37555b // shl v27.4s, v10.4s, #23
+	WORD $0x6e2ddeea // fmul v10.4s, v23.4s, v13.4s
+	WORD $0x6e38de4d // fmul v13.4s, v18.4s, v24.4s
+	WORD $0x6e3ede78 // fmul v24.4s, v19.4s, v30.4s
+	WORD $0x6e3bdf3e // fmul v30.4s, v25.4s, v27.4s
+	WORD $0x4ea0a9db // cmlt v27.4s, v14.4s, #0
 	WORD $0x4ea0a9ee // cmlt v14.4s, v15.4s, #0
 	WORD $0x4ea0aa0f // cmlt v15.4s, v16.4s, #0
 	WORD $0x4ea0aa30 // cmlt v16.4s, v17.4s, #0
-	WORD $0x4eb41e91 // mov v17.16b, v20.16b
-	WORD $0x4eae1dd4 // mov v20.16b, v14.16b
+	WORD $0x4ebb1f71 // mov v17.16b, v27.16b
+	WORD $0x4eae1ddb // mov v27.16b, v14.16b
 	WORD $0x4eaf1dee // mov v14.16b, v15.16b
 	WORD $0x4eb01e0f // mov v15.16b, v16.16b
-	WORD $0x6e601ed1 // bsl v17.16b, v22.16b, v0.16b
-	WORD $0x6e601f94 // bsl v20.16b, v28.16b, v0.16b
-	WORD $0x6e601fce // bsl v14.16b, v30.16b, v0.16b
-	WORD $0x6e601f6f // bsl v15.16b, v27.16b, v0.16b
-	WORD $0x4e20d6d0 // fadd v16.4s, v22.4s, v0.4s
-	WORD $0x4e20d796 // fadd v22.4s, v28.4s, v0.4s
-	WORD $0x4e20d7dc // fadd v28.4s, v30.4s, v0.4s
-	WORD $0x4e20d77e // fadd v30.4s, v27.4s, v0.4s
-	WORD $0x6e30fe3b // fdiv v27.4s, v17.4s, v16.4s
-	WORD $0x6e36fe90 // fdiv v16.4s, v20.4s, v22.4s
-	WORD $0x6e3cfdd6 // fdiv v22.4s, v14.4s, v28.4s
-	WORD $0x6e3efdfc // fdiv v28.4s, v15.4s, v30.4s
-	WORD $0x6e3bdd7e // fmul v30.4s, v11.4s, v27.4s
-	WORD $0x6e30dcfb // fmul v27.4s, v7.4s, v16.4s
-	WORD $0x6e36dd10 // fmul v16.4s, v8.4s, v22.4s
-	WORD $0x6e3cdd36 // fmul v22.4s, v9.4s, v28.4s
-	WORD $0xad006c1e // stp q30, q27, [x0, #0]
-	WORD $0xad015810 // stp q16, q22, [x0, #32]
+	WORD $0x6e601d51 // bsl v17.16b, v10.16b, v0.16b
+	WORD $0x6e601dbb // bsl v27.16b, v13.16b, v0.16b
+	WORD $0x6e601f0e // bsl v14.16b, v24.16b, v0.16b
+	WORD $0x6e601fcf // bsl v15.16b, v30.16b, v0.16b
+	WORD $0x4e20d550 // fadd v16.4s, v10.4s, v0.4s
+	WORD $0x4e20d5aa // fadd v10.4s, v13.4s, v0.4s
+	WORD $0x4e20d70d // fadd v13.4s, v24.4s, v0.4s
+	WORD $0x4e20d7d8 // fadd v24.4s, v30.4s, v0.4s
+	WORD $0x6e30fe3e // fdiv v30.4s, v17.4s, v16.4s
+	WORD $0x6e2aff70 // fdiv v16.4s, v27.4s, v10.4s
+	WORD $0x6e2dfdca // fdiv v10.4s, v14.4s, v13.4s
+	WORD $0x6e38fded // fdiv v13.4s, v15.4s, v24.4s
+	WORD $0x6e3edd78 // fmul v24.4s, v11.4s, v30.4s
+	WORD $0x6e30dcfe // fmul v30.4s, v7.4s, v16.4s
+	WORD $0x6e2add10 // fmul v16.4s, v8.4s, v10.4s
+	WORD $0x6e2ddd2a // fmul v10.4s, v9.4s, v13.4s
+	WORD $0xad007818 // stp q24, q30, [x0, #0]
+	WORD $0xad012810 // stp q16, q10, [x0, #32]
 	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
@@ -32500,29 +32413,29 @@ done2:
 	WORD $0x3dc10f22 // ldr q2, [x25, #1072]
 	WORD $0x3dc05721 // ldr q1, [x25, #336]
 	WORD $0x3dc02720 // ldr q0, [x25, #144]
-	WORD $0x3dc02b36 // ldr q22, [x25, #160]
+	WORD $0x3dc02b2a // ldr q10, [x25, #160]
 	WORD $0x3dc03330 // ldr q16, [x25, #192]
-	WORD $0x3dc0373b // ldr q27, [x25, #208]
-	WORD $0x3dc03b3e // ldr q30, [x25, #224]
+	WORD $0x3dc0373e // ldr q30, [x25, #208]
+	WORD $0x3dc03b38 // ldr q24, [x25, #224]
 
 vectors3:
-	WORD $0x3cc1043c // ldr q28, [x1], #16
-	WORD $0x4e23f789 // fmax v9.4s, v28.4s, v3.4s
-	WORD $0x6e29dd3c // fmul v28.4s, v9.4s, v9.4s
+	WORD $0x3cc1042d // ldr q13, [x1], #16
+	WORD $0x4e23f5a9 // fmax v9.4s, v13.4s, v3.4s
+	WORD $0x6e29dd2d // fmul v13.4s, v9.4s, v9.4s
 	WORD $0x3dc11328 // ldr q8, [x25, #1088]
-	WORD $0x4e22cf88 // fmla v8.4s, v28.4s, v2.4s
-	WORD $0x6e28dd3c // fmul v28.4s, v9.4s, v8.4s
-	WORD $0x4ea11f88 // orr v8.16b, v28.16b, v1.16b
+	WORD $0x4e22cda8 // fmla v8.4s, v13.4s, v2.4s
+	WORD $0x6e28dd2d // fmul v13.4s, v9.4s, v8.4s
+	WORD $0x4ea11da8 // orr v8.16b, v13.16b, v1.16b
 	WORD $0x4e20f507 // fmax v7.4s, v8.4s, v0.4s
 	WORD $0x3dc02f28 // ldr q8, [x25, #176]
-	WORD $0x4e36cce8 // fmla v8.4s, v7.4s, v22.4s
+	WORD $0x4e2acce8 // fmla v8.4s, v7.4s, v10.4s
 	WORD $0x4ea5d50b // fsub v11.4s, v8.4s, v5.4s
 	WORD $0x4ea71cef // mov v15.16b, v7.16b
 	WORD $0x4eb0cd6f // fmls v15.4s, v11.4s, v16.4s
 	WORD $0x4eaf1de7 // mov v7.16b, v15.16b
-	WORD $0x4ebbcd67 // fmls v7.4s, v11.4s, v27.4s
+	WORD $0x4ebecd67 // fmls v7.4s, v11.4s, v30.4s
 	WORD $0x3dc03f2b // ldr q11, [x25, #240]
-	WORD $0x4e27cfcb // fmla v11.4s, v30.4s, v7.4s
+	WORD $0x4e27cf0b // fmla v11.4s, v24.4s, v7.4s
 	WORD $0x3dc0432f // ldr q15, [x25, #256]
 	WORD $0x4e27cd6f // fmla v15.4s, v11.4s, v7.4s
 	WORD $0x3dc0472b // ldr q11, [x25, #272]
@@ -32542,11 +32455,11 @@ vectors3:
 	WORD $0x4ea484ef // add v15.4s, v7.4s, v4.4s
 	WORD $0x4f3755e7 // shl v7.4s, v15.4s, #23
 	WORD $0x6e27ddcf // fmul v15.4s, v14.4s, v7.4s
-	WORD $0x4ea0ab87 // cmlt v7.4s, v28.4s, #0
-	WORD $0x4ea71cfc // mov v28.16b, v7.16b
-	WORD $0x6e661dfc // bsl v28.16b, v15.16b, v6.16b
+	WORD $0x4ea0a9a7 // cmlt v7.4s, v13.4s, #0
+	WORD $0x4ea71ced // mov v13.16b, v7.16b
+	WORD $0x6e661ded // bsl v13.16b, v15.16b, v6.16b
 	WORD $0x4e26d5e7 // fadd v7.4s, v15.4s, v6.4s
-	WORD $0x6e27ff8f // fdiv v15.4s, v28.4s, v7.4s
+	WORD $0x6e27fdaf // fdiv v15.4s, v13.4s, v7.4s
 	WORD $0x6e2fdd27 // fmul v7.4s, v9.4s, v15.4s
 	WORD $0x3c810407 // str q7, [x0], #16
 	SUBS $4, R2, R2
@@ -32604,142 +32517,133 @@ vectors1:
 	WORD $0x4ea1d698 // fsub v24.4s, v20.4s, v1.4s
 	WORD $0x4ea1d6b9 // fsub v25.4s, v21.4s, v1.4s
 	WORD $0x3dc0333a // ldr q26, [x25, #192]
-	WORD $0x3dc0333b // ldr q27, [x25, #192]
-	WORD $0x3dc0333c // ldr q28, [x25, #192]
-	WORD $0x3dc0333d // ldr q29, [x25, #192]
-	WORD $0x4eb21e5e // mov v30.16b, v18.16b
+	WORD $0x4eb21e5b // mov v27.16b, v18.16b
 	WORD $0x4eae1dd2 // mov v18.16b, v14.16b
 	WORD $0x4eaf1dee // mov v14.16b, v15.16b
 	WORD $0x4eb01e0f // mov v15.16b, v16.16b
-	WORD $0x4ebacede // fmls v30.4s, v22.4s, v26.4s
-	WORD $0x4ebbcef2 // fmls v18.4s, v23.4s, v27.4s
-	WORD $0x4ebccf0e // fmls v14.4s, v24.4s, v28.4s
-	WORD $0x4ebdcf2f // fmls v15.4s, v25.4s, v29.4s
-	WORD $0x3dc0373d // ldr q29, [x25, #208]
-	WORD $0x3dc0373c // ldr q28, [x25, #208]
-	WORD $0x3dc0373b // ldr q27, [x25, #208]
+	WORD $0x4ebacedb // fmls v27.4s, v22.4s, v26.4s
+	WORD $0x4ebacef2 // fmls v18.4s, v23.4s, v26.4s
+	WORD $0x4ebacf0e // fmls v14.4s, v24.4s, v26.4s
+	WORD $0x4ebacf2f // fmls v15.4s, v25.4s, v26.4s
 	WORD $0x3dc0373a // ldr q26, [x25, #208]
-	WORD $0x4ebe1fd0 // mov v16.16b, v30.16b
-	WORD $0x4eb21e5e // mov v30.16b, v18.16b
+	WORD $0x4ebb1f70 // mov v16.16b, v27.16b
+	WORD $0x4eb21e5b // mov v27.16b, v18.16b
 	WORD $0x4eae1dd2 // mov v18.16b, v14.16b
 	WORD $0x4eaf1dee // mov v14.16b, v15.16b
-	WORD $0x4ebdced0 // fmls v16.4s, v22.4s, v29.4s
-	WORD $0x4ebccefe // fmls v30.4s, v23.4s, v28.4s
-	WORD $0x4ebbcf12 // fmls v18.4s, v24.4s, v27.4s
+	WORD $0x4ebaced0 // fmls v16.4s, v22.4s, v26.4s
+	WORD $0x4ebacefb // fmls v27.4s, v23.4s, v26.4s
+	WORD $0x4ebacf12 // fmls v18.4s, v24.4s, v26.4s
 	WORD $0x4ebacf2e // fmls v14.4s, v25.4s, v26.4s
 	WORD $0x3dc03b3a // ldr q26, [x25, #224]
-	WORD $0x3dc03b39 // ldr q25, [x25, #224]
-	WORD $0x3dc03b3b // ldr q27, [x25, #224]
-	WORD $0x3dc03b38 // ldr q24, [x25, #224]
-	WORD $0x3dc03f3c // ldr q28, [x25, #240]
+	WORD $0x3dc03f39 // ldr q25, [x25, #240]
+	WORD $0x3dc03f38 // ldr q24, [x25, #240]
 	WORD $0x3dc03f37 // ldr q23, [x25, #240]
-	WORD $0x3dc03f3d // ldr q29, [x25, #240]
 	WORD $0x3dc03f36 // ldr q22, [x25, #240]
-	WORD $0x4e30cf5c // fmla v28.4s, v26.4s, v16.4s
-	WORD $0x4e3ecf37 // fmla v23.4s, v25.4s, v30.4s
-	WORD $0x4e32cf7d // fmla v29.4s, v27.4s, v18.4s
-	WORD $0x4e2ecf16 // fmla v22.4s, v24.4s, v14.4s
-	WORD $0x3dc04338 // ldr q24, [x25, #256]
-	WORD $0x3dc0433b // ldr q27, [x25, #256]
-	WORD $0x3dc04339 // ldr q25, [x25, #256]
+	WORD $0x4e30cf59 // fmla v25.4s, v26.4s, v16.4s
+	WORD $0x4e3bcf58 // fmla v24.4s, v26.4s, v27.4s
+	WORD $0x4e32cf57 // fmla v23.4s, v26.4s, v18.4s
+	WORD $0x4e2ecf56 // fmla v22.4s, v26.4s, v14.4s
 	WORD $0x3dc0433a // ldr q26, [x25, #256]
-	WORD $0x4e30cf98 // fmla v24.4s, v28.4s, v16.4s
-	WORD $0x4e3ecefb // fmla v27.4s, v23.4s, v30.4s
-	WORD $0x4e32cfb9 // fmla v25.4s, v29.4s, v18.4s
-	WORD $0x4e2eceda // fmla v26.4s, v22.4s, v14.4s
+	WORD $0x3dc0432f // ldr q15, [x25, #256]
+	WORD $0x3dc0433c // ldr q28, [x25, #256]
+	WORD $0x3dc0433d // ldr q29, [x25, #256]
+	WORD $0x4e30cf3a // fmla v26.4s, v25.4s, v16.4s
+	WORD $0x4e3bcf0f // fmla v15.4s, v24.4s, v27.4s
+	WORD $0x4e32cefc // fmla v28.4s, v23.4s, v18.4s
+	WORD $0x4e2ecedd // fmla v29.4s, v22.4s, v14.4s
 	WORD $0x3dc04736 // ldr q22, [x25, #272]
-	WORD $0x3dc0473d // ldr q29, [x25, #272]
 	WORD $0x3dc04737 // ldr q23, [x25, #272]
-	WORD $0x3dc0473c // ldr q28, [x25, #272]
-	WORD $0x4e30cf16 // fmla v22.4s, v24.4s, v16.4s
-	WORD $0x4e3ecf7d // fmla v29.4s, v27.4s, v30.4s
-	WORD $0x4e32cf37 // fmla v23.4s, v25.4s, v18.4s
-	WORD $0x4e2ecf5c // fmla v28.4s, v26.4s, v14.4s
+	WORD $0x3dc04738 // ldr q24, [x25, #272]
+	WORD $0x3dc04739 // ldr q25, [x25, #272]
+	WORD $0x4e30cf56 // fmla v22.4s, v26.4s, v16.4s
+	WORD $0x4e3bcdf7 // fmla v23.4s, v15.4s, v27.4s
+	WORD $0x4e32cf98 // fmla v24.4s, v28.4s, v18.4s
+	WORD $0x4e2ecfb9 // fmla v25.4s, v29.4s, v14.4s
+	WORD $0x3dc04b3d // ldr q29, [x25, #288]
+	WORD $0x3dc04b3c // ldr q28, [x25, #288]
+	WORD $0x3dc04b2f // ldr q15, [x25, #288]
 	WORD $0x3dc04b3a // ldr q26, [x25, #288]
-	WORD $0x3dc04b39 // ldr q25, [x25, #288]
-	WORD $0x3dc04b3b // ldr q27, [x25, #288]
-	WORD $0x3dc04b38 // ldr q24, [x25, #288]
-	WORD $0x4e30ceda // fmla v26.4s, v22.4s, v16.4s
-	WORD $0x4e3ecfb9 // fmla v25.4s, v29.4s, v30.4s
-	WORD $0x4e32cefb // fmla v27.4s, v23.4s, v18.4s
-	WORD $0x4e2ecf98 // fmla v24.4s, v28.4s, v14.4s
-	WORD $0x6ea1863c // sub v28.4s, v17.4s, v1.4s
+	WORD $0x4e30cedd // fmla v29.4s, v22.4s, v16.4s
+	WORD $0x4e3bcefc // fmla v28.4s, v23.4s, v27.4s
+	WORD $0x4e32cf0f // fmla v15.4s, v24.4s, v18.4s
+	WORD $0x4e2ecf3a // fmla v26.4s, v25.4s, v14.4s
+	WORD $0x6ea18639 // sub v25.4s, v17.4s, v1.4s
 	WORD $0x6ea18671 // sub v17.4s, v19.4s, v1.4s
 	WORD $0x6ea18693 // sub v19.4s, v20.4s, v1.4s
 	WORD $0x6ea186b4 // sub v20.4s, v21.4s, v1.4s
 	WORD $0x6e30de15 // fmul v21.4s, v16.4s, v16.4s
-	WORD $0x6e3edfd7 // fmul v23.4s, v30.4s, v30.4s
-	WORD $0x6e32de5d // fmul v29.4s, v18.4s, v18.4s
+	WORD $0x6e3bdf78 // fmul v24.4s, v27.4s, v27.4s
+	WORD $0x6e32de57 // fmul v23.4s, v18.4s, v18.4s
 	WORD $0x6e2eddd6 // fmul v22.4s, v14.4s, v14.4s
-	WORD $0x4eb01e0f // mov v15.16b, v16.16b
-	WORD $0x4ebe1fd0 // mov v16.16b, v30.16b
-	WORD $0x4eb21e5e // mov v30.16b, v18.16b
+	WORD $0x4eb01e1e // mov v30.16b, v16.16b
+	WORD $0x4ebb1f70 // mov v16.16b, v27.16b
+	WORD $0x4eb21e5b // mov v27.16b, v18.16b
 	WORD $0x4eae1dd2 // mov v18.16b, v14.16b
-	WORD $0x4e3aceaf // fmla v15.4s, v21.4s, v26.4s
-	WORD $0x4e39cef0 // fmla v16.4s, v23.4s, v25.4s
-	WORD $0x4e3bcfbe // fmla v30.4s, v29.4s, v27.4s
-	WORD $0x4e38ced2 // fmla v18.4s, v22.4s, v24.4s
-	WORD $0x4f3f0798 // sshr v24.4s, v28.4s, #1
+	WORD $0x4e3dcebe // fmla v30.4s, v21.4s, v29.4s
+	WORD $0x4e3ccf10 // fmla v16.4s, v24.4s, v28.4s
+	WORD $0x4e2fcefb // fmla v27.4s, v23.4s, v15.4s
+	WORD $0x4e3aced2 // fmla v18.4s, v22.4s, v26.4s
+	WORD $0x4f3f073a // sshr v26.4s, v25.4s, #1
 	WORD $0x4f3f0636 // sshr v22.4s, v17.4s, #1
-	WORD $0x4f3f067b // sshr v27.4s, v19.4s, #1
-	WORD $0x4f3f069d // sshr v29.4s, v20.4s, #1
-	WORD $0x4e20d5f9 // fadd v25.4s, v15.4s, v0.4s
-	WORD $0x4e20d60f // fadd v15.4s, v16.4s, v0.4s
-	WORD $0x4e20d7d0 // fadd v16.4s, v30.4s, v0.4s
-	WORD $0x4e20d65e // fadd v30.4s, v18.4s, v0.4s
-	WORD $0x4ea28712 // add v18.4s, v24.4s, v2.4s
-	WORD $0x4ea286d7 // add v23.4s, v22.4s, v2.4s
-	WORD $0x4ea2877a // add v26.4s, v27.4s, v2.4s
-	WORD $0x4ea287b5 // add v21.4s, v29.4s, v2.4s
-	WORD $0x4f37564e // shl v14.4s, v18.4s, #23
-	WORD $0x4f3756f2 // shl v18.4s, v23.4s, #23
-	WORD $0x4f375757 // shl v23.4s, v26.4s, #23
-	WORD $0x4f3756ba // shl v26.4s, v21.4s, #23
-	WORD $0x6e2edf35 // fmul v21.4s, v25.4s, v14.4s
-	WORD $0x6e32ddee // fmul v14.4s, v15.4s, v18.4s
-	WORD $0x6e37de12 // fmul v18.4s, v16.4s, v23.4s
-	WORD $0x6e3adfd7 // fmul v23.4s, v30.4s, v26.4s
-	WORD $0x6eb8879a // sub v26.4s, v28.4s, v24.4s
-	WORD $0x6eb68638 // sub v24.4s, v17.4s, v22.4s
-	WORD $0x6ebb8676 // sub v22.4s, v19.4s, v27.4s
-	WORD $0x6ebd869b // sub v27.4s, v20.4s, v29.4s
-	WORD $0x4ea2875d // add v29.4s, v26.4s, v2.4s
-	WORD $0x4ea2871a // add v26.4s, v24.4s, v2.4s
+	WORD $0x4f3f066f // sshr v15.4s, v19.4s, #1
+	WORD $0x4f3f0697 // sshr v23.4s, v20.4s, #1
+	WORD $0x4e20d7dc // fadd v28.4s, v30.4s, v0.4s
+	WORD $0x4e20d61e // fadd v30.4s, v16.4s, v0.4s
+	WORD $0x4e20d770 // fadd v16.4s, v27.4s, v0.4s
+	WORD $0x4e20d65b // fadd v27.4s, v18.4s, v0.4s
+	WORD $0x4ea28752 // add v18.4s, v26.4s, v2.4s
 	WORD $0x4ea286d8 // add v24.4s, v22.4s, v2.4s
-	WORD $0x4ea28776 // add v22.4s, v27.4s, v2.4s
-	WORD $0x4f3757bb // shl v27.4s, v29.4s, #23
+	WORD $0x4ea285fd // add v29.4s, v15.4s, v2.4s
+	WORD $0x4ea286f5 // add v21.4s, v23.4s, v2.4s
+	WORD $0x4f37564e // shl v14.4s, v18.4s, #23
+	WORD $0x4f375712 // shl v18.4s, v24.4s, #23
+	WORD $0x4f3757b8 // shl v24.4s, v29.4s, #23
+	WORD $0x4f3756bd // shl v29.4s, v21.4s, #23
+	WORD $0x6e2edf95 // fmul v21.4s, v28.4s, v14.4s
+	WORD $0x6e32dfce // fmul v14.4s, v30.4s, v18.4s
+	WORD $0x6e38de12 // fmul v18.4s, v16.4s, v24.4s
+	WORD $0x6e3ddf78 // fmul v24.4s, v27.4s, v29.4s
+	WORD $0x6eba873d // sub v29.4s, v25.4s, v26.4s
+	WORD $0x6eb6863a // sub v26.4s, v17.4s, v22.4s
+	WORD $0x6eaf8676 // sub v22.4s, v19.4s, v15.4s
+	WORD $0x6eb7868f // sub v15.4s, v20.4s, v23.4s
+	WORD $0x4ea287b7 // add v23.4s, v29.4s, v2.4s
+	WORD $0x4ea2875d // add v29.4s, v26.4s, v2.4s
+	WORD $0x4ea286da // add v26.4s, v22.4s, v2.4s
+	WORD $0x4ea285f6 // add v22.4s, v15.4s, v2.4s
+	WORD $0x4f3756ef // shl v15.4s, v23.4s, #23
+	WORD $0x4f3757b7 // shl v23.4s, v29.4s, #23
 	WORD $0x4f37575d // shl v29.4s, v26.4s, #23
-	WORD $0x4f37571a // shl v26.4s, v24.4s, #23
-	WORD $0x4f3756d8 // shl v24.4s, v22.4s, #23
-	WORD $0x6e3bdeb6 // fmul v22.4s, v21.4s, v27.4s
-	WORD $0x6e3ddddb // fmul v27.4s, v14.4s, v29.4s
-	WORD $0x6e3ade5d // fmul v29.4s, v18.4s, v26.4s
-	WORD $0x6e38defa // fmul v26.4s, v23.4s, v24.4s
-	WORD $0x4ea0a958 // cmlt v24.4s, v10.4s, #0
+	WORD $0x4f3756da // shl v26.4s, v22.4s, #23
+	WORD $0x6e2fdeb6 // fmul v22.4s, v21.4s, v15.4s
+	WORD $0x6e37ddcf // fmul v15.4s, v14.4s, v23.4s
+	WORD $0x6e3dde57 // fmul v23.4s, v18.4s, v29.4s
+	WORD $0x6e3adf1d // fmul v29.4s, v24.4s, v26.4s
+	WORD $0x4ea0a95a // cmlt v26.4s, v10.4s, #0
 	WORD $0x4ea0a96a // cmlt v10.4s, v11.4s, #0
 	WORD $0x4ea0a98b // cmlt v11.4s, v12.4s, #0
 	WORD $0x4ea0a9ac // cmlt v12.4s, v13.4s, #0
-	WORD $0x4eb81f0d // mov v13.16b, v24.16b
-	WORD $0x4eaa1d58 // mov v24.16b, v10.16b
+	WORD $0x4eba1f4d // mov v13.16b, v26.16b
+	WORD $0x4eaa1d5a // mov v26.16b, v10.16b
 	WORD $0x4eab1d6a // mov v10.16b, v11.16b
 	WORD $0x4eac1d8b // mov v11.16b, v12.16b
 	WORD $0x6e601ecd // bsl v13.16b, v22.16b, v0.16b
-	WORD $0x6e601f78 // bsl v24.16b, v27.16b, v0.16b
-	WORD $0x6e601faa // bsl v10.16b, v29.16b, v0.16b
-	WORD $0x6e601f4b // bsl v11.16b, v26.16b, v0.16b
+	WORD $0x6e601dfa // bsl v26.16b, v15.16b, v0.16b
+	WORD $0x6e601eea // bsl v10.16b, v23.16b, v0.16b
+	WORD $0x6e601fab // bsl v11.16b, v29.16b, v0.16b
 	WORD $0x4e20d6cc // fadd v12.4s, v22.4s, v0.4s
-	WORD $0x4e20d776 // fadd v22.4s, v27.4s, v0.4s
-	WORD $0x4e20d7bb // fadd v27.4s, v29.4s, v0.4s
-	WORD $0x4e20d75d // fadd v29.4s, v26.4s, v0.4s
-	WORD $0x6e2cfdba // fdiv v26.4s, v13.4s, v12.4s
-	WORD $0x6e36ff0c // fdiv v12.4s, v24.4s, v22.4s
-	WORD $0x6e3bfd56 // fdiv v22.4s, v10.4s, v27.4s
-	WORD $0x6e3dfd7b // fdiv v27.4s, v11.4s, v29.4s
-	WORD $0x6e3adcdd // fmul v29.4s, v6.4s, v26.4s
-	WORD $0x6e2cdcfa // fmul v26.4s, v7.4s, v12.4s
+	WORD $0x4e20d5f6 // fadd v22.4s, v15.4s, v0.4s
+	WORD $0x4e20d6ef // fadd v15.4s, v23.4s, v0.4s
+	WORD $0x4e20d7b7 // fadd v23.4s, v29.4s, v0.4s
+	WORD $0x6e2cfdbd // fdiv v29.4s, v13.4s, v12.4s
+	WORD $0x6e36ff4c // fdiv v12.4s, v26.4s, v22.4s
+	WORD $0x6e2ffd56 // fdiv v22.4s, v10.4s, v15.4s
+	WORD $0x6e37fd6f // fdiv v15.4s, v11.4s, v23.4s
+	WORD $0x6e3ddcd7 // fmul v23.4s, v6.4s, v29.4s
+	WORD $0x6e2cdcfd // fmul v29.4s, v7.4s, v12.4s
 	WORD $0x6e36dd0c // fmul v12.4s, v8.4s, v22.4s
-	WORD $0x6e3bdd36 // fmul v22.4s, v9.4s, v27.4s
-	WORD $0xad00681d // stp q29, q26, [x0, #0]
+	WORD $0x6e2fdd36 // fmul v22.4s, v9.4s, v15.4s
+	WORD $0xad007417 // stp q23, q29, [x0, #0]
 	WORD $0xad01580c // stp q12, q22, [x0, #32]
 	ADD $64, R0, R0
 	SUBS $16, R2, R2
@@ -32757,12 +32661,12 @@ done2:
 	WORD $0x3dc02b20 // ldr q0, [x25, #160]
 	WORD $0x3dc03336 // ldr q22, [x25, #192]
 	WORD $0x3dc0372c // ldr q12, [x25, #208]
-	WORD $0x3dc03b3a // ldr q26, [x25, #224]
+	WORD $0x3dc03b3d // ldr q29, [x25, #224]
 
 vectors3:
-	WORD $0x3cc1043d // ldr q29, [x1], #16
-	WORD $0x6e3fdfbb // fmul v27.4s, v29.4s, v31.4s
-	WORD $0x4ea21f69 // orr v9.16b, v27.16b, v2.16b
+	WORD $0x3cc10437 // ldr q23, [x1], #16
+	WORD $0x6e3fdeef // fmul v15.4s, v23.4s, v31.4s
+	WORD $0x4ea21de9 // orr v9.16b, v15.16b, v2.16b
 	WORD $0x4e21f528 // fmax v8.4s, v9.4s, v1.4s
 	WORD $0x3dc02f29 // ldr q9, [x25, #176]
 	WORD $0x4e20cd09 // fmla v9.4s, v8.4s, v0.4s
@@ -32772,7 +32676,7 @@ vectors3:
 	WORD $0x4ea61cc8 // mov v8.16b, v6.16b
 	WORD $0x4eaccce8 // fmls v8.4s, v7.4s, v12.4s
 	WORD $0x3dc03f27 // ldr q7, [x25, #240]
-	WORD $0x4e28cf47 // fmla v7.4s, v26.4s, v8.4s
+	WORD $0x4e28cfa7 // fmla v7.4s, v29.4s, v8.4s
 	WORD $0x3dc04326 // ldr q6, [x25, #256]
 	WORD $0x4e28cce6 // fmla v6.4s, v7.4s, v8.4s
 	WORD $0x3dc04727 // ldr q7, [x25, #272]
@@ -32792,12 +32696,12 @@ vectors3:
 	WORD $0x4ea38506 // add v6.4s, v8.4s, v3.4s
 	WORD $0x4f3754c8 // shl v8.4s, v6.4s, #23
 	WORD $0x6e28dd66 // fmul v6.4s, v11.4s, v8.4s
-	WORD $0x4ea0ab68 // cmlt v8.4s, v27.4s, #0
-	WORD $0x4ea81d1b // mov v27.16b, v8.16b
-	WORD $0x6e651cdb // bsl v27.16b, v6.16b, v5.16b
+	WORD $0x4ea0a9e8 // cmlt v8.4s, v15.4s, #0
+	WORD $0x4ea81d0f // mov v15.16b, v8.16b
+	WORD $0x6e651ccf // bsl v15.16b, v6.16b, v5.16b
 	WORD $0x4e25d4c8 // fadd v8.4s, v6.4s, v5.4s
-	WORD $0x6e28ff66 // fdiv v6.4s, v27.4s, v8.4s
-	WORD $0x6e26dfa8 // fmul v8.4s, v29.4s, v6.4s
+	WORD $0x6e28fde6 // fdiv v6.4s, v15.4s, v8.4s
+	WORD $0x6e26dee8 // fmul v8.4s, v23.4s, v6.4s
 	WORD $0x3c810408 // str q8, [x0], #16
 	SUBS $4, R2, R2
 	BGE vectors3
@@ -32938,30 +32842,27 @@ vectors1:
 	WORD $0x4f3755b7 // shl v23.4s, v13.4s, #23
 	WORD $0x4f37562d // shl v13.4s, v17.4s, #23
 	WORD $0x3dc00731 // ldr q17, [x25, #16]
-	WORD $0x3dc00734 // ldr q20, [x25, #16]
-	WORD $0x3dc00739 // ldr q25, [x25, #16]
-	WORD $0x3dc00735 // ldr q21, [x25, #16]
-	WORD $0x4eb1d65a // fsub v26.4s, v18.4s, v17.4s
-	WORD $0x4eb4d611 // fsub v17.4s, v16.4s, v20.4s
-	WORD $0x4eb9d6f4 // fsub v20.4s, v23.4s, v25.4s
-	WORD $0x4eb5d5b9 // fsub v25.4s, v13.4s, v21.4s
-	WORD $0x4eba1f55 // mov v21.16b, v26.16b
-	WORD $0x4eb11e3a // mov v26.16b, v17.16b
+	WORD $0x4eb1d654 // fsub v20.4s, v18.4s, v17.4s
+	WORD $0x4eb1d619 // fsub v25.4s, v16.4s, v17.4s
+	WORD $0x4eb1d6f5 // fsub v21.4s, v23.4s, v17.4s
+	WORD $0x4eb1d5ba // fsub v26.4s, v13.4s, v17.4s
 	WORD $0x4eb41e91 // mov v17.16b, v20.16b
 	WORD $0x4eb91f34 // mov v20.16b, v25.16b
-	WORD $0x4e3cce55 // fmla v21.4s, v18.4s, v28.4s
-	WORD $0x4e2cce1a // fmla v26.4s, v16.4s, v12.4s
-	WORD $0x4e38cef1 // fmla v17.4s, v23.4s, v24.4s
-	WORD $0x4e2ecdb4 // fmla v20.4s, v13.4s, v14.4s
+	WORD $0x4eb51eb9 // mov v25.16b, v21.16b
+	WORD $0x4eba1f55 // mov v21.16b, v26.16b
+	WORD $0x4e3cce51 // fmla v17.4s, v18.4s, v28.4s
+	WORD $0x4e2cce14 // fmla v20.4s, v16.4s, v12.4s
+	WORD $0x4e38cef9 // fmla v25.4s, v23.4s, v24.4s
+	WORD $0x4e2ecdb5 // fmla v21.4s, v13.4s, v14.4s
 	WORD $0x4ea0a90e // cmlt v14.4s, v8.4s, #0
 	WORD $0x4ea0a92d // cmlt v13.4s, v9.4s, #0
 	WORD $0x4ea0a958 // cmlt v24.4s, v10.4s, #0
 	WORD $0x4ea0a977 // cmlt v23.4s, v11.4s, #0
-	WORD $0x6e3fdeac // fmul v12.4s, v21.4s, v31.4s
-	WORD $0x6e3fdf55 // fmul v21.4s, v26.4s, v31.4s
-	WORD $0x6e3fde3a // fmul v26.4s, v17.4s, v31.4s
+	WORD $0x6e3fde2c // fmul v12.4s, v17.4s, v31.4s
 	WORD $0x6e3fde91 // fmul v17.4s, v20.4s, v31.4s
-	WORD $0x6e3ddd14 // fmul v20.4s, v8.4s, v29.4s
+	WORD $0x6e3fdf34 // fmul v20.4s, v25.4s, v31.4s
+	WORD $0x6e3fdeb9 // fmul v25.4s, v21.4s, v31.4s
+	WORD $0x6e3ddd15 // fmul v21.4s, v8.4s, v29.4s
 	WORD $0x6e3ddd28 // fmul v8.4s, v9.4s, v29.4s
 	WORD $0x6e3ddd49 // fmul v9.4s, v10.4s, v29.4s
 	WORD $0x6e3ddd6a // fmul v10.4s, v11.4s, v29.4s
@@ -32969,10 +32870,10 @@ vectors1:
 	WORD $0x4ead1dae // mov v14.16b, v13.16b
 	WORD $0x4eb81f0d // mov v13.16b, v24.16b
 	WORD $0x4eb71ef8 // mov v24.16b, v23.16b
-	WORD $0x6e741d8b // bsl v11.16b, v12.16b, v20.16b
-	WORD $0x6e681eae // bsl v14.16b, v21.16b, v8.16b
-	WORD $0x6e691f4d // bsl v13.16b, v26.16b, v9.16b
-	WORD $0x6e6a1e38 // bsl v24.16b, v17.16b, v10.16b
+	WORD $0x6e751d8b // bsl v11.16b, v12.16b, v21.16b
+	WORD $0x6e681e2e // bsl v14.16b, v17.16b, v8.16b
+	WORD $0x6e691e8d // bsl v13.16b, v20.16b, v9.16b
+	WORD $0x6e6a1f38 // bsl v24.16b, v25.16b, v10.16b
 	WORD $0xad00380b // stp q11, q14, [x0, #0]
 	WORD $0xad01600d // stp q13, q24, [x0, #32]
 	ADD $64, R0, R0
@@ -33003,26 +32904,26 @@ vectors3:
 	WORD $0x3dc02f2e // ldr q14, [x25, #176]
 	WORD $0x4e24cd6e // fmla v14.4s, v11.4s, v4.4s
 	WORD $0x4ea7d5ca // fsub v10.4s, v14.4s, v7.4s
-	WORD $0x4eab1d71 // mov v17.16b, v11.16b
-	WORD $0x4ea3cd51 // fmls v17.4s, v10.4s, v3.4s
-	WORD $0x4eb11e2b // mov v11.16b, v17.16b
+	WORD $0x4eab1d79 // mov v25.16b, v11.16b
+	WORD $0x4ea3cd59 // fmls v25.4s, v10.4s, v3.4s
+	WORD $0x4eb91f2b // mov v11.16b, v25.16b
 	WORD $0x4ea2cd4b // fmls v11.4s, v10.4s, v2.4s
 	WORD $0x3dc03f2a // ldr q10, [x25, #240]
 	WORD $0x4e2bcc2a // fmla v10.4s, v1.4s, v11.4s
-	WORD $0x3dc04331 // ldr q17, [x25, #256]
-	WORD $0x4e2bcd51 // fmla v17.4s, v10.4s, v11.4s
+	WORD $0x3dc04339 // ldr q25, [x25, #256]
+	WORD $0x4e2bcd59 // fmla v25.4s, v10.4s, v11.4s
 	WORD $0x3dc0472a // ldr q10, [x25, #272]
-	WORD $0x4e2bce2a // fmla v10.4s, v17.4s, v11.4s
-	WORD $0x3dc04b31 // ldr q17, [x25, #288]
-	WORD $0x4e2bcd51 // fmla v17.4s, v10.4s, v11.4s
+	WORD $0x4e2bcf2a // fmla v10.4s, v25.4s, v11.4s
+	WORD $0x3dc04b39 // ldr q25, [x25, #288]
+	WORD $0x4e2bcd59 // fmla v25.4s, v10.4s, v11.4s
 	WORD $0x6ea785ca // sub v10.4s, v14.4s, v7.4s
 	WORD $0x6e2bdd6e // fmul v14.4s, v11.4s, v11.4s
 	WORD $0x4eab1d69 // mov v9.16b, v11.16b
-	WORD $0x4e31cdc9 // fmla v9.4s, v14.4s, v17.4s
-	WORD $0x4ea08551 // add v17.4s, v10.4s, v0.4s
-	WORD $0x4f37562a // shl v10.4s, v17.4s, #23
-	WORD $0x4eb8d551 // fsub v17.4s, v10.4s, v24.4s
-	WORD $0x4eb11e2e // mov v14.16b, v17.16b
+	WORD $0x4e39cdc9 // fmla v9.4s, v14.4s, v25.4s
+	WORD $0x4ea08559 // add v25.4s, v10.4s, v0.4s
+	WORD $0x4f37572a // shl v10.4s, v25.4s, #23
+	WORD $0x4eb8d559 // fsub v25.4s, v10.4s, v24.4s
+	WORD $0x4eb91f2e // mov v14.16b, v25.16b
 	WORD $0x4e29cd4e // fmla v14.4s, v10.4s, v9.4s
 	WORD $0x4ea0a9a9 // cmlt v9.4s, v13.4s, #0
 	WORD $0x6e3fddca // fmul v10.4s, v14.4s, v31.4s
@@ -33818,131 +33719,116 @@ vectors1:
 	WORD $0x4ea3cdc4 // fmls v4.4s, v14.4s, v3.4s
 	WORD $0x4ea3cde5 // fmls v5.4s, v15.4s, v3.4s
 	WORD $0x3dc12326 // ldr q6, [x25, #1152]
-	WORD $0x3dc12331 // ldr q17, [x25, #1152]
-	WORD $0x3dc12332 // ldr q18, [x25, #1152]
-	WORD $0x3dc12333 // ldr q19, [x25, #1152]
-	WORD $0x4ea71cf4 // mov v20.16b, v7.16b
+	WORD $0x4ea71cf1 // mov v17.16b, v7.16b
 	WORD $0x4eb01e07 // mov v7.16b, v16.16b
 	WORD $0x4ea41c90 // mov v16.16b, v4.16b
 	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
-	WORD $0x4ea6cd94 // fmls v20.4s, v12.4s, v6.4s
-	WORD $0x4eb1cda7 // fmls v7.4s, v13.4s, v17.4s
-	WORD $0x4eb2cdd0 // fmls v16.4s, v14.4s, v18.4s
-	WORD $0x4eb3cde4 // fmls v4.4s, v15.4s, v19.4s
-	WORD $0x6e34de93 // fmul v19.4s, v20.4s, v20.4s
+	WORD $0x4ea6cd91 // fmls v17.4s, v12.4s, v6.4s
+	WORD $0x4ea6cda7 // fmls v7.4s, v13.4s, v6.4s
+	WORD $0x4ea6cdd0 // fmls v16.4s, v14.4s, v6.4s
+	WORD $0x4ea6cde4 // fmls v4.4s, v15.4s, v6.4s
+	WORD $0x6e31de26 // fmul v6.4s, v17.4s, v17.4s
 	WORD $0x6e27dcef // fmul v15.4s, v7.4s, v7.4s
-	WORD $0x6e30de12 // fmul v18.4s, v16.4s, v16.4s
-	WORD $0x6e24dc8e // fmul v14.4s, v4.4s, v4.4s
-	WORD $0x3dc12731 // ldr q17, [x25, #1168]
-	WORD $0x3dc1272d // ldr q13, [x25, #1168]
-	WORD $0x3dc12726 // ldr q6, [x25, #1168]
+	WORD $0x6e30de0e // fmul v14.4s, v16.4s, v16.4s
+	WORD $0x6e24dc8d // fmul v13.4s, v4.4s, v4.4s
 	WORD $0x3dc1272c // ldr q12, [x25, #1168]
 	WORD $0x3dc12b25 // ldr q5, [x25, #1184]
-	WORD $0x3dc12b35 // ldr q21, [x25, #1184]
-	WORD $0x3dc12b36 // ldr q22, [x25, #1184]
-	WORD $0x3dc12b37 // ldr q23, [x25, #1184]
-	WORD $0x4e33ce25 // fmla v5.4s, v17.4s, v19.4s
-	WORD $0x4e2fcdb5 // fmla v21.4s, v13.4s, v15.4s
-	WORD $0x4e32ccd6 // fmla v22.4s, v6.4s, v18.4s
-	WORD $0x4e2ecd97 // fmla v23.4s, v12.4s, v14.4s
+	WORD $0x3dc12b32 // ldr q18, [x25, #1184]
+	WORD $0x3dc12b33 // ldr q19, [x25, #1184]
+	WORD $0x3dc12b34 // ldr q20, [x25, #1184]
+	WORD $0x4e26cd85 // fmla v5.4s, v12.4s, v6.4s
+	WORD $0x4e2fcd92 // fmla v18.4s, v12.4s, v15.4s
+	WORD $0x4e2ecd93 // fmla v19.4s, v12.4s, v14.4s
+	WORD $0x4e2dcd94 // fmla v20.4s, v12.4s, v13.4s
 	WORD $0x3dc12f2c // ldr q12, [x25, #1200]
-	WORD $0x3dc12f26 // ldr q6, [x25, #1200]
-	WORD $0x3dc12f2d // ldr q13, [x25, #1200]
-	WORD $0x3dc12f31 // ldr q17, [x25, #1200]
-	WORD $0x4e33ccac // fmla v12.4s, v5.4s, v19.4s
-	WORD $0x4e2fcea6 // fmla v6.4s, v21.4s, v15.4s
-	WORD $0x4e32cecd // fmla v13.4s, v22.4s, v18.4s
-	WORD $0x4e2ecef1 // fmla v17.4s, v23.4s, v14.4s
-	WORD $0x3dc00737 // ldr q23, [x25, #16]
-	WORD $0x3dc00736 // ldr q22, [x25, #16]
-	WORD $0x3dc00735 // ldr q21, [x25, #16]
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e33cd97 // fmla v23.4s, v12.4s, v19.4s
-	WORD $0x4e2fccd6 // fmla v22.4s, v6.4s, v15.4s
-	WORD $0x4e32cdb5 // fmla v21.4s, v13.4s, v18.4s
-	WORD $0x4e2ece25 // fmla v5.4s, v17.4s, v14.4s
-	WORD $0x6e37de91 // fmul v17.4s, v20.4s, v23.4s
-	WORD $0x6e36dcf7 // fmul v23.4s, v7.4s, v22.4s
-	WORD $0x6e35de16 // fmul v22.4s, v16.4s, v21.4s
-	WORD $0x6e25dc95 // fmul v21.4s, v4.4s, v5.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x3dc04b30 // ldr q16, [x25, #288]
-	WORD $0x3dc04b27 // ldr q7, [x25, #288]
+	WORD $0x3dc12f35 // ldr q21, [x25, #1200]
+	WORD $0x3dc12f36 // ldr q22, [x25, #1200]
+	WORD $0x3dc12f37 // ldr q23, [x25, #1200]
+	WORD $0x4e26ccac // fmla v12.4s, v5.4s, v6.4s
+	WORD $0x4e2fce55 // fmla v21.4s, v18.4s, v15.4s
+	WORD $0x4e2ece76 // fmla v22.4s, v19.4s, v14.4s
+	WORD $0x4e2dce97 // fmla v23.4s, v20.4s, v13.4s
 	WORD $0x3dc00734 // ldr q20, [x25, #16]
-	WORD $0x3dc0072d // ldr q13, [x25, #16]
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x3dc0072c // ldr q12, [x25, #16]
-	WORD $0x4ea5ce74 // fmls v20.4s, v19.4s, v5.4s
-	WORD $0x4ea4cded // fmls v13.4s, v15.4s, v4.4s
-	WORD $0x4eb0ce46 // fmls v6.4s, v18.4s, v16.4s
-	WORD $0x4ea7cdcc // fmls v12.4s, v14.4s, v7.4s
-	WORD $0x6e33de67 // fmul v7.4s, v19.4s, v19.4s
-	WORD $0x6e2fddf0 // fmul v16.4s, v15.4s, v15.4s
-	WORD $0x6e32de44 // fmul v4.4s, v18.4s, v18.4s
-	WORD $0x6e2eddc5 // fmul v5.4s, v14.4s, v14.4s
+	WORD $0x3dc00733 // ldr q19, [x25, #16]
+	WORD $0x3dc00732 // ldr q18, [x25, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e26cd94 // fmla v20.4s, v12.4s, v6.4s
+	WORD $0x4e2fceb3 // fmla v19.4s, v21.4s, v15.4s
+	WORD $0x4e2eced2 // fmla v18.4s, v22.4s, v14.4s
+	WORD $0x4e2dcee5 // fmla v5.4s, v23.4s, v13.4s
+	WORD $0x6e34de37 // fmul v23.4s, v17.4s, v20.4s
+	WORD $0x6e33dcf4 // fmul v20.4s, v7.4s, v19.4s
+	WORD $0x6e32de13 // fmul v19.4s, v16.4s, v18.4s
+	WORD $0x6e25dc92 // fmul v18.4s, v4.4s, v5.4s
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x3dc00724 // ldr q4, [x25, #16]
+	WORD $0x3dc00730 // ldr q16, [x25, #16]
+	WORD $0x3dc00727 // ldr q7, [x25, #16]
+	WORD $0x3dc00731 // ldr q17, [x25, #16]
+	WORD $0x4ea5ccc4 // fmls v4.4s, v6.4s, v5.4s
+	WORD $0x4ea5cdf0 // fmls v16.4s, v15.4s, v5.4s
+	WORD $0x4ea5cdc7 // fmls v7.4s, v14.4s, v5.4s
+	WORD $0x4ea5cdb1 // fmls v17.4s, v13.4s, v5.4s
+	WORD $0x6e26dcc5 // fmul v5.4s, v6.4s, v6.4s
+	WORD $0x6e2fddf6 // fmul v22.4s, v15.4s, v15.4s
+	WORD $0x6e2eddd5 // fmul v21.4s, v14.4s, v14.4s
+	WORD $0x6e2dddac // fmul v12.4s, v13.4s, v13.4s
 	WORD $0x3dc13338 // ldr q24, [x25, #1216]
-	WORD $0x3dc13339 // ldr q25, [x25, #1216]
-	WORD $0x3dc1333a // ldr q26, [x25, #1216]
-	WORD $0x3dc1333b // ldr q27, [x25, #1216]
+	WORD $0x3dc13739 // ldr q25, [x25, #1232]
+	WORD $0x3dc1373a // ldr q26, [x25, #1232]
+	WORD $0x3dc1373b // ldr q27, [x25, #1232]
 	WORD $0x3dc1373c // ldr q28, [x25, #1232]
-	WORD $0x3dc1373d // ldr q29, [x25, #1232]
-	WORD $0x3dc1373e // ldr q30, [x25, #1232]
-	WORD $0x3dc1373f // ldr q31, [x25, #1232]
-	WORD $0x4e33cf1c // fmla v28.4s, v24.4s, v19.4s
-	WORD $0x4e2fcf3d // fmla v29.4s, v25.4s, v15.4s
-	WORD $0x4e32cf5e // fmla v30.4s, v26.4s, v18.4s
-	WORD $0x4e2ecf7f // fmla v31.4s, v27.4s, v14.4s
-	WORD $0x3dc13b3b // ldr q27, [x25, #1248]
-	WORD $0x3dc13b3a // ldr q26, [x25, #1248]
-	WORD $0x3dc13b39 // ldr q25, [x25, #1248]
+	WORD $0x4e26cf19 // fmla v25.4s, v24.4s, v6.4s
+	WORD $0x4e2fcf1a // fmla v26.4s, v24.4s, v15.4s
+	WORD $0x4e2ecf1b // fmla v27.4s, v24.4s, v14.4s
+	WORD $0x4e2dcf1c // fmla v28.4s, v24.4s, v13.4s
 	WORD $0x3dc13b38 // ldr q24, [x25, #1248]
-	WORD $0x4e33cf9b // fmla v27.4s, v28.4s, v19.4s
-	WORD $0x4e2fcfba // fmla v26.4s, v29.4s, v15.4s
-	WORD $0x4e32cfd9 // fmla v25.4s, v30.4s, v18.4s
-	WORD $0x4e2ecff8 // fmla v24.4s, v31.4s, v14.4s
-	WORD $0x4eb41e8e // mov v14.16b, v20.16b
-	WORD $0x4ead1db4 // mov v20.16b, v13.16b
-	WORD $0x4ea61ccd // mov v13.16b, v6.16b
-	WORD $0x4eac1d86 // mov v6.16b, v12.16b
-	WORD $0x4e3bccee // fmla v14.4s, v7.4s, v27.4s
-	WORD $0x4e3ace14 // fmla v20.4s, v16.4s, v26.4s
-	WORD $0x4e39cc8d // fmla v13.4s, v4.4s, v25.4s
-	WORD $0x4e38cca6 // fmla v6.4s, v5.4s, v24.4s
-	WORD $0x4f3f5518 // shl v24.4s, v8.4s, #31
-	WORD $0x4f3f5525 // shl v5.4s, v9.4s, #31
-	WORD $0x4f3f5559 // shl v25.4s, v10.4s, #31
-	WORD $0x4f3f5564 // shl v4.4s, v11.4s, #31
-	WORD $0x4ea0ab1a // cmlt v26.4s, v24.4s, #0
-	WORD $0x4ea0a8b8 // cmlt v24.4s, v5.4s, #0
-	WORD $0x4ea0ab25 // cmlt v5.4s, v25.4s, #0
-	WORD $0x4ea0a899 // cmlt v25.4s, v4.4s, #0
-	WORD $0x4eba1f44 // mov v4.16b, v26.16b
-	WORD $0x4eb81f1a // mov v26.16b, v24.16b
-	WORD $0x4ea51cb8 // mov v24.16b, v5.16b
-	WORD $0x4eb91f25 // mov v5.16b, v25.16b
-	WORD $0x6e711dc4 // bsl v4.16b, v14.16b, v17.16b
-	WORD $0x6e771e9a // bsl v26.16b, v20.16b, v23.16b
-	WORD $0x6e761db8 // bsl v24.16b, v13.16b, v22.16b
-	WORD $0x6e751cc5 // bsl v5.16b, v6.16b, v21.16b
-	WORD $0x4f3e5515 // shl v21.4s, v8.4s, #30
+	WORD $0x3dc13b3d // ldr q29, [x25, #1248]
+	WORD $0x3dc13b3e // ldr q30, [x25, #1248]
+	WORD $0x3dc13b3f // ldr q31, [x25, #1248]
+	WORD $0x4e26cf38 // fmla v24.4s, v25.4s, v6.4s
+	WORD $0x4e2fcf5d // fmla v29.4s, v26.4s, v15.4s
+	WORD $0x4e2ecf7e // fmla v30.4s, v27.4s, v14.4s
+	WORD $0x4e2dcf9f // fmla v31.4s, v28.4s, v13.4s
+	WORD $0x4ea41c8d // mov v13.16b, v4.16b
+	WORD $0x4eb01e04 // mov v4.16b, v16.16b
+	WORD $0x4ea71cf0 // mov v16.16b, v7.16b
+	WORD $0x4eb11e27 // mov v7.16b, v17.16b
+	WORD $0x4e38ccad // fmla v13.4s, v5.4s, v24.4s
+	WORD $0x4e3dcec4 // fmla v4.4s, v22.4s, v29.4s
+	WORD $0x4e3eceb0 // fmla v16.4s, v21.4s, v30.4s
+	WORD $0x4e3fcd87 // fmla v7.4s, v12.4s, v31.4s
+	WORD $0x4f3f551f // shl v31.4s, v8.4s, #31
+	WORD $0x4f3f552c // shl v12.4s, v9.4s, #31
+	WORD $0x4f3f555e // shl v30.4s, v10.4s, #31
+	WORD $0x4f3f5575 // shl v21.4s, v11.4s, #31
+	WORD $0x4ea0abfd // cmlt v29.4s, v31.4s, #0
+	WORD $0x4ea0a99f // cmlt v31.4s, v12.4s, #0
+	WORD $0x4ea0abcc // cmlt v12.4s, v30.4s, #0
+	WORD $0x4ea0aabe // cmlt v30.4s, v21.4s, #0
+	WORD $0x4ebd1fb5 // mov v21.16b, v29.16b
+	WORD $0x4ebf1ffd // mov v29.16b, v31.16b
+	WORD $0x4eac1d9f // mov v31.16b, v12.16b
+	WORD $0x4ebe1fcc // mov v12.16b, v30.16b
+	WORD $0x6e771db5 // bsl v21.16b, v13.16b, v23.16b
+	WORD $0x6e741c9d // bsl v29.16b, v4.16b, v20.16b
+	WORD $0x6e731e1f // bsl v31.16b, v16.16b, v19.16b
+	WORD $0x6e721cec // bsl v12.16b, v7.16b, v18.16b
+	WORD $0x4f3e5512 // shl v18.4s, v8.4s, #30
 	WORD $0x4f3e5528 // shl v8.4s, v9.4s, #30
 	WORD $0x4f3e5549 // shl v9.4s, v10.4s, #30
 	WORD $0x4f3e556a // shl v10.4s, v11.4s, #30
 	WORD $0x3dc0572b // ldr q11, [x25, #336]
-	WORD $0x3dc05726 // ldr q6, [x25, #336]
-	WORD $0x3dc05736 // ldr q22, [x25, #336]
-	WORD $0x3dc0572d // ldr q13, [x25, #336]
-	WORD $0x4e2b1eb7 // and v23.16b, v21.16b, v11.16b
-	WORD $0x4e261d0b // and v11.16b, v8.16b, v6.16b
-	WORD $0x4e361d26 // and v6.16b, v9.16b, v22.16b
-	WORD $0x4e2d1d56 // and v22.16b, v10.16b, v13.16b
-	WORD $0x6e371c8d // eor v13.16b, v4.16b, v23.16b
-	WORD $0x6e2b1f57 // eor v23.16b, v26.16b, v11.16b
-	WORD $0x6e261f0b // eor v11.16b, v24.16b, v6.16b
-	WORD $0x6e361ca6 // eor v6.16b, v5.16b, v22.16b
-	WORD $0xad005c0d // stp q13, q23, [x0, #0]
-	WORD $0xad01180b // stp q11, q6, [x0, #32]
+	WORD $0x4e2b1e47 // and v7.16b, v18.16b, v11.16b
+	WORD $0x4e2b1d12 // and v18.16b, v8.16b, v11.16b
+	WORD $0x4e2b1d28 // and v8.16b, v9.16b, v11.16b
+	WORD $0x4e2b1d49 // and v9.16b, v10.16b, v11.16b
+	WORD $0x6e271eab // eor v11.16b, v21.16b, v7.16b
+	WORD $0x6e321fa7 // eor v7.16b, v29.16b, v18.16b
+	WORD $0x6e281ff2 // eor v18.16b, v31.16b, v8.16b
+	WORD $0x6e291d88 // eor v8.16b, v12.16b, v9.16b
+	WORD $0xad001c0b // stp q11, q7, [x0, #0]
+	WORD $0xad012012 // stp q18, q8, [x0, #32]
 	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
@@ -33955,47 +33841,47 @@ done2:
 	WORD $0x3dc02f22 // ldr q2, [x25, #176]
 	WORD $0x3dc11b21 // ldr q1, [x25, #1120]
 	WORD $0x3dc11f20 // ldr q0, [x25, #1136]
-	WORD $0x3dc12326 // ldr q6, [x25, #1152]
-	WORD $0x3dc1272b // ldr q11, [x25, #1168]
-	WORD $0x3dc04b37 // ldr q23, [x25, #288]
-	WORD $0x3dc1332d // ldr q13, [x25, #1216]
-	WORD $0x3dc05736 // ldr q22, [x25, #336]
+	WORD $0x3dc12328 // ldr q8, [x25, #1152]
+	WORD $0x3dc12732 // ldr q18, [x25, #1168]
+	WORD $0x3dc04b27 // ldr q7, [x25, #288]
+	WORD $0x3dc1332b // ldr q11, [x25, #1216]
+	WORD $0x3dc05729 // ldr q9, [x25, #336]
 
 vectors3:
-	WORD $0x3cc10425 // ldr q5, [x1], #16
-	WORD $0x3dc02f38 // ldr q24, [x25, #176]
-	WORD $0x4e23ccb8 // fmla v24.4s, v5.4s, v3.4s
-	WORD $0x4ea2d71a // fsub v26.4s, v24.4s, v2.4s
-	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
-	WORD $0x4ea1cf44 // fmls v4.4s, v26.4s, v1.4s
-	WORD $0x4ea41c85 // mov v5.16b, v4.16b
-	WORD $0x4ea0cf45 // fmls v5.4s, v26.4s, v0.4s
-	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
-	WORD $0x4ea6cf44 // fmls v4.4s, v26.4s, v6.4s
-	WORD $0x6e24dc9a // fmul v26.4s, v4.4s, v4.4s
-	WORD $0x3dc12b25 // ldr q5, [x25, #1184]
-	WORD $0x4e3acd65 // fmla v5.4s, v11.4s, v26.4s
+	WORD $0x3cc1042c // ldr q12, [x1], #16
+	WORD $0x3dc02f3f // ldr q31, [x25, #176]
+	WORD $0x4e23cd9f // fmla v31.4s, v12.4s, v3.4s
+	WORD $0x4ea2d7fd // fsub v29.4s, v31.4s, v2.4s
+	WORD $0x4eac1d95 // mov v21.16b, v12.16b
+	WORD $0x4ea1cfb5 // fmls v21.4s, v29.4s, v1.4s
+	WORD $0x4eb51eac // mov v12.16b, v21.16b
+	WORD $0x4ea0cfac // fmls v12.4s, v29.4s, v0.4s
+	WORD $0x4eac1d95 // mov v21.16b, v12.16b
+	WORD $0x4ea8cfb5 // fmls v21.4s, v29.4s, v8.4s
+	WORD $0x6e35debd // fmul v29.4s, v21.4s, v21.4s
+	WORD $0x3dc12b2c // ldr q12, [x25, #1184]
+	WORD $0x4e3dce4c // fmla v12.4s, v18.4s, v29.4s
 	WORD $0x3dc12f2a // ldr q10, [x25, #1200]
-	WORD $0x4e3accaa // fmla v10.4s, v5.4s, v26.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e3acd45 // fmla v5.4s, v10.4s, v26.4s
-	WORD $0x6e25dc8a // fmul v10.4s, v4.4s, v5.4s
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4eb7cf45 // fmls v5.4s, v26.4s, v23.4s
-	WORD $0x6e3adf44 // fmul v4.4s, v26.4s, v26.4s
-	WORD $0x3dc13729 // ldr q9, [x25, #1232]
-	WORD $0x4e3acda9 // fmla v9.4s, v13.4s, v26.4s
-	WORD $0x3dc13b28 // ldr q8, [x25, #1248]
-	WORD $0x4e3acd28 // fmla v8.4s, v9.4s, v26.4s
-	WORD $0x4ea51cba // mov v26.16b, v5.16b
-	WORD $0x4e28cc9a // fmla v26.4s, v4.4s, v8.4s
-	WORD $0x4f3f5708 // shl v8.4s, v24.4s, #31
-	WORD $0x4ea0a904 // cmlt v4.4s, v8.4s, #0
-	WORD $0x4ea41c88 // mov v8.16b, v4.16b
-	WORD $0x6e6a1f48 // bsl v8.16b, v26.16b, v10.16b
-	WORD $0x4f3e570a // shl v10.4s, v24.4s, #30
-	WORD $0x4e361d58 // and v24.16b, v10.16b, v22.16b
-	WORD $0x6e381d0a // eor v10.16b, v8.16b, v24.16b
+	WORD $0x4e3dcd8a // fmla v10.4s, v12.4s, v29.4s
+	WORD $0x3dc0072c // ldr q12, [x25, #16]
+	WORD $0x4e3dcd4c // fmla v12.4s, v10.4s, v29.4s
+	WORD $0x6e2cdeaa // fmul v10.4s, v21.4s, v12.4s
+	WORD $0x3dc0072c // ldr q12, [x25, #16]
+	WORD $0x4ea7cfac // fmls v12.4s, v29.4s, v7.4s
+	WORD $0x6e3ddfb5 // fmul v21.4s, v29.4s, v29.4s
+	WORD $0x3dc13733 // ldr q19, [x25, #1232]
+	WORD $0x4e3dcd73 // fmla v19.4s, v11.4s, v29.4s
+	WORD $0x3dc13b30 // ldr q16, [x25, #1248]
+	WORD $0x4e3dce70 // fmla v16.4s, v19.4s, v29.4s
+	WORD $0x4eac1d9d // mov v29.16b, v12.16b
+	WORD $0x4e30cebd // fmla v29.4s, v21.4s, v16.4s
+	WORD $0x4f3f57f0 // shl v16.4s, v31.4s, #31
+	WORD $0x4ea0aa15 // cmlt v21.4s, v16.4s, #0
+	WORD $0x4eb51eb0 // mov v16.16b, v21.16b
+	WORD $0x6e6a1fb0 // bsl v16.16b, v29.16b, v10.16b
+	WORD $0x4f3e57ea // shl v10.4s, v31.4s, #30
+	WORD $0x4e291d5f // and v31.16b, v10.16b, v9.16b
+	WORD $0x6e3f1e0a // eor v10.16b, v16.16b, v31.16b
 	WORD $0x3c81040a // str q10, [x0], #16
 	SUBS $4, R2, R2
 	BGE vectors3
@@ -34053,139 +33939,121 @@ vectors1:
 	WORD $0x4ea3cdc4 // fmls v4.4s, v14.4s, v3.4s
 	WORD $0x4ea3cde5 // fmls v5.4s, v15.4s, v3.4s
 	WORD $0x3dc12326 // ldr q6, [x25, #1152]
-	WORD $0x3dc12331 // ldr q17, [x25, #1152]
-	WORD $0x3dc12332 // ldr q18, [x25, #1152]
-	WORD $0x3dc12333 // ldr q19, [x25, #1152]
-	WORD $0x4ea71cf4 // mov v20.16b, v7.16b
+	WORD $0x4ea71cf1 // mov v17.16b, v7.16b
 	WORD $0x4eb01e07 // mov v7.16b, v16.16b
 	WORD $0x4ea41c90 // mov v16.16b, v4.16b
 	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
-	WORD $0x4ea6cd94 // fmls v20.4s, v12.4s, v6.4s
-	WORD $0x4eb1cda7 // fmls v7.4s, v13.4s, v17.4s
-	WORD $0x4eb2cdd0 // fmls v16.4s, v14.4s, v18.4s
-	WORD $0x4eb3cde4 // fmls v4.4s, v15.4s, v19.4s
-	WORD $0x6e34de93 // fmul v19.4s, v20.4s, v20.4s
+	WORD $0x4ea6cd91 // fmls v17.4s, v12.4s, v6.4s
+	WORD $0x4ea6cda7 // fmls v7.4s, v13.4s, v6.4s
+	WORD $0x4ea6cdd0 // fmls v16.4s, v14.4s, v6.4s
+	WORD $0x4ea6cde4 // fmls v4.4s, v15.4s, v6.4s
+	WORD $0x6e31de26 // fmul v6.4s, v17.4s, v17.4s
 	WORD $0x6e27dcef // fmul v15.4s, v7.4s, v7.4s
-	WORD $0x6e30de12 // fmul v18.4s, v16.4s, v16.4s
-	WORD $0x6e24dc8e // fmul v14.4s, v4.4s, v4.4s
-	WORD $0x3dc12731 // ldr q17, [x25, #1168]
-	WORD $0x3dc1272d // ldr q13, [x25, #1168]
-	WORD $0x3dc12726 // ldr q6, [x25, #1168]
+	WORD $0x6e30de0e // fmul v14.4s, v16.4s, v16.4s
+	WORD $0x6e24dc8d // fmul v13.4s, v4.4s, v4.4s
 	WORD $0x3dc1272c // ldr q12, [x25, #1168]
 	WORD $0x3dc12b25 // ldr q5, [x25, #1184]
-	WORD $0x3dc12b35 // ldr q21, [x25, #1184]
-	WORD $0x3dc12b36 // ldr q22, [x25, #1184]
-	WORD $0x3dc12b37 // ldr q23, [x25, #1184]
-	WORD $0x4e33ce25 // fmla v5.4s, v17.4s, v19.4s
-	WORD $0x4e2fcdb5 // fmla v21.4s, v13.4s, v15.4s
-	WORD $0x4e32ccd6 // fmla v22.4s, v6.4s, v18.4s
-	WORD $0x4e2ecd97 // fmla v23.4s, v12.4s, v14.4s
+	WORD $0x3dc12b32 // ldr q18, [x25, #1184]
+	WORD $0x3dc12b33 // ldr q19, [x25, #1184]
+	WORD $0x3dc12b34 // ldr q20, [x25, #1184]
+	WORD $0x4e26cd85 // fmla v5.4s, v12.4s, v6.4s
+	WORD $0x4e2fcd92 // fmla v18.4s, v12.4s, v15.4s
+	WORD $0x4e2ecd93 // fmla v19.4s, v12.4s, v14.4s
+	WORD $0x4e2dcd94 // fmla v20.4s, v12.4s, v13.4s
 	WORD $0x3dc12f2c // ldr q12, [x25, #1200]
-	WORD $0x3dc12f26 // ldr q6, [x25, #1200]
-	WORD $0x3dc12f2d // ldr q13, [x25, #1200]
-	WORD $0x3dc12f31 // ldr q17, [x25, #1200]
-	WORD $0x4e33ccac // fmla v12.4s, v5.4s, v19.4s
-	WORD $0x4e2fcea6 // fmla v6.4s, v21.4s, v15.4s
-	WORD $0x4e32cecd // fmla v13.4s, v22.4s, v18.4s
-	WORD $0x4e2ecef1 // fmla v17.4s, v23.4s, v14.4s
-	WORD $0x3dc00737 // ldr q23, [x25, #16]
-	WORD $0x3dc00736 // ldr q22, [x25, #16]
-	WORD $0x3dc00735 // ldr q21, [x25, #16]
-	WORD $0x3dc00725 // ldr q5, [x25, #16]
-	WORD $0x4e33cd97 // fmla v23.4s, v12.4s, v19.4s
-	WORD $0x4e2fccd6 // fmla v22.4s, v6.4s, v15.4s
-	WORD $0x4e32cdb5 // fmla v21.4s, v13.4s, v18.4s
-	WORD $0x4e2ece25 // fmla v5.4s, v17.4s, v14.4s
-	WORD $0x6e37de91 // fmul v17.4s, v20.4s, v23.4s
-	WORD $0x6e36dcf7 // fmul v23.4s, v7.4s, v22.4s
-	WORD $0x6e35de16 // fmul v22.4s, v16.4s, v21.4s
-	WORD $0x6e25dc95 // fmul v21.4s, v4.4s, v5.4s
-	WORD $0x3dc04b25 // ldr q5, [x25, #288]
-	WORD $0x3dc04b24 // ldr q4, [x25, #288]
-	WORD $0x3dc04b30 // ldr q16, [x25, #288]
-	WORD $0x3dc04b27 // ldr q7, [x25, #288]
+	WORD $0x3dc12f35 // ldr q21, [x25, #1200]
+	WORD $0x3dc12f36 // ldr q22, [x25, #1200]
+	WORD $0x3dc12f37 // ldr q23, [x25, #1200]
+	WORD $0x4e26ccac // fmla v12.4s, v5.4s, v6.4s
+	WORD $0x4e2fce55 // fmla v21.4s, v18.4s, v15.4s
+	WORD $0x4e2ece76 // fmla v22.4s, v19.4s, v14.4s
+	WORD $0x4e2dce97 // fmla v23.4s, v20.4s, v13.4s
 	WORD $0x3dc00734 // ldr q20, [x25, #16]
-	WORD $0x3dc0072d // ldr q13, [x25, #16]
-	WORD $0x3dc00726 // ldr q6, [x25, #16]
-	WORD $0x3dc0072c // ldr q12, [x25, #16]
-	WORD $0x4ea5ce74 // fmls v20.4s, v19.4s, v5.4s
-	WORD $0x4ea4cded // fmls v13.4s, v15.4s, v4.4s
-	WORD $0x4eb0ce46 // fmls v6.4s, v18.4s, v16.4s
-	WORD $0x4ea7cdcc // fmls v12.4s, v14.4s, v7.4s
-	WORD $0x6e33de67 // fmul v7.4s, v19.4s, v19.4s
-	WORD $0x6e2fddf0 // fmul v16.4s, v15.4s, v15.4s
-	WORD $0x6e32de44 // fmul v4.4s, v18.4s, v18.4s
-	WORD $0x6e2eddc5 // fmul v5.4s, v14.4s, v14.4s
+	WORD $0x3dc00733 // ldr q19, [x25, #16]
+	WORD $0x3dc00732 // ldr q18, [x25, #16]
+	WORD $0x3dc00725 // ldr q5, [x25, #16]
+	WORD $0x4e26cd94 // fmla v20.4s, v12.4s, v6.4s
+	WORD $0x4e2fceb3 // fmla v19.4s, v21.4s, v15.4s
+	WORD $0x4e2eced2 // fmla v18.4s, v22.4s, v14.4s
+	WORD $0x4e2dcee5 // fmla v5.4s, v23.4s, v13.4s
+	WORD $0x6e34de37 // fmul v23.4s, v17.4s, v20.4s
+	WORD $0x6e33dcf4 // fmul v20.4s, v7.4s, v19.4s
+	WORD $0x6e32de13 // fmul v19.4s, v16.4s, v18.4s
+	WORD $0x6e25dc92 // fmul v18.4s, v4.4s, v5.4s
+	WORD $0x3dc04b25 // ldr q5, [x25, #288]
+	WORD $0x3dc00724 // ldr q4, [x25, #16]
+	WORD $0x3dc00730 // ldr q16, [x25, #16]
+	WORD $0x3dc00727 // ldr q7, [x25, #16]
+	WORD $0x3dc00731 // ldr q17, [x25, #16]
+	WORD $0x4ea5ccc4 // fmls v4.4s, v6.4s, v5.4s
+	WORD $0x4ea5cdf0 // fmls v16.4s, v15.4s, v5.4s
+	WORD $0x4ea5cdc7 // fmls v7.4s, v14.4s, v5.4s
+	WORD $0x4ea5cdb1 // fmls v17.4s, v13.4s, v5.4s
+	WORD $0x6e26dcc5 // fmul v5.4s, v6.4s, v6.4s
+	WORD $0x6e2fddf6 // fmul v22.4s, v15.4s, v15.4s
+	WORD $0x6e2eddd5 // fmul v21.4s, v14.4s, v14.4s
+	WORD $0x6e2dddac // fmul v12.4s, v13.4s, v13.4s
 	WORD $0x3dc13338 // ldr q24, [x25, #1216]
-	WORD $0x3dc13339 // ldr q25, [x25, #1216]
-	WORD $0x3dc1333a // ldr q26, [x25, #1216]
-	WORD $0x3dc1333b // ldr q27, [x25, #1216]
+	WORD $0x3dc13739 // ldr q25, [x25, #1232]
+	WORD $0x3dc1373a // ldr q26, [x25, #1232]
+	WORD $0x3dc1373b // ldr q27, [x25, #1232]
 	WORD $0x3dc1373c // ldr q28, [x25, #1232]
-	WORD $0x3dc1373d // ldr q29, [x25, #1232]
-	WORD $0x3dc1373e // ldr q30, [x25, #1232]
-	WORD $0x3dc1373f // ldr q31, [x25, #1232]
-	WORD $0x4e33cf1c // fmla v28.4s, v24.4s, v19.4s
-	WORD $0x4e2fcf3d // fmla v29.4s, v25.4s, v15.4s
-	WORD $0x4e32cf5e // fmla v30.4s, v26.4s, v18.4s
-	WORD $0x4e2ecf7f // fmla v31.4s, v27.4s, v14.4s
-	WORD $0x3dc13b3b // ldr q27, [x25, #1248]
-	WORD $0x3dc13b3a // ldr q26, [x25, #1248]
-	WORD $0x3dc13b39 // ldr q25, [x25, #1248]
+	WORD $0x4e26cf19 // fmla v25.4s, v24.4s, v6.4s
+	WORD $0x4e2fcf1a // fmla v26.4s, v24.4s, v15.4s
+	WORD $0x4e2ecf1b // fmla v27.4s, v24.4s, v14.4s
+	WORD $0x4e2dcf1c // fmla v28.4s, v24.4s, v13.4s
 	WORD $0x3dc13b38 // ldr q24, [x25, #1248]
-	WORD $0x4e33cf9b // fmla v27.4s, v28.4s, v19.4s
-	WORD $0x4e2fcfba // fmla v26.4s, v29.4s, v15.4s
-	WORD $0x4e32cfd9 // fmla v25.4s, v30.4s, v18.4s
-	WORD $0x4e2ecff8 // fmla v24.4s, v31.4s, v14.4s
-	WORD $0x4eb41e8e // mov v14.16b, v20.16b
-	WORD $0x4ead1db4 // mov v20.16b, v13.16b
-	WORD $0x4ea61ccd // mov v13.16b, v6.16b
-	WORD $0x4eac1d86 // mov v6.16b, v12.16b
-	WORD $0x4e3bccee // fmla v14.4s, v7.4s, v27.4s
-	WORD $0x4e3ace14 // fmla v20.4s, v16.4s, v26.4s
-	WORD $0x4e39cc8d // fmla v13.4s, v4.4s, v25.4s
-	WORD $0x4e38cca6 // fmla v6.4s, v5.4s, v24.4s
-	WORD $0x3dc13f38 // ldr q24, [x25, #1264]
-	WORD $0x3dc13f25 // ldr q5, [x25, #1264]
-	WORD $0x3dc13f39 // ldr q25, [x25, #1264]
-	WORD $0x3dc13f24 // ldr q4, [x25, #1264]
-	WORD $0x4eb8851a // add v26.4s, v8.4s, v24.4s
-	WORD $0x4ea58538 // add v24.4s, v9.4s, v5.4s
-	WORD $0x4eb98545 // add v5.4s, v10.4s, v25.4s
-	WORD $0x4ea48579 // add v25.4s, v11.4s, v4.4s
-	WORD $0x4f3f5744 // shl v4.4s, v26.4s, #31
-	WORD $0x4f3f570b // shl v11.4s, v24.4s, #31
-	WORD $0x4f3f54aa // shl v10.4s, v5.4s, #31
-	WORD $0x4f3f5729 // shl v9.4s, v25.4s, #31
-	WORD $0x4ea0a888 // cmlt v8.4s, v4.4s, #0
-	WORD $0x4ea0a964 // cmlt v4.4s, v11.4s, #0
-	WORD $0x4ea0a94b // cmlt v11.4s, v10.4s, #0
-	WORD $0x4ea0a92a // cmlt v10.4s, v9.4s, #0
-	WORD $0x4ea81d09 // mov v9.16b, v8.16b
-	WORD $0x4ea41c88 // mov v8.16b, v4.16b
-	WORD $0x4eab1d64 // mov v4.16b, v11.16b
-	WORD $0x4eaa1d4b // mov v11.16b, v10.16b
-	WORD $0x6e711dc9 // bsl v9.16b, v14.16b, v17.16b
-	WORD $0x6e771e88 // bsl v8.16b, v20.16b, v23.16b
-	WORD $0x6e761da4 // bsl v4.16b, v13.16b, v22.16b
-	WORD $0x6e751ccb // bsl v11.16b, v6.16b, v21.16b
-	WORD $0x4f3e5755 // shl v21.4s, v26.4s, #30
-	WORD $0x4f3e571a // shl v26.4s, v24.4s, #30
-	WORD $0x4f3e54b8 // shl v24.4s, v5.4s, #30
-	WORD $0x4f3e5725 // shl v5.4s, v25.4s, #30
-	WORD $0x3dc05739 // ldr q25, [x25, #336]
-	WORD $0x3dc05726 // ldr q6, [x25, #336]
-	WORD $0x3dc05736 // ldr q22, [x25, #336]
-	WORD $0x3dc0572d // ldr q13, [x25, #336]
-	WORD $0x4e391eb7 // and v23.16b, v21.16b, v25.16b
-	WORD $0x4e261f59 // and v25.16b, v26.16b, v6.16b
-	WORD $0x4e361f06 // and v6.16b, v24.16b, v22.16b
-	WORD $0x4e2d1cb6 // and v22.16b, v5.16b, v13.16b
-	WORD $0x6e371d2d // eor v13.16b, v9.16b, v23.16b
-	WORD $0x6e391d17 // eor v23.16b, v8.16b, v25.16b
-	WORD $0x6e261c99 // eor v25.16b, v4.16b, v6.16b
-	WORD $0x6e361d66 // eor v6.16b, v11.16b, v22.16b
-	WORD $0xad005c0d // stp q13, q23, [x0, #0]
-	WORD $0xad011819 // stp q25, q6, [x0, #32]
+	WORD $0x3dc13b3d // ldr q29, [x25, #1248]
+	WORD $0x3dc13b3e // ldr q30, [x25, #1248]
+	WORD $0x3dc13b3f // ldr q31, [x25, #1248]
+	WORD $0x4e26cf38 // fmla v24.4s, v25.4s, v6.4s
+	WORD $0x4e2fcf5d // fmla v29.4s, v26.4s, v15.4s
+	WORD $0x4e2ecf7e // fmla v30.4s, v27.4s, v14.4s
+	WORD $0x4e2dcf9f // fmla v31.4s, v28.4s, v13.4s
+	WORD $0x4ea41c8d // mov v13.16b, v4.16b
+	WORD $0x4eb01e04 // mov v4.16b, v16.16b
+	WORD $0x4ea71cf0 // mov v16.16b, v7.16b
+	WORD $0x4eb11e27 // mov v7.16b, v17.16b
+	WORD $0x4e38ccad // fmla v13.4s, v5.4s, v24.4s
+	WORD $0x4e3dcec4 // fmla v4.4s, v22.4s, v29.4s
+	WORD $0x4e3eceb0 // fmla v16.4s, v21.4s, v30.4s
+	WORD $0x4e3fcd87 // fmla v7.4s, v12.4s, v31.4s
+	WORD $0x3dc13f3f // ldr q31, [x25, #1264]
+	WORD $0x4ebf850c // add v12.4s, v8.4s, v31.4s
+	WORD $0x4ebf8528 // add v8.4s, v9.4s, v31.4s
+	WORD $0x4ebf8549 // add v9.4s, v10.4s, v31.4s
+	WORD $0x4ebf856a // add v10.4s, v11.4s, v31.4s
+	WORD $0x4f3f559f // shl v31.4s, v12.4s, #31
+	WORD $0x4f3f550b // shl v11.4s, v8.4s, #31
+	WORD $0x4f3f553e // shl v30.4s, v9.4s, #31
+	WORD $0x4f3f5555 // shl v21.4s, v10.4s, #31
+	WORD $0x4ea0abfd // cmlt v29.4s, v31.4s, #0
+	WORD $0x4ea0a97f // cmlt v31.4s, v11.4s, #0
+	WORD $0x4ea0abcb // cmlt v11.4s, v30.4s, #0
+	WORD $0x4ea0aabe // cmlt v30.4s, v21.4s, #0
+	WORD $0x4ebd1fb5 // mov v21.16b, v29.16b
+	WORD $0x4ebf1ffd // mov v29.16b, v31.16b
+	WORD $0x4eab1d7f // mov v31.16b, v11.16b
+	WORD $0x4ebe1fcb // mov v11.16b, v30.16b
+	WORD $0x6e771db5 // bsl v21.16b, v13.16b, v23.16b
+	WORD $0x6e741c9d // bsl v29.16b, v4.16b, v20.16b
+	WORD $0x6e731e1f // bsl v31.16b, v16.16b, v19.16b
+	WORD $0x6e721ceb // bsl v11.16b, v7.16b, v18.16b
+	WORD $0x4f3e5592 // shl v18.4s, v12.4s, #30
+	WORD $0x4f3e550c // shl v12.4s, v8.4s, #30
+	WORD $0x4f3e5528 // shl v8.4s, v9.4s, #30
+	WORD $0x4f3e5549 // shl v9.4s, v10.4s, #30
+	WORD $0x3dc0572a // ldr q10, [x25, #336]
+	WORD $0x4e2a1e47 // and v7.16b, v18.16b, v10.16b
+	WORD $0x4e2a1d92 // and v18.16b, v12.16b, v10.16b
+	WORD $0x4e2a1d0c // and v12.16b, v8.16b, v10.16b
+	WORD $0x4e2a1d28 // and v8.16b, v9.16b, v10.16b
+	WORD $0x6e271eaa // eor v10.16b, v21.16b, v7.16b
+	WORD $0x6e321fa7 // eor v7.16b, v29.16b, v18.16b
+	WORD $0x6e2c1ff2 // eor v18.16b, v31.16b, v12.16b
+	WORD $0x6e281d6c // eor v12.16b, v11.16b, v8.16b
+	WORD $0xad001c0a // stp q10, q7, [x0, #0]
+	WORD $0xad013012 // stp q18, q12, [x0, #32]
 	ADD $64, R0, R0
 	SUBS $16, R2, R2
 	BGE vectors1
@@ -34198,50 +34066,50 @@ done2:
 	WORD $0x3dc02f22 // ldr q2, [x25, #176]
 	WORD $0x3dc11b21 // ldr q1, [x25, #1120]
 	WORD $0x3dc11f20 // ldr q0, [x25, #1136]
-	WORD $0x3dc12326 // ldr q6, [x25, #1152]
-	WORD $0x3dc12739 // ldr q25, [x25, #1168]
-	WORD $0x3dc04b37 // ldr q23, [x25, #288]
-	WORD $0x3dc1332d // ldr q13, [x25, #1216]
-	WORD $0x3dc13f36 // ldr q22, [x25, #1264]
+	WORD $0x3dc1232c // ldr q12, [x25, #1152]
+	WORD $0x3dc12732 // ldr q18, [x25, #1168]
+	WORD $0x3dc04b27 // ldr q7, [x25, #288]
+	WORD $0x3dc1332a // ldr q10, [x25, #1216]
+	WORD $0x3dc13f28 // ldr q8, [x25, #1264]
 	WORD $0x3dc0572b // ldr q11, [x25, #336]
 
 vectors3:
-	WORD $0x3cc10424 // ldr q4, [x1], #16
-	WORD $0x3dc02f28 // ldr q8, [x25, #176]
-	WORD $0x4e23cc88 // fmla v8.4s, v4.4s, v3.4s
-	WORD $0x4ea2d509 // fsub v9.4s, v8.4s, v2.4s
-	WORD $0x4ea41c85 // mov v5.16b, v4.16b
-	WORD $0x4ea1cd25 // fmls v5.4s, v9.4s, v1.4s
-	WORD $0x4ea51ca4 // mov v4.16b, v5.16b
-	WORD $0x4ea0cd24 // fmls v4.4s, v9.4s, v0.4s
-	WORD $0x4ea41c85 // mov v5.16b, v4.16b
-	WORD $0x4ea6cd25 // fmls v5.4s, v9.4s, v6.4s
-	WORD $0x6e25dca9 // fmul v9.4s, v5.4s, v5.4s
-	WORD $0x3dc12b24 // ldr q4, [x25, #1184]
-	WORD $0x4e29cf24 // fmla v4.4s, v25.4s, v9.4s
-	WORD $0x3dc12f38 // ldr q24, [x25, #1200]
-	WORD $0x4e29cc98 // fmla v24.4s, v4.4s, v9.4s
-	WORD $0x3dc00724 // ldr q4, [x25, #16]
-	WORD $0x4e29cf04 // fmla v4.4s, v24.4s, v9.4s
-	WORD $0x6e24dcb8 // fmul v24.4s, v5.4s, v4.4s
-	WORD $0x3dc00724 // ldr q4, [x25, #16]
-	WORD $0x4eb7cd24 // fmls v4.4s, v9.4s, v23.4s
-	WORD $0x6e29dd25 // fmul v5.4s, v9.4s, v9.4s
-	WORD $0x3dc1373a // ldr q26, [x25, #1232]
-	WORD $0x4e29cdba // fmla v26.4s, v13.4s, v9.4s
-	WORD $0x3dc13b35 // ldr q21, [x25, #1248]
-	WORD $0x4e29cf55 // fmla v21.4s, v26.4s, v9.4s
-	WORD $0x4ea41c89 // mov v9.16b, v4.16b
-	WORD $0x4e35cca9 // fmla v9.4s, v5.4s, v21.4s
-	WORD $0x4eb68515 // add v21.4s, v8.4s, v22.4s
-	WORD $0x4f3f56a8 // shl v8.4s, v21.4s, #31
-	WORD $0x4ea0a905 // cmlt v5.4s, v8.4s, #0
-	WORD $0x4ea51ca8 // mov v8.16b, v5.16b
-	WORD $0x6e781d28 // bsl v8.16b, v9.16b, v24.16b
-	WORD $0x4f3e56b8 // shl v24.4s, v21.4s, #30
-	WORD $0x4e2b1f15 // and v21.16b, v24.16b, v11.16b
-	WORD $0x6e351d18 // eor v24.16b, v8.16b, v21.16b
-	WORD $0x3c810418 // str q24, [x0], #16
+	WORD $0x3cc1043f // ldr q31, [x1], #16
+	WORD $0x3dc02f3d // ldr q29, [x25, #176]
+	WORD $0x4e23cffd // fmla v29.4s, v31.4s, v3.4s
+	WORD $0x4ea2d7b5 // fsub v21.4s, v29.4s, v2.4s
+	WORD $0x4ebf1fe9 // mov v9.16b, v31.16b
+	WORD $0x4ea1cea9 // fmls v9.4s, v21.4s, v1.4s
+	WORD $0x4ea91d3f // mov v31.16b, v9.16b
+	WORD $0x4ea0cebf // fmls v31.4s, v21.4s, v0.4s
+	WORD $0x4ebf1fe9 // mov v9.16b, v31.16b
+	WORD $0x4eaccea9 // fmls v9.4s, v21.4s, v12.4s
+	WORD $0x6e29dd35 // fmul v21.4s, v9.4s, v9.4s
+	WORD $0x3dc12b3f // ldr q31, [x25, #1184]
+	WORD $0x4e35ce5f // fmla v31.4s, v18.4s, v21.4s
+	WORD $0x3dc12f33 // ldr q19, [x25, #1200]
+	WORD $0x4e35cff3 // fmla v19.4s, v31.4s, v21.4s
+	WORD $0x3dc0073f // ldr q31, [x25, #16]
+	WORD $0x4e35ce7f // fmla v31.4s, v19.4s, v21.4s
+	WORD $0x6e3fdd33 // fmul v19.4s, v9.4s, v31.4s
+	WORD $0x3dc0073f // ldr q31, [x25, #16]
+	WORD $0x4ea7cebf // fmls v31.4s, v21.4s, v7.4s
+	WORD $0x6e35dea9 // fmul v9.4s, v21.4s, v21.4s
+	WORD $0x3dc13730 // ldr q16, [x25, #1232]
+	WORD $0x4e35cd50 // fmla v16.4s, v10.4s, v21.4s
+	WORD $0x3dc13b34 // ldr q20, [x25, #1248]
+	WORD $0x4e35ce14 // fmla v20.4s, v16.4s, v21.4s
+	WORD $0x4ebf1ff5 // mov v21.16b, v31.16b
+	WORD $0x4e34cd35 // fmla v21.4s, v9.4s, v20.4s
+	WORD $0x4ea887b4 // add v20.4s, v29.4s, v8.4s
+	WORD $0x4f3f569d // shl v29.4s, v20.4s, #31
+	WORD $0x4ea0aba9 // cmlt v9.4s, v29.4s, #0
+	WORD $0x4ea91d3d // mov v29.16b, v9.16b
+	WORD $0x6e731ebd // bsl v29.16b, v21.16b, v19.16b
+	WORD $0x4f3e5693 // shl v19.4s, v20.4s, #30
+	WORD $0x4e2b1e74 // and v20.16b, v19.16b, v11.16b
+	WORD $0x6e341fb3 // eor v19.16b, v29.16b, v20.16b
+	WORD $0x3c810413 // str q19, [x0], #16
 	SUBS $4, R2, R2
 	BGE vectors3
 
@@ -35208,196 +35076,513 @@ many1:
 
 many2:
 	MOVD ZR, R2
+	SUBS $8, R1, R1
+	BLT less4
 	WORD $0x3dc14721 // ldr q1, [x25, #1296]
 	WORD $0x3dc17722 // ldr q2, [x25, #1488]
-	WORD $0x3dc14b23 // ldr q3, [x25, #1312]
-	WORD $0x3dc14f24 // ldr q4, [x25, #1328]
-	WORD $0x3dc15325 // ldr q5, [x25, #1344]
-	WORD $0x3dc15726 // ldr q6, [x25, #1360]
-	WORD $0x3dc15b27 // ldr q7, [x25, #1376]
-	WORD $0x3dc15f28 // ldr q8, [x25, #1392]
-	WORD $0x3dc16329 // ldr q9, [x25, #1408]
-	WORD $0x3dc1672a // ldr q10, [x25, #1424]
+	WORD $0x3dc08b23 // ldr q3, [x25, #544]
+	WORD $0x3dc14324 // ldr q4, [x25, #1280]
+	WORD $0x3dc16b25 // ldr q5, [x25, #1440]
+	WORD $0x3dc16f26 // ldr q6, [x25, #1456]
+	WORD $0x3dc17327 // ldr q7, [x25, #1472]
+	WORD $0x3dc17b28 // ldr q8, [x25, #1504]
+	WORD $0x3dc17f29 // ldr q9, [x25, #1520]
 
-loop3:
+vectors3:
+	WORD $0x3dc0bf2a // ldr q10, [x25, #752]
 	WORD $0x3dc0008b // ldr q11, [x4, #0]
 	WORD $0x3dc000ac // ldr q12, [x5, #0]
-	WORD $0x3dc0bf2d // ldr q13, [x25, #752]
-	WORD $0x3dc08b2e // ldr q14, [x25, #544]
-	WORD $0x6e2ee56f // fcmge v15.4s, v11.4s, v14.4s
-	WORD $0x6e2be5ae // fcmge v14.4s, v13.4s, v11.4s
-	WORD $0x4e2e1df0 // and v16.16b, v15.16b, v14.16b
-	WORD $0x4ea0f98e // fabs v14.4s, v12.4s
-	WORD $0x6e2ee5af // fcmge v15.4s, v13.4s, v14.4s
-	WORD $0x4e2f1e0e // and v14.16b, v16.16b, v15.16b
-	WORD $0x6e2059cf // not v15.16b, v14.16b
-	WORD $0x6eb0a9e0 // umaxv s0, v15.4s
+	WORD $0x6e23e56d // fcmge v13.4s, v11.4s, v3.4s
+	WORD $0x6e2be54e // fcmge v14.4s, v10.4s, v11.4s
+	WORD $0x4ea0f98f // fabs v15.4s, v12.4s
+	WORD $0x6e2fe550 // fcmge v16.4s, v10.4s, v15.4s
+	WORD $0x4e2e1daf // and v15.16b, v13.16b, v14.16b
+	WORD $0x4e301dee // and v14.16b, v15.16b, v16.16b
+	WORD $0x3dc00490 // ldr q16, [x4, #16]
+	WORD $0x3dc004af // ldr q15, [x5, #16]
+	WORD $0x6e23e60d // fcmge v13.4s, v16.4s, v3.4s
+	WORD $0x6e30e551 // fcmge v17.4s, v10.4s, v16.4s
+	WORD $0x4ea0f9f2 // fabs v18.4s, v15.4s
+	WORD $0x6e32e553 // fcmge v19.4s, v10.4s, v18.4s
+	WORD $0x4e2d1dd2 // and v18.16b, v14.16b, v13.16b
+	WORD $0x4e311e4d // and v13.16b, v18.16b, v17.16b
+	WORD $0x4e331db1 // and v17.16b, v13.16b, v19.16b
+	WORD $0x6e205a33 // not v19.16b, v17.16b
+	WORD $0x6eb0aa60 // umaxv s0, v19.4s
+	FMOVS F0, R3
+	CBNZW R3, less4
+	WORD $0x6ea48573 // sub v19.4s, v11.4s, v4.4s
+	WORD $0x4f290671 // sshr v17.4s, v19.4s, #23
+	WORD $0x4f375633 // shl v19.4s, v17.4s, #23
+	WORD $0x6eb3856d // sub v13.4s, v11.4s, v19.4s
+	WORD $0x4e21da33 // scvtf v19.4s, v17.4s
+	WORD $0x6ea48611 // sub v17.4s, v16.4s, v4.4s
+	WORD $0x4f29062b // sshr v11.4s, v17.4s, #23
+	WORD $0x4f375571 // shl v17.4s, v11.4s, #23
+	WORD $0x6eb18612 // sub v18.4s, v16.4s, v17.4s
+	WORD $0x4e21d971 // scvtf v17.4s, v11.4s
+	WORD $0x0e6179ab // fcvtl v11.2d, v13.2s
+	WORD $0x4e6179b0 // fcvtl2 v16.2d, v13.4s
+	WORD $0x0e617a4d // fcvtl v13.2d, v18.2s
+	WORD $0x4e617a4e // fcvtl2 v14.2d, v18.4s
+	WORD $0x0e617a72 // fcvtl v18.2d, v19.2s
+	WORD $0x4e617a6a // fcvtl2 v10.2d, v19.4s
+	WORD $0x0e617a33 // fcvtl v19.2d, v17.2s
+	WORD $0x4e617a34 // fcvtl2 v20.2d, v17.4s
+	WORD $0x0e617991 // fcvtl v17.2d, v12.2s
+	WORD $0x4e617995 // fcvtl2 v21.2d, v12.4s
+	WORD $0x0e6179ec // fcvtl v12.2d, v15.2s
+	WORD $0x4e6179f6 // fcvtl2 v22.2d, v15.4s
+	WORD $0x4ee1d56f // fsub v15.2d, v11.2d, v1.2d
+	WORD $0x4ee1d60b // fsub v11.2d, v16.2d, v1.2d
+	WORD $0x4ee1d5b0 // fsub v16.2d, v13.2d, v1.2d
+	WORD $0x4ee1d5cd // fsub v13.2d, v14.2d, v1.2d
+	WORD $0x3dc14b2e // ldr q14, [x25, #1312]
+	WORD $0x4e6ed5f7 // fadd v23.2d, v15.2d, v14.2d
+	WORD $0x4e6ed578 // fadd v24.2d, v11.2d, v14.2d
+	WORD $0x4e6ed619 // fadd v25.2d, v16.2d, v14.2d
+	WORD $0x4e6ed5ba // fadd v26.2d, v13.2d, v14.2d
+	WORD $0x6e77fdee // fdiv v14.2d, v15.2d, v23.2d
+	WORD $0x6e78fd77 // fdiv v23.2d, v11.2d, v24.2d
+	WORD $0x6e79fe18 // fdiv v24.2d, v16.2d, v25.2d
+	WORD $0x6e7afdb9 // fdiv v25.2d, v13.2d, v26.2d
+	WORD $0x6e6eddda // fmul v26.2d, v14.2d, v14.2d
+	WORD $0x6e77deed // fmul v13.2d, v23.2d, v23.2d
+	WORD $0x6e78df10 // fmul v16.2d, v24.2d, v24.2d
+	WORD $0x6e79df2b // fmul v11.2d, v25.2d, v25.2d
+	WORD $0x3dc14f2f // ldr q15, [x25, #1328]
+	WORD $0x3dc1533b // ldr q27, [x25, #1344]
+	WORD $0x6e6fdf5c // fmul v28.2d, v26.2d, v15.2d
+	WORD $0x6e6fddbd // fmul v29.2d, v13.2d, v15.2d
+	WORD $0x6e6fde1e // fmul v30.2d, v16.2d, v15.2d
+	WORD $0x6e6fdd7f // fmul v31.2d, v11.2d, v15.2d
+	WORD $0x4e7bd78f // fadd v15.2d, v28.2d, v27.2d
+	WORD $0x4e7bd7bc // fadd v28.2d, v29.2d, v27.2d
+	WORD $0x4e7bd7dd // fadd v29.2d, v30.2d, v27.2d
+	WORD $0x4e7bd7fe // fadd v30.2d, v31.2d, v27.2d
+	WORD $0x3dc1573b // ldr q27, [x25, #1360]
+	WORD $0x6e7addff // fmul v31.2d, v15.2d, v26.2d
+	WORD $0x6e6ddf8f // fmul v15.2d, v28.2d, v13.2d
+	WORD $0x6e70dfbc // fmul v28.2d, v29.2d, v16.2d
+	WORD $0x6e6bdfdd // fmul v29.2d, v30.2d, v11.2d
+	WORD $0x4e7bd7fe // fadd v30.2d, v31.2d, v27.2d
+	WORD $0x4e7bd5ff // fadd v31.2d, v15.2d, v27.2d
+	WORD $0x4e7bd78f // fadd v15.2d, v28.2d, v27.2d
+	WORD $0x4e7bd7bc // fadd v28.2d, v29.2d, v27.2d
+	WORD $0x3dc15b3b // ldr q27, [x25, #1376]
+	WORD $0x6e7adfdd // fmul v29.2d, v30.2d, v26.2d
+	WORD $0x6e6ddffe // fmul v30.2d, v31.2d, v13.2d
+	WORD $0x6e70ddff // fmul v31.2d, v15.2d, v16.2d
+	WORD $0x6e6bdf8f // fmul v15.2d, v28.2d, v11.2d
+	WORD $0x4e7bd7bc // fadd v28.2d, v29.2d, v27.2d
+	WORD $0x4e7bd7dd // fadd v29.2d, v30.2d, v27.2d
+	WORD $0x4e7bd7fe // fadd v30.2d, v31.2d, v27.2d
+	WORD $0x4e7bd5ff // fadd v31.2d, v15.2d, v27.2d
+	WORD $0x3dc15f3b // ldr q27, [x25, #1392]
+	WORD $0x6e7adf8f // fmul v15.2d, v28.2d, v26.2d
+	WORD $0x6e6ddfbc // fmul v28.2d, v29.2d, v13.2d
+	WORD $0x6e70dfdd // fmul v29.2d, v30.2d, v16.2d
+	WORD $0x6e6bdffe // fmul v30.2d, v31.2d, v11.2d
+	WORD $0x4e7bd5ff // fadd v31.2d, v15.2d, v27.2d
+	WORD $0x4e7bd78f // fadd v15.2d, v28.2d, v27.2d
+	WORD $0x4e7bd7bc // fadd v28.2d, v29.2d, v27.2d
+	WORD $0x4e7bd7dd // fadd v29.2d, v30.2d, v27.2d
+	WORD $0x3dc1633b // ldr q27, [x25, #1408]
+	WORD $0x6e7adffe // fmul v30.2d, v31.2d, v26.2d
+	WORD $0x6e6dddff // fmul v31.2d, v15.2d, v13.2d
+	WORD $0x6e70df8f // fmul v15.2d, v28.2d, v16.2d
+	WORD $0x6e6bdfbc // fmul v28.2d, v29.2d, v11.2d
+	WORD $0x4e7bd7dd // fadd v29.2d, v30.2d, v27.2d
+	WORD $0x4e7bd7fe // fadd v30.2d, v31.2d, v27.2d
+	WORD $0x4e7bd5ff // fadd v31.2d, v15.2d, v27.2d
+	WORD $0x4e7bd78f // fadd v15.2d, v28.2d, v27.2d
+	WORD $0x6e7adfbb // fmul v27.2d, v29.2d, v26.2d
+	WORD $0x6e6ddfda // fmul v26.2d, v30.2d, v13.2d
+	WORD $0x6e70dfed // fmul v13.2d, v31.2d, v16.2d
+	WORD $0x6e6bddf0 // fmul v16.2d, v15.2d, v11.2d
+	WORD $0x4e6ed5cb // fadd v11.2d, v14.2d, v14.2d
+	WORD $0x4e77d6ef // fadd v15.2d, v23.2d, v23.2d
+	WORD $0x4e78d71f // fadd v31.2d, v24.2d, v24.2d
+	WORD $0x4e79d73e // fadd v30.2d, v25.2d, v25.2d
+	WORD $0x6e6edf7d // fmul v29.2d, v27.2d, v14.2d
+	WORD $0x6e77df4e // fmul v14.2d, v26.2d, v23.2d
+	WORD $0x6e78ddb7 // fmul v23.2d, v13.2d, v24.2d
+	WORD $0x6e79de18 // fmul v24.2d, v16.2d, v25.2d
+	WORD $0x4e6bd7b9 // fadd v25.2d, v29.2d, v11.2d
+	WORD $0x4e6fd5cb // fadd v11.2d, v14.2d, v15.2d
+	WORD $0x4e7fd6ef // fadd v15.2d, v23.2d, v31.2d
+	WORD $0x4e7ed71f // fadd v31.2d, v24.2d, v30.2d
+	WORD $0x3dc1673e // ldr q30, [x25, #1424]
+	WORD $0x6e7ede58 // fmul v24.2d, v18.2d, v30.2d
+	WORD $0x6e7edd52 // fmul v18.2d, v10.2d, v30.2d
+	WORD $0x6e7ede6a // fmul v10.2d, v19.2d, v30.2d
+	WORD $0x6e7ede93 // fmul v19.2d, v20.2d, v30.2d
+	WORD $0x4e79d71e // fadd v30.2d, v24.2d, v25.2d
+	WORD $0x4e6bd659 // fadd v25.2d, v18.2d, v11.2d
+	WORD $0x4e6fd54b // fadd v11.2d, v10.2d, v15.2d
+	WORD $0x4e7fd66f // fadd v15.2d, v19.2d, v31.2d
+	WORD $0x6e7ede3f // fmul v31.2d, v17.2d, v30.2d
+	WORD $0x6e79debe // fmul v30.2d, v21.2d, v25.2d
+	WORD $0x6e6bdd99 // fmul v25.2d, v12.2d, v11.2d
+	WORD $0x6e6fdecb // fmul v11.2d, v22.2d, v15.2d
+	WORD $0x4e65f7ef // fmax v15.2d, v31.2d, v5.2d
+	WORD $0x4e65f7df // fmax v31.2d, v30.2d, v5.2d
+	WORD $0x4ee6f5fe // fmin v30.2d, v15.2d, v6.2d
+	WORD $0x4ee6f7ef // fmin v15.2d, v31.2d, v6.2d
+	WORD $0x6e67dfdf // fmul v31.2d, v30.2d, v7.2d
+	WORD $0x6e67ddf6 // fmul v22.2d, v15.2d, v7.2d
+	WORD $0x4e62d7ec // fadd v12.2d, v31.2d, v2.2d
+	WORD $0x4e62d6df // fadd v31.2d, v22.2d, v2.2d
+	WORD $0x4ee2d596 // fsub v22.2d, v12.2d, v2.2d
+	WORD $0x4ee2d7f5 // fsub v21.2d, v31.2d, v2.2d
+	WORD $0x6e68ded1 // fmul v17.2d, v22.2d, v8.2d
+	WORD $0x6e68deb3 // fmul v19.2d, v21.2d, v8.2d
+	WORD $0x4ef1d7ca // fsub v10.2d, v30.2d, v17.2d
+	WORD $0x4ef3d5f1 // fsub v17.2d, v15.2d, v19.2d
+	WORD $0x6e69ded3 // fmul v19.2d, v22.2d, v9.2d
+	WORD $0x6e69deb6 // fmul v22.2d, v21.2d, v9.2d
+	WORD $0x4ef3d555 // fsub v21.2d, v10.2d, v19.2d
+	WORD $0x4ef6d62f // fsub v15.2d, v17.2d, v22.2d
+	WORD $0x6e75debe // fmul v30.2d, v21.2d, v21.2d
+	WORD $0x6e6fddf2 // fmul v18.2d, v15.2d, v15.2d
+	WORD $0x6e7edfd8 // fmul v24.2d, v30.2d, v30.2d
+	WORD $0x6e72de54 // fmul v20.2d, v18.2d, v18.2d
+	WORD $0x3dc18337 // ldr q23, [x25, #1536]
+	WORD $0x3dc1872e // ldr q14, [x25, #1552]
+	WORD $0x6e77debd // fmul v29.2d, v21.2d, v23.2d
+	WORD $0x6e77ddf0 // fmul v16.2d, v15.2d, v23.2d
+	WORD $0x4e6ed7b7 // fadd v23.2d, v29.2d, v14.2d
+	WORD $0x4e6ed61d // fadd v29.2d, v16.2d, v14.2d
+	WORD $0x3dc18b2e // ldr q14, [x25, #1568]
+	WORD $0x3dc18f30 // ldr q16, [x25, #1584]
+	WORD $0x6e6edead // fmul v13.2d, v21.2d, v14.2d
+	WORD $0x6e6eddfa // fmul v26.2d, v15.2d, v14.2d
+	WORD $0x4e70d5ae // fadd v14.2d, v13.2d, v16.2d
+	WORD $0x4e70d74d // fadd v13.2d, v26.2d, v16.2d
+	WORD $0x3dc19330 // ldr q16, [x25, #1600]
+	WORD $0x3dc1973a // ldr q26, [x25, #1616]
+	WORD $0x6e70debb // fmul v27.2d, v21.2d, v16.2d
+	WORD $0x6e70ddfc // fmul v28.2d, v15.2d, v16.2d
+	WORD $0x4e7ad770 // fadd v16.2d, v27.2d, v26.2d
+	WORD $0x4e7ad79b // fadd v27.2d, v28.2d, v26.2d
+	WORD $0x6e6edfda // fmul v26.2d, v30.2d, v14.2d
+	WORD $0x6e6dde4e // fmul v14.2d, v18.2d, v13.2d
+	WORD $0x4e70d74d // fadd v13.2d, v26.2d, v16.2d
+	WORD $0x4e7bd5d0 // fadd v16.2d, v14.2d, v27.2d
+	WORD $0x6e77df1b // fmul v27.2d, v24.2d, v23.2d
+	WORD $0x6e7dde97 // fmul v23.2d, v20.2d, v29.2d
+	WORD $0x4e6dd77d // fadd v29.2d, v27.2d, v13.2d
+	WORD $0x4e70d6ed // fadd v13.2d, v23.2d, v16.2d
+	WORD $0x3dc19b30 // ldr q16, [x25, #1632]
+	WORD $0x3dc19f37 // ldr q23, [x25, #1648]
+	WORD $0x6e70debb // fmul v27.2d, v21.2d, v16.2d
+	WORD $0x6e70ddee // fmul v14.2d, v15.2d, v16.2d
+	WORD $0x4e77d770 // fadd v16.2d, v27.2d, v23.2d
+	WORD $0x4e77d5db // fadd v27.2d, v14.2d, v23.2d
+	WORD $0x3dc1a337 // ldr q23, [x25, #1664]
+	WORD $0x3dc1a72e // ldr q14, [x25, #1680]
+	WORD $0x6e77deba // fmul v26.2d, v21.2d, v23.2d
+	WORD $0x6e77ddf5 // fmul v21.2d, v15.2d, v23.2d
+	WORD $0x4e6ed757 // fadd v23.2d, v26.2d, v14.2d
+	WORD $0x4e6ed6ba // fadd v26.2d, v21.2d, v14.2d
+	WORD $0x6e70dfce // fmul v14.2d, v30.2d, v16.2d
+	WORD $0x6e7bde50 // fmul v16.2d, v18.2d, v27.2d
+	WORD $0x4e77d5db // fadd v27.2d, v14.2d, v23.2d
+	WORD $0x4e7ad617 // fadd v23.2d, v16.2d, v26.2d
+	WORD $0x6e7ddf1a // fmul v26.2d, v24.2d, v29.2d
+	WORD $0x6e6dde9d // fmul v29.2d, v20.2d, v13.2d
+	WORD $0x4e7bd74d // fadd v13.2d, v26.2d, v27.2d
+	WORD $0x4e77d7bb // fadd v27.2d, v29.2d, v23.2d
+	WORD $0x6e6ddfd7 // fmul v23.2d, v30.2d, v13.2d
+	WORD $0x6e7bde4d // fmul v13.2d, v18.2d, v27.2d
+	WORD $0x4ef3d6fb // fsub v27.2d, v23.2d, v19.2d
+	WORD $0x4ef6d5b3 // fsub v19.2d, v13.2d, v22.2d
+	WORD $0x4e7bd556 // fadd v22.2d, v10.2d, v27.2d
+	WORD $0x4e73d63b // fadd v27.2d, v17.2d, v19.2d
+	WORD $0x4e61d6d3 // fadd v19.2d, v22.2d, v1.2d
+	WORD $0x4e61d776 // fadd v22.2d, v27.2d, v1.2d
+	WORD $0x4f74559b // shl v27.2d, v12.2d, #52
+	WORD $0x4f7457ec // shl v12.2d, v31.2d, #52
+	WORD $0x4ee1877f // add v31.2d, v27.2d, v1.2d
+	WORD $0x4ee1859b // add v27.2d, v12.2d, v1.2d
+	WORD $0x6e7fde6c // fmul v12.2d, v19.2d, v31.2d
+	WORD $0x6e7bdedf // fmul v31.2d, v22.2d, v27.2d
+	WORD $0x4e65f73b // fmax v27.2d, v25.2d, v5.2d
+	WORD $0x4e65f579 // fmax v25.2d, v11.2d, v5.2d
+	WORD $0x4ee6f76b // fmin v11.2d, v27.2d, v6.2d
+	WORD $0x4ee6f73b // fmin v27.2d, v25.2d, v6.2d
+	WORD $0x6e67dd79 // fmul v25.2d, v11.2d, v7.2d
+	WORD $0x6e67df76 // fmul v22.2d, v27.2d, v7.2d
+	WORD $0x4e62d733 // fadd v19.2d, v25.2d, v2.2d
+	WORD $0x4e62d6d9 // fadd v25.2d, v22.2d, v2.2d
+	WORD $0x4ee2d676 // fsub v22.2d, v19.2d, v2.2d
+	WORD $0x4ee2d731 // fsub v17.2d, v25.2d, v2.2d
+	WORD $0x6e68deca // fmul v10.2d, v22.2d, v8.2d
+	WORD $0x6e68de2d // fmul v13.2d, v17.2d, v8.2d
+	WORD $0x4eead577 // fsub v23.2d, v11.2d, v10.2d
+	WORD $0x4eedd76a // fsub v10.2d, v27.2d, v13.2d
+	WORD $0x6e69decd // fmul v13.2d, v22.2d, v9.2d
+	WORD $0x6e69de36 // fmul v22.2d, v17.2d, v9.2d
+	WORD $0x4eedd6f1 // fsub v17.2d, v23.2d, v13.2d
+	WORD $0x4ef6d55b // fsub v27.2d, v10.2d, v22.2d
+	WORD $0x6e71de2b // fmul v11.2d, v17.2d, v17.2d
+	WORD $0x6e7bdf72 // fmul v18.2d, v27.2d, v27.2d
+	WORD $0x6e6bdd7e // fmul v30.2d, v11.2d, v11.2d
+	WORD $0x6e72de5d // fmul v29.2d, v18.2d, v18.2d
+	WORD $0x3dc1833a // ldr q26, [x25, #1536]
+	WORD $0x3dc18734 // ldr q20, [x25, #1552]
+	WORD $0x6e7ade38 // fmul v24.2d, v17.2d, v26.2d
+	WORD $0x6e7adf70 // fmul v16.2d, v27.2d, v26.2d
+	WORD $0x4e74d71a // fadd v26.2d, v24.2d, v20.2d
+	WORD $0x4e74d618 // fadd v24.2d, v16.2d, v20.2d
+	WORD $0x3dc18b34 // ldr q20, [x25, #1568]
+	WORD $0x3dc18f30 // ldr q16, [x25, #1584]
+	WORD $0x6e74de2e // fmul v14.2d, v17.2d, v20.2d
+	WORD $0x6e74df75 // fmul v21.2d, v27.2d, v20.2d
+	WORD $0x4e70d5d4 // fadd v20.2d, v14.2d, v16.2d
+	WORD $0x4e70d6ae // fadd v14.2d, v21.2d, v16.2d
+	WORD $0x3dc19330 // ldr q16, [x25, #1600]
+	WORD $0x3dc19735 // ldr q21, [x25, #1616]
+	WORD $0x6e70de2f // fmul v15.2d, v17.2d, v16.2d
+	WORD $0x6e70df7c // fmul v28.2d, v27.2d, v16.2d
+	WORD $0x4e75d5f0 // fadd v16.2d, v15.2d, v21.2d
+	WORD $0x4e75d78f // fadd v15.2d, v28.2d, v21.2d
+	WORD $0x6e74dd75 // fmul v21.2d, v11.2d, v20.2d
+	WORD $0x6e6ede54 // fmul v20.2d, v18.2d, v14.2d
+	WORD $0x4e70d6ae // fadd v14.2d, v21.2d, v16.2d
+	WORD $0x4e6fd690 // fadd v16.2d, v20.2d, v15.2d
+	WORD $0x6e7adfcf // fmul v15.2d, v30.2d, v26.2d
+	WORD $0x6e78dfba // fmul v26.2d, v29.2d, v24.2d
+	WORD $0x4e6ed5f8 // fadd v24.2d, v15.2d, v14.2d
+	WORD $0x4e70d74e // fadd v14.2d, v26.2d, v16.2d
+	WORD $0x3dc19b30 // ldr q16, [x25, #1632]
+	WORD $0x3dc19f3a // ldr q26, [x25, #1648]
+	WORD $0x6e70de2f // fmul v15.2d, v17.2d, v16.2d
+	WORD $0x6e70df74 // fmul v20.2d, v27.2d, v16.2d
+	WORD $0x4e7ad5f0 // fadd v16.2d, v15.2d, v26.2d
+	WORD $0x4e7ad68f // fadd v15.2d, v20.2d, v26.2d
+	WORD $0x3dc1a33a // ldr q26, [x25, #1664]
+	WORD $0x3dc1a734 // ldr q20, [x25, #1680]
+	WORD $0x6e7ade35 // fmul v21.2d, v17.2d, v26.2d
+	WORD $0x6e7adf71 // fmul v17.2d, v27.2d, v26.2d
+	WORD $0x4e74d6ba // fadd v26.2d, v21.2d, v20.2d
+	WORD $0x4e74d635 // fadd v21.2d, v17.2d, v20.2d
+	WORD $0x6e70dd74 // fmul v20.2d, v11.2d, v16.2d
+	WORD $0x6e6fde50 // fmul v16.2d, v18.2d, v15.2d
+	WORD $0x4e7ad68f // fadd v15.2d, v20.2d, v26.2d
+	WORD $0x4e75d61a // fadd v26.2d, v16.2d, v21.2d
+	WORD $0x6e78dfd5 // fmul v21.2d, v30.2d, v24.2d
+	WORD $0x6e6edfb8 // fmul v24.2d, v29.2d, v14.2d
+	WORD $0x4e6fd6ae // fadd v14.2d, v21.2d, v15.2d
+	WORD $0x4e7ad70f // fadd v15.2d, v24.2d, v26.2d
+	WORD $0x6e6edd7a // fmul v26.2d, v11.2d, v14.2d
+	WORD $0x6e6fde4e // fmul v14.2d, v18.2d, v15.2d
+	WORD $0x4eedd74f // fsub v15.2d, v26.2d, v13.2d
+	WORD $0x4ef6d5cd // fsub v13.2d, v14.2d, v22.2d
+	WORD $0x4e6fd6f6 // fadd v22.2d, v23.2d, v15.2d
+	WORD $0x4e6dd54f // fadd v15.2d, v10.2d, v13.2d
+	WORD $0x4e61d6cd // fadd v13.2d, v22.2d, v1.2d
+	WORD $0x4e61d5f6 // fadd v22.2d, v15.2d, v1.2d
+	WORD $0x4f74566f // shl v15.2d, v19.2d, #52
+	WORD $0x4f745733 // shl v19.2d, v25.2d, #52
+	WORD $0x4ee185f9 // add v25.2d, v15.2d, v1.2d
+	WORD $0x4ee1866f // add v15.2d, v19.2d, v1.2d
+	WORD $0x6e79ddb3 // fmul v19.2d, v13.2d, v25.2d
+	WORD $0x6e6fded9 // fmul v25.2d, v22.2d, v15.2d
+	WORD $0x0e61698f // fcvtn v15.2s, v12.2d
+	WORD $0x4e616bef // fcvtn2 v15.4s, v31.2d
+	WORD $0x0e616a7f // fcvtn v31.2s, v19.2d
+	WORD $0x4e616b3f // fcvtn2 v31.4s, v25.2d
+	WORD $0xad007c0f // stp q15, q31, [x0, #0]
+	ADD $32, R0, R0
+	ADD R6<<5, R4, R4
+	ADD R7<<5, R5, R5
+	ADD $8, R2, R2
+	SUBS $8, R1, R1
+	BGE vectors3
+
+less4:
+	ADD $8, R1, R1
+	SUBS $4, R1, R1
+	BLT less6
+	WORD $0x3dc14729 // ldr q9, [x25, #1296]
+	WORD $0x3dc17728 // ldr q8, [x25, #1488]
+	WORD $0x3dc0bf27 // ldr q7, [x25, #752]
+	WORD $0x3dc08b26 // ldr q6, [x25, #544]
+	WORD $0x3dc14325 // ldr q5, [x25, #1280]
+	WORD $0x3dc14b24 // ldr q4, [x25, #1312]
+	WORD $0x3dc14f23 // ldr q3, [x25, #1328]
+	WORD $0x3dc15322 // ldr q2, [x25, #1344]
+	WORD $0x3dc15721 // ldr q1, [x25, #1360]
+	WORD $0x3dc15b3f // ldr q31, [x25, #1376]
+	WORD $0x3dc15f2f // ldr q15, [x25, #1392]
+
+vectors5:
+	WORD $0x3dc00099 // ldr q25, [x4, #0]
+	WORD $0x3dc000b3 // ldr q19, [x5, #0]
+	WORD $0x6e26e72c // fcmge v12.4s, v25.4s, v6.4s
+	WORD $0x6e39e4f6 // fcmge v22.4s, v7.4s, v25.4s
+	WORD $0x4ea0fa6d // fabs v13.4s, v19.4s
+	WORD $0x6e2de4ea // fcmge v10.4s, v7.4s, v13.4s
+	WORD $0x4e361d8d // and v13.16b, v12.16b, v22.16b
+	WORD $0x4e2a1db6 // and v22.16b, v13.16b, v10.16b
+	WORD $0x6e205aca // not v10.16b, v22.16b
+	WORD $0x6eb0a940 // umaxv s0, v10.4s
 	FMOVS F0, R3
 	CBNZW R3, end
-	WORD $0x3dc1432f // ldr q15, [x25, #1280]
-	WORD $0x6eaf856e // sub v14.4s, v11.4s, v15.4s
-	WORD $0x4f2905cf // sshr v15.4s, v14.4s, #23
-	WORD $0x4f3755ee // shl v14.4s, v15.4s, #23
-	WORD $0x6eae8570 // sub v16.4s, v11.4s, v14.4s
-	WORD $0x4e21d9ee // scvtf v14.4s, v15.4s
-	WORD $0x0e617a0f // fcvtl v15.2d, v16.2s
-	WORD $0x4e617a0b // fcvtl2 v11.2d, v16.4s
-	WORD $0x0e6179d0 // fcvtl v16.2d, v14.2s
-	WORD $0x4e6179cd // fcvtl2 v13.2d, v14.4s
-	WORD $0x0e61798e // fcvtl v14.2d, v12.2s
-	WORD $0x4e617991 // fcvtl2 v17.2d, v12.4s
-	WORD $0x4ee1d5ec // fsub v12.2d, v15.2d, v1.2d
-	WORD $0x4ee1d56f // fsub v15.2d, v11.2d, v1.2d
-	WORD $0x4e63d58b // fadd v11.2d, v12.2d, v3.2d
-	WORD $0x4e63d5f2 // fadd v18.2d, v15.2d, v3.2d
-	WORD $0x6e6bfd93 // fdiv v19.2d, v12.2d, v11.2d
-	WORD $0x6e72fdeb // fdiv v11.2d, v15.2d, v18.2d
-	WORD $0x6e73de72 // fmul v18.2d, v19.2d, v19.2d
-	WORD $0x6e6bdd6f // fmul v15.2d, v11.2d, v11.2d
-	WORD $0x6e64de4c // fmul v12.2d, v18.2d, v4.2d
-	WORD $0x6e64ddf4 // fmul v20.2d, v15.2d, v4.2d
-	WORD $0x4e65d595 // fadd v21.2d, v12.2d, v5.2d
-	WORD $0x4e65d68c // fadd v12.2d, v20.2d, v5.2d
-	WORD $0x6e72deb4 // fmul v20.2d, v21.2d, v18.2d
-	WORD $0x6e6fdd95 // fmul v21.2d, v12.2d, v15.2d
-	WORD $0x4e66d68c // fadd v12.2d, v20.2d, v6.2d
-	WORD $0x4e66d6b4 // fadd v20.2d, v21.2d, v6.2d
-	WORD $0x6e72dd95 // fmul v21.2d, v12.2d, v18.2d
-	WORD $0x6e6fde8c // fmul v12.2d, v20.2d, v15.2d
-	WORD $0x4e67d6b4 // fadd v20.2d, v21.2d, v7.2d
-	WORD $0x4e67d595 // fadd v21.2d, v12.2d, v7.2d
-	WORD $0x6e72de8c // fmul v12.2d, v20.2d, v18.2d
-	WORD $0x6e6fdeb4 // fmul v20.2d, v21.2d, v15.2d
-	WORD $0x4e68d595 // fadd v21.2d, v12.2d, v8.2d
-	WORD $0x4e68d68c // fadd v12.2d, v20.2d, v8.2d
-	WORD $0x6e72deb4 // fmul v20.2d, v21.2d, v18.2d
-	WORD $0x6e6fdd95 // fmul v21.2d, v12.2d, v15.2d
-	WORD $0x4e69d68c // fadd v12.2d, v20.2d, v9.2d
-	WORD $0x4e69d6b4 // fadd v20.2d, v21.2d, v9.2d
-	WORD $0x6e72dd95 // fmul v21.2d, v12.2d, v18.2d
-	WORD $0x6e6fde92 // fmul v18.2d, v20.2d, v15.2d
-	WORD $0x4e73d66f // fadd v15.2d, v19.2d, v19.2d
-	WORD $0x4e6bd574 // fadd v20.2d, v11.2d, v11.2d
-	WORD $0x6e73deac // fmul v12.2d, v21.2d, v19.2d
-	WORD $0x6e6bde53 // fmul v19.2d, v18.2d, v11.2d
-	WORD $0x4e6fd58b // fadd v11.2d, v12.2d, v15.2d
-	WORD $0x4e74d66f // fadd v15.2d, v19.2d, v20.2d
-	WORD $0x6e6ade14 // fmul v20.2d, v16.2d, v10.2d
-	WORD $0x6e6addb0 // fmul v16.2d, v13.2d, v10.2d
-	WORD $0x4e6bd68d // fadd v13.2d, v20.2d, v11.2d
-	WORD $0x4e6fd60b // fadd v11.2d, v16.2d, v15.2d
-	WORD $0x6e6dddcf // fmul v15.2d, v14.2d, v13.2d
-	WORD $0x6e6bde2d // fmul v13.2d, v17.2d, v11.2d
-	WORD $0x3dc16b2b // ldr q11, [x25, #1440]
-	WORD $0x3dc16b31 // ldr q17, [x25, #1440]
-	WORD $0x4e6bf5ee // fmax v14.2d, v15.2d, v11.2d
-	WORD $0x4e71f5ab // fmax v11.2d, v13.2d, v17.2d
-	WORD $0x3dc16f31 // ldr q17, [x25, #1456]
-	WORD $0x3dc16f2d // ldr q13, [x25, #1456]
-	WORD $0x4ef1f5cf // fmin v15.2d, v14.2d, v17.2d
-	WORD $0x4eedf571 // fmin v17.2d, v11.2d, v13.2d
-	WORD $0x3dc1732d // ldr q13, [x25, #1472]
-	WORD $0x3dc1732b // ldr q11, [x25, #1472]
-	WORD $0x6e6dddee // fmul v14.2d, v15.2d, v13.2d
-	WORD $0x6e6bde2d // fmul v13.2d, v17.2d, v11.2d
-	WORD $0x4e62d5cb // fadd v11.2d, v14.2d, v2.2d
-	WORD $0x4e62d5ae // fadd v14.2d, v13.2d, v2.2d
-	WORD $0x4ee2d56d // fsub v13.2d, v11.2d, v2.2d
-	WORD $0x4ee2d5d0 // fsub v16.2d, v14.2d, v2.2d
-	WORD $0x3dc17b34 // ldr q20, [x25, #1504]
-	WORD $0x3dc17b33 // ldr q19, [x25, #1504]
-	WORD $0x6e74ddac // fmul v12.2d, v13.2d, v20.2d
-	WORD $0x6e73de14 // fmul v20.2d, v16.2d, v19.2d
-	WORD $0x4eecd5f3 // fsub v19.2d, v15.2d, v12.2d
-	WORD $0x4ef4d62c // fsub v12.2d, v17.2d, v20.2d
-	WORD $0x3dc17f34 // ldr q20, [x25, #1520]
-	WORD $0x3dc17f31 // ldr q17, [x25, #1520]
-	WORD $0x6e74ddaf // fmul v15.2d, v13.2d, v20.2d
-	WORD $0x6e71de14 // fmul v20.2d, v16.2d, v17.2d
-	WORD $0x4eefd671 // fsub v17.2d, v19.2d, v15.2d
-	WORD $0x4ef4d590 // fsub v16.2d, v12.2d, v20.2d
-	WORD $0x6e71de2d // fmul v13.2d, v17.2d, v17.2d
-	WORD $0x6e70de12 // fmul v18.2d, v16.2d, v16.2d
-	WORD $0x6e6dddb5 // fmul v21.2d, v13.2d, v13.2d
-	WORD $0x6e72de56 // fmul v22.2d, v18.2d, v18.2d
-	WORD $0x3dc18337 // ldr q23, [x25, #1536]
-	WORD $0x3dc18338 // ldr q24, [x25, #1536]
-	WORD $0x3dc18739 // ldr q25, [x25, #1552]
-	WORD $0x3dc1873a // ldr q26, [x25, #1552]
-	WORD $0x6e77de3b // fmul v27.2d, v17.2d, v23.2d
-	WORD $0x6e78de17 // fmul v23.2d, v16.2d, v24.2d
-	WORD $0x4e79d778 // fadd v24.2d, v27.2d, v25.2d
-	WORD $0x4e7ad6f9 // fadd v25.2d, v23.2d, v26.2d
-	WORD $0x3dc18b3a // ldr q26, [x25, #1568]
-	WORD $0x3dc18b37 // ldr q23, [x25, #1568]
-	WORD $0x3dc18f3b // ldr q27, [x25, #1584]
-	WORD $0x3dc18f3c // ldr q28, [x25, #1584]
-	WORD $0x6e7ade3d // fmul v29.2d, v17.2d, v26.2d
-	WORD $0x6e77de1a // fmul v26.2d, v16.2d, v23.2d
-	WORD $0x4e7bd7b7 // fadd v23.2d, v29.2d, v27.2d
-	WORD $0x4e7cd75b // fadd v27.2d, v26.2d, v28.2d
-	WORD $0x3dc1933c // ldr q28, [x25, #1600]
-	WORD $0x3dc1933a // ldr q26, [x25, #1600]
-	WORD $0x3dc1973d // ldr q29, [x25, #1616]
-	WORD $0x3dc1973e // ldr q30, [x25, #1616]
-	WORD $0x6e7cde3f // fmul v31.2d, v17.2d, v28.2d
-	WORD $0x6e7ade1c // fmul v28.2d, v16.2d, v26.2d
-	WORD $0x4e7dd7fa // fadd v26.2d, v31.2d, v29.2d
-	WORD $0x4e7ed79d // fadd v29.2d, v28.2d, v30.2d
-	WORD $0x6e77ddbe // fmul v30.2d, v13.2d, v23.2d
-	WORD $0x6e7bde57 // fmul v23.2d, v18.2d, v27.2d
-	WORD $0x4e7ad7db // fadd v27.2d, v30.2d, v26.2d
-	WORD $0x4e7dd6fa // fadd v26.2d, v23.2d, v29.2d
-	WORD $0x6e78debd // fmul v29.2d, v21.2d, v24.2d
-	WORD $0x6e79ded8 // fmul v24.2d, v22.2d, v25.2d
-	WORD $0x4e7bd7b9 // fadd v25.2d, v29.2d, v27.2d
-	WORD $0x4e7ad71b // fadd v27.2d, v24.2d, v26.2d
-	WORD $0x3dc19b3a // ldr q26, [x25, #1632]
-	WORD $0x3dc19b38 // ldr q24, [x25, #1632]
-	WORD $0x3dc19f3d // ldr q29, [x25, #1648]
-	WORD $0x3dc19f37 // ldr q23, [x25, #1648]
-	WORD $0x6e7ade3e // fmul v30.2d, v17.2d, v26.2d
-	WORD $0x6e78de1a // fmul v26.2d, v16.2d, v24.2d
-	WORD $0x4e7dd7d8 // fadd v24.2d, v30.2d, v29.2d
-	WORD $0x4e77d75d // fadd v29.2d, v26.2d, v23.2d
-	WORD $0x3dc1a337 // ldr q23, [x25, #1664]
-	WORD $0x3dc1a33a // ldr q26, [x25, #1664]
-	WORD $0x3dc1a73e // ldr q30, [x25, #1680]
-	WORD $0x3dc1a73c // ldr q28, [x25, #1680]
-	WORD $0x6e77de3f // fmul v31.2d, v17.2d, v23.2d
-	WORD $0x6e7ade17 // fmul v23.2d, v16.2d, v26.2d
-	WORD $0x4e7ed7fa // fadd v26.2d, v31.2d, v30.2d
-	WORD $0x4e7cd6fe // fadd v30.2d, v23.2d, v28.2d
-	WORD $0x6e78ddbc // fmul v28.2d, v13.2d, v24.2d
-	WORD $0x6e7dde58 // fmul v24.2d, v18.2d, v29.2d
-	WORD $0x4e7ad79d // fadd v29.2d, v28.2d, v26.2d
-	WORD $0x4e7ed71a // fadd v26.2d, v24.2d, v30.2d
-	WORD $0x6e79debe // fmul v30.2d, v21.2d, v25.2d
-	WORD $0x6e7bded9 // fmul v25.2d, v22.2d, v27.2d
-	WORD $0x4e7dd7db // fadd v27.2d, v30.2d, v29.2d
-	WORD $0x4e7ad73d // fadd v29.2d, v25.2d, v26.2d
-	WORD $0x6e7bddba // fmul v26.2d, v13.2d, v27.2d
-	WORD $0x6e7dde5b // fmul v27.2d, v18.2d, v29.2d
-	WORD $0x4eefd75d // fsub v29.2d, v26.2d, v15.2d
-	WORD $0x4ef4d76f // fsub v15.2d, v27.2d, v20.2d
-	WORD $0x4e7dd674 // fadd v20.2d, v19.2d, v29.2d
-	WORD $0x4e6fd59d // fadd v29.2d, v12.2d, v15.2d
-	WORD $0x4e61d68f // fadd v15.2d, v20.2d, v1.2d
-	WORD $0x4e61d7b4 // fadd v20.2d, v29.2d, v1.2d
-	WORD $0x4f74557d // shl v29.2d, v11.2d, #52
-	WORD $0x4f7455cb // shl v11.2d, v14.2d, #52
-	WORD $0x4ee187ae // add v14.2d, v29.2d, v1.2d
-	WORD $0x4ee1857d // add v29.2d, v11.2d, v1.2d
-	WORD $0x6e6eddeb // fmul v11.2d, v15.2d, v14.2d
-	WORD $0x6e7dde8e // fmul v14.2d, v20.2d, v29.2d
-	WORD $0x0e61697d // fcvtn v29.2s, v11.2d
-	WORD $0x4e6169dd // fcvtn2 v29.4s, v14.2d
-	WORD $0x3c81041d // str q29, [x0], #16
+	WORD $0x6ea5872a // sub v10.4s, v25.4s, v5.4s
+	WORD $0x4f290556 // sshr v22.4s, v10.4s, #23
+	WORD $0x4f3756ca // shl v10.4s, v22.4s, #23
+	WORD $0x6eaa872d // sub v13.4s, v25.4s, v10.4s
+	WORD $0x4e21daca // scvtf v10.4s, v22.4s
+	WORD $0x0e6179b6 // fcvtl v22.2d, v13.2s
+	WORD $0x4e6179b9 // fcvtl2 v25.2d, v13.4s
+	WORD $0x0e61794d // fcvtl v13.2d, v10.2s
+	WORD $0x4e61794c // fcvtl2 v12.2d, v10.4s
+	WORD $0x0e617a6a // fcvtl v10.2d, v19.2s
+	WORD $0x4e617a77 // fcvtl2 v23.2d, v19.4s
+	WORD $0x4ee9d6d3 // fsub v19.2d, v22.2d, v9.2d
+	WORD $0x4ee9d736 // fsub v22.2d, v25.2d, v9.2d
+	WORD $0x4e64d679 // fadd v25.2d, v19.2d, v4.2d
+	WORD $0x4e64d6ce // fadd v14.2d, v22.2d, v4.2d
+	WORD $0x6e79fe7a // fdiv v26.2d, v19.2d, v25.2d
+	WORD $0x6e6efed9 // fdiv v25.2d, v22.2d, v14.2d
+	WORD $0x6e7adf4e // fmul v14.2d, v26.2d, v26.2d
+	WORD $0x6e79df36 // fmul v22.2d, v25.2d, v25.2d
+	WORD $0x6e63ddd3 // fmul v19.2d, v14.2d, v3.2d
+	WORD $0x6e63ded2 // fmul v18.2d, v22.2d, v3.2d
+	WORD $0x4e62d66b // fadd v11.2d, v19.2d, v2.2d
+	WORD $0x4e62d653 // fadd v19.2d, v18.2d, v2.2d
+	WORD $0x6e6edd72 // fmul v18.2d, v11.2d, v14.2d
+	WORD $0x6e76de6b // fmul v11.2d, v19.2d, v22.2d
+	WORD $0x4e61d653 // fadd v19.2d, v18.2d, v1.2d
+	WORD $0x4e61d572 // fadd v18.2d, v11.2d, v1.2d
+	WORD $0x6e6ede6b // fmul v11.2d, v19.2d, v14.2d
+	WORD $0x6e76de53 // fmul v19.2d, v18.2d, v22.2d
+	WORD $0x4e7fd572 // fadd v18.2d, v11.2d, v31.2d
+	WORD $0x4e7fd66b // fadd v11.2d, v19.2d, v31.2d
+	WORD $0x6e6ede53 // fmul v19.2d, v18.2d, v14.2d
+	WORD $0x6e76dd72 // fmul v18.2d, v11.2d, v22.2d
+	WORD $0x4e6fd66b // fadd v11.2d, v19.2d, v15.2d
+	WORD $0x4e6fd653 // fadd v19.2d, v18.2d, v15.2d
+	WORD $0x3dc16332 // ldr q18, [x25, #1408]
+	WORD $0x6e6edd78 // fmul v24.2d, v11.2d, v14.2d
+	WORD $0x6e76de6b // fmul v11.2d, v19.2d, v22.2d
+	WORD $0x4e72d713 // fadd v19.2d, v24.2d, v18.2d
+	WORD $0x4e72d578 // fadd v24.2d, v11.2d, v18.2d
+	WORD $0x6e6ede72 // fmul v18.2d, v19.2d, v14.2d
+	WORD $0x6e76df0e // fmul v14.2d, v24.2d, v22.2d
+	WORD $0x4e7ad756 // fadd v22.2d, v26.2d, v26.2d
+	WORD $0x4e79d738 // fadd v24.2d, v25.2d, v25.2d
+	WORD $0x6e7ade53 // fmul v19.2d, v18.2d, v26.2d
+	WORD $0x6e79ddda // fmul v26.2d, v14.2d, v25.2d
+	WORD $0x4e76d679 // fadd v25.2d, v19.2d, v22.2d
+	WORD $0x4e78d756 // fadd v22.2d, v26.2d, v24.2d
+	WORD $0x3dc16738 // ldr q24, [x25, #1424]
+	WORD $0x6e78ddba // fmul v26.2d, v13.2d, v24.2d
+	WORD $0x6e78dd8d // fmul v13.2d, v12.2d, v24.2d
+	WORD $0x4e79d758 // fadd v24.2d, v26.2d, v25.2d
+	WORD $0x4e76d5b9 // fadd v25.2d, v13.2d, v22.2d
+	WORD $0x6e78dd56 // fmul v22.2d, v10.2d, v24.2d
+	WORD $0x6e79def8 // fmul v24.2d, v23.2d, v25.2d
+	WORD $0x3dc16b39 // ldr q25, [x25, #1440]
+	WORD $0x4e79f6d7 // fmax v23.2d, v22.2d, v25.2d
+	WORD $0x4e79f716 // fmax v22.2d, v24.2d, v25.2d
+	WORD $0x3dc16f39 // ldr q25, [x25, #1456]
+	WORD $0x4ef9f6f8 // fmin v24.2d, v23.2d, v25.2d
+	WORD $0x4ef9f6d7 // fmin v23.2d, v22.2d, v25.2d
+	WORD $0x3dc17339 // ldr q25, [x25, #1472]
+	WORD $0x6e79df16 // fmul v22.2d, v24.2d, v25.2d
+	WORD $0x6e79deea // fmul v10.2d, v23.2d, v25.2d
+	WORD $0x4e68d6d9 // fadd v25.2d, v22.2d, v8.2d
+	WORD $0x4e68d556 // fadd v22.2d, v10.2d, v8.2d
+	WORD $0x4ee8d72a // fsub v10.2d, v25.2d, v8.2d
+	WORD $0x4ee8d6cd // fsub v13.2d, v22.2d, v8.2d
+	WORD $0x3dc17b3a // ldr q26, [x25, #1504]
+	WORD $0x6e7add4c // fmul v12.2d, v10.2d, v26.2d
+	WORD $0x6e7addb3 // fmul v19.2d, v13.2d, v26.2d
+	WORD $0x4eecd71a // fsub v26.2d, v24.2d, v12.2d
+	WORD $0x4ef3d6ec // fsub v12.2d, v23.2d, v19.2d
+	WORD $0x3dc17f33 // ldr q19, [x25, #1520]
+	WORD $0x6e73dd57 // fmul v23.2d, v10.2d, v19.2d
+	WORD $0x6e73ddaa // fmul v10.2d, v13.2d, v19.2d
+	WORD $0x4ef7d753 // fsub v19.2d, v26.2d, v23.2d
+	WORD $0x4eead58d // fsub v13.2d, v12.2d, v10.2d
+	WORD $0x6e73de78 // fmul v24.2d, v19.2d, v19.2d
+	WORD $0x6e6dddae // fmul v14.2d, v13.2d, v13.2d
+	WORD $0x6e78df12 // fmul v18.2d, v24.2d, v24.2d
+	WORD $0x6e6eddcb // fmul v11.2d, v14.2d, v14.2d
+	WORD $0x3dc18335 // ldr q21, [x25, #1536]
+	WORD $0x3dc1873d // ldr q29, [x25, #1552]
+	WORD $0x6e75de7e // fmul v30.2d, v19.2d, v21.2d
+	WORD $0x6e75ddb0 // fmul v16.2d, v13.2d, v21.2d
+	WORD $0x4e7dd7d5 // fadd v21.2d, v30.2d, v29.2d
+	WORD $0x4e7dd61e // fadd v30.2d, v16.2d, v29.2d
+	WORD $0x3dc18b3d // ldr q29, [x25, #1568]
+	WORD $0x3dc18f30 // ldr q16, [x25, #1584]
+	WORD $0x6e7dde74 // fmul v20.2d, v19.2d, v29.2d
+	WORD $0x6e7dddb1 // fmul v17.2d, v13.2d, v29.2d
+	WORD $0x4e70d69d // fadd v29.2d, v20.2d, v16.2d
+	WORD $0x4e70d634 // fadd v20.2d, v17.2d, v16.2d
+	WORD $0x3dc19330 // ldr q16, [x25, #1600]
+	WORD $0x3dc19731 // ldr q17, [x25, #1616]
+	WORD $0x6e70de7b // fmul v27.2d, v19.2d, v16.2d
+	WORD $0x6e70ddbc // fmul v28.2d, v13.2d, v16.2d
+	WORD $0x4e71d770 // fadd v16.2d, v27.2d, v17.2d
+	WORD $0x4e71d79b // fadd v27.2d, v28.2d, v17.2d
+	WORD $0x6e7ddf11 // fmul v17.2d, v24.2d, v29.2d
+	WORD $0x6e74dddd // fmul v29.2d, v14.2d, v20.2d
+	WORD $0x4e70d634 // fadd v20.2d, v17.2d, v16.2d
+	WORD $0x4e7bd7b0 // fadd v16.2d, v29.2d, v27.2d
+	WORD $0x6e75de5b // fmul v27.2d, v18.2d, v21.2d
+	WORD $0x6e7edd75 // fmul v21.2d, v11.2d, v30.2d
+	WORD $0x4e74d77e // fadd v30.2d, v27.2d, v20.2d
+	WORD $0x4e70d6b4 // fadd v20.2d, v21.2d, v16.2d
+	WORD $0x3dc19b30 // ldr q16, [x25, #1632]
+	WORD $0x3dc19f35 // ldr q21, [x25, #1648]
+	WORD $0x6e70de7b // fmul v27.2d, v19.2d, v16.2d
+	WORD $0x6e70ddbd // fmul v29.2d, v13.2d, v16.2d
+	WORD $0x4e75d770 // fadd v16.2d, v27.2d, v21.2d
+	WORD $0x4e75d7bb // fadd v27.2d, v29.2d, v21.2d
+	WORD $0x3dc1a335 // ldr q21, [x25, #1664]
+	WORD $0x3dc1a73d // ldr q29, [x25, #1680]
+	WORD $0x6e75de71 // fmul v17.2d, v19.2d, v21.2d
+	WORD $0x6e75ddb3 // fmul v19.2d, v13.2d, v21.2d
+	WORD $0x4e7dd635 // fadd v21.2d, v17.2d, v29.2d
+	WORD $0x4e7dd671 // fadd v17.2d, v19.2d, v29.2d
+	WORD $0x6e70df1d // fmul v29.2d, v24.2d, v16.2d
+	WORD $0x6e7bddd0 // fmul v16.2d, v14.2d, v27.2d
+	WORD $0x4e75d7bb // fadd v27.2d, v29.2d, v21.2d
+	WORD $0x4e71d615 // fadd v21.2d, v16.2d, v17.2d
+	WORD $0x6e7ede51 // fmul v17.2d, v18.2d, v30.2d
+	WORD $0x6e74dd7e // fmul v30.2d, v11.2d, v20.2d
+	WORD $0x4e7bd634 // fadd v20.2d, v17.2d, v27.2d
+	WORD $0x4e75d7db // fadd v27.2d, v30.2d, v21.2d
+	WORD $0x6e74df15 // fmul v21.2d, v24.2d, v20.2d
+	WORD $0x6e7bddd4 // fmul v20.2d, v14.2d, v27.2d
+	WORD $0x4ef7d6bb // fsub v27.2d, v21.2d, v23.2d
+	WORD $0x4eead697 // fsub v23.2d, v20.2d, v10.2d
+	WORD $0x4e7bd74a // fadd v10.2d, v26.2d, v27.2d
+	WORD $0x4e77d59b // fadd v27.2d, v12.2d, v23.2d
+	WORD $0x4e69d557 // fadd v23.2d, v10.2d, v9.2d
+	WORD $0x4e69d76a // fadd v10.2d, v27.2d, v9.2d
+	WORD $0x4f74573b // shl v27.2d, v25.2d, #52
+	WORD $0x4f7456d9 // shl v25.2d, v22.2d, #52
+	WORD $0x4ee98776 // add v22.2d, v27.2d, v9.2d
+	WORD $0x4ee9873b // add v27.2d, v25.2d, v9.2d
+	WORD $0x6e76def9 // fmul v25.2d, v23.2d, v22.2d
+	WORD $0x6e7bdd56 // fmul v22.2d, v10.2d, v27.2d
+	WORD $0x0e616b3b // fcvtn v27.2s, v25.2d
+	WORD $0x4e616adb // fcvtn2 v27.4s, v22.2d
+	WORD $0x3c81041b // str q27, [x0], #16
 	ADD R6<<4, R4, R4
 	ADD R7<<4, R5, R5
 	ADD $4, R2, R2
 	SUBS $4, R1, R1
-	BNE loop3
+	BGE vectors5
+
+less6:
+	ADD $4, R1, R1
 
 end:
 	MOVD R2, done+48(FP)

@@ -143,6 +143,7 @@ func kernels() []kernel {
 		},
 		kernel{
 			group: "Spikes", name: "22 spikes of 1024 entries, with all tables", unit: "spike",
+			note:     "the search is scalar code, and the conversions of the thresholds have one or two units",
 			neon:     append(one("sampleHalvesLowDiscrepancyNEON.abi0:10", 0, 8), forEach(1024./22, neon("totalsRow1", 0, 8), neon("thresholdsRow1", 0, 32))...),
 			portable: append(one("samplePortable:low-discrepancy", 0, chunk), forEach(1024./22, one("CumulateAt4", 0, 4), one("lookup.prepare", 0, 1))...),
 		},

@@ -33,6 +33,34 @@ func (l *line) vectors() []int {
 	return all
 }
 
+// loadsConstant reports whether a line of some code loads a constant to a virtual register that keeps it.
+func (l *line) loadsConstant(code []line) bool {
+	if l.of != byName["ldr"] || l.operands[1] != constantBase || l.operands[0] < firstVirtual {
+		return false
+	}
+	writes := 0
+	for i := range code {
+		if r, ok := code[i].write(); ok && r == l.operands[0] {
+			writes++
+		}
+	}
+	return writes == 1
+}
+
+// rename replaces a vector register. The line gets operands of its own.
+func (l *line) rename(old, register int) {
+	if l.of == nil || !slices.Contains(l.vectors(), old) {
+		return
+	}
+	_, vector := l.of.operands()
+	l.operands = slices.Clone(l.operands)
+	for o, v := range l.operands {
+		if vector[o] && v == old {
+			l.operands[o] = register
+		}
+	}
+}
+
 // hoist moves loads of constants out of loops as far as there are registers for them, those first that save the most
 // loads.
 func (f *function) hoist() {
@@ -42,17 +70,11 @@ func (f *function) hoist() {
 }
 
 func (f *function) hoistFrom(b body) {
-	writes := map[int]int{}
-	for i := b.first; i <= b.last; i++ {
-		if r, ok := f.lines[i].write(); ok {
-			writes[r]++
-		}
-	}
 	var places []int
 	loads := map[int][]int{} // lines that load a constant to a register that keeps it, by the place of the constant
 	for i := b.first; i <= b.last; i++ {
 		l := f.lines[i]
-		if l.of == byName["ldr"] && l.operands[1] == constantBase && l.operands[0] >= firstVirtual && writes[l.operands[0]] == 1 {
+		if l.loadsConstant(f.lines[b.first : b.last+1]) {
 			p := l.operands[2]
 			if loads[p] == nil {
 				places = append(places, p)
@@ -91,13 +113,9 @@ func withoutLoads(lines []line, b body, places []int, loads map[int][]int) []lin
 			continue
 		}
 		l := lines[i]
-		l.operands = slices.Clone(l.operands)
-		if l.of != nil {
-			_, vector := l.of.operands()
-			for o, v := range l.operands {
-				if r, ok := instead[v]; ok && vector[o] {
-					l.operands[o] = r
-				}
+		for _, v := range l.vectors() {
+			if r, ok := instead[v]; ok {
+				l.rename(v, r)
 			}
 		}
 		out = append(out, l)

@@ -51,11 +51,30 @@ func (f *function) sideBySide(vectors int, each func(v int)) {
 		longest = max(longest, len(f.lines))
 	}
 	f.lines = before
+	for _, p := range parts[1:] {
+		shareConstants(parts[0], p)
+	}
 	for i := range longest {
 		for _, p := range parts {
-			if i < len(p) {
+			if i < len(p) && p[i].keeps == nil {
 				f.lines = append(f.lines, p[i])
 			}
+		}
+	}
+}
+
+// shareConstants replaces loads of constants in a part of the code by those of the first part. The parts are equal apart
+// from their registers.
+func shareConstants(first, part []line) {
+	for i := range min(len(first), len(part)) {
+		a, b := &first[i], &part[i]
+		if !a.loadsConstant(first) || !b.loadsConstant(part) || a.operands[2] != b.operands[2] {
+			continue
+		}
+		old := b.operands[0]
+		*b = line{keeps: []int{}}
+		for j := i + 1; j < len(part); j++ {
+			part[j].rename(old, a.operands[0])
 		}
 	}
 }
