@@ -370,6 +370,33 @@ func TestQuantize_RoundsTheQuotient(t *testing.T) {
 	}
 }
 
+// TestDequantize_TakesAnyZero subtracts zeros that float32 holds only as multiples of 2.
+func TestDequantize_TakesAnyZero(t *testing.T) {
+	x := make([]uint8, 256)
+	for i := range x {
+		x[i] = uint8(i)
+	}
+	for _, zero := range []int32{0, -128, 255, 1<<23 - 257, 1<<23 - 256, 1 << 23, 1<<24 + 1, 1 - 1<<23, -1 << 23, -1 << 24} {
+		for _, signed := range []bool{false, true} {
+			want := make([]float32, len(x))
+			for i, b := range x {
+				v := int32(b)
+				if signed {
+					v = int32(int8(b))
+				}
+				want[i] = float32(v-zero) * 0.3
+			}
+			for _, tier := range Tiers() {
+				undo := Use(tier)
+				got := make([]float32, len(x))
+				Dequantize(got, Bytes{data: x, signed: signed}, 0.3, zero)
+				undo()
+				require.Equal(t, want, got, "%v, zero %d, signed %v", tier, zero, signed)
+			}
+		}
+	}
+}
+
 // quantizationTask has random arguments of Requantize, Quantize, Dequantize and conversions.
 type quantizationTask struct {
 	sums    []int32

@@ -3,7 +3,9 @@
 package kernel
 
 // layoutNEON has a coarse table, where a search begins, if there are so many spikes that it pays.
-// Otherwise spikes are found by binary search.
+// Otherwise spikes are found by binary search. On Neoverse N1, a threshold takes about 3 cycles to make the table,
+// which saves 6 cycles of a spike with 64 thresholds and 11 with 1024 (docs/benchmarks/arm64.md), without mispredicted
+// branches.
 func layoutNEON(k, spikes int) layout {
 	l := layout{room: roundUp(k, RowLen), fill: fullShare}
 	if spikes >= k/2 {
