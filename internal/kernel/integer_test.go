@@ -339,6 +339,64 @@ func TestTruncateBytes_LimitsNumbers(t *testing.T) {
 	}
 }
 
+// TestQuantize_RoundsTheQuotient quantizes numbers whose quotients are next to those that are rounded in the other
+// direction, and numbers and scales without a usual quotient.
+func TestQuantize_RoundsTheQuotient(t *testing.T) {
+	inf := float32(math.Inf(1))
+	scales := []float32{0x1p-149, 0x1p-90, 0x1p90, 0x1.8p91, math.MaxFloat32, inf, 0, -0.5, float32(math.NaN()), 0x1.fffffep-7, 1}
+	r := rand.New(rand.NewPCG(1, 44))
+	for range cases(2000) {
+		scales = append(scales, float32(math.Ldexp(1+r.Float64(), r.IntN(180)-90)))
+	}
+	for _, scale := range scales {
+		x := []float32{0, inf, -inf, float32(math.NaN()), math.MaxFloat32, -math.MaxFloat32, 0x1p-149, -0x1p-149}
+		for len(x) < 72 {
+			near := (float32(r.IntN(400)-200) + 0.5) * scale
+			x = append(x, near, math.Nextafter32(near, inf), math.Nextafter32(near, -inf), near+float32(r.IntN(9)-4)*0x1p-23*near)
+		}
+		for _, q := range []Quantum{{}, {Zero: 255}, {Zero: 131}, {Signed: true}, {Zero: -128, Signed: true}, {Zero: 7, Signed: true}} {
+			var want []uint8
+			for _, tier := range Tiers() {
+				undo := Use(tier)
+				out := make([]uint8, len(x))
+				Quantize(out, x, scale, q)
+				undo()
+				if tier == Portable {
+					want = out
+				}
+				require.Equal(t, want, out, "%v, scale %x, %+v", tier, scale, q)
+			}
+		}
+	}
+}
+
+// TestDequantize_TakesAnyZero subtracts zeros that float32 holds only as multiples of 2.
+func TestDequantize_TakesAnyZero(t *testing.T) {
+	x := make([]uint8, 256)
+	for i := range x {
+		x[i] = uint8(i)
+	}
+	for _, zero := range []int32{0, -128, 255, 1<<23 - 257, 1<<23 - 256, 1 << 23, 1<<24 + 1, 1 - 1<<23, -1 << 23, -1 << 24} {
+		for _, signed := range []bool{false, true} {
+			want := make([]float32, len(x))
+			for i, b := range x {
+				v := int32(b)
+				if signed {
+					v = int32(int8(b))
+				}
+				want[i] = float32(v-zero) * 0.3
+			}
+			for _, tier := range Tiers() {
+				undo := Use(tier)
+				got := make([]float32, len(x))
+				Dequantize(got, Bytes{data: x, signed: signed}, 0.3, zero)
+				undo()
+				require.Equal(t, want, got, "%v, zero %d, signed %v", tier, zero, signed)
+			}
+		}
+	}
+}
+
 // quantizationTask has random arguments of Requantize, Quantize, Dequantize and conversions.
 type quantizationTask struct {
 	sums    []int32

@@ -30,6 +30,15 @@ func combineVectors(op Pair, out, a, b []float32, stepA, stepB int) int {
 	return n
 }
 
+// addRowsVectors computes AddRows, or returns false if the tier has no assembly.
+func addRowsVectors(sums []float32, sumStride int, x []float32, stride, rows, n int) bool {
+	if active() == Portable {
+		return false
+	}
+	addRowsNEON(&sums[0], 4*sumStride, &x[0], 4*stride, rows, n)
+	return true
+}
+
 // pairVectors returns how many of n results fill whole vectors. It checks the lengths of the
 // operands.
 func pairVectors(n, a, b, stepA, stepB int) int {

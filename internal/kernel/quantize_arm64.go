@@ -22,18 +22,27 @@ func requantizeVectors(out []uint8, x []int32, scales []float32, low, high float
 }
 
 func quantizeVectors(out []uint8, x []float32, scale, low, high float32, zero int32) int {
+	// With these scales, the remainder of a quotient is exact.
+	const least, most = 0x1p-90, 0x1p90
+	if !(scale >= least && scale <= most) {
+		return 0
+	}
 	n := wholeVectors(len(out), lanesNEON)
 	if n > 0 {
-		quantizeNEON(&out[0], &x[0], n, scale, low, high, zero)
+		reciprocal := 1 / scale
+		rest := float32(1/float64(scale) - float64(reciprocal))
+		quantizeNEON(&out[0], &x[0], n, scale, reciprocal, rest, low*scale, high*scale, float32(-zero), zero)
 	}
 	return n
 }
 
 func dequantizeVectors(out []float32, x []uint8, scale float32, zero int32, flip uint8) int {
+	const shift = 1 << 23 // the integers begin as numbers that are greater by this
 	n := wholeVectors(len(out), bytesNEON)
-	if n > 0 {
-		dequantizeNEON(&out[0], &x[0], n, uint32(flip), zero, scale)
+	if n == 0 || zero <= -shift || zero >= shift-1<<8 {
+		return 0
 	}
+	dequantizeNEON(&out[0], &x[0], n, uint32(flip), float32(shift+zero), scale)
 	return n
 }
 
@@ -77,6 +86,18 @@ func longsVectors(out []int64, x []int32) int {
 	return n
 }
 
-func narrowVectors([]uint8, []int32) int { return 0 }
+func narrowVectors(out []uint8, x []int32) int {
+	n := wholeVectors(len(out), lanesNEON)
+	if n > 0 {
+		narrowNEON(&out[0], &x[0], n)
+	}
+	return n
+}
 
-func truncateBytesVectors([]uint8, []float32, float32, float32) int { return 0 }
+func truncateBytesVectors(out []uint8, x []float32, low, high float32) int {
+	n := wholeVectors(len(out), lanesNEON)
+	if n > 0 {
+		truncateBytesNEON(&out[0], &x[0], n, low, high)
+	}
+	return n
+}

@@ -68,18 +68,17 @@ func updateGeneral12NEON(h, weights *float32, offsets *uint32, eps, scales *floa
 //go:noescape
 func updateForgetting12NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateFast16NEON applies n spikes to each of 4*fours positions, at most 16, of 16 neurons, and
-// multiplies h by a factor.
+// updateFast16NEON applies n spikes to each of 4*fours positions of 16 neurons, and multiplies h by a factor.
 //
 //go:noescape
 func updateFast16NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
 
-// updateGeneral16NEON applies n spikes to each of 4*fours positions, at most 16, of 16 neurons.
+// updateGeneral16NEON applies n spikes to each of 4*fours positions of 16 neurons.
 //
 //go:noescape
 func updateGeneral16NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateForgetting16NEON applies n spikes to each of 4*fours positions, at most 16, of 16 neurons.
+// updateForgetting16NEON applies n spikes to each of 4*fours positions of 16 neurons.
 //
 //go:noescape
 func updateForgetting16NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
@@ -100,18 +99,17 @@ func updateGeneral20NEON(h, weights *float32, offsets *uint32, eps, scales *floa
 //go:noescape
 func updateForgetting20NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateFast24NEON applies n spikes to each of 4*fours positions, at most 16, of 24 neurons, and
-// multiplies h by a factor.
+// updateFast24NEON applies n spikes to each of 4*fours positions of 24 neurons, and multiplies h by a factor.
 //
 //go:noescape
 func updateFast24NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
 
-// updateGeneral24NEON applies n spikes to each of 4*fours positions, at most 16, of 24 neurons.
+// updateGeneral24NEON applies n spikes to each of 4*fours positions of 24 neurons.
 //
 //go:noescape
 func updateGeneral24NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateForgetting24NEON applies n spikes to each of 4*fours positions, at most 16, of 24 neurons.
+// updateForgetting24NEON applies n spikes to each of 4*fours positions of 24 neurons.
 //
 //go:noescape
 func updateForgetting24NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
@@ -132,98 +130,92 @@ func updateGeneral28NEON(h, weights *float32, offsets *uint32, eps, scales *floa
 //go:noescape
 func updateForgetting28NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateFast32NEON applies n spikes to each of 4*fours positions, at most 16, of 32 neurons, and
-// multiplies h by a factor.
+// updateFast32NEON applies n spikes to each of 4*fours positions of 32 neurons, and multiplies h by a factor.
 //
 //go:noescape
 func updateFast32NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
 
-// updateGeneral32NEON applies n spikes to each of 4*fours positions, at most 16, of 32 neurons.
+// updateGeneral32NEON applies n spikes to each of 4*fours positions of 32 neurons.
 //
 //go:noescape
 func updateGeneral32NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateForgetting32NEON applies n spikes to each of 4*fours positions, at most 16, of 32 neurons.
+// updateForgetting32NEON applies n spikes to each of 4*fours positions of 32 neurons.
 //
 //go:noescape
 func updateForgetting32NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateFast40NEON applies n spikes to each of 4*fours positions, at most 16, of 40 neurons, and
-// multiplies h by a factor.
+// updateFast40NEON applies n spikes to each of 4*fours positions of 40 neurons, and multiplies h by a factor.
 //
 //go:noescape
 func updateFast40NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
 
-// updateGeneral40NEON applies n spikes to each of 4*fours positions, at most 16, of 40 neurons.
+// updateGeneral40NEON applies n spikes to each of 4*fours positions of 40 neurons.
 //
 //go:noescape
 func updateGeneral40NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateForgetting40NEON applies n spikes to each of 4*fours positions, at most 16, of 40 neurons.
+// updateForgetting40NEON applies n spikes to each of 4*fours positions of 40 neurons.
 //
 //go:noescape
 func updateForgetting40NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateFast48NEON applies n spikes to each of 4*fours positions, at most 16, of 48 neurons, and
-// multiplies h by a factor.
+// updateFast48NEON applies n spikes to each of 4*fours positions of 48 neurons, and multiplies h by a factor.
 //
 //go:noescape
 func updateFast48NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
 
-// updateGeneral48NEON applies n spikes to each of 4*fours positions, at most 16, of 48 neurons.
+// updateGeneral48NEON applies n spikes to each of 4*fours positions of 48 neurons.
 //
 //go:noescape
 func updateGeneral48NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateForgetting48NEON applies n spikes to each of 4*fours positions, at most 16, of 48 neurons.
+// updateForgetting48NEON applies n spikes to each of 4*fours positions of 48 neurons.
 //
 //go:noescape
 func updateForgetting48NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateFast64NEON applies n spikes to each of 4*fours positions, at most 16, of 64 neurons, and
-// multiplies h by a factor.
+// updateFast64NEON applies n spikes to each of 4*fours positions of 64 neurons, and multiplies h by a factor.
 //
 //go:noescape
 func updateFast64NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
 
-// updateGeneral64NEON applies n spikes to each of 4*fours positions, at most 16, of 64 neurons.
+// updateGeneral64NEON applies n spikes to each of 4*fours positions of 64 neurons.
 //
 //go:noescape
 func updateGeneral64NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateForgetting64NEON applies n spikes to each of 4*fours positions, at most 16, of 64 neurons.
+// updateForgetting64NEON applies n spikes to each of 4*fours positions of 64 neurons.
 //
 //go:noescape
 func updateForgetting64NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateFast80NEON applies n spikes to each of 4*fours positions, at most 16, of 80 neurons, and
-// multiplies h by a factor.
+// updateFast80NEON applies n spikes to each of 4*fours positions of 80 neurons, and multiplies h by a factor.
 //
 //go:noescape
 func updateFast80NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
 
-// updateGeneral80NEON applies n spikes to each of 4*fours positions, at most 16, of 80 neurons.
+// updateGeneral80NEON applies n spikes to each of 4*fours positions of 80 neurons.
 //
 //go:noescape
 func updateGeneral80NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateForgetting80NEON applies n spikes to each of 4*fours positions, at most 16, of 80 neurons.
+// updateForgetting80NEON applies n spikes to each of 4*fours positions of 80 neurons.
 //
 //go:noescape
 func updateForgetting80NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateFast96NEON applies n spikes to each of 4*fours positions, at most 16, of 96 neurons, and
-// multiplies h by a factor.
+// updateFast96NEON applies n spikes to each of 4*fours positions of 96 neurons, and multiplies h by a factor.
 //
 //go:noescape
 func updateFast96NEON(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, fours int)
 
-// updateGeneral96NEON applies n spikes to each of 4*fours positions, at most 16, of 96 neurons.
+// updateGeneral96NEON applies n spikes to each of 4*fours positions of 96 neurons.
 //
 //go:noescape
 func updateGeneral96NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
 
-// updateForgetting96NEON applies n spikes to each of 4*fours positions, at most 16, of 96 neurons.
+// updateForgetting96NEON applies n spikes to each of 4*fours positions of 96 neurons.
 //
 //go:noescape
 func updateForgetting96NEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, fours int)
@@ -247,28 +239,28 @@ func updateGeneralWideNEON(h, weights *float32, offsets *uint32, eps, scales *fl
 func updateForgettingWideNEON(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, rowBytes, positions int)
 
 // sampleTableNEON writes scale times the spikes for n consecutive random numbers of a position. n is a multiple of 4.
-// Entry b of starts is the spike for the smallest half of a random number that is b when shifted to the right.
+// Entry b of starts is the spike for the smallest half of a random number, but at least 1, that is b when shifted to the right.
 // state is counter(key, i) of its first random number i.
 //
 //go:noescape
 func sampleTableNEON(dst *uint32, n int, thresholds, starts *uint32, shift int, state uint64, scale uint32)
 
 // sampleHalvesNEON writes scale times the spikes for n consecutive random numbers of a position with k thresholds,
-// by binary search. n is a multiple of 4.
+// by binary search. n is a multiple of 8.
 // state is counter(key, i) of its first random number i.
 //
 //go:noescape
 func sampleHalvesNEON(dst *uint32, n int, thresholds *uint32, k int, state uint64, scale uint32)
 
 // sampleTableLowDiscrepancyNEON writes scale times the spikes for n consecutive random numbers of a position. n is a multiple of 4.
-// Entry b of starts is the spike for the smallest half of a random number that is b when shifted to the right.
+// Entry b of starts is the spike for the smallest half of a random number, but at least 1, that is b when shifted to the right.
 // state is its first random number.
 //
 //go:noescape
 func sampleTableLowDiscrepancyNEON(dst *uint32, n int, thresholds, starts *uint32, shift int, state uint64, scale uint32)
 
 // sampleHalvesLowDiscrepancyNEON writes scale times the spikes for n consecutive random numbers of a position with k thresholds,
-// by binary search. n is a multiple of 4.
+// by binary search. n is a multiple of 8.
 // state is its first random number.
 //
 //go:noescape
@@ -1075,6 +1067,11 @@ func isEqualNEON(dst *bool, a, b *float32, n, stepA, stepB int)
 //go:noescape
 func selectionNEON(dst *float32, c *bool, a, b *float32, n, stepA, stepB int)
 
+// addRowsNEON adds n numbers of each of some rows of x to those of sums. n and rows are positive. The strides are in bytes.
+//
+//go:noescape
+func addRowsNEON(sums *float32, sumStride int, x *float32, stride, rows, n int)
+
 // powNEON computes dst[i] = a[i] to the power of b[i] for i < n, up to the first 4 numbers among which are an a that is not
 // positive, not normal or not finite, or a b that is not finite, and returns the number of powers.
 // step 0 means that all numbers of an operand are the first one, and otherwise it is 1. n is a multiple of 4.
@@ -1087,30 +1084,30 @@ func powNEON(dst, a, b *float32, n, stepA, stepB int) (done int)
 //go:noescape
 func totalNumbersNEON(sums *[32]float64, x *float32, n int, center float64)
 
-// accumulateNumbersNEON adds n numbers, a multiple of 4, to as many sums.
+// accumulateNumbersNEON adds the first n numbers, a multiple of 4, of each of some rows to as many sums. stride is the distance of rows in bytes.
 //
 //go:noescape
-func accumulateNumbersNEON(sums *float64, x *float32, n int)
+func accumulateNumbersNEON(sums *float64, x *float32, n, rows, stride int)
 
 // totalMagnitudesNEON adds n numbers, a multiple of 32, to as many partial sums.
 //
 //go:noescape
 func totalMagnitudesNEON(sums *[32]float64, x *float32, n int, center float64)
 
-// accumulateMagnitudesNEON adds n numbers, a multiple of 4, to as many sums.
+// accumulateMagnitudesNEON adds the first n numbers, a multiple of 4, of each of some rows to as many sums. stride is the distance of rows in bytes.
 //
 //go:noescape
-func accumulateMagnitudesNEON(sums *float64, x *float32, n int)
+func accumulateMagnitudesNEON(sums *float64, x *float32, n, rows, stride int)
 
 // totalSquaresNEON adds n numbers, a multiple of 32, to as many partial sums.
 //
 //go:noescape
 func totalSquaresNEON(sums *[32]float64, x *float32, n int, center float64)
 
-// accumulateSquaresNEON adds n numbers, a multiple of 4, to as many sums.
+// accumulateSquaresNEON adds the first n numbers, a multiple of 4, of each of some rows to as many sums. stride is the distance of rows in bytes.
 //
 //go:noescape
-func accumulateSquaresNEON(sums *float64, x *float32, n int)
+func accumulateSquaresNEON(sums *float64, x *float32, n, rows, stride int)
 
 // multiplyNEON multiplies as many partial products by n numbers, a multiple of 32.
 //
@@ -1348,10 +1345,11 @@ func sumBytesNEON(x *uint8, n int, flip uint32) (sum int)
 //go:noescape
 func splitNEON(even, odd, x *uint8, n int)
 
-// quantizeNEON computes dst[i] = round(x[i]/scale), limited, plus zero for i < n, a multiple of 4.
+// quantizeNEON computes dst[i] = round(v/scale) plus zero for i < n, a multiple of 4, where v is x[i], limited to low and high.
+// reciprocal is 1/scale, and rest what it lacks. For NaN, the quotient is missing. All quotients are below 1024.
 //
 //go:noescape
-func quantizeNEON(dst *uint8, x *float32, n int, scale, low, high float32, zero int32)
+func quantizeNEON(dst *uint8, x *float32, n int, scale, reciprocal, rest, low, high, missing float32, zero int32)
 
 // requantizeNEON computes dst[i] = round(x[i]*scales[i]), limited, plus zero for i < n, a multiple of 4.
 // step is 16, or 0 if the first 16 scales are used again and again.
@@ -1359,10 +1357,11 @@ func quantizeNEON(dst *uint8, x *float32, n int, scale, low, high float32, zero 
 //go:noescape
 func requantizeNEON(dst *uint8, x *int32, n int, scales *float32, step int, low, high float32, zero int32)
 
-// dequantizeNEON computes dst[i] = (x[i]-zero)*scale for i < n, a multiple of 16, with the bits of flip inverted in x[i].
+// dequantizeNEON computes dst[i] = (x[i]-zero)*scale for i < n, a multiple of 16, with the bits of flip inverted in x[i]. zero is
+// greater by 2^23.
 //
 //go:noescape
-func dequantizeNEON(dst *float32, x *uint8, n int, flip uint32, zero int32, scale float32)
+func dequantizeNEON(dst *float32, x *uint8, n int, flip uint32, zero, scale float32)
 
 // truncateNEON computes dst[i] = the integer part of x[i] for i < n, a multiple of 4.
 //
@@ -1378,3 +1377,13 @@ func singlesNEON(dst *float32, x *int32, n int)
 //
 //go:noescape
 func longsNEON(dst *int64, x *int32, n int)
+
+// narrowNEON computes dst[i] = uint8(x[i]) for i < n, a multiple of 4.
+//
+//go:noescape
+func narrowNEON(dst *uint8, x *int32, n int)
+
+// truncateBytesNEON computes dst[i] = the integer part of x[i], limited to low and high, for i < n, a multiple of 4. NaN gives 0.
+//
+//go:noescape
+func truncateBytesNEON(dst *uint8, x *float32, n int, low, high float32)

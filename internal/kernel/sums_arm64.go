@@ -23,15 +23,21 @@ func totalVectors(s Summand, x []float32, center float64) (sum float64, ok bool)
 // accumulateVectors computes Accumulate for as many numbers as fill whole vectors, and returns how
 // many these are.
 func accumulateVectors(s Summand, sums []float64, x []float32) int {
-	n := wholeVectors(len(x), lanesNEON)
+	return accumulateRowsVectors(s, sums, x, 1, 0)
+}
+
+// accumulateRowsVectors computes AccumulateRows for as many columns as fill whole vectors, and returns
+// how many these are.
+func accumulateRowsVectors(s Summand, sums []float64, x []float32, rows, stride int) int {
+	n := wholeVectors(len(sums), lanesNEON)
 	switch {
 	case n == 0:
 	case s == Numbers:
-		accumulateNumbersNEON(&sums[0], &x[0], n)
+		accumulateNumbersNEON(&sums[0], &x[0], n, rows, 4*stride)
 	case s == Magnitudes:
-		accumulateMagnitudesNEON(&sums[0], &x[0], n)
+		accumulateMagnitudesNEON(&sums[0], &x[0], n, rows, 4*stride)
 	default:
-		accumulateSquaresNEON(&sums[0], &x[0], n)
+		accumulateSquaresNEON(&sums[0], &x[0], n, rows, 4*stride)
 	}
 	return n
 }
@@ -68,7 +74,3 @@ func productVectors(partial *[32]float64, x []float32) int {
 	}
 	return n
 }
-
-func accumulateRowsVectors(Summand, []float64, []float32, int, int) int { return 0 }
-
-func addRowsVectors(_ []float32, _ int, _ []float32, _, _, _ int) bool { return false }

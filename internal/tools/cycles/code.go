@@ -147,6 +147,9 @@ type program struct {
 func (p *program) trace(name string, n int) ([]instruction, error) {
 	f, ok := p.functions[p.prefix+name]
 	if !ok {
+		f, ok = p.functions[name] // of another package
+	}
+	if !ok {
 		return nil, fmt.Errorf("function %s is missing", name)
 	}
 	loops := f.loops()

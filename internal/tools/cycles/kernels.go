@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // count is a way to count the units of work of an iteration.
 type count int
@@ -16,6 +19,7 @@ type code struct {
 	function string
 	loop     int
 	units    count
+	times    float64 // how often the units are needed for one of the row
 }
 
 // kernel is an inner loop of package kernel.
@@ -27,7 +31,16 @@ type kernel struct {
 	note                         string
 }
 
-func one(function string, loop int, units count) []code { return []code{{function, loop, units}} }
+func one(function string, loop int, units count) []code { return []code{{function, loop, units, 1}} }
+
+// forEach returns codes that are needed several times.
+func forEach(times float64, codes ...[]code) []code {
+	all := slices.Concat(codes...)
+	for i := range all {
+		all[i].times = times
+	}
+	return all
+}
 
 // neon, avx2 and avx512 are loops in assembly.
 func neon(function string, loop int, units count) []code {
@@ -59,7 +72,9 @@ func update(kind string, neurons, vectors int) kernel {
 	if wide == 16 {
 		group = 24
 	}
-	k.neon = neon(fmt.Sprintf("update%s%d", kind, vectors), 0, 4*fours)
+	if k.neon = neon(fmt.Sprintf("update%s%d", kind, vectors), 0, 4*fours); vectors >= 16 {
+		k.neon = neon(fmt.Sprintf("update%s%d", kind, vectors), 1, 4)
+	}
 	k.avx2 = avx2(fmt.Sprintf("update%s%d", kind, wide), 0, 12)
 	k.avx512 = avx512(fmt.Sprintf("update%s%d", kind, wide), 0, group)
 	return k
@@ -91,6 +106,7 @@ func kernels() []kernel {
 			all = append(all, update(kind, n.neurons, n.vectors))
 		}
 	}
+	const saved = "a binary search saves the making of the table, about 3 cycles for each entry on N1, which portable code does with the thresholds"
 	const scalar = "the search is scalar code: NEON cannot load a vector from scattered addresses"
 	all = append(all,
 		kernel{
@@ -112,11 +128,24 @@ func kernels() []kernel {
 			portable: one("samplePortable:low-discrepancy", 0, chunk),
 		},
 		kernel{
-			group: "Spikes", name: bisection, unit: "spike", note: "the binary search saves the making of the table, which portable code has in another row",
-			neon:     neon("sampleHalvesLowDiscrepancy", 0, 4),
+			group: "Spikes", name: bisection64, unit: "spike", note: saved,
+			neon:     one("sampleHalvesLowDiscrepancyNEON.abi0:6", 0, 8),
+			avx2:     append(one("sampleLowDiscrepancyAVX2.abi0:memory", 1, 8), avx2("sampleLowDiscrepancy", 3, 4)...),
+			avx512:   one("sampleLowDiscrepancyAVX512.abi0:64", 1, 16),
+			portable: one("samplePortable:low-discrepancy", 0, chunk),
+		},
+		kernel{
+			group: "Spikes", name: bisection, unit: "spike", note: saved,
+			neon:     one("sampleHalvesLowDiscrepancyNEON.abi0:10", 0, 8),
 			avx2:     append(one("sampleLowDiscrepancyAVX2.abi0:memory", 1, 8), avx2("sampleLowDiscrepancy", 4, 4)...),
 			avx512:   append(one("sampleLowDiscrepancyAVX512.abi0:memory", 1, 16), avx512("sampleLowDiscrepancy", 4, 4)...),
 			portable: one("samplePortable:low-discrepancy", 0, chunk),
+		},
+		kernel{
+			group: "Spikes", name: "22 spikes of 1024 entries, with all tables", unit: "spike",
+			note:     "the search is scalar code, and the conversions of the thresholds have one or two units",
+			neon:     append(one("sampleHalvesLowDiscrepancyNEON.abi0:10", 0, 8), forEach(1024./22, neon("totalsRow1", 0, 8), neon("thresholdsRow1", 0, 32))...),
+			portable: append(one("samplePortable:low-discrepancy", 0, chunk), forEach(1024./22, one("CumulateAt4", 0, 4), one("lookup.prepare", 0, 1))...),
 		},
 		kernel{
 			group: "Spikes", name: "cumulative sums", unit: "entry",
@@ -141,6 +170,18 @@ func kernels() []kernel {
 			neon: neon("windows3x16", 0, 96), avx2: avx2("windows3x16", 0, 96), avx512: avx512("windows7x32", 0, 448), portable: one("windowsPortable", 1, 4),
 		},
 		kernel{
+			group: "Products", name: "both matrices in place", unit: "product",
+			neon: neon("direct6x16", 0, 96), portable: one("tilePortable", 2, 4),
+		},
+		kernel{
+			group: "Products", name: "one row", unit: "product",
+			neon: neon("row4x", 0, 64), portable: one("tilePortable", 2, 4),
+		},
+		kernel{
+			group: "Products", name: "rows of the transposed matrix", unit: "product", note: "blocks of 4 x 4 are transposed in registers, which takes twice as many operations as the products",
+			neon: neon("rowSums16", 0, 64), portable: one("rowSumsPortable", 1, 4),
+		},
+		kernel{
 			group: "Products", name: "int8, SDOT or VNNI", unit: "product",
 			neon: one("dots6x16DOT.abi0", 0, 4*6*16*4), avx2: one("dots6x16VNNI.abi0", 0, 6*16*4), avx512: one("dots14x32VNNI512.abi0", 0, 14*32*4),
 			portable: one("dotsPortable", 1, 16),
@@ -148,6 +189,10 @@ func kernels() []kernel {
 		kernel{
 			group: "Products", name: "int8, without dot product", unit: "product",
 			neon: neon("dots4x16", 0, 4*16*2), avx2: avx2("dots6x16", 0, 6*16*2), portable: one("dotsPortable", 1, 16),
+		},
+		kernel{
+			group: "Products", name: "int8, depthwise", unit: "product",
+			neon: neon("depthwise", 1, 32), portable: one("depthwisePortable", 2, 1),
 		},
 		kernel{
 			group: "Windows", name: "weighted taps", unit: "product",
@@ -182,12 +227,24 @@ func kernels() []kernel {
 			group: "Integers", name: "dequantize", unit: "number", measured: "Lists/%s/dequantize",
 			neon: neon("dequantize", 0, storedSingles), avx2: avx2("dequantize", 0, storedSingles), avx512: avx512("dequantize", 0, storedSingles), portable: one("Dequantize", 0, 1),
 		},
+		kernel{
+			group: "Integers", name: "int32 to 8 bits", unit: "number",
+			neon: neon("narrow", 0, storedBytes), avx2: avx2("narrow", 0, 8), avx512: avx512("narrow", 0, 16), portable: one("Narrow", 0, 1),
+		},
+		kernel{
+			group: "Integers", name: "numbers to 8 bits", unit: "number",
+			neon: neon("truncateBytes", 0, storedBytes), avx2: avx2("truncateBytes", 0, 8), avx512: avx512("truncateBytes", 0, 16), portable: one("TruncateBytes", 0, 1),
+		},
 		functionOf("exp", "exp"), functionOf("sigmoid", "sigmoid"), functionOf("tanh", "tanh"), functionOf("erf", "erf"), functionOf("gelu", "gelu"),
 		kernel{
 			group: "Functions of lists", name: "softmax, without the largest number", unit: "number",
 			neon: append(neon("expSum", 0, storedSingles), neon("scale", 0, storedSingles)...),
 			avx2: append(avx2("softmax", 2, storedSingles), avx2("softmax", 3, storedSingles)...), avx512: append(avx512("softmax", 2, storedSingles), avx512("softmax", 3, storedSingles)...),
 			portable: append(one("ExpSum", 0, 1), one("softmax", 3, 1)...),
+		},
+		kernel{
+			group: "Functions of lists", name: "power", unit: "number",
+			neon: neon("pow", 0, storedSingles), portable: one("Pow", 1, 1),
 		},
 		elementwise("Functions of lists", "add", "add", one("Combine", 4, 1)),
 		kernel{
@@ -196,7 +253,11 @@ func kernels() []kernel {
 		},
 		kernel{
 			group: "Functions of lists", name: "add to sums in float64", unit: "number",
-			neon: neon("accumulateNumbers", 0, 4), avx2: avx2("accumulateNumbers", 0, 8), portable: one("Accumulate", 0, 1),
+			neon: neon("accumulateNumbers", 0, 16), avx2: avx2("accumulateNumbers", 0, 8), portable: one("Accumulate", 0, 1),
+		},
+		kernel{
+			group: "Functions of lists", name: "add rows", unit: "number",
+			neon: neon("addRows", 1, storedSingles), avx2: avx2("addRows", 1, storedSingles), avx512: avx512("addRows", 1, storedSingles), portable: one("AddRows", 1, 1),
 		},
 		kernel{
 			group: "Functions of lists", name: "largest", unit: "number", indirect: "larger", measured: "Lists/%s/largest",
@@ -224,9 +285,11 @@ func trips() map[string]int {
 		"expReduced#0": 4, "erf#0": 8, "gelu#0": 11, // the coefficients of polynomials, without the first one
 		"grow#2": 8, "grow#3": 8,
 		"samplePortable#1": chunk, "samplePortable#2": 1, "samplePortable#3": chunk,
-		"startsNEON.abi0#1":                     3,
-		"accumulateNumbersAVX2.abi0#1":          1, // row
-		"sampleHalvesLowDiscrepancyNEON.abi0#1": 10,
+		"startsNEON.abi0#1":            3,
+		"accumulateNumbersAVX2.abi0#1": 1, // row
+		"accumulateNumbersNEON.abi0#1": 1,
+		"addRowsNEON.abi0#2":           0,
+		"addRowsNEON.abi0#3":           0,
 	}
 	for _, sampler := range []string{"sampleTable", "sampleTableLowDiscrepancy"} {
 		for n := 1; n <= 4; n++ {
@@ -234,7 +297,7 @@ func trips() map[string]int {
 		}
 	}
 	for _, kind := range []string{"Fast", "General", "Forgetting"} {
-		for _, n := range []int{12, 16, 32, 64, 96} {
+		for _, n := range []int{12} {
 			t[fmt.Sprintf("update%s%dNEON.abi0#1", kind, n)] = fours
 		}
 		for n := 1; n <= 4; n++ {
@@ -253,12 +316,18 @@ func taken() map[string][]int {
 		"Quantize#0":       {0}, // the number is not NaN
 		"Total#1":          {0}, // the numbers, not their magnitudes
 		"Accumulate#0":     {0},
+
+		portmath + "PowSingle#-1": {4},    // the number is normal in float64
+		portmath + "Exp#-1":       {3, 4}, // so is the power
 	}
 }
 
+// portmath is the beginning of the names of the functions of package portmath.
+const portmath = "github.com/spike-by-spike/sbs/internal/portmath."
+
 // inlined has the functions whose code takes the place of their calls.
 func inlined() map[string]bool {
-	names := map[string]bool{}
+	names := map[string]bool{portmath + "PowSingle": true, portmath + "Exp": true, portmath + "expReduced": true}
 	for _, name := range []string{
 		"grow", "numbers", "larger", "exp", "expMinus", "expNegative", "expWithin", "expReduced", "sigmoid", "tanh", "erf", "gelu",
 	} {

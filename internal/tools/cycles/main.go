@@ -57,6 +57,9 @@ func run(llvm, measured, out string) error {
 	if t.measured, err = parseBenchmarks(string(benchmarks)); err != nil {
 		return fmt.Errorf("%s: %w", measured, err)
 	}
+	if t.busy, err = t.loads(llvm, rows); err != nil {
+		return err
+	}
 	loops, err := everyLoop(llvm, arm)
 	if err != nil {
 		return err

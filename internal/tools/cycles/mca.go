@@ -69,37 +69,45 @@ func cycles(llvm string, p processor, regions []region) (map[string]float64, err
 	if err != nil {
 		return nil, err
 	}
-	if len(short) != len(numbers) || len(long) != len(numbers) {
-		return nil, fmt.Errorf("llvm-mca returned %d regions instead of %d", len(short), len(numbers))
+	if len(short.CodeRegions) != len(numbers) || len(long.CodeRegions) != len(numbers) {
+		return nil, fmt.Errorf("llvm-mca returned %d regions instead of %d", len(short.CodeRegions), len(numbers))
 	}
 	out := map[string]float64{}
 	for _, r := range regions {
 		n := numbers[r.text]
-		out[r.name] = float64(long[n]-short[n]) / (many - few)
+		out[r.name] = float64(long.CodeRegions[n].SummaryView.TotalCycles-short.CodeRegions[n].SummaryView.TotalCycles) / (many - few)
 	}
 	return out, nil
 }
 
-func simulate(llvm string, p processor, text string, iterations int) ([]int, error) {
-	cmd := exec.Command("llvm-mca"+llvm, "-mtriple="+p.triple, "-mcpu="+p.cpu, fmt.Sprintf("-iterations=%d", iterations), "-json",
-		"-resource-pressure=false", "-instruction-info=false", "-")
+// report is what llvm-mca writes.
+type report struct {
+	TargetInfo  struct{ Resources []string }
+	CodeRegions []struct {
+		SummaryView          struct{ Iterations, TotalCycles, TotaluOps, DispatchWidth int }
+		ResourcePressureView struct {
+			ResourcePressureInfo []struct {
+				InstructionIndex, ResourceIndex int
+				ResourceUsage                   float64
+			}
+		}
+	}
+}
+
+func simulate(llvm string, p processor, text string, iterations int, options ...string) (*report, error) {
+	arguments := append([]string{
+		"-mtriple=" + p.triple, "-mcpu=" + p.cpu, fmt.Sprintf("-iterations=%d", iterations), "-json", "-resource-pressure=false", "-instruction-info=false",
+	}, options...)
+	cmd := exec.Command("llvm-mca"+llvm, append(arguments, "-")...)
 	cmd.Stdin = strings.NewReader(text)
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("llvm-mca for %s: %w\n%.1000s", p.cpu, err, problems.String())
 	}
-	var report struct {
-		CodeRegions []struct {
-			SummaryView struct{ TotalCycles int }
-		}
-	}
-	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
+	r := &report{}
+	if err := json.Unmarshal(out.Bytes(), r); err != nil {
 		return nil, fmt.Errorf("llvm-mca for %s: %w", p.cpu, err)
 	}
-	all := make([]int, len(report.CodeRegions))
-	for n, r := range report.CodeRegions {
-		all[n] = r.SummaryView.TotalCycles
-	}
-	return all, nil
+	return r, nil
 }

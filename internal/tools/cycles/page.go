@@ -111,19 +111,21 @@ func times(v float64) string {
 func belowGoal(t *table, rows []kernel) string {
 	var b strings.Builder
 	for _, k := range rows {
-		var below []string
+		var below, busy []string
 		for _, p := range shown() {
 			if r := ratio(t, k, p); r > 0 && r < goal {
 				below = append(below, fmt.Sprintf("%s %s", p.name, times(r)))
+				l := t.busy[key(k, "NEON", p)]
+				busy = append(busy, fmt.Sprintf("%s %s %.0f%%", p.name, l.units, 100*l.busy))
 			}
 		}
 		if len(below) == 0 {
 			continue
 		}
-		fmt.Fprintf(&b, "| %s: %s | %s | %s |\n", k.group, k.name, strings.Join(below, ", "), reason(k))
+		fmt.Fprintf(&b, "| %s: %s | %s | %s | %s |\n", k.group, k.name, strings.Join(below, ", "), strings.Join(busy, ", "), reason(k))
 	}
 	if b.Len() == 0 {
 		return ""
 	}
-	return "\n### Loops below the goal\n\n" + aboutGoal + "\n| loop | ratio | reason |\n|---|---|---|\n" + b.String()
+	return "\n### Loops below the goal\n\n" + aboutGoal + "\n| loop | ratio | busiest units | reason |\n|---|---|---|---|\n" + b.String()
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -26,6 +27,14 @@ func (p *program) resolve(name string) (string, *program, error) {
 		return function, &q, nil
 	case "low-discrepancy":
 		q.trips["numbers#0"], q.trips["numbers#1"] = 0, chunk
+		return function, &q, nil
+	}
+	if strings.HasPrefix(name, "sampleHalves") {
+		steps, err := strconv.Atoi(setting)
+		if err != nil {
+			return "", nil, fmt.Errorf("%s: %w", name, err)
+		}
+		q.trips[place(function, 1)] = steps
 		return function, &q, nil
 	}
 	if strings.HasPrefix(name, "sample") { // a search in registers, which may go on in memory

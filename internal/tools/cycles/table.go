@@ -14,6 +14,8 @@ import (
 type table struct {
 	cycles   map[string]float64
 	measured map[string]float64 // cycles per unit, by benchmark
+	code     map[string]string  // the text of the loops, one after the other, of the rows with NEON
+	busy     map[string]load    // of the rows below the goal
 }
 
 func key(k kernel, kind string, p processor) string {
@@ -36,13 +38,13 @@ func find(rows []kernel, group, name string) (kernel, error) {
 type part struct {
 	row   kernel
 	kind  string
-	units float64
+	units float64 // of the row
 	name  string
 }
 
 // evaluate runs llvm-mca for all rows.
 func evaluate(llvm string, arm, x86 *program, rows []kernel) (*table, error) {
-	t := &table{cycles: map[string]float64{}}
+	t := &table{cycles: map[string]float64{}, code: map[string]string{}}
 	for _, machine := range []struct {
 		program    *program
 		processors []processor
@@ -77,7 +79,7 @@ func evaluate(llvm string, arm, x86 *program, rows []kernel) (*table, error) {
 						return nil, fmt.Errorf("%s, %s, %s: the loop stores nothing", row.group, row.name, kind)
 					}
 					name := fmt.Sprint(len(parts))
-					parts = append(parts, part{row, kind, units, name})
+					parts = append(parts, part{row, kind, units / c.times, name})
 					regions = append(regions, region{name, assembly(trace)})
 				}
 			}
@@ -87,8 +89,11 @@ func evaluate(llvm string, arm, x86 *program, rows []kernel) (*table, error) {
 			if err != nil {
 				return nil, err
 			}
-			for _, x := range parts {
+			for i, x := range parts {
 				t.cycles[key(x.row, x.kind, p)] += c[x.name] / x.units
+				if x.kind == "NEON" {
+					t.code[key(x.row, x.kind, p)] += regions[i].text
+				}
 			}
 		}
 	}

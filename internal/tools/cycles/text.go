@@ -28,8 +28,8 @@ mispredicted branches, and reading instructions. What they lack makes some numbe
   fast as the model says.
 - Searching spikes on amd64 begins with registers that are set to 0 by an exclusive or with themselves. The model of Sapphire
   Rapids seems to wait for their old values, so that the search looks slower than measured with AVX-512.
-- An address that a load or store of NEON increments is available late in the models. Loops with one such instruction
-  and little else, such as "add to sums in float64", look slower than they are.
+- An address that a load or store of NEON increments is available late in the models. Loops for the rest of a list, with one
+  such instruction and little else, look slower than they are.
 `
 }
 
@@ -56,6 +56,14 @@ portable code on the same processor, with the goal of ` + "6x" + `. SPR is Sapph
 const aboutGoal = `These loops are less than 6 times faster than portable code. A vector has four numbers of float32, so that the goal can only be
 met where portable code is also slower for other reasons: checks of bounds, more loads, chains of additions. Cortex-A72 needs
 twice the time for most operations on vectors of 128 bits, which leaves 2 to 4.
+
+Updates keep a part of h in registers from spike to spike. All of it does not fit: four positions are computed together, since
+the quotient of a position is ready only long after its sum, and 32 registers hold 128 numbers.
+
+"Busiest units" are those that work in the largest portion of the cycles, by the report of llvm-mca. At 90% or more there is
+hardly anything to gain without fewer operations. Dispatch is the limit of micro-operations per cycle: 3 on A72, whose
+model counts 2 for most operations on vectors. Some conversions and divisions have only one unit. Where no unit is
+busy, results wait for others: a search for its loads, a sum for the addition before.
 `
 
 const aboutLoops = `Cycles of an iteration of every inner loop of the assembly for arm64, as ` + "`internal/kernel/kernel_arm64.s`" + ` has them. Loops
@@ -68,10 +76,8 @@ func reason(k kernel) string {
 	case k.note != "":
 		return k.note
 	case strings.HasPrefix(k.group, "Updates"):
-		return "with NEON, the units for vectors and for loads and stores are busy in nearly every cycle; portable code has few instructions besides the same ones on single numbers, of which a vector has four"
-	case k.name == "quantize":
-		return "divisions limit both: they take the same time for one number and, per number, not much less in a vector"
-	case strings.Contains(k.name, "float64"):
+		return "three operations for each number of h, or four with forgetting or up to 48 neurons; portable code has few others"
+	case strings.Contains(k.name, "float64"), k.name == "power": // computed in float64
 		return "a vector has two numbers of float64"
 	}
 	return "a vector has four numbers, and the portable loop has few instructions besides the arithmetic"

@@ -46,84 +46,109 @@ func byteLists() {
 	f.ret()
 }
 
-// quantized returns v, rounded half to even and limited, plus zero.
-func (f *function) quantized(v, low, high, zero int) int {
-	v = f.do("fmin", f.choose(f.do("fcmgt", v, low), v, low), high)
-	return f.do("add", f.do("fcvtns", v), zero)
+// roundBytes stores one or four vectors of numbers whose magnitudes are below 2^22, rounded half to even, plus zero,
+// as bytes, and moves the pointer.
+func (f *function) roundBytes(all []int, zero, dst int) {
+	shift := f.in(shiftBit)
+	for i := range all {
+		all[i] = f.plus(all[i], shift) // the lowest bits are the integer
+	}
+	f.packBytes(all, dst, func(bytes int) int { return f.do("addb", bytes, zero) })
 }
 
-// quantize generates the conversion of numbers, or of sums of products, to integers of 8 bits.
-func quantize(sums bool) {
-	name, signature, doc := "quantizeNEON", "func(dst *uint8, x *float32, n int, scale, low, high float32, zero int32)",
-		"quantizeNEON computes dst[i] = round(x[i]/scale), limited, plus zero for i < n, a multiple of 4."
-	if sums {
-		name, signature = "requantizeNEON", "func(dst *uint8, x *int32, n int, scales *float32, step int, low, high float32, zero int32)"
-		doc = "requantizeNEON computes dst[i] = round(x[i]*scales[i]), limited, plus zero for i < n, a multiple of 4.\n" +
-			"// step is 16, or 0 if the first 16 scales are used again and again."
-	}
-	f := newFunction(name, signature, doc)
-	const dst, x, n, scales, step, value = R0, R1, R2, R3, R4, R5
-	const scale, low, high, zero = 28, 29, 30, 31
+// quantize generates the conversion of numbers to integers of 8 bits. The quotient is that of a division, rounded
+// once: q = x*reciprocal + x*rest is off by less than one unit in the last place, and with the exact remainder
+// r = x - q*scale, q + r*reciprocal is rounded like x/scale (Markstein, "Computation of elementary functions on the
+// IBM RISC System/6000 processor", 1990).
+func quantize() {
+	f := newFunction("quantizeNEON", "func(dst *uint8, x *float32, n int, scale, reciprocal, rest, low, high, missing float32, zero int32)",
+		"quantizeNEON computes dst[i] = round(v/scale) plus zero for i < n, a multiple of 4, where v is x[i], limited to low and high.",
+		"reciprocal is 1/scale, and rest what it lacks. For NaN, the quotient is missing. All quotients are below 1024.")
+	const dst, x, n, value = R0, R1, R2, R3
+	const scale, reciprocal, rest, low, high, missing, zero = 25, 26, 27, 28, 29, 30, 31
 	f.load("dst", dst)
 	f.load("x", x)
 	f.load("n", n)
-	if sums {
-		f.load("scales", scales)
-		f.load("step", step)
-	} else {
-		f.spread("scale", scale)
+	for i, p := range []string{"scale", "reciprocal", "rest", "low", "high", "missing"} {
+		f.spread(p, scale+i)
 	}
-	f.spread("low", low)
-	f.spread("high", high)
 	f.load("zero", value)
-	f.v("dupw", zero, value)
+	f.v("dupb", zero, value)
+	f.useConstants()
 	f.blocks(n, []int{4, 1}, func(vectors int) {
 		all := f.loads(vectors, x)
 		f.sideBySide(vectors, func(i int) {
-			if !sums {
-				q := f.over(all[i], scale)
-				all[i] = f.do("and", f.quantized(q, low, high, zero), f.do("fcmeq", q, q))
-				return
-			}
-			s := f.new()
-			f.v("ldr", s, scales, 16*i)
-			all[i] = f.quantized(f.times(f.do("scvtf", all[i]), s), low, high, zero)
+			v := f.do("fmin", f.do("fmax", all[i], low), high)
+			q := f.times(v, rest)
+			f.v("fmla", q, v, reciprocal)
+			f.v("fmls", v, q, scale)
+			f.v("fmla", q, v, reciprocal)
+			usual := f.do("fcmeq", q, q)
+			f.v("bsl", usual, q, missing)
+			all[i] = usual
 		})
-		if sums {
-			f.o("ADD R%d<<%d, R%d, R%d", step, map[int]int{1: 0, 4: 2}[vectors], scales, scales)
-		}
-		f.storeBytes(all, dst)
+		f.roundBytes(all, zero, dst)
 	})
 	f.ret()
 }
 
-// dequantize generates the conversion of integers of 8 bits to numbers.
-func dequantize() {
-	f := newFunction("dequantizeNEON", "func(dst *float32, x *uint8, n int, flip uint32, zero int32, scale float32)",
-		"dequantizeNEON computes dst[i] = (x[i]-zero)*scale for i < n, a multiple of 16, with the bits of flip inverted in x[i].")
-	const dst, x, n, flip, zero = R0, R1, R2, R3, R4
-	for i, p := range []string{"dst", "x", "n", "flip", "zero"} {
+// requantize generates the conversion of sums of products to integers of 8 bits.
+func requantize() {
+	f := newFunction("requantizeNEON", "func(dst *uint8, x *int32, n int, scales *float32, step int, low, high float32, zero int32)",
+		"requantizeNEON computes dst[i] = round(x[i]*scales[i]), limited, plus zero for i < n, a multiple of 4.",
+		"step is 16, or 0 if the first 16 scales are used again and again.")
+	const dst, x, n, scales, step, value = R0, R1, R2, R3, R4, R5
+	const low, high, zero = 29, 30, 31
+	for i, p := range []string{"dst", "x", "n", "scales", "step"} {
 		f.load(p, dst+i)
 	}
-	f.v("dupb", 29, flip)
-	f.v("dupw", 30, zero)
-	f.spread("scale", 31)
+	f.spread("low", low)
+	f.spread("high", high)
+	f.load("zero", value)
+	f.v("dupb", zero, value)
+	f.useConstants()
+	f.blocks(n, []int{4, 1}, func(vectors int) {
+		all := f.loads(vectors, x)
+		f.sideBySide(vectors, func(i int) {
+			s := f.new()
+			f.v("ldr", s, scales, 16*i)
+			all[i] = f.do("fmin", f.do("fmaxnm", f.times(f.do("scvtf", all[i]), s), low), high)
+		})
+		f.o("ADD R%d<<%d, R%d, R%d", step, map[int]int{1: 0, 4: 2}[vectors], scales, scales)
+		f.roundBytes(all, zero, dst)
+	})
+	f.ret()
+}
+
+// dequantize generates the conversion of integers of 8 bits to numbers. The upper 16 bits of 2^23 before 16 bits give 2^23
+// plus the integer.
+func dequantize() {
+	f := newFunction("dequantizeNEON", "func(dst *float32, x *uint8, n int, flip uint32, zero, scale float32)",
+		"dequantizeNEON computes dst[i] = (x[i]-zero)*scale for i < n, a multiple of 16, with the bits of flip inverted in x[i]. zero is",
+		"greater by 2^23.")
+	const dst, x, n, flip, value = R0, R1, R2, R3, R4
+	const upper, bits, zero, scale = 28, 29, 30, 31
+	for i, p := range []string{"dst", "x", "n", "flip"} {
+		f.load(p, dst+i)
+	}
+	f.v("dupb", bits, flip)
+	f.o("MOVD $%d, R%d", 0x4b004b00, value)
+	f.v("dupw", upper, value)
+	f.spread("zero", zero)
+	f.spread("scale", scale)
 	f.loop(n, 16, func() {
-		f.v("ldrpost", 0, x, 16)
-		f.v("eor", 0, 0, 29)
-		f.v("uxtlb", 1, 0)
-		f.v("uxtl2b", 2, 0)
-		for half := range 2 {
-			f.v("uxtl", 4+2*half, 1+half)
-			f.v("uxtl2", 5+2*half, 1+half)
+		bytes := f.new()
+		f.v("ldr", bytes, x, 0)
+		f.o("ADD $16, R%d, R%d", x, x)
+		bytes = f.do("eor", bytes, bits)
+		var all []int
+		for _, widen := range []string{"uxtlb", "uxtl2b"} {
+			words := f.do(widen, bytes)
+			for _, join := range []string{"zip1h", "zip2h"} {
+				all = append(all, f.times(f.minus(f.do(join, words, upper), zero), scale))
+			}
 		}
-		for v := range 4 {
-			f.v("sub", 4+v, 4+v, 30)
-			f.v("scvtf", 4+v, 4+v)
-			f.v("fmul", 4+v, 4+v, 31)
-		}
-		f.v("stppost", 4, 5, dst, 32)
-		f.v("stppost", 6, 7, dst, 32)
+		f.stores(all, dst)
 	})
 	f.ret()
 }

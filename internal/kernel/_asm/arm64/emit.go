@@ -48,6 +48,7 @@ type line struct {
 	of       *instruction
 	operands []int
 	text     string
+	keeps    []int // virtual registers that are live up to here; there is no instruction
 }
 
 // function is a function in assembly.
@@ -61,6 +62,7 @@ type function struct {
 	virtual         int // number of virtual vector registers
 	reserved        map[int]bool
 	labels          int
+	bodies          []body
 }
 
 // parameter is a parameter or result in memory.
@@ -216,9 +218,13 @@ func (f *function) new() int {
 // allocate replaces virtual vector registers by free ones: a register is free after the last line of
 // the virtual one that had it.
 func (f *function) allocate() {
+	f.hoist()
 	last := map[int]int{}
 	each := func(l *line, do func(operand *int)) {
 		if l.of == nil {
+			for k := range l.keeps {
+				do(&l.keeps[k])
+			}
 			return
 		}
 		_, vector := l.of.operands()
@@ -282,6 +288,9 @@ func (f *function) text() string {
 	}
 	fmt.Fprintf(&b, "TEXT ·%s(SB), NOSPLIT, $%d-%d\n", f.name, frame, f.arguments)
 	for _, l := range f.lines {
+		if l.keeps != nil {
+			continue
+		}
 		if l.of == nil {
 			b.WriteString(l.text + "\n")
 			continue

@@ -53,6 +53,7 @@ var fields = map[byte]field{
 	// Distances in memory, in bytes.
 	'q': at(10, 12, 16),
 	'w': at(10, 12, 4),
+	'e': at(10, 12, 8),
 	'k': signed(12, 9, 1),
 	'p': signed(15, 7, 16),
 

@@ -43,6 +43,13 @@ func (f *function) span(two, one string, count, register, base, at int) {
 	}
 }
 
+// each is span with instructions for single registers.
+func (f *function) each(one string, count, register, base, at int) {
+	for v := range count {
+		f.v(one, register+v, base, at+16*v)
+	}
+}
+
 // tile generates the function for a tile of some rows and vectors of columns.
 func tile(rows, vectors int) {
 	name := fmt.Sprintf("gemm%dx%dNEON", rows, 4*vectors)
@@ -168,18 +175,21 @@ func packScattered() {
 	f.ret()
 }
 
-// transpose4 transposes the 4 x 4 matrix whose rows are in registers rows to rows+3 to registers
-// columns to columns+3. It uses four more registers from free.
-func (f *function) transpose4(rows, columns, free int) {
+// transpose4 transposes the 4 x 4 matrix whose rows are in registers rows to rows+3 to the given registers. It uses four
+// registers from free.
+func (f *function) transpose4(rows int, columns [4]int, free int) {
 	f.v("trn1", free, rows, rows+1) // rows 0 and 1: columns 0, 0, 2, 2
 	f.v("trn2", free+1, rows, rows+1)
 	f.v("trn1", free+2, rows+2, rows+3)
 	f.v("trn2", free+3, rows+2, rows+3)
-	f.v("zip1d", columns, free, free+2)
-	f.v("zip1d", columns+1, free+1, free+3)
-	f.v("zip2d", columns+2, free, free+2)
-	f.v("zip2d", columns+3, free+1, free+3)
+	f.v("trn1d", columns[0], free, free+2)
+	f.v("trn1d", columns[1], free+1, free+3)
+	f.v("trn2d", columns[2], free, free+2)
+	f.v("trn2d", columns[3], free+1, free+3)
 }
+
+// next4 returns a register and the three after it.
+func next4(first int) [4]int { return [4]int{first, first + 1, first + 2, first + 3} }
 
 // packAlong generates the function that packs one vector of columns for consecutive taps.
 func packAlong() {
@@ -198,7 +208,7 @@ func packAlong() {
 		for l := range 4 {
 			f.v("ldrpost", l, R6+l, 16)
 		}
-		f.transpose4(0, 8, 4)
+		f.transpose4(0, next4(8), 4)
 		for t := range 4 {
 			f.v("str", 8+t, dst, 0)
 			f.o("ADD R%d, R%d, R%d", stride, dst, dst)

@@ -189,7 +189,7 @@ func rowSums(groups int, apart bool) {
 		for i := range 4 {
 			load("ldr", from+i, 4*g+i)
 		}
-		f.transpose4(from, columns, free)
+		f.transpose4(from, next4(columns), free)
 		for i := range 4 {
 			f.v("fmlalane", g, columns+i, number+i, 0)
 		}

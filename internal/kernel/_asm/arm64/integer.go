@@ -24,8 +24,8 @@ func integers() {
 	depthwise()
 	widen()
 	byteLists()
-	quantize(false)
-	quantize(true)
+	quantize()
+	requantize()
 	dequantize()
 	convert()
 }

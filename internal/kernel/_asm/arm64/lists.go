@@ -9,23 +9,33 @@ import (
 func (f *function) loop(n, step int, body func()) {
 	label := f.unique("loop")
 	f.label(label)
-	body()
+	f.inner(body)
 	f.o("SUBS $%d, R%d, R%d", step, n, n)
 	f.o("BNE %s", label)
 }
 
+// inner generates the body of a loop, and notes its place if there is no other loop in it.
+func (f *function) inner(generate func()) {
+	first, bodies := len(f.lines), len(f.bodies)
+	generate()
+	if len(f.bodies) == bodies {
+		f.bodies = append(f.bodies, body{first, len(f.lines) - 1})
+	}
+}
+
 // blocks generates a loop for each of the sizes, which compute that many vectors while n numbers are
-// left. The last size is 1, and n is a multiple of 4.
+// left. The last size is 1, and fewer than 4 numbers are left in the end.
 func (f *function) blocks(n int, sizes []int, body func(vectors int)) {
 	for _, vectors := range sizes {
 		label, done := f.unique("vectors"), f.unique("done")
-		f.label(label)
-		f.o("CMP $%d, R%d", 4*vectors, n)
+		f.o("SUBS $%d, R%d, R%d", 4*vectors, n, n)
 		f.o("BLT %s", done)
-		body(vectors)
-		f.o("SUB $%d, R%d, R%d", 4*vectors, n, n)
-		f.o("B %s", label)
+		f.label(label)
+		f.inner(func() { body(vectors) })
+		f.o("SUBS $%d, R%d, R%d", 4*vectors, n, n)
+		f.o("BGE %s", label)
 		f.label(done)
+		f.o("ADD $%d, R%d, R%d", 4*vectors, n, n)
 	}
 }
 
@@ -41,39 +51,62 @@ func (f *function) sideBySide(vectors int, each func(v int)) {
 		longest = max(longest, len(f.lines))
 	}
 	f.lines = before
+	for _, p := range parts[1:] {
+		shareConstants(parts[0], p)
+	}
 	for i := range longest {
 		for _, p := range parts {
-			if i < len(p) {
+			if i < len(p) && p[i].keeps == nil {
 				f.lines = append(f.lines, p[i])
 			}
 		}
 	}
 }
 
-// loads loads vectors to virtual registers and moves the pointer behind them.
+// shareConstants replaces loads of constants in a part of the code by those of the first part. The parts are equal apart
+// from their registers.
+func shareConstants(first, part []line) {
+	for i := range min(len(first), len(part)) {
+		a, b := &first[i], &part[i]
+		if !a.loadsConstant(first) || !b.loadsConstant(part) || a.operands[2] != b.operands[2] {
+			continue
+		}
+		old := b.operands[0]
+		*b = line{keeps: []int{}}
+		for j := i + 1; j < len(part); j++ {
+			part[j].rename(old, a.operands[0])
+		}
+	}
+}
+
+// loads loads vectors to virtual registers and moves the pointer behind them. Loads of single registers have fewer
+// micro-operations than those of pairs, and stores of pairs fewer than those of single registers.
 func (f *function) loads(count, base int) []int {
 	var all []int
-	for v := 0; v < count; v += 2 {
+	for v := range count {
 		all = append(all, f.new())
-		if v+1 == count {
+		if count > 1 {
+			f.v("ldr", all[v], base, 16*v)
+		} else {
 			f.v("ldrpost", all[v], base, 16)
-			break
 		}
-		all = append(all, f.new())
-		f.v("ldppost", all[v], all[v+1], base, 32)
+	}
+	if count > 1 {
+		f.o("ADD $%d, R%d, R%d", 16*count, base, base)
 	}
 	return all
 }
 
 // stores stores vectors and moves the pointer behind them.
 func (f *function) stores(all []int, base int) {
-	for v := 0; v < len(all); v += 2 {
-		if v+1 == len(all) {
-			f.v("strpost", all[v], base, 16)
-			break
-		}
-		f.v("stppost", all[v], all[v+1], base, 32)
+	if len(all) == 1 {
+		f.v("strpost", all[0], base, 16)
+		return
 	}
+	for v := 0; v < len(all); v += 2 {
+		f.v("stp", all[v], all[v+1], base, 16*v)
+	}
+	f.o("ADD $%d, R%d, R%d", 16*len(all), base, base)
 }
 
 // list is a function of numbers at the same place of several lists.
@@ -164,7 +197,11 @@ func (l list) generate() {
 			}
 		}
 	}
-	f.blocks(n, []int{2, 1}, func(vectors int) {
+	sizes := []int{4, 1}
+	if len(l.in) > 2 {
+		sizes[0] = 2 // more have not enough registers
+	}
+	f.blocks(n, sizes, func(vectors int) {
 		var in [][]int
 		for _, name := range l.in {
 			in = append(in, f.loads(vectors, registers[name]))

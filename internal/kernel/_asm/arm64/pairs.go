@@ -95,6 +95,50 @@ func pairs() {
 		})
 	}
 	selection()
+	addRows()
+}
+
+// addRows generates sums of the rows of two matrices.
+func addRows() {
+	f := newFunction("addRowsNEON", "func(sums *float32, sumStride int, x *float32, stride, rows, n int)",
+		"addRowsNEON adds n numbers of each of some rows of x to those of sums. n and rows are positive. The strides are in bytes.")
+	const sums, sumStride, x, stride, rows, n, to, from, left = R0, R1, R2, R3, R4, R5, R6, R7, R8
+	for i, name := range []string{"sums", "sumStride", "x", "stride", "rows", "n"} {
+		f.load(name, sums+i)
+	}
+	f.loop(rows, 1, func() {
+		f.o("MOVD R%d, R%d", sums, to)
+		f.o("MOVD R%d, R%d", x, from)
+		f.o("MOVD R%d, R%d", n, left)
+		f.blocks(left, pairVectors, func(vectors int) {
+			all := f.loads(vectors, from)
+			for v := 0; v < vectors; v += 2 {
+				if v+1 == vectors {
+					old := f.new()
+					f.v("ldr", old, to, 16*v)
+					all[v] = f.plus(old, all[v])
+					break
+				}
+				first, second := f.new(), f.new()
+				f.v("ldp", first, second, to, 16*v)
+				all[v], all[v+1] = f.plus(first, all[v]), f.plus(second, all[v+1])
+			}
+			f.stores(all, to)
+		})
+		row, number := f.unique("row"), f.unique("number")
+		f.o("CBZ R%d, %s", left, row)
+		f.label(number)
+		old, more := f.new(), f.new()
+		f.v("ldrs", old, to, 0)
+		f.v("ldrspost", more, from, 4)
+		f.v("strspost", f.plus(old, more), to, 4)
+		f.o("SUBS $1, R%d, R%d", left, left)
+		f.o("BNE %s", number)
+		f.label(row)
+		f.o("ADD R%d, R%d, R%d", sumStride, sums, sums)
+		f.o("ADD R%d, R%d, R%d", stride, x, x)
+	})
+	f.ret()
 }
 
 // either returns a where a mask is set or a is NaN, and otherwise b.
@@ -104,21 +148,22 @@ func (f *function) either(better, a, b int) int {
 
 // storeBytes stores one or four vectors of numbers from 0 to 255 as bytes, and moves the pointer.
 func (f *function) storeBytes(all []int, dst int) {
+	f.packBytes(all, dst, func(bytes int) int { return bytes })
+}
+
+// packBytes stores the lowest bytes of one or four vectors, after an operation on all bytes, and moves the pointer.
+func (f *function) packBytes(all []int, dst int, of func(bytes int) int) {
 	var words []int
 	for v := 0; v < len(all); v += 2 {
-		w := f.do("xtn", all[v])
-		if v+1 < len(all) {
-			f.v("xtn2", w, all[v+1])
-		}
-		words = append(words, w)
+		words = append(words, f.do("uzp1h", all[v], all[min(v+1, len(all)-1)]))
 	}
-	bytes := f.do("xtnb", words[0])
-	if len(words) == 1 {
+	bytes := of(f.do("uzp1b", words[0], words[len(words)-1]))
+	if len(all) == 1 {
 		f.v("strspost", bytes, dst, 4)
 		return
 	}
-	f.v("xtn2b", bytes, words[1])
-	f.v("strpost", bytes, dst, 16)
+	f.v("str", bytes, dst, 0)
+	f.o("ADD $16, R%d, R%d", dst, dst)
 }
 
 // selection generates the choice between two operands.

@@ -7,20 +7,18 @@ const (
 	mix2  = 0x94d049bb133111eb
 )
 
-// sampleGroup is the number of spikes that are searched at once.
-const sampleGroup = 4
-
 // General registers of the functions that draw spikes.
 const (
-	rSpikes, rCount, rThresholds, rTable = R0, R1, R2, R3
-	rState, rScale, rStep                = R4, R5, R6
-	rMix1, rMix2                         = R7, R8
-	rFirst                               = R9  // of sampleGroup registers with random numbers
-	rFound                               = R13 // of as many with results: R13 to R15 and R19
+	rSpikes, rCount, rThresholds = R0, R1, R2
 )
 
-// found returns the register of result i.
-func found(i int) int { return [...]int{R13, R14, R15, R19}[i] }
+// sampler has the general registers for spikes that are searched at once.
+type sampler struct {
+	*function
+	lowDiscrepancy          bool
+	state, step, mix1, mix2 int
+	random, found           []int // a random number and a result for each spike
+}
 
 func sampleNames(name string, lowDiscrepancy bool) (string, string) {
 	if lowDiscrepancy {
@@ -44,53 +42,46 @@ func drawing() {
 	}
 }
 
-// random loads the state and the constants of random numbers.
-func (f *function) random(lowDiscrepancy bool) {
-	f.load("state", rState)
-	f.load("scale", rScale)
-	if lowDiscrepancy {
-		f.o("MOVD $%d, R%d", gamma>>32, rStep)
+// constants loads the constants of random numbers.
+func (s *sampler) constants() {
+	if s.lowDiscrepancy {
+		s.o("MOVD $%d, R%d", gamma>>32, s.step)
 		return
 	}
-	f.o("MOVD $%d, R%d", -int64(1<<64-gamma), rStep)
-	f.o("MOVD $%d, R%d", -int64(1<<64-mix1), rMix1)
-	f.o("MOVD $%d, R%d", -int64(1<<64-mix2), rMix2)
+	s.o("MOVD $%d, R%d", -int64(1<<64-gamma), s.step)
+	s.o("MOVD $%d, R%d", -int64(1<<64-mix1), s.mix1)
+	s.o("MOVD $%d, R%d", -int64(1<<64-mix2), s.mix2)
 }
 
-// numbers computes the next random numbers, halved and at least 1.
-func (f *function) numbers(lowDiscrepancy bool) {
-	for i := range sampleGroup {
-		r := rFirst + i
+// numbers computes the next random numbers, halved.
+func (s *sampler) numbers() {
+	for i, r := range s.random {
 		switch {
-		case lowDiscrepancy:
-			f.o("UBFX $1, R%d, $31, R%d", rState, r)
-			f.o("ADD R%d, R%d, R%d", rStep, rState, rState)
+		case s.lowDiscrepancy:
+			s.o("UBFX $1, R%d, $31, R%d", s.state, r)
+			s.o("ADD R%d, R%d, R%d", s.step, s.state, s.state)
 		case i%2 == 0:
-			f.o("EOR R%d>>30, R%d, R%d", rState, rState, r)
-			f.o("MUL R%d, R%d, R%d", rMix1, r, r)
-			f.o("EOR R%d>>27, R%d, R%d", r, r, r)
-			f.o("MUL R%d, R%d, R%d", rMix2, r, r)
-			f.o("EOR R%d>>31, R%d, R%d", r, r, r)
-			f.o("ADD R%d, R%d, R%d", rStep, rState, rState)
-			f.o("LSR $33, R%d, R%d", r, r+1)
-			f.o("UBFX $1, R%d, $31, R%d", r, r)
+			s.o("EOR R%d>>30, R%d, R%d", s.state, s.state, r)
+			s.o("MUL R%d, R%d, R%d", s.mix1, r, r)
+			s.o("EOR R%d>>27, R%d, R%d", r, r, r)
+			s.o("MUL R%d, R%d, R%d", s.mix2, r, r)
+			s.o("EOR R%d>>31, R%d, R%d", r, r, r)
+			s.o("ADD R%d, R%d, R%d", s.step, s.state, s.state)
+			s.o("LSR $33, R%d, R%d", r, s.random[i+1])
+			s.o("UBFX $1, R%d, $31, R%d", r, r)
 		}
 	}
-	for i := range sampleGroup {
-		r := rFirst + i
-		f.o("CMP $1, R%d", r)
-		f.o("CSINC HS, R%d, ZR, R%d", r, r)
-	}
 }
 
-// storeSpikes stores scale times the results.
-func (f *function) storeSpikes() {
-	for i := range sampleGroup {
-		f.o("MULW R%d, R%d, R%d", rScale, found(i), found(i))
+// store stores scale times the results.
+func (s *sampler) store(scale int) {
+	for _, f := range s.found {
+		s.o("MULW R%d, R%d, R%d", scale, f, f)
 	}
-	f.o("STPW (R%d, R%d), (R%d)", found(0), found(1), rSpikes)
-	f.o("STPW (R%d, R%d), 8(R%d)", found(2), found(3), rSpikes)
-	f.o("ADD $16, R%d, R%d", rSpikes, rSpikes)
+	for i := 0; i < len(s.found); i += 2 {
+		s.o("STPW (R%d, R%d), %d(R%d)", s.found[i], s.found[i+1], 4*i, rSpikes)
+	}
+	s.o("ADD $%d, R%d, R%d", 4*len(s.found), rSpikes, rSpikes)
 }
 
 // sampleWithTable generates the function that begins a search in a table.
@@ -98,79 +89,94 @@ func sampleWithTable(lowDiscrepancy bool) {
 	name, state := sampleNames("sampleTable", lowDiscrepancy)
 	f := newFunction(name, "func(dst *uint32, n int, thresholds, starts *uint32, shift int, state uint64, scale uint32)",
 		name+" writes scale times the spikes for n consecutive random numbers of a position. n is a multiple of 4.",
-		"Entry b of starts is the spike for the smallest half of a random number that is b when shifted to the right.", state)
+		"Entry b of starts is the spike for the smallest half of a random number, but at least 1, that is b when shifted to the right.", state)
+	s := &sampler{
+		function: f, lowDiscrepancy: lowDiscrepancy, state: R4, step: R6, mix1: R7, mix2: R8,
+		random: []int{R9, R10, R11, R12}, found: []int{R13, R14, R15, R19},
+	}
+	const table, scale, shift, value = R3, R5, R20, R21
 	f.load("dst", rSpikes)
 	f.load("n", rCount)
 	f.load("thresholds", rThresholds)
-	f.load("starts", rTable)
-	const shift, value = R20, R21
+	f.load("starts", table)
 	f.load("shift", shift)
-	f.random(lowDiscrepancy)
-	f.loop(rCount, sampleGroup, func() {
-		f.numbers(lowDiscrepancy)
-		for i := range sampleGroup {
-			f.o("LSR R%d, R%d, R%d", shift, rFirst+i, found(i))
-			f.o("MOVWU (R%d)(R%d<<2), R%d", rTable, found(i), found(i))
+	f.load("state", s.state)
+	f.load("scale", scale)
+	s.constants()
+	f.loop(rCount, len(s.found), func() {
+		s.numbers()
+		for i, k := range s.found {
+			f.o("LSR R%d, R%d, R%d", shift, s.random[i], k)
+			f.o("MOVWU (R%d)(R%d<<2), R%d", table, k, k)
 		}
 		// Two steps without a jump are enough for most numbers.
 		for range 2 {
-			for i := range sampleGroup {
-				f.o("MOVWU (R%d)(R%d<<2), R%d", rThresholds, found(i), value)
-				f.o("CMP R%d, R%d", rFirst+i, value)
-				f.o("CINC LO, R%d, R%d", found(i), found(i))
+			for i, k := range s.found {
+				f.o("MOVWU (R%d)(R%d<<2), R%d", rThresholds, k, value)
+				f.o("CMP R%d, R%d", s.random[i], value)
+				f.o("CINC LO, R%d, R%d", k, k)
 			}
 		}
-		for i := range sampleGroup {
+		for i, k := range s.found {
 			next, check := f.unique("next"), f.unique("check")
 			f.label(check)
-			f.o("MOVWU (R%d)(R%d<<2), R%d", rThresholds, found(i), value)
-			f.o("CMP R%d, R%d", rFirst+i, value)
+			f.o("MOVWU (R%d)(R%d<<2), R%d", rThresholds, k, value)
+			f.o("CMP R%d, R%d", s.random[i], value)
 			f.o("BHS %s", next)
-			f.o("ADD $1, R%d, R%d", found(i), found(i))
+			f.o("ADD $1, R%d, R%d", k, k)
 			f.o("B %s", check)
 			f.label(next)
 		}
-		f.storeSpikes()
+		s.store(scale)
 	})
 	f.ret()
 }
 
-// sampleByHalves generates the function that searches without a table.
+// sampleByHalves generates the function that searches without a table. It searches eight spikes at once, because each
+// step of a search waits for the one before.
 func sampleByHalves(lowDiscrepancy bool) {
 	name, state := sampleNames("sampleHalves", lowDiscrepancy)
 	f := newFunction(name, "func(dst *uint32, n int, thresholds *uint32, k int, state uint64, scale uint32)",
 		name+" writes scale times the spikes for n consecutive random numbers of a position with k thresholds,",
-		"by binary search. n is a multiple of 4.", state)
+		"by binary search. n is a multiple of 8.", state)
+	s := &sampler{
+		function: f, lowDiscrepancy: lowDiscrepancy, state: R12, step: R13, mix1: R14, mix2: R15, // before the search
+		random: []int{R4, R5, R6, R7, R8, R9, R10, R11}, found: []int{R12, R13, R14, R15, R19, R20, R21, R22},
+	}
+	const half, left, value, upper = R3, R23, R24, R25
 	f.load("dst", rSpikes)
 	f.load("n", rCount)
 	f.load("thresholds", rThresholds)
-	const all, left, half, value, upper = R20, R21, R22, R23, R24
-	f.load("k", all)
-	f.random(lowDiscrepancy)
-	f.loop(rCount, sampleGroup, func() {
-		f.numbers(lowDiscrepancy)
-		for i := range sampleGroup {
-			f.o("MOVD R%d, R%d", rThresholds, found(i))
+	f.loop(rCount, len(s.found), func() {
+		f.load("state", s.state)
+		s.constants()
+		s.numbers()
+		f.o("MOVD R%d, state+%d(FP)", s.state, f.parameters["state"].offset)
+		for i, r := range s.random {
+			f.o("CMP $1, R%d", r) // 0 would select the first entry even if its probability is 0
+			f.o("CSINC HS, R%d, ZR, R%d", r, r)
+			f.o("MOVD R%d, R%d", rThresholds, s.found[i])
 		}
-		f.o("MOVD R%d, R%d", all, left)
+		f.load("k", left)
 		f.o("B condition")
 		f.label("halve")
 		f.o("LSR $1, R%d, R%d", left, half)
 		f.o("SUB R%d, R%d, R%d", half, left, left)
-		for i := range sampleGroup {
-			f.o("ADD R%d<<2, R%d, R%d", half, found(i), upper)
+		for i, k := range s.found {
+			f.o("ADD R%d<<2, R%d, R%d", half, k, upper)
 			f.o("MOVWU -4(R%d), R%d", upper, value)
-			f.o("CMP R%d, R%d", rFirst+i, value)
-			f.o("CSEL LO, R%d, R%d, R%d", upper, found(i), found(i))
+			f.o("CMP R%d, R%d", s.random[i], value)
+			f.o("CSEL LO, R%d, R%d, R%d", upper, k, k)
 		}
 		f.label("condition")
 		f.o("CMP $1, R%d", left)
 		f.o("BGT halve")
-		for i := range sampleGroup {
-			f.o("SUB R%d, R%d, R%d", rThresholds, found(i), found(i))
-			f.o("LSR $2, R%d, R%d", found(i), found(i))
+		for _, k := range s.found {
+			f.o("SUB R%d, R%d, R%d", rThresholds, k, k)
+			f.o("LSR $2, R%d, R%d", k, k)
 		}
-		f.storeSpikes()
+		f.load("scale", value)
+		s.store(value)
 	})
 	f.ret()
 }

@@ -56,23 +56,40 @@ func total(name string, of func(f *function, v, center int)) {
 	f.ret()
 }
 
+// columnVectors are the numbers of vectors of a row that accumulate adds to sums at once.
+var columnVectors = []int{4, 1}
+
+// accumulate generates sums of the columns of a matrix. The sums of some columns stay in registers for all rows.
 func accumulate(name string, of func(f *function, v, center int)) {
 	name = "accumulate" + name + "NEON"
-	f := newFunction(name, "func(sums *float64, x *float32, n int)", name+" adds n numbers, a multiple of 4, to as many sums.")
-	const sums, x, n = R0, R1, R2
-	f.load("sums", sums)
-	f.load("x", x)
-	f.load("n", n)
-	f.loop(n, 4, func() {
-		f.v("ldrpost", 0, x, 16)
-		f.v("ldp", 1, 2, sums, 0)
-		f.v("fcvtl", 3, 0)
-		f.v("fcvtl2", 4, 0)
-		for half := range 2 {
-			of(f, 3+half, -1)
-			f.v("fadd2d", 1+half, 1+half, 3+half)
-		}
-		f.v("stppost", 1, 2, sums, 32)
+	f := newFunction(name, "func(sums *float64, x *float32, n, rows, stride int)",
+		name+" adds the first n numbers, a multiple of 4, of each of some rows to as many sums. stride is the distance of rows in bytes.")
+	const sums, x, n, rows, stride, from, left = R0, R1, R2, R3, R4, R5, R6
+	for i, p := range []string{"sums", "x", "n", "rows", "stride"} {
+		f.load(p, sums+i)
+	}
+	f.blocks(n, columnVectors, func(vectors int) {
+		const v, parts = 8, 12 // the numbers, and twice as many registers for them in float64
+		f.span("ldp", "ldr", 2*vectors, 0, sums, 0)
+		f.o("MOVD R%d, R%d", x, from)
+		f.o("MOVD R%d, R%d", rows, left)
+		f.loop(left, 1, func() {
+			f.span("ldp", "ldr", vectors, v, from, 0)
+			f.o("ADD R%d, R%d, R%d", stride, from, from)
+			for i := range vectors {
+				f.v("fcvtl", parts+2*i, v+i)
+				f.v("fcvtl2", parts+2*i+1, v+i)
+			}
+			for i := range 2 * vectors {
+				of(f, parts+i, -1)
+			}
+			for i := range 2 * vectors {
+				f.v("fadd2d", i, i, parts+i)
+			}
+		})
+		f.span("stp", "str", 2*vectors, 0, sums, 0)
+		f.o("ADD $%d, R%d, R%d", 32*vectors, sums, sums)
+		f.o("ADD $%d, R%d, R%d", 16*vectors, x, x)
 	})
 	f.ret()
 }

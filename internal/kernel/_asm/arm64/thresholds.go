@@ -163,7 +163,7 @@ func (d *drawer) thresholdsRow() {
 		d.o("MOVD R%d, R%d", dst, place)
 		done := d.unique("done")
 		for v := range 2 {
-			d.transpose4(4*v, 12, 8)
+			d.transpose4(4*v, next4(12), 8)
 			for c := range 4 {
 				d.v("str", 12+c, place, 0)
 				if i := 4*v + c; i < 7 {

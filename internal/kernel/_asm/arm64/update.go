@@ -30,6 +30,10 @@ var sizes = []int{1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24}
 func updates() {
 	for _, vectors := range sizes {
 		for _, k := range []kind{fast, general, forgetting} {
+			if vectors >= 4 && vectors%2 == 0 {
+				updateKept(vectors, k)
+				continue
+			}
 			update(vectors, k)
 		}
 	}
@@ -60,6 +64,7 @@ type updater struct {
 	perRow int // vectors of a row
 
 	c, adds, add int // vectors: c of four positions, their addends, and one of these in all lanes
+	free         int // and the next one are free when the quotients are computed
 	addPlace     int // distance of the addends from c
 }
 
@@ -71,7 +76,7 @@ func (k kind) signature(more string) string {
 }
 
 func newUpdater(name string, k kind, vectors, positions int, more string, doc ...string) *updater {
-	u := &updater{function: newFunction(name, k.signature(more), doc...), kind: k, perRow: vectors}
+	u := &updater{function: newFunction(name, k.signature(more), doc...), kind: k, perRow: vectors, free: 4}
 	u.load("h", rH)
 	u.load("weights", rWeights)
 	u.load("offsets", rOffsets)
@@ -114,7 +119,7 @@ func (u *updater) begin() {
 	}
 }
 
-// update generates the function for a number of vectors. One pass over h applies a spike and forms
+// update generates the function for a number of vectors of at most fewNeurons neurons. One pass over h applies a spike and forms
 // the sum q for the next one. The quotients of four positions are computed in the middle of the next four,
 // so that the processor need not wait for them.
 func update(vectors int, k kind) {
@@ -125,7 +130,7 @@ func update(vectors int, k kind) {
 	}
 	u := newUpdater(name, k, vectors, group, "fours int", doc+".")
 	u.c, u.adds, u.add = 28, 29, 30
-	sums, before := [4]int{20, 21, 22, 23}, [4]int{24, 25, 26, 27}
+	sums, before := [4]int{20, 21, 22, 23}, [2]int{24, 25}
 	u.label("spike")
 	u.begin()
 	u.load("fours", rLeft)
@@ -143,9 +148,7 @@ func update(vectors int, k kind) {
 			u.label("first")
 		}
 	}
-	for i := range 4 {
-		u.v("mov", before[i], sums[i])
-	}
+	u.pair(before, sums)
 	u.o("MOVD $1, R%d", rStarted)
 	u.o("ADD $16, R%d, R%d", rC, rC)
 	u.o("ADD $%d, R%d, R%d", 4*4*chunk, rLastAt, rLastAt)
@@ -171,7 +174,7 @@ func (u *updater) row(at, i, register int) {
 // with h. It uses as many beginning with w. c is lane i of its register.
 func (u *updater) grow(i, place, last, at, count, h, w int) {
 	u.span("ldp", "ldr", count, h, place, at)
-	u.span("ldp", "ldr", count, w, last, at)
+	u.each("ldr", count, w, last, at)
 	for j := range count {
 		u.v("fmul", w+j, h+j, w+j)
 	}
@@ -197,20 +200,17 @@ func (u *updater) position(i, sum int) {
 		count, h := min(4, u.perRow-v), v%8
 		w := 8 + h
 		u.grow(i, rPlace, rLast, 16*v, count, h, w)
-		u.span("ldp", "ldr", count, w, rNext, 16*v)
+		u.each("ldr", count, w, rNext, 16*v)
 		u.span("stp", "str", count, h, rPlace, 16*v)
 		for j := range count {
-			switch {
-			case v == 0:
-				u.v("fmul", partial[j], w+j, h+j)
-			case 4*u.perRow <= fewNeurons:
-				u.v("fmul", w+j, w+j, h+j)
-			default:
-				u.v("fmla", partial[j], w+j, h+j)
+			product := w + j
+			if v == 0 {
+				product = partial[j]
 			}
+			u.v("fmul", product, w+j, h+j)
 		}
 		for j := range count {
-			if v > 0 && 4*u.perRow <= fewNeurons {
+			if v > 0 {
 				u.v("fadd", partial[j], partial[j], w+j)
 			}
 		}
@@ -230,23 +230,30 @@ func (u *updater) position(i, sum int) {
 // fold sets sum to a0+a2, a1+a3, a4+a6 and a5+a7, given a0 to a3 and a4 to a7. It uses two registers from
 // free.
 func (u *updater) fold(sum, low, high, free int) {
-	u.v("zip1d", free, low, high)
-	u.v("zip2d", free+1, low, high)
+	u.v("trn1d", free, low, high)
+	u.v("trn2d", free+1, low, high)
 	u.v("fadd", sum, free, free+1)
 }
 
-// quotients computes c of the next four positions from the results of fold.
-func (u *updater) quotients(sums [4]int) {
+// pair adds the pairs of the results of fold for four positions.
+func (u *updater) pair(pairs [2]int, sums [4]int) {
+	u.v("faddp", pairs[0], sums[0], sums[1])
+	u.v("faddp", pairs[1], sums[2], sums[3])
+}
+
+// quotients computes c of the next four positions from the results of pair.
+func (u *updater) quotients(pairs [2]int) {
 	const q, x = 0, 1
-	u.v("faddp", q, sums[0], sums[1])
-	u.v("faddp", x, sums[2], sums[3])
-	u.v("faddp", q, q, x)
+	u.v("faddp", q, pairs[0], pairs[1])
 	if u.kind == fast {
 		u.o("ADD R%d, R%d, R%d", rT, rEps, rNumber)
 		u.v("ld1r", x, rNumber)
 		u.v("fdiv", q, x, q)
 	} else {
-		u.numerators(q)
+		u.numerators(q, 4, 0, 0)
+		if u.kind == forgetting {
+			u.v("str", addends, rQuotients, u.addPlace)
+		}
 		u.o("ADD $%d, R%d, R%d", 4*4*chunk, rEpsAt, rEpsAt)
 		u.o("ADD $16, R%d, R%d", rScalesAt, rScalesAt)
 	}
@@ -254,27 +261,34 @@ func (u *updater) quotients(sums [4]int) {
 	u.o("ADD $16, R%d, R%d", rQuotients, rQuotients)
 }
 
-// numerators computes c of four positions from q, with 0 for a spike that is skipped, and updates
-// their common factors.
-func (u *updater) numerators(q int) {
-	const e, s, num, counts, x = 1, 2, 3, 4, 5
-	u.v("ldrs", e, rEpsAt, 0)
-	for i := 1; i < 4; i++ {
-		u.v("ldrs", x, rEpsAt, 4*chunk*i)
+// addends is the register of the addends that numerators returns.
+const addends = 3
+
+// numerators computes c of four or two positions from q, with 0 for a spike that is skipped, and updates
+// their common factors. first is the first of the positions, and at the distance of the spike from rEpsAt.
+func (u *updater) numerators(q, count, first, at int) {
+	const e, s, num = 1, 2, addends
+	counts, x := u.free, u.free+1
+	u.v("ldrs", e, rEpsAt, at+4*chunk*first)
+	for i := 1; i < count; i++ {
+		u.v("ldrs", x, rEpsAt, at+4*chunk*(first+i))
 		u.v("ins", e, i, x, 0)
 	}
-	u.v("ldr", s, rScalesAt, 0)
+	load, store, divide := "ldr", "str", "fdiv"
+	if count == 2 {
+		load, store, divide = "ldrd", "strd", "fdiv2s"
+	}
+	u.v(load, s, rScalesAt, 4*first)
 	u.constant(num, math.Float32bits(minOverlap))
 	u.v("fmul", num, num, s)
 	u.v("fcmgt", counts, q, num)
 	u.v("fmul", num, e, s)
-	u.v("fdiv", q, num, q)
+	u.v(divide, q, num, q)
 	u.v("and", q, q, counts)
 	if u.kind == forgetting {
 		u.spread("share", x)
 		u.v("fmul", num, num, x)
 		u.v("and", num, num, counts)
-		u.v("str", num, rQuotients, u.addPlace)
 	}
 	u.spread("growth", x)
 	u.v("fmul", e, e, x)
@@ -282,7 +296,7 @@ func (u *updater) numerators(q int) {
 	u.v("fadd", e, e, x)
 	u.v("fmul", e, e, s)
 	u.v("bit", s, e, counts)
-	u.v("str", s, rScalesAt, 0)
+	u.v(store, s, rScalesAt, 4*first)
 }
 
 // beginLast begins the loop that applies the last spike of each position.
