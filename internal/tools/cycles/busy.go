@@ -36,24 +36,36 @@ func kindOf(unit string) string {
 	return ""
 }
 
-// busiest returns the units that work most in an iteration, which takes some cycles. Dispatch counts as a unit: a
-// processor passes a limited number of micro-operations to the others in a cycle.
-func (r *report) busiest(region int, cycles float64) load {
-	c := r.CodeRegions[region]
-	s := c.SummaryView
-	best := load{"dispatch", float64(s.TotaluOps) / float64(s.Iterations*s.DispatchWidth) / cycles}
-	sums := 0 // the index of the sums of all instructions is the last one
-	for _, u := range c.ResourcePressureView.ResourcePressureInfo {
-		sums = max(sums, u.InstructionIndex)
-	}
+// use is a region of a report, and how often it runs.
+type use struct {
+	region        int
+	times, cycles float64 // cycles of an iteration
+}
+
+// busiest returns the units that work most while some loops run. Dispatch counts as a unit: a processor passes a limited
+// number of micro-operations to the others in a cycle.
+func (r *report) busiest(uses []use) load {
+	var dispatch, cycles float64
 	busy := make([]float64, len(r.TargetInfo.Resources))
-	for _, u := range c.ResourcePressureView.ResourcePressureInfo {
-		if u.InstructionIndex == sums {
-			busy[u.ResourceIndex] += u.ResourceUsage / cycles
+	for _, u := range uses {
+		c := r.CodeRegions[u.region]
+		s := c.SummaryView
+		dispatch += u.times * float64(s.TotaluOps) / float64(s.Iterations*s.DispatchWidth)
+		cycles += u.times * u.cycles
+		sums := 0 // the index of the sums of all instructions is the last one
+		for _, i := range c.ResourcePressureView.ResourcePressureInfo {
+			sums = max(sums, i.InstructionIndex)
+		}
+		for _, i := range c.ResourcePressureView.ResourcePressureInfo {
+			if i.InstructionIndex == sums {
+				busy[i.ResourceIndex] += u.times * i.ResourceUsage
+			}
 		}
 	}
+	best := load{"dispatch", dispatch / cycles}
 	count, total := map[string]float64{}, map[string]float64{}
 	for i, name := range r.TargetInfo.Resources {
+		busy[i] /= cycles
 		count[kindOf(name)]++
 		total[kindOf(name)] += busy[i]
 	}
@@ -75,10 +87,19 @@ func (r *report) busiest(region int, cycles float64) load {
 func (t *table) loads(llvm string, rows []kernel) (map[string]load, error) {
 	out := map[string]load{}
 	for _, p := range shown() {
+		uses := map[string][]use{}
 		var regions []region
+		var text strings.Builder
 		for _, k := range rows {
-			if r := ratio(t, k, p); r > 0 && r < goal {
-				regions = append(regions, region{key(k, "NEON", p), t.code[key(k, "NEON", p)]})
+			if r := ratio(t, k, p); r == 0 || r >= goal {
+				continue
+			}
+			name := key(k, "NEON", p)
+			for _, c := range t.code[name] {
+				n := len(regions)
+				uses[name] = append(uses[name], use{region: n, times: c.times})
+				regions = append(regions, region{fmt.Sprint(n), c.text})
+				fmt.Fprintf(&text, "# LLVM-MCA-BEGIN r%d\n%s# LLVM-MCA-END r%d\n", n, c.text, n)
 			}
 		}
 		if len(regions) == 0 {
@@ -88,16 +109,15 @@ func (t *table) loads(llvm string, rows []kernel) (map[string]load, error) {
 		if err != nil {
 			return nil, err
 		}
-		var text strings.Builder
-		for n, r := range regions {
-			fmt.Fprintf(&text, "# LLVM-MCA-BEGIN r%d\n%s# LLVM-MCA-END r%d\n", n, r.text, n)
-		}
 		report, err := simulate(llvm, p, text.String(), many, "-resource-pressure=true")
 		if err != nil {
 			return nil, err
 		}
-		for n, r := range regions {
-			out[r.name] = report.busiest(n, c[r.name])
+		for name, all := range uses {
+			for i := range all {
+				all[i].cycles = c[regions[all[i].region].name]
+			}
+			out[name] = report.busiest(all)
 		}
 	}
 	return out, nil

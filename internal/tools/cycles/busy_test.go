@@ -40,9 +40,27 @@ func TestBusiest_FindsTheUnitThatLimits(t *testing.T) {
 			require.NoError(t, err)
 			var r report
 			require.NoError(t, json.Unmarshal(text, &r))
-			got := r.busiest(0, 4)
+			got := r.busiest([]use{{0, 3, 4}})
 			require.Equal(t, c.want.units, got.units)
 			require.InDelta(t, c.want.busy, got.busy, 1e-9)
 		})
 	}
+}
+
+// TestBusiest_CountsHowOftenLoopsRun has a loop that is busy with vectors, and one with loads that runs three times.
+func TestBusiest_CountsHowOftenLoopsRun(t *testing.T) {
+	var r report
+	require.NoError(t, json.Unmarshal([]byte(`{
+		"TargetInfo": {"Resources": ["N1UnitL", "N1UnitV0"]},
+		"CodeRegions": [
+			{"SummaryView": {"Iterations": 1, "TotaluOps": 8, "DispatchWidth": 8},
+				"ResourcePressureView": {"ResourcePressureInfo": [{"InstructionIndex": 1, "ResourceIndex": 1, "ResourceUsage": 10}]}},
+			{"SummaryView": {"Iterations": 1, "TotaluOps": 8, "DispatchWidth": 8},
+				"ResourcePressureView": {"ResourcePressureInfo": [{"InstructionIndex": 1, "ResourceIndex": 0, "ResourceUsage": 8}]}}
+		]}`), &r))
+	once, often := use{0, 1, 10}, use{1, 3, 10}
+	require.Equal(t, "vectors", r.busiest([]use{once}).units)
+	got := r.busiest([]use{once, often})
+	require.Equal(t, "loads and stores", got.units)
+	require.InDelta(t, 24./40, got.busy, 1e-9)
 }

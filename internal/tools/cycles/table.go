@@ -13,9 +13,15 @@ import (
 // processor.
 type table struct {
 	cycles   map[string]float64
-	measured map[string]float64 // cycles per unit, by benchmark
-	code     map[string]string  // the text of the loops, one after the other, of the rows with NEON
-	busy     map[string]load    // of the rows below the goal
+	measured map[string]float64   // cycles per unit, by benchmark
+	code     map[string][]counted // the loops of the rows with NEON
+	busy     map[string]load      // of the rows below the goal
+}
+
+// counted is the text of a loop, and how often it runs for a unit of work.
+type counted struct {
+	text  string
+	times float64
 }
 
 func key(k kernel, kind string, p processor) string {
@@ -44,7 +50,7 @@ type part struct {
 
 // evaluate runs llvm-mca for all rows.
 func evaluate(llvm string, arm, x86 *program, rows []kernel) (*table, error) {
-	t := &table{cycles: map[string]float64{}, code: map[string]string{}}
+	t := &table{cycles: map[string]float64{}, code: map[string][]counted{}}
 	for _, machine := range []struct {
 		program    *program
 		processors []processor
@@ -92,7 +98,8 @@ func evaluate(llvm string, arm, x86 *program, rows []kernel) (*table, error) {
 			for i, x := range parts {
 				t.cycles[key(x.row, x.kind, p)] += c[x.name] / x.units
 				if x.kind == "NEON" {
-					t.code[key(x.row, x.kind, p)] += regions[i].text
+					k := key(x.row, x.kind, p)
+					t.code[k] = append(t.code[k], counted{regions[i].text, 1 / x.units})
 				}
 			}
 		}
