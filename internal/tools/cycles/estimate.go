@@ -25,6 +25,8 @@ type network struct {
 const leave = 0.033
 
 const (
+	withTable   = ", with a table"
+	tableOf     = "the table for the search"
 	table64     = "low-discrepancy, 64 entries, with a table"
 	bisection64 = "low-discrepancy, 64 entries, binary search"
 	bisection   = "low-discrepancy, 1024 entries, binary search"
@@ -74,15 +76,20 @@ func (n network) image(t *table, rows []kernel, kind string, p processor) (float
 	var total float64
 	for _, l := range n.layers {
 		var each float64
-		for _, c := range []struct {
+		type work struct {
 			group, name string
 			count       int
-		}{
+		}
+		parts := []work{
 			{"Updates of h", l.update, l.spikes},
 			{"Spikes", l.sampler, l.spikes},
 			{"Spikes", "cumulative sums", l.entries},
 			{"Spikes", "thresholds, with the sums again", l.entries},
-		} {
+		}
+		if kind == "NEON" && strings.HasSuffix(l.sampler, withTable) {
+			parts = append(parts, work{"Spikes", tableOf, l.entries})
+		}
+		for _, c := range parts {
 			v, err := cost(c.group, c.name)
 			if err != nil {
 				return 0, err

@@ -49,16 +49,16 @@ portable code on the same processor, with the goal of ` + "6x" + `. SPR is Sapph
 
 - The unit is one spike for updates and samplers, one entry of a patch for sums and thresholds, one multiplication with its
   addition for products, and one number of the result elsewhere.
-- Updates are those of full groups: 16 positions with NEON, 12 or 24 on amd64.
+- Updates are those of full groups: 16 positions with NEON, 12 or 24 on amd64, and 4 with 128 neurons.
 - Benchmarks include what the loops of a model leave out, such as the start of a function and the caches.
 `
 
 const aboutGoal = `These loops are less than 6 times faster than portable code. A vector has four numbers of float32, so that the goal can only be
 met where portable code is also slower for other reasons: checks of bounds, more loads, chains of additions. Cortex-A72 needs
-twice the time for most operations on vectors of 128 bits, which leaves 2 to 4.
+twice the time for most operations on vectors of 128 bits, so that NEON is often 2 to 4 times faster there.
 
-Updates keep a part of h in registers from spike to spike. All of it does not fit: four positions are computed together, since
-the quotient of a position is ready only long after its sum, and 32 registers hold 128 numbers.
+Most updates of up to 96 neurons keep a part of h in registers from spike to spike. All of it does not fit: 32 registers hold
+128 numbers, and four positions are computed together, because the quotient of a position is ready only long after its sum.
 
 "Busiest units" are those that work in the largest portion of the cycles, by the report of llvm-mca. At 90% or more there is
 hardly anything to gain without fewer operations. Dispatch is the limit of micro-operations per cycle: 3 on A72, whose
@@ -76,7 +76,7 @@ func reason(k kernel) string {
 	case k.note != "":
 		return k.note
 	case strings.HasPrefix(k.group, "Updates"):
-		return "three operations for each number of h, or four with forgetting or up to 48 neurons; portable code has few others"
+		return "three operations for each number of h, one more with forgetting, and one more for up to 48 neurons; portable code has few others"
 	case strings.Contains(k.name, "float64"), k.name == "power": // computed in float64
 		return "a vector has two numbers of float64"
 	}
