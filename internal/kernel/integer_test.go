@@ -354,18 +354,60 @@ func TestQuantize_RoundsTheQuotient(t *testing.T) {
 			near := (float32(r.IntN(400)-200) + 0.5) * scale
 			x = append(x, near, math.Nextafter32(near, inf), math.Nextafter32(near, -inf), near+float32(r.IntN(9)-4)*0x1p-23*near)
 		}
-		for _, q := range []Quantum{{}, {Zero: 255}, {Zero: 131}, {Signed: true}, {Zero: -128, Signed: true}, {Zero: 7, Signed: true}} {
-			var want []uint8
-			for _, tier := range Tiers() {
-				undo := Use(tier)
-				out := make([]uint8, len(x))
-				Quantize(out, x, scale, q)
-				undo()
-				if tier == Portable {
-					want = out
-				}
-				require.Equal(t, want, out, "%v, scale %x, %+v", tier, scale, q)
+		requireSameQuanta(t, x, scale)
+	}
+}
+
+// TestQuantize_RoundsTheHardestQuotients quantizes the numbers whose quotients are the most difficult to round like a
+// division: those that are nearest to the middle between k + 1/2 and the float32 before or after it. With integers of
+// 24 bits for the digits of number and scale, and of 25 for those of the middle, this is number * 2^bits = middle *
+// scale + distance, and each distance has one scale.
+func TestQuantize_RoundsTheHardestQuotients(t *testing.T) {
+	count := 0
+	for k := range 256 {
+		half := float32(k) + 0.5
+		for _, neighbor := range []float32{math.Nextafter32(half, 0), math.Nextafter32(half, 1000)} {
+			digits, exponent := math.Frexp((float64(half) + float64(neighbor)) / 2)
+			middle := uint64(math.Ldexp(digits, 25))
+			inverse := middle // modulo 2^64, after Newton's method
+			for range 5 {
+				inverse *= 2 - middle*inverse
 			}
+			for distance := int64(-7); distance <= 7; distance += 2 {
+				for _, bits := range []int{24, 25} {
+					scale := -uint64(distance) * inverse % (1 << bits)
+					number := (middle*scale + uint64(distance)) >> bits
+					if min(number, scale) < 1<<23 || max(number, scale) >= 1<<24 {
+						continue
+					}
+					count++
+					shift := exponent - 25 + bits
+					require.InDelta(t, float64(half), math.Ldexp(float64(number)/float64(scale), shift), 1e-4)
+					for _, e := range []int{-113, -30, 60} {
+						x := float32(math.Ldexp(float64(number), e+shift))
+						requireSameQuanta(t, []float32{x, -x, x, -x}, float32(math.Ldexp(float64(scale), e)))
+					}
+				}
+			}
+		}
+	}
+	require.Greater(t, count, 1000)
+}
+
+// requireSameQuanta compares Quantize of all tiers with the portable one.
+func requireSameQuanta(t *testing.T, x []float32, scale float32) {
+	t.Helper()
+	for _, q := range []Quantum{{}, {Zero: 255}, {Zero: 131}, {Signed: true}, {Zero: -128, Signed: true}, {Zero: 7, Signed: true}} {
+		var want []uint8
+		for _, tier := range Tiers() {
+			undo := Use(tier)
+			out := make([]uint8, len(x))
+			Quantize(out, x, scale, q)
+			undo()
+			if tier == Portable {
+				want = out
+			}
+			require.Equal(t, want, out, "%v, scale %x, %+v, numbers %x", tier, scale, q, x)
 		}
 	}
 }

@@ -39561,24 +39561,22 @@ loop1:
 	BNE loop1
 	RET
 
-// func quantizeNEON(dst *uint8, x *float32, n int, scale, reciprocal, rest, low, high, missing float32, zero int32)
-TEXT ·quantizeNEON(SB), NOSPLIT, $0-52
+// func quantizeNEON(dst *uint8, x *float32, n int, reciprocal, rest, low, high, missing float32, zero int32)
+TEXT ·quantizeNEON(SB), NOSPLIT, $0-48
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	FMOVS scale+24(FP), F25
-	WORD $0x4e040739 // dup v25.4s, v25.s[0]
-	FMOVS reciprocal+28(FP), F26
+	FMOVS reciprocal+24(FP), F26
 	WORD $0x4e04075a // dup v26.4s, v26.s[0]
-	FMOVS rest+32(FP), F27
+	FMOVS rest+28(FP), F27
 	WORD $0x4e04077b // dup v27.4s, v27.s[0]
-	FMOVS low+36(FP), F28
+	FMOVS low+32(FP), F28
 	WORD $0x4e04079c // dup v28.4s, v28.s[0]
-	FMOVS high+40(FP), F29
+	FMOVS high+36(FP), F29
 	WORD $0x4e0407bd // dup v29.4s, v29.s[0]
-	FMOVS missing+44(FP), F30
+	FMOVS missing+40(FP), F30
 	WORD $0x4e0407de // dup v30.4s, v30.s[0]
-	MOVW zero+48(FP), R3
+	MOVW zero+44(FP), R3
 	WORD $0x4e010c7f // dup v31.16b, w3
 	MOVD $constants<>(SB), R25
 	SUBS $16, R2, R2
@@ -39603,14 +39601,6 @@ vectors1:
 	WORD $0x6e3bdca6 // fmul v6.4s, v5.4s, v27.4s
 	WORD $0x6e3bdc27 // fmul v7.4s, v1.4s, v27.4s
 	WORD $0x6e3bdc48 // fmul v8.4s, v2.4s, v27.4s
-	WORD $0x4e3acc83 // fmla v3.4s, v4.4s, v26.4s
-	WORD $0x4e3acca6 // fmla v6.4s, v5.4s, v26.4s
-	WORD $0x4e3acc27 // fmla v7.4s, v1.4s, v26.4s
-	WORD $0x4e3acc48 // fmla v8.4s, v2.4s, v26.4s
-	WORD $0x4eb9cc64 // fmls v4.4s, v3.4s, v25.4s
-	WORD $0x4eb9ccc5 // fmls v5.4s, v6.4s, v25.4s
-	WORD $0x4eb9cce1 // fmls v1.4s, v7.4s, v25.4s
-	WORD $0x4eb9cd02 // fmls v2.4s, v8.4s, v25.4s
 	WORD $0x4e3acc83 // fmla v3.4s, v4.4s, v26.4s
 	WORD $0x4e3acca6 // fmla v6.4s, v5.4s, v26.4s
 	WORD $0x4e3acc27 // fmla v7.4s, v1.4s, v26.4s
@@ -39647,8 +39637,6 @@ vectors3:
 	WORD $0x4e3cf445 // fmax v5.4s, v2.4s, v28.4s
 	WORD $0x4ebdf4a2 // fmin v2.4s, v5.4s, v29.4s
 	WORD $0x6e3bdc45 // fmul v5.4s, v2.4s, v27.4s
-	WORD $0x4e3acc45 // fmla v5.4s, v2.4s, v26.4s
-	WORD $0x4eb9cca2 // fmls v2.4s, v5.4s, v25.4s
 	WORD $0x4e3acc45 // fmla v5.4s, v2.4s, v26.4s
 	WORD $0x4e25e4a2 // fcmeq v2.4s, v5.4s, v5.4s
 	WORD $0x6e7e1ca2 // bsl v2.16b, v5.16b, v30.16b

@@ -22,7 +22,7 @@ func requantizeVectors(out []uint8, x []int32, scales []float32, low, high float
 }
 
 func quantizeVectors(out []uint8, x []float32, scale, low, high float32, zero int32) int {
-	// With these scales, the remainder of a quotient is exact.
+	// With these scales, no number is so small or large that it loses digits.
 	const least, most = 0x1p-90, 0x1p90
 	if !(scale >= least && scale <= most) {
 		return 0
@@ -31,7 +31,7 @@ func quantizeVectors(out []uint8, x []float32, scale, low, high float32, zero in
 	if n > 0 {
 		reciprocal := 1 / scale
 		rest := float32(1/float64(scale) - float64(reciprocal))
-		quantizeNEON(&out[0], &x[0], n, scale, reciprocal, rest, low*scale, high*scale, float32(-zero), zero)
+		quantizeNEON(&out[0], &x[0], n, reciprocal, rest, low*scale, high*scale, float32(-zero), zero)
 	}
 	return n
 }

@@ -1349,7 +1349,7 @@ func splitNEON(even, odd, x *uint8, n int)
 // reciprocal is 1/scale, and rest what it lacks. For NaN, the quotient is missing. All quotients are below 1024.
 //
 //go:noescape
-func quantizeNEON(dst *uint8, x *float32, n int, scale, reciprocal, rest, low, high, missing float32, zero int32)
+func quantizeNEON(dst *uint8, x *float32, n int, reciprocal, rest, low, high, missing float32, zero int32)
 
 // requantizeNEON computes dst[i] = round(x[i]*scales[i]), limited, plus zero for i < n, a multiple of 4.
 // step is 16, or 0 if the first 16 scales are used again and again.
