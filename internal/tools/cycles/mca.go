@@ -47,7 +47,8 @@ func assembly(trace []instruction) string {
 	return b.String()
 }
 
-// cycles returns the cycles of an iteration of each region, without those that the processor cannot run. llvm is the suffix of the names of LLVM's programs.
+// cycles returns the cycles of an iteration of each region, without those that the processor cannot run. llvm is the
+// suffix of the names of LLVM's programs.
 func cycles(llvm string, p processor, regions []region) (map[string]float64, error) {
 	if p.withoutDots {
 		regions = slices.DeleteFunc(slices.Clone(regions), func(r region) bool { return strings.Contains(r.text, "\tsdot ") })
