@@ -137,14 +137,14 @@ func (f *Flags) settings() ([][]setting, error) {
 			list := []setting{{axisNetwork, model}}
 			if has(p, axisSeed) {
 				trials = append(trials, append(list, p...))
-				continue
+			} else {
+				for _, s := range seeds {
+					trials = append(trials, slices.Concat(list, p, []setting{{axisSeed, s}}))
+				}
 			}
-			for _, s := range seeds {
-				trials = append(trials, slices.Concat(list, p, []setting{{axisSeed, s}}))
+			if len(trials) > maxTrials {
+				return nil, fmt.Errorf("there are more than %d trials: give fewer values, networks or seeds", maxTrials)
 			}
-		}
-		if len(trials) > maxTrials {
-			return nil, fmt.Errorf("there are more than %d trials: give fewer values, networks or seeds", maxTrials)
 		}
 	}
 	return trials, nil
