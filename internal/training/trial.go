@@ -2,6 +2,8 @@ package training
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/dataset"
@@ -97,6 +100,7 @@ func TrialFlags() (names []string) {
 // Prepared describes a training that has not begun.
 type Prepared struct {
 	Settings    map[string]string // everything that determines the results
+	Identity    string            // equal for trainings with equal weights and metrics, also if other values in their configurations differ
 	Model       bool              // a model is fine-tuned
 	Reads       []string          // the files of a configuration, and those that it names
 	Warnings    []string
@@ -131,10 +135,28 @@ func (t *Trial) Prepare(ctx context.Context, in Inputs, output string, known *Im
 	if j.test != nil {
 		p.TestImages = j.test.Len()
 	}
-	if p.Reads, err = j.reads(); err != nil {
-		return nil, errors.Join(err, s.trainer.Close())
+	if p.Reads, err = j.reads(); err == nil {
+		p.Identity, err = s.identity()
 	}
-	return p, s.trainer.Close()
+	if err = errors.Join(err, s.trainer.Close()); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// identity is the whole of the settings, but without the values of the configuration that the network
+// only keeps, and those that flags replace.
+func (s *session) identity() (string, error) {
+	network := *s.network
+	network.Training = nil
+	data, err := convert.ToONNX(&network, convert.Options{})
+	if err != nil {
+		return "", err
+	}
+	all := s.whole()
+	all[settingStart] = fmt.Sprintf("%x", sha256.Sum256(data))
+	text, err := json.Marshal(all)
+	return string(text), err
 }
 
 // open reads what a training reads.

@@ -207,6 +207,8 @@ func TestTrials_RefuseBeforeTheyBegin(t *testing.T) {
 		{[]string{"--list", "none.txt"}, "none.txt: no such file"},
 		{[]string{"--list", "list.txt"}, "trial 2 of 2 (network=net/network.json lr=many seed=0): --lr many: want a number"},
 		{[]string{"--vary", "lr=0.1,0.10"}, "trial 1 (network=net/network.json lr=0.1 seed=0) and trial 2 (network=net/network.json lr=0.10 seed=0) are the same training"},
+		{[]string{"--lr", "0.1", "--vary", "learning_parameters.learning_rate_gamma_w=0.2,0.3"}, "_w=0.3 seed=0) are the same training: leave out one of them"},
+		{[]string{"--vary", "data_path=a,b"}, "are the same training"},
 		{[]string{"--vary", "lr=0.1,0.2", "--vary", "batch=4,6,0"}, "trial 3 of 6 (network=net/network.json lr=0.1 batch=0 seed=0): --batch 0: want a whole number of at least 1"},
 		{[]string{"--vary", "neurons=4;4,5"}, "trial 2 of 2 (network=net/network.json neurons=4,5 seed=0): "},
 		{[]string{"--vary", "learning_parameters.rate=1,2"}, `there is no key "learning_parameters.rate"`},
