@@ -175,6 +175,9 @@ func (s *session) whole() map[string]string {
 	all := maps.Clone(s.settings)
 	all["--epochs"] = fmt.Sprint(s.end)
 	all["the test images or --test-spikes"] = s.testSet
+	if s.heldBack != nil {
+		all["the images held back"] = fingerprint(s.heldBack)
+	}
 	all["--test-every"] = fmt.Sprint(s.testEvery)
 	all["--save-every"] = fmt.Sprint(s.saveEvery)
 	return all
@@ -319,14 +322,13 @@ func (s *session) measure(ctx context.Context, o *Outcome) error {
 
 // Differs returns the name of a setting in which two trainings differ, "" for none.
 func Differs(a, b map[string]string) string {
-	names := slices.Sorted(maps.Keys(a))
-	for _, name := range append(names, slices.Sorted(maps.Keys(b))...) {
-		if a[name] != b[name] && name != settingConfig {
+	last := []string{settingStart, settingConfig} // which depend on others
+	names := slices.Concat(slices.Sorted(maps.Keys(a)), slices.Sorted(maps.Keys(b)))
+	names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(last, name) })
+	for _, name := range append(names, last...) {
+		if a[name] != b[name] {
 			return name
 		}
-	}
-	if a[settingConfig] != b[settingConfig] {
-		return settingConfig
 	}
 	return ""
 }
