@@ -2,8 +2,10 @@ package trials
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"math"
 	"os"
@@ -262,6 +264,9 @@ func meanCurve(curves []map[float64]float64) (points []chart.Point) {
 // the log depends on the trial.
 func metricsOf(folder string) (string, error) {
 	entries, err := os.ReadDir(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%s is missing: make the trial again with --resume", folder)
+	}
 	if err != nil {
 		return "", err
 	}

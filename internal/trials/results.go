@@ -77,7 +77,7 @@ func (f *Flags) checkFolder() error {
 	}
 	for _, e := range entries {
 		if isResult(e.Name()) {
-			return fmt.Errorf("%s is not of trials, which would replace it: give another --output", filepath.Join(f.Output, e.Name()))
+			return fmt.Errorf("%s was not written by trials, and trials would replace it: give another --output", filepath.Join(f.Output, e.Name()))
 		}
 	}
 	return nil

@@ -69,6 +69,9 @@ func TestResults_InAFolderWithBrackets(t *testing.T) {
 	over, _, err := m.overEpochs(filepath.Join(folder, m.folder(1)), r.rows[0])
 	require.NoError(t, err)
 	require.Equal(t, map[float64]float64{1: 50}, over)
+	require.NoError(t, os.RemoveAll(filepath.Join(folder, m.folder(1))))
+	_, err = drawCharts(folder, m, r.known())
+	require.ErrorContains(t, err, "trial-001 is missing: make the trial again with --resume")
 }
 
 // A worker may send a result that is none.
