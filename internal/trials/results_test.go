@@ -35,6 +35,8 @@ func TestRow_IsChecked(t *testing.T) {
 		"status":   func(r *row) { r.Status = "good" },
 		"accuracy": func(r *row) { r.Test.Accuracy, r.Test.High = 0.9999, 1 },
 		"reason":   func(r *row) { r.Status = statusStopped },
+		"missing":  func(r *row) { r.HeldBack = nil },
+		"others":   func(r *row) { r.Test = newShare(&training.Measured{Images: 50, Right: 40}, false, false) },
 	} {
 		r := rows[0]
 		test := *r.Test
@@ -47,7 +49,8 @@ func TestRow_IsChecked(t *testing.T) {
 		m.Trials[i].Reconstruct = true
 	}
 	r := rows[0]
-	r.Training, r.HeldBack, r.Test = nil, nil, &share{Images: 10}
+	r.Training, r.HeldBack, r.Test = nil, &share{Images: 100}, &share{Images: 100}
+	r.HeldBack.Loss = new(float64)
 	require.ErrorContains(t, r.check(m, 1), "it has no loss")
 	r.Test.Loss = new(float64)
 	require.NoError(t, r.check(m, 1))
@@ -64,7 +67,7 @@ func TestResults_InAFolderWithBrackets(t *testing.T) {
 	require.NoError(t, os.MkdirAll(filepath.Join(stage, "Log"), 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(stage, "model_S1.onnx"), []byte("x"), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(stage, "Log", "metrics.jsonl"), []byte(`{"update":1,"epoch":0,"images":40,"seconds":1,"loss":2,"train_error":50}`+"\n"), 0o600))
-	require.NoError(t, r.Add(1, &training.Outcome{Updates: 1, Epochs: 1, Training: &training.Measured{Images: 40, Right: 20}}, "w"))
+	require.NoError(t, r.Add(1, &training.Outcome{Stopped: "early", Updates: 1, Epochs: 1, Training: &training.Measured{Images: 40, Right: 20}}, "w"))
 	require.Equal(t, "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881", r.rows[0].SHA256)
 	over, _, err := m.overEpochs(filepath.Join(folder, m.folder(1)), r.rows[0])
 	require.NoError(t, err)

@@ -88,6 +88,19 @@ func (r *row) check(m *manifest, number int) error {
 			return err
 		}
 	}
+	for _, c := range []struct {
+		name string
+		have *share
+		want int // number of images
+	}{{"images held back", r.HeldBack, m.Trials[number-1].HeldBack}, {"test images", r.Test, m.Trials[number-1].TestImages}} {
+		have := 0
+		if c.have != nil {
+			have = c.have.Images
+		}
+		if have != c.want && (c.have != nil || r.Status != statusStopped) {
+			return fmt.Errorf("%d instead of %d %s", have, c.want, c.name)
+		}
+	}
 	known := r.Status == statusOK || r.Status == statusWorse || r.Status == statusStopped
 	if !known || (r.Status == statusStopped) != (r.Reason != "") {
 		return fmt.Errorf("the status is %q, with the reason %q", r.Status, r.Reason)
