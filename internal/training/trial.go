@@ -26,8 +26,11 @@ import (
 
 // Images are images that several trainings in one process share. The zero value has none.
 type Images struct {
-	sets []imageSet
+	sets []imageSet // the one that was used last is the last one
 }
+
+// maxSets bounds the number of sets of images in memory: the training and the test images of two networks.
+const maxSets = 4
 
 type imageSet struct {
 	paths   []string
@@ -38,11 +41,13 @@ type imageSet struct {
 // load loads images, unless they are there. It only loads them if i is nil.
 func (i *Images) load(ctx context.Context, paths []string, opt dataset.Options, workers int) (*dataset.Samples, error) {
 	if i != nil {
-		for _, s := range i.sets {
+		for n, s := range i.sets {
 			if slices.Equal(s.paths, paths) && reflect.DeepEqual(s.options, opt) {
+				i.sets = append(slices.Delete(i.sets, n, n+1), s)
 				return s.samples, nil
 			}
 		}
+		i.sets = slices.Delete(i.sets, 0, max(len(i.sets)-maxSets+1, 0)) // before memory is taken
 	}
 	samples, err := dataset.LoadPaths(ctx, paths, opt, workers)
 	if err == nil && i != nil {

@@ -94,6 +94,23 @@ func TestTrial_HasTheFilesOfSbsTrain(t *testing.T) {
 	require.Len(t, images.sets, 2, "the images are read once")
 }
 
+// Models that need the images in different ways do not fill the memory.
+func TestImages_KeepsTheLastSets(t *testing.T) {
+	data := bars(t, 12, 6)
+	images := &Images{}
+	load := func(n int) *dataset.Samples {
+		s, err := images.load(t.Context(), []string{data}, dataset.Options{Subset: dataset.Training, NumClasses: n}, 1)
+		require.NoError(t, err)
+		return s
+	}
+	first := load(3)
+	for n := range 2 * maxSets {
+		load(4 + n)
+		require.Same(t, first, load(3), "it is in use")
+		require.LessOrEqual(t, len(images.sets), maxSets)
+	}
+}
+
 // A worker that has other images is found out, also if they are those held back.
 func TestTrial_ChecksAllImages(t *testing.T) {
 	const images, count = 60, 12
