@@ -219,7 +219,7 @@ func (r *Results) Add(number int, o *training.Outcome, worker string) error {
 	}
 	one := r.plan.newRow(number, o, sum)
 	if err := one.check(r.plan.manifest, number); err != nil {
-		return fmt.Errorf("the result of trial %d from worker %s %w (%v)", number, worker, ErrDamaged, err)
+		return fmt.Errorf("the result of trial %d from worker %s %w (%w)", number, worker, ErrDamaged, err)
 	}
 	if err := os.RemoveAll(folder); err != nil { // of a command that was killed before it added the row
 		return err
