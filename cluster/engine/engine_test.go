@@ -43,9 +43,19 @@ func (c computer) Close() error                                          { retur
 // echo returns the number of a task.
 func echo(_ context.Context, task int) ([]byte, error) { return fmt.Append(nil, "result ", task), nil }
 
+// another returns another connection to the server: clients and workers are processes of their own.
+func another(t *testing.T, e *Engine) *Engine {
+	t.Helper()
+	e, err := Connect(t.Context(), e.Options)
+	require.NoError(t, err)
+	t.Cleanup(e.Close)
+	return e
+}
+
 // work starts a worker, which ends with the test.
 func work(t *testing.T, e *Engine, name string, compute computer) {
 	t.Helper()
+	e = another(t, e)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -146,8 +156,9 @@ func TestWork_OpensAJobThatComesAgain(t *testing.T) {
 	opened := 0
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
+	worker := another(t, e)
 	go func() {
-		ended <- e.Work(ctx, &Worker{Name: "w", Log: t.Logf, Open: func(context.Context, string, []byte, Objects) (Computer, error) {
+		ended <- worker.Work(ctx, &Worker{Name: "w", Log: t.Logf, Open: func(context.Context, string, []byte, Objects) (Computer, error) {
 			opened++
 			if opened == 1 {
 				return nil, errors.New("not yet")

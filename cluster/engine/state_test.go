@@ -67,6 +67,31 @@ func TestWrite_StoresNamedObjects(t *testing.T) {
 	require.ErrorIs(t, err, jetstream.ErrObjectNotFound)
 }
 
+// A worker that gives up a task of a job that has come again meanwhile does not remove the new one.
+func TestWork_LeavesAJobThatHasComeAgain(t *testing.T) {
+	e, _ := start(t)
+	begun, removed := make(chan bool), make(chan bool)
+	var tries atomic.Int64
+	work(t, e, "w", func(ctx context.Context, task int) ([]byte, error) {
+		if tries.Add(1) == 1 {
+			close(begun)
+			<-removed
+			return nil, ErrAbandoned
+		}
+		return echo(ctx, task)
+	})
+	j := open(t, e, "job")
+	require.NoError(t, j.Offer(t.Context(), []byte("job"), 1, 1))
+	<-begun
+	require.NoError(t, j.Remove(t.Context()))
+	again := open(t, e, "job")
+	require.NoError(t, again.Offer(t.Context(), []byte("job"), 1, 1))
+	close(removed)
+	results, err := run(t.Context(), again, "job", 1)
+	require.NoError(t, err)
+	require.Equal(t, []string{"result 1"}, results)
+}
+
 // RunAgain leaves out what is done, tries again what has failed, and begins nothing after a failure.
 func TestRunAgain_TriesFailuresAgain(t *testing.T) {
 	e, _ := start(t)

@@ -195,7 +195,7 @@ func (w *Worker) task(ctx context.Context, msg jetstream.Msg) error {
 	}
 	if errors.Is(err, ErrAbandoned) {
 		w.Log("job %s: %v", id, err)
-		return errors.Join(w.engine.Remove(ctx, id), w.close(), w.settle(ctx, msg.Term))
+		return w.abandon(ctx, msg, id)
 	}
 	r := result{Worker: w.Name, Seconds: time.Since(start).Seconds()}
 	if err != nil {
@@ -208,11 +208,10 @@ func (w *Worker) task(ctx context.Context, msg jetstream.Msg) error {
 	case err != nil:
 		return w.handBack(ctx, msg, err)
 	}
-	// The job may have been removed and come again in the meantime: then the task is one of the new job.
-	switch now, err := w.find(ctx, id); {
+	switch same, err := w.sameJob(ctx, id); {
 	case err != nil && gone(err):
 		return w.settle(ctx, msg.Term)
-	case err != nil || !now.created.Equal(w.job.created):
+	case err != nil || !same:
 		return w.handBack(ctx, msg, err)
 	}
 	if w.failure != nil { // perhaps the user has corrected it when the job comes again
@@ -221,6 +220,24 @@ func (w *Worker) task(ctx context.Context, msg jetstream.Msg) error {
 		}
 	}
 	return w.settle(ctx, func() error { return msg.DoubleAck(ctx) })
+}
+
+// sameJob reports whether the job on the server is the one that is open. It may have been removed and have
+// come again: then the task at work is one of the new job.
+func (w *Worker) sameJob(ctx context.Context, id string) (bool, error) {
+	now, err := w.find(ctx, id)
+	return err == nil && now.created.Equal(w.job.created), err
+}
+
+// abandon removes the job of a task, unless the one on the server is another one.
+func (w *Worker) abandon(ctx context.Context, msg jetstream.Msg, id string) error {
+	switch same, err := w.sameJob(ctx, id); {
+	case err != nil && gone(err):
+		return errors.Join(w.close(), w.settle(ctx, msg.Term))
+	case err != nil || !same:
+		return w.handBack(ctx, msg, err)
+	}
+	return errors.Join(w.engine.Remove(ctx, id), w.close(), w.settle(ctx, msg.Term))
 }
 
 // parseSubject returns the job and the number of a task.

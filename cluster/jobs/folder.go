@@ -53,7 +53,33 @@ func OpenFolder(path string, limit int64) (*Folder, error) {
 			return nil, errors.Join(err, root.Close(), l.Release())
 		}
 	}
-	return &Folder{root, l, limit}, nil
+	f := &Folder{root, l, limit}
+	if l == nil { // without a lock, another worker may use the folder
+		return f, nil
+	}
+	if err := f.removeJobs(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// validJob is what the ID of a job looks like.
+var validJob = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// removeJobs removes the files of jobs that a worker has left behind that was killed.
+func (f *Folder) removeJobs() error {
+	list, err := fs.ReadDir(f.root.FS(), jobsFolder)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		if validJob.MatchString(e.Name()) {
+			if err := f.root.RemoveAll(filepath.Join(jobsFolder, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Close closes the folder.

@@ -130,6 +130,20 @@ func TestFolder_HasTheFilesOfTheClient(t *testing.T) {
 	require.ErrorContains(t, err, "in use")
 }
 
+// The files of the job of a worker that was killed do not stay for ever.
+func TestOpenFolder_RemovesTheJobsOfAKilledWorker(t *testing.T) {
+	path := t.TempDir()
+	id := engine.JobID(nil)
+	t.Chdir(path)
+	write(t, filepath.Join(jobsFolder, id, "output-1", "model.onnx"), "large")
+	write(t, filepath.Join(jobsFolder, "list.txt"), "of the user")
+	f, err := OpenFolder(path, 10)
+	require.NoError(t, err)
+	require.NoDirExists(t, filepath.Join(jobsFolder, id))
+	require.FileExists(t, filepath.Join(jobsFolder, "list.txt"))
+	require.NoError(t, f.Close())
+}
+
 func TestFolder_KeepsItsLimit(t *testing.T) {
 	t.Chdir(t.TempDir())
 	f := openFolder(t, 10)

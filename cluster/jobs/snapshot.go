@@ -53,8 +53,11 @@ func newSnapshots(task int, folder string, objects engine.Objects) *snapshots {
 	return &snapshots{task: task, folder: folder, objects: objects, attempt: rand.Text()}
 }
 
-// maxFiles bounds the list of the files of a trial, in bytes.
-const maxFiles = 64 << 20
+// Limits of what is read from the server, in bytes.
+const (
+	maxFiles = 64 << 20 // of the list of the files of a trial
+	maxFile  = 1 << 40  // of a file
+)
 
 // restore writes the files of the last state to the folder, which is empty. It reports whether there are
 // any. A state whose objects have expired counts as none.
@@ -105,6 +108,9 @@ func receive(ctx context.Context, files []saved, folder string, read func(contex
 		inside := filepath.FromSlash(string(f.Path))
 		if !filepath.IsLocal(inside) {
 			return fmt.Errorf("%q is not the path of a file of a trial", f.Path)
+		}
+		if f.Size < 0 || f.Size > maxFile {
+			return fmt.Errorf("%s: a file of a trial cannot have %d bytes", f.Path, f.Size)
 		}
 		path := filepath.Join(folder, inside)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -1,6 +1,8 @@
 package jobs
 
 import (
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -108,5 +110,17 @@ func TestSnapshots_AreAChain(t *testing.T) {
 func TestReceive_WritesOnlyIntoTheFolder(t *testing.T) {
 	for _, path := range []string{"../x", "/x", "a/../../x"} {
 		require.ErrorContains(t, receive(t.Context(), []saved{{Path: []byte(path)}}, t.TempDir(), nil), "is not the path of a file of a trial")
+	}
+	for _, size := range []int64{-1, math.MaxInt64} {
+		require.ErrorContains(t, receive(t.Context(), []saved{{Path: []byte("x"), Object: engine.Object{Size: size}}}, t.TempDir(), nil), "x: a file of a trial cannot have")
+	}
+}
+
+// A specification that is damaged is an error, and no panic.
+func TestCompute_RefusesDamagedTrials(t *testing.T) {
+	c := &trialing{files: &fetched{in: inputs{models: []string{"a"}}}, trials: &trialsOf{List: []trialOf{{Network: -1}, {Network: 1}}}}
+	for task := 1; task <= 3; task++ {
+		_, err := c.Compute(t.Context(), task)
+		require.EqualError(t, err, fmt.Sprintf("there is no trial %d", task))
 	}
 }

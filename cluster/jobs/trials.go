@@ -166,10 +166,11 @@ func (c *Client) runTrials(ctx context.Context, on *engine.Job, text []byte, p *
 		return err
 	}
 	defer show.end()
+	again := fmt.Sprintf("remove the job with sbs-cluster jobs --remove %s, and run the command again with --resume", on.ID)
 	return on.RunAgain(ctx, text, done, func(task int, data []byte) error {
 		var one resultOfTrial
 		if err := json.Unmarshal(data, &one); err != nil || one.Outcome == nil {
-			return fmt.Errorf("the result of trial %d is damaged: remove the job %s with sbs-cluster jobs --remove, and run the command again", task, on.ID)
+			return fmt.Errorf("the result of trial %d %w: %s", task, trials.ErrDamaged, again)
 		}
 		folder, err := r.Stage(task)
 		if err != nil {
@@ -178,7 +179,9 @@ func (c *Client) runTrials(ctx context.Context, on *engine.Job, text []byte, p *
 		if err := receive(ctx, one.Files, folder, on.Read); err != nil {
 			return err
 		}
-		if err := r.Add(task, one.Outcome, one.Worker); err != nil {
+		if err := r.Add(task, one.Outcome, one.Worker); errors.Is(err, trials.ErrDamaged) {
+			return fmt.Errorf("%w: %s", err, again)
+		} else if err != nil {
 			return err
 		}
 		atWork.done(task)
@@ -270,7 +273,7 @@ const saveWithin = 5 * time.Second
 
 // Compute makes a trial. It continues from the last state on the server.
 func (c *trialing) Compute(ctx context.Context, task int) (_ []byte, err error) {
-	if task > len(c.trials.List) || c.trials.List[task-1].Network >= len(c.files.in.models) {
+	if task > len(c.trials.List) || c.trials.List[task-1].Network < 0 || c.trials.List[task-1].Network >= len(c.files.in.models) {
 		return nil, fmt.Errorf("there is no trial %d", task)
 	}
 	folder, err := c.files.output(task)

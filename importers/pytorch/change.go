@@ -88,7 +88,7 @@ func (c *config) resize(neurons []int) error {
 		hidden = hidden[:len(hidden)-1]
 	}
 	if len(hidden) != len(neurons) {
-		return refused("the network has %d layers with neurons before the last one", len(hidden))
+		return refused("the number of layers with neurons before the last one is %d", len(hidden))
 	}
 	pairs := make([][]int, len(c.neurons))
 	for i, n := range c.neurons {

@@ -51,7 +51,7 @@ func TestTrain_RefusesChangesThatDoNotFit(t *testing.T) {
 		{"set", "network_structure.stride=1", `there is no key "network_structure.stride"`},
 		{"set", "batch_size=many", `--set:1: batch_size: want a whole number, found the string "many"`},
 		{"set", "network_structure.layer_type=[\"LSTM\"]", "layer_type"},
-		{"neurons", "4,5", "forward_neuron_numbers cannot be changed to [4 5] neurons: the network has 1 layers with neurons before the last one"},
+		{"neurons", "4,5", "forward_neuron_numbers cannot be changed to [4 5] neurons: the number of layers with neurons before the last one is 1"},
 		{"neurons", "0", "0 outputs, want 1 to"},
 	} {
 		_, _, err := command(t, dialect2(t), "--data", data, "-o", t.TempDir(), "--"+c.flag, c.value)

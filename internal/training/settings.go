@@ -327,7 +327,7 @@ func (j *job) settings(start string) (map[string]string, error) {
 		holdout = fmt.Sprint(h.Images)
 	}
 	return map[string]string{
-		"the model or configuration, or its --new-classes, --spikes, --sampler, --epsilon-schedule or --epsilon-0": start,
+		settingStart:           start,
 		"the training images":  fingerprint(j.images),
 		"--batch":              fmt.Sprint(j.batch),
 		"--batches-per-update": fmt.Sprint(j.config.SubBatches),
@@ -344,6 +344,9 @@ func (j *job) settings(start string) (map[string]string, error) {
 		settingConfig:       string(config),
 	}, nil
 }
+
+// settingStart is the setting that identifies the network at the start.
+const settingStart = "the model or configuration, or its --new-classes, --spikes, --sampler, --epsilon-schedule or --epsilon-0"
 
 // settingConfig is the setting that contains the values of all other settings except
 // the network and the images.

@@ -2,6 +2,8 @@ package training
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/dataset"
@@ -23,8 +26,11 @@ import (
 
 // Images are images that several trainings in one process share. The zero value has none.
 type Images struct {
-	sets []imageSet
+	sets []imageSet // the one that was used last is the last one
 }
+
+// maxSets bounds the number of sets of images in memory: the training and the test images of two networks.
+const maxSets = 4
 
 type imageSet struct {
 	paths   []string
@@ -35,11 +41,13 @@ type imageSet struct {
 // load loads images, unless they are there. It only loads them if i is nil.
 func (i *Images) load(ctx context.Context, paths []string, opt dataset.Options, workers int) (*dataset.Samples, error) {
 	if i != nil {
-		for _, s := range i.sets {
+		for n, s := range i.sets {
 			if slices.Equal(s.paths, paths) && reflect.DeepEqual(s.options, opt) {
+				i.sets = append(slices.Delete(i.sets, n, n+1), s)
 				return s.samples, nil
 			}
 		}
+		i.sets = slices.Delete(i.sets, 0, max(len(i.sets)-maxSets+1, 0)) // before memory is taken
 	}
 	samples, err := dataset.LoadPaths(ctx, paths, opt, workers)
 	if err == nil && i != nil {
@@ -97,6 +105,7 @@ func TrialFlags() (names []string) {
 // Prepared describes a training that has not begun.
 type Prepared struct {
 	Settings    map[string]string // everything that determines the results
+	Identity    string            // equal for trainings with equal weights and metrics, also if other values in their configurations differ
 	Model       bool              // a model is fine-tuned
 	Reads       []string          // the files of a configuration, and those that it names
 	Warnings    []string
@@ -131,10 +140,28 @@ func (t *Trial) Prepare(ctx context.Context, in Inputs, output string, known *Im
 	if j.test != nil {
 		p.TestImages = j.test.Len()
 	}
-	if p.Reads, err = j.reads(); err != nil {
-		return nil, errors.Join(err, s.trainer.Close())
+	if p.Reads, err = j.reads(); err == nil {
+		p.Identity, err = s.identity()
 	}
-	return p, s.trainer.Close()
+	if err = errors.Join(err, s.trainer.Close()); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// identity is the whole of the settings, but without the values of the configuration that the network
+// only keeps, and those that flags replace.
+func (s *session) identity() (string, error) {
+	network := *s.network
+	network.Training = nil
+	data, err := convert.ToONNX(&network, convert.Options{})
+	if err != nil {
+		return "", err
+	}
+	all := s.whole()
+	all[settingStart] = fmt.Sprintf("%x", sha256.Sum256(data))
+	text, err := json.Marshal(all)
+	return string(text), err
 }
 
 // open reads what a training reads.
@@ -153,6 +180,9 @@ func (s *session) whole() map[string]string {
 	all := maps.Clone(s.settings)
 	all["--epochs"] = fmt.Sprint(s.end)
 	all["the test images or --test-spikes"] = s.testSet
+	if s.heldBack != nil {
+		all["the images held back"] = fingerprint(s.heldBack)
+	}
 	all["--test-every"] = fmt.Sprint(s.testEvery)
 	all["--save-every"] = fmt.Sprint(s.saveEvery)
 	return all
@@ -297,14 +327,13 @@ func (s *session) measure(ctx context.Context, o *Outcome) error {
 
 // Differs returns the name of a setting in which two trainings differ, "" for none.
 func Differs(a, b map[string]string) string {
-	names := slices.Sorted(maps.Keys(a))
-	for _, name := range append(names, slices.Sorted(maps.Keys(b))...) {
-		if a[name] != b[name] && name != settingConfig {
+	last := []string{settingStart, settingConfig} // which depend on others
+	names := slices.Concat(slices.Sorted(maps.Keys(a)), slices.Sorted(maps.Keys(b)))
+	names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(last, name) })
+	for _, name := range append(names, last...) {
+		if a[name] != b[name] {
 			return name
 		}
-	}
-	if a[settingConfig] != b[settingConfig] {
-		return settingConfig
 	}
 	return ""
 }

@@ -94,6 +94,49 @@ func TestTrial_HasTheFilesOfSbsTrain(t *testing.T) {
 	require.Len(t, images.sets, 2, "the images are read once")
 }
 
+// Models that need the images in different ways do not fill the memory.
+func TestImages_KeepsTheLastSets(t *testing.T) {
+	data := bars(t, 12, 6)
+	images := &Images{}
+	load := func(n int) *dataset.Samples {
+		s, err := images.load(t.Context(), []string{data}, dataset.Options{Subset: dataset.Training, NumClasses: n}, 1)
+		require.NoError(t, err)
+		return s
+	}
+	first := load(3)
+	for n := range 2 * maxSets {
+		load(4 + n)
+		require.Same(t, first, load(3), "it is in use")
+		require.LessOrEqual(t, len(images.sets), maxSets)
+	}
+}
+
+// A worker that has other images is found out, also if they are those held back.
+func TestTrial_ChecksAllImages(t *testing.T) {
+	const images, count = 60, 12
+	data := bars(t, images, 30)
+	kept, held := dataset.Holdout(images, count)
+	in := Inputs{Path: dialect2(t), Data: []string{data}}
+	flags := []string{"--epochs", "1", "--holdout", "12"}
+	p, err := newTrial(t, flags...).Prepare(t.Context(), in, t.TempDir(), nil)
+	require.NoError(t, err)
+	run := func() error {
+		_, err := newTrial(t, flags...).Run(t.Context(), &TrialRun{Inputs: in, Output: t.TempDir(), Settings: p.Settings, Progress: func(int64, int64) {}})
+		return err
+	}
+	require.NoError(t, run())
+	path := filepath.Join(data, "TrainLabelStorage.npy")
+	right := read(t, path)
+	for name, i := range map[string]int{"the training images": kept[3], "the images held back": held[3]} {
+		labels, err := npy.Read(bytes.NewReader(right))
+		require.NoError(t, err)
+		classes := labels.Data.([]uint64)
+		classes[i] = (classes[i] + 1) % 3
+		array(t, path, []int{images}, classes)
+		require.EqualError(t, run(), name+": this is another one here than where the trials were started")
+	}
+}
+
 // The accuracy on the images held back is that of tests with the same images.
 func TestTrial_MeasuresTheImagesHeldBackAsTests(t *testing.T) {
 	const images, count = 60, 24

@@ -164,6 +164,9 @@ func readList(path string, flags []string) ([][]setting, error) {
 		if len(trial) > 0 {
 			all = append(all, trial)
 		}
+		if len(all) > maxTrials {
+			return nil, fmt.Errorf("%s:%d: there are more than %d trials: leave out some lines", path, number, maxTrials)
+		}
 	}
 	if len(all) == 0 {
 		return nil, fmt.Errorf("%s has no trials: write NAME=VALUE NAME=VALUE ... in each line", path)
@@ -182,15 +185,16 @@ func points(list [][]setting, axes []axis) ([][]setting, error) {
 		if slices.ContainsFunc(list, func(l []setting) bool { return has(l, a.Name) }) {
 			return nil, fmt.Errorf("--%s %s: the file of --%s has it, too: leave it out in one of them", flagVary, a.Name, flagList)
 		}
+		if len(all) > maxTrials/len(a.Values) {
+			return nil, fmt.Errorf("there are more than %d trials: give fewer values", maxTrials)
+		}
 		var next [][]setting
 		for _, p := range all {
 			for _, v := range a.Values {
 				next = append(next, append(slices.Clone(p), setting{a.Name, v}))
 			}
 		}
-		if all = next; len(all) > maxTrials {
-			return nil, fmt.Errorf("there are more than %d trials: give fewer values", maxTrials)
-		}
+		all = next
 	}
 	return all, nil
 }

@@ -1,6 +1,7 @@
 package trials
 
 import (
+	"bytes"
 	"math"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/training"
 )
 
@@ -53,9 +55,11 @@ func TestPoints_AreAllCombinations(t *testing.T) {
 	}, all)
 	_, err = points(list, []axis{{"b", []string{"4"}}})
 	require.ErrorContains(t, err, "--vary b: the file of --list has it, too")
-	many := make([]string, 200)
-	_, err = points(nil, []axis{{"a", many}, {"b", many}})
-	require.ErrorContains(t, err, "there are more than 10000 trials")
+	many := make([]string, maxTrials)
+	for _, axes := range [][]axis{{{"a", many}, {"b", many}}, {{"a", many[:101]}, {"b", many[:100]}}} {
+		require.Less(t, testing.AllocsPerRun(1, func() { _, err = points(nil, axes) }), 2.0*maxTrials, "before memory is taken")
+		require.ErrorContains(t, err, "there are more than 10000 trials")
+	}
 	all, err = points(nil, nil)
 	require.NoError(t, err)
 	require.Equal(t, [][]setting{nil}, all)
@@ -73,6 +77,23 @@ func TestReadList_NamesTheLine(t *testing.T) {
 		_, err := readList(path, training.TrialFlags())
 		require.ErrorContains(t, err, want)
 	}
+}
+
+// A grid that is too large is refused before memory is taken for it.
+func TestSettings_AreBounded(t *testing.T) {
+	f := &Flags{Models: []string{"a", "b"}, names: training.TrialFlags()}
+	f.axes = []axis{{"lr", make([]string, maxTrials)}}
+	f.seeds = cli.OptionalInt{Value: maxTrials, Set: true}
+	allocations := testing.AllocsPerRun(1, func() {
+		_, err := f.settings()
+		require.ErrorContains(t, err, "there are more than 10000 trials: give fewer values, networks or seeds")
+	})
+	require.Less(t, allocations, 5.0*maxTrials)
+
+	f.axes, f.list = nil, filepath.Join(t.TempDir(), "list.txt")
+	require.NoError(t, os.WriteFile(f.list, bytes.Repeat([]byte("lr=1\n"), maxTrials+1), 0o600))
+	_, err := readList(f.list, f.names)
+	require.ErrorContains(t, err, "list.txt:10001: there are more than 10000 trials")
 }
 
 func TestSeedsFrom_EndsWithTheLargestSeed(t *testing.T) {

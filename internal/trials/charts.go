@@ -2,9 +2,12 @@ package trials
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -91,12 +94,23 @@ func (m *manifest) label(g *group, without int) string {
 			continue
 		}
 		if a.Name == axisNetwork {
-			words = append(words, networkName(g.values[i]))
+			words = append(words, m.networkName(g.values[i]))
 		} else {
 			words = append(words, a.Name+" "+g.values[i])
 		}
 	}
 	return cmp.Or(strings.Join(words, ", "), networkName(g.values[0]))
+}
+
+// networkName returns the name of a network in charts: a short one, unless another network has it, too.
+func (m *manifest) networkName(path string) string {
+	short := networkName(path)
+	for _, other := range m.Axes[0].Values {
+		if other != path && networkName(other) == short {
+			return path
+		}
+	}
+	return short
 }
 
 // networkName shortens the path of a network: mnist/network.json is mnist, and mnist/fast.onnx is fast.
@@ -119,7 +133,7 @@ func (m *manifest) axisChart(axis int, all []*group, rows []row) chart.Accuracie
 		numbers = numbers && err == nil
 		places[v] = x
 		if a.Name == axisNetwork {
-			v = networkName(v)
+			v = m.networkName(v)
 		}
 		c.Categories = append(c.Categories, v)
 		if err != nil {
@@ -139,27 +153,52 @@ func (m *manifest) axisChart(axis int, all []*group, rows []row) chart.Accuracie
 		if k.name == onTraining.name && m.criterion().name != k.name {
 			continue
 		}
-		var labels []string
+		labels, note := m.curves(all, axis)
 		curves := map[string]*chart.Curve{}
+		for _, label := range labels {
+			curves[label] = &chart.Curve{Name: label}
+		}
 		for _, g := range all {
-			s := g.of(m, k)
-			label := m.label(g, axis)
-			if curves[label] == nil {
-				labels, curves[label] = append(labels, label), &chart.Curve{Name: label}
-			}
-			if s.n > 0 {
-				curves[label].Points = append(curves[label].Points, s.point(places[g.values[axis]]))
+			if curve, s := curves[m.label(g, axis)], g.of(m, k); curve != nil && s.n > 0 {
+				curve.Points = append(curve.Points, s.point(places[g.values[axis]]))
 			}
 		}
-		c.Panels = append(c.Panels, panels("accuracy on the "+k.long, labels, curves)...)
+		c.Panels = append(c.Panels, panels("accuracy on the "+k.long, note, labels, curves)...)
 	}
 	return c
 }
 
+// maxPanels bounds the number of panels that show the accuracy on the same images.
+const maxPanels = 4
+
+// curves returns the labels of the curves of a chart, without an axis. If there are too many, it returns
+// those of the best configurations, and a note that says so.
+func (m *manifest) curves(all []*group, without int) (labels []string, note string) {
+	k := m.criterion()
+	best := map[string]float64{}
+	for _, g := range all {
+		label := m.label(g, without)
+		if _, ok := best[label]; !ok {
+			labels, best[label] = append(labels, label), math.Inf(-1)
+		}
+		if s := g.of(m, k); s.n > 0 {
+			best[label] = max(best[label], s.mean)
+		}
+	}
+	most, count := maxPanels*len(chart.Marks), len(labels)
+	if count <= most {
+		return labels, ""
+	}
+	ranked := slices.Clone(labels)
+	slices.SortStableFunc(ranked, func(a, b string) int { return cmp.Compare(best[b], best[a]) })
+	labels = slices.DeleteFunc(labels, func(l string) bool { return !slices.Contains(ranked[:most], l) })
+	return labels, fmt.Sprintf("the %d best of %d combinations on the %s", most, count, k.long)
+}
+
 // panels divides curves into panels with few enough of them, and sorts their points.
-func panels(title string, labels []string, curves map[string]*chart.Curve) (list []chart.Panel) {
+func panels(title, note string, labels []string, curves map[string]*chart.Curve) (list []chart.Panel) {
 	for part := range slices.Chunk(labels, len(chart.Marks)) {
-		p := chart.Panel{Title: title}
+		p := chart.Panel{Title: title, Note: note}
 		for _, label := range part {
 			c := curves[label]
 			slices.SortStableFunc(c.Points, func(a, b chart.Point) int { return cmp.Compare(a.X, b.X) })
@@ -173,12 +212,17 @@ func panels(title string, labels []string, curves map[string]*chart.Curve) (list
 // learning is the accuracy of the configurations over the epochs: on the training images of each epoch,
 // and in the tests.
 func (m *manifest) learning(folder string, all []*group) (c chart.Accuracies, err error) {
-	c = chart.Accuracies{X: "epoch", Bands: bands(all)}
-	var labels []string
+	c = chart.Accuracies{X: "epoch"}
+	if all[0].several {
+		c.Bands = bands(all)
+	}
+	labels, note := m.curves(all, -1)
 	training, tests := map[string]*chart.Curve{}, map[string]*chart.Curve{}
 	for _, g := range all {
 		label := m.label(g, -1)
-		labels = append(labels, label)
+		if !slices.Contains(labels, label) {
+			continue
+		}
 		var trainings, tested []map[float64]float64
 		for _, r := range g.rows {
 			a, b, err := m.overEpochs(filepath.Join(folder, m.folder(r.Trial)), &r)
@@ -190,7 +234,7 @@ func (m *manifest) learning(folder string, all []*group) (c chart.Accuracies, er
 		training[label] = &chart.Curve{Name: label, Points: meanCurve(trainings)}
 		tests[label] = &chart.Curve{Name: label, Points: meanCurve(tested)}
 	}
-	c.Panels = append(panels("accuracy on the training images", labels, training), panels("accuracy on the test images", labels, tests)...)
+	c.Panels = append(panels("accuracy on the training images", note, labels, training), panels("accuracy on the test images", note, labels, tests)...)
 	c.Panels = slices.DeleteFunc(c.Panels, func(p chart.Panel) bool { // a single epoch is no curve
 		return !slices.ContainsFunc(p.Curves, func(c chart.Curve) bool { return len(c.Points) > 1 })
 	})
@@ -216,18 +260,34 @@ func meanCurve(curves []map[float64]float64) (points []chart.Point) {
 	return points
 }
 
+// metricsOf returns the path of the metrics of a trial, "" if there are none. The name of the folder of
+// the log depends on the trial.
+func metricsOf(folder string) (string, error) {
+	entries, err := os.ReadDir(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%s is missing: make the trial again with --resume", folder)
+	}
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		path := filepath.Join(folder, e.Name(), "metrics.jsonl")
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", nil
+}
+
 // overEpochs returns the accuracy of a trial in percent over the number of the epoch: the mean over the
 // updates of the epoch, and the tests.
 func (m *manifest) overEpochs(folder string, r *row) (training, tests map[float64]float64, err error) {
 	training, tests = map[float64]float64{}, map[float64]float64{}
-	logs, err := filepath.Glob(filepath.Join(folder, "*", "metrics.jsonl"))
-	if err != nil || len(logs) == 0 {
-		if _, missing := os.Stat(folder); missing != nil {
-			return nil, nil, missing
-		}
+	log, err := metricsOf(folder)
+	if err != nil || log == "" {
 		return training, tests, err
 	}
-	records, err := trainlog.ReadMetrics(logs[0])
+	records, err := trainlog.ReadMetrics(log)
 	if err != nil || r.Training == nil {
 		return training, tests, err
 	}

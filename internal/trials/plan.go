@@ -2,7 +2,6 @@ package trials
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -84,14 +83,10 @@ func (f *Flags) Open(ctx context.Context, stderr io.Writer) (*Plan, error) {
 			}
 			return nil, fmt.Errorf("trial %d of %d (%s): %w", i+1, len(all), text(values), err)
 		}
-		id, err := json.Marshal(t.Prepared.Settings)
-		if err != nil {
-			return nil, err
-		}
-		if other, ok := known[string(id)]; ok {
+		if other, ok := known[t.Prepared.Identity]; ok {
 			return nil, fmt.Errorf("trial %d (%s) and trial %d (%s) are the same training: leave out one of them", other+1, text(all[other]), i+1, text(values))
 		}
-		known[string(id)] = i
+		known[t.Prepared.Identity] = i
 		if t.Prepared.Reconstruct != (len(p.Trials) > 0 && p.Trials[0].Prepared.Reconstruct) && i > 0 {
 			return nil, fmt.Errorf("trial %d (%s) has no accuracy to compare with trial %d (%s), or the other way round: train networks with a reconstruction on their own", i+1, text(values), 1, text(all[0]))
 		}
@@ -137,14 +132,14 @@ func (f *Flags) settings() ([][]setting, error) {
 			list := []setting{{axisNetwork, model}}
 			if has(p, axisSeed) {
 				trials = append(trials, append(list, p...))
-				continue
+			} else {
+				for _, s := range seeds {
+					trials = append(trials, slices.Concat(list, p, []setting{{axisSeed, s}}))
+				}
 			}
-			for _, s := range seeds {
-				trials = append(trials, slices.Concat(list, p, []setting{{axisSeed, s}}))
+			if len(trials) > maxTrials {
+				return nil, fmt.Errorf("there are more than %d trials: give fewer values, networks or seeds", maxTrials)
 			}
-		}
-		if len(trials) > maxTrials {
-			return nil, fmt.Errorf("there are more than %d trials: give fewer values, networks or seeds", maxTrials)
 		}
 	}
 	return trials, nil

@@ -77,7 +77,7 @@ func (f *Flags) checkFolder() error {
 	}
 	for _, e := range entries {
 		if isResult(e.Name()) {
-			return fmt.Errorf("%s is not of trials, which would replace it: give another --output", filepath.Join(f.Output, e.Name()))
+			return fmt.Errorf("%s was not written by trials, and trials would replace it: give another --output", filepath.Join(f.Output, e.Name()))
 		}
 	}
 	return nil
@@ -207,6 +207,9 @@ func (r *Results) stage(number int) string {
 	return filepath.Join(r.folder, "."+r.plan.manifest.folder(number))
 }
 
+// ErrDamaged is wrapped by the error about a result that cannot be one.
+var ErrDamaged = errors.New("is damaged")
+
 // Add adds the result of a trial whose files are in its stage.
 func (r *Results) Add(number int, o *training.Outcome, worker string) error {
 	stage, folder := r.stage(number), filepath.Join(r.folder, r.plan.manifest.folder(number))
@@ -214,13 +217,16 @@ func (r *Results) Add(number int, o *training.Outcome, worker string) error {
 	if err != nil {
 		return err
 	}
+	one := r.plan.newRow(number, o, sum)
+	if err := one.check(r.plan.manifest, number); err != nil {
+		return fmt.Errorf("the result of trial %d from worker %s %w (%w)", number, worker, ErrDamaged, err)
+	}
 	if err := os.RemoveAll(folder); err != nil { // of a command that was killed before it added the row
 		return err
 	}
 	if err := os.Rename(stage, folder); err != nil {
 		return err
 	}
-	one := r.plan.newRow(number, o, sum)
 	r.rows[number-1], r.times[number-1] = &one, timing{o.Seconds, worker}
 	return r.write()
 }
@@ -228,13 +234,18 @@ func (r *Results) Add(number int, o *training.Outcome, worker string) error {
 // sumOf returns the SHA-256 of the model in the folder of a trial, "" if there is none. Its name may have
 // an order.
 func sumOf(folder string) (string, error) {
-	models, err := filepath.Glob(filepath.Join(folder, "model*.onnx"))
-	if err != nil || len(models) == 0 {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
 		return "", err
 	}
-	data, err := os.ReadFile(models[0])
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:]), err
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "model") && filepath.Ext(e.Name()) == ".onnx" {
+			data, err := os.ReadFile(filepath.Join(folder, e.Name()))
+			sum := sha256.Sum256(data)
+			return hex.EncodeToString(sum[:]), err
+		}
+	}
+	return "", nil
 }
 
 // write writes the files of the results.
@@ -312,8 +323,11 @@ func readTimes(folder string, times []timing) {
 		if err != nil {
 			return
 		}
+		if len(fields) != 3 {
+			return
+		}
 		n, err1 := strconv.Atoi(fields[0])
-		if seconds, err2 := strconv.ParseFloat(fields[1], 64); errors.Join(err1, err2) == nil && n >= 1 && n <= len(times) && len(fields) == 3 {
+		if seconds, err2 := strconv.ParseFloat(fields[1], 64); errors.Join(err1, err2) == nil && n >= 1 && n <= len(times) {
 			times[n-1] = timing{seconds, fields[2]}
 		}
 	}

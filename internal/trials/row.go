@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -80,9 +81,29 @@ func (p *Plan) newRow(number int, o *training.Outcome, sum string) row {
 // check returns an error if the row is not one of a trial.
 func (r *row) check(m *manifest, number int) error {
 	for _, s := range []*share{r.Training, r.HeldBack, r.Test} {
-		if s != nil && (s.Images < 1 || s.Right < 0 || s.Right > s.Images || !(s.Low >= 0 && s.Low <= s.Accuracy && s.Accuracy <= s.High && s.High <= 1)) {
-			return fmt.Errorf("%d right of %d images", s.Right, s.Images)
+		if s == nil {
+			continue
 		}
+		if err := s.check(m.reconstructs(number)); err != nil {
+			return err
+		}
+	}
+	for _, c := range []struct {
+		name string
+		have *share
+		want int // number of images
+	}{{"images held back", r.HeldBack, m.Trials[number-1].HeldBack}, {"test images", r.Test, m.Trials[number-1].TestImages}} {
+		have := 0
+		if c.have != nil {
+			have = c.have.Images
+		}
+		if have != c.want && (c.have != nil || r.Status != statusStopped) {
+			return fmt.Errorf("%d instead of %d %s", have, c.want, c.name)
+		}
+	}
+	known := r.Status == statusOK || r.Status == statusWorse || r.Status == statusStopped
+	if !known || (r.Status == statusStopped) != (r.Reason != "") {
+		return fmt.Errorf("the status is %q, with the reason %q", r.Status, r.Reason)
 	}
 	want := m.Trials[number-1].values(m.Axes)
 	if r.Trial != number || len(r.Settings) != len(want) {
@@ -96,18 +117,30 @@ func (r *row) check(m *manifest, number int) error {
 	return nil
 }
 
-// columns returns the names of the columns of results.csv.
+// check returns an error if the numbers do not belong together.
+func (s *share) check(reconstruct bool) error {
+	if s.Images < 1 || s.Right < 0 || s.Right > s.Images {
+		return fmt.Errorf("%d right of %d images", s.Right, s.Images)
+	}
+	if reconstruct && s.Loss == nil {
+		return errors.New("it has no loss")
+	}
+	want := newShare(&training.Measured{Images: s.Images, Right: s.Right}, reconstruct, false)
+	if s.Right != want.Right || s.Accuracy != want.Accuracy || s.Low != want.Low || s.High != want.High {
+		return fmt.Errorf("the accuracy is %v (%v to %v), with %d right of %d images", s.Accuracy, s.Low, s.High, s.Right, s.Images)
+	}
+	return nil
+}
+
+// columns returns the names of the columns of results.csv. None is the name of a flag, which an axis can have.
 func (m *manifest) columns() []string {
 	list := []string{"trial"}
 	for _, a := range m.Axes {
 		list = append(list, a.Name)
 	}
-	list = append(list, "status", "updates", "epochs", "loss")
+	list = append(list, "status", "updates", "complete_epochs")
 	for _, name := range []string{"training", "held_back", "test"} {
-		list = append(list, name+"_images", name+"_right", name+"_accuracy", name+"_accuracy_low", name+"_accuracy_high")
-		if name != "training" {
-			list = append(list, name+"_loss")
-		}
+		list = append(list, name+"_images", name+"_right", name+"_accuracy", name+"_accuracy_low", name+"_accuracy_high", name+"_loss")
 	}
 	return append(list, "model_sha256", "reason")
 }
@@ -118,8 +151,8 @@ func (r *row) fields(m *manifest) []string {
 	for _, a := range m.Axes {
 		list = append(list, r.Settings[a.Name])
 	}
-	list = append(list, r.Status, strconv.Itoa(r.Updates), strconv.Itoa(r.Epochs), lossText(r.Training))
-	for i, s := range []*share{r.Training, r.HeldBack, r.Test} {
+	list = append(list, r.Status, strconv.Itoa(r.Updates), strconv.Itoa(r.Epochs))
+	for _, s := range []*share{r.Training, r.HeldBack, r.Test} {
 		var values []string
 		switch {
 		case s == nil:
@@ -129,9 +162,7 @@ func (r *row) fields(m *manifest) []string {
 		default:
 			values = []string{strconv.Itoa(s.Images), strconv.Itoa(s.Right), chart.Number(s.Accuracy), chart.Number(s.Low), chart.Number(s.High)}
 		}
-		if list = append(list, values...); i > 0 {
-			list = append(list, lossText(s))
-		}
+		list = append(append(list, values...), lossText(s))
 	}
 	return append(list, r.SHA256, r.Reason)
 }

@@ -15,9 +15,10 @@ import (
 
 // group is a configuration: the trials that differ in the seed only.
 type group struct {
-	values []string // of the axes apart from the seed
-	rows   []row    // those that are there
-	trials int      // of the group
+	values  []string // of the axes apart from the seed
+	rows    []row    // those that are there
+	trials  int      // of the group
+	several bool     // it or another configuration has several trials
 }
 
 // groups returns the configurations, in the order of their first trials.
@@ -27,16 +28,24 @@ func (m *manifest) groups(rows []row) []*group {
 	for _, r := range rows {
 		byTrial[r.Trial] = r
 	}
+	byValues := map[string]*group{}
+	several := false
 	for i, t := range m.Trials {
 		values := t.Values[:len(m.Axes)-1]
-		k := slices.IndexFunc(all, func(g *group) bool { return slices.Equal(g.values, values) })
-		if k < 0 {
-			k, all = len(all), append(all, &group{values: values})
+		key := strings.Join(values, "\x00")
+		g := byValues[key]
+		if g == nil {
+			g = &group{values: values}
+			byValues[key], all = g, append(all, g)
 		}
-		all[k].trials++
+		g.trials++
+		several = several || g.trials > 1
 		if r, ok := byTrial[i+1]; ok {
-			all[k].rows = append(all[k].rows, r)
+			g.rows = append(g.rows, r)
 		}
+	}
+	for _, g := range all {
+		g.several = several
 	}
 	return all
 }
@@ -64,8 +73,8 @@ func kinds(rows []row) (list []images) {
 	return list
 }
 
-// spread is a mean over seeds, with the smallest and the largest value or, for a single trial, the 95%
-// interval. Shares are in percent.
+// spread is a mean over seeds, with the smallest and the largest value or, if no configuration has several
+// seeds, the 95% interval. Shares are in percent.
 type spread struct {
 	mean, low, high float64
 	n               int
@@ -84,7 +93,7 @@ func (g *group) of(m *manifest, k images) spread {
 		if m.reconstructs(g.rows[i].Trial) {
 			value = *v.Loss
 		}
-		if g.trials > 1 || m.reconstructs(g.rows[i].Trial) {
+		if g.several || m.reconstructs(g.rows[i].Trial) {
 			low, high = value, value
 		}
 		s.mean, s.low, s.high, s.n = s.mean+value, min(s.low, low), max(s.high, high), s.n+1
@@ -130,9 +139,8 @@ func summarize(w io.Writer, m *manifest, rows []row) error {
 	if loss {
 		what = "loss per image"
 	}
-	several := slices.ContainsFunc(all, func(g *group) bool { return g.trials > 1 })
 	between := "95% interval"
-	if several {
+	if all[0].several {
 		what += ", mean over the seeds"
 		between = "smallest to largest"
 	}

@@ -16,7 +16,8 @@ together make many. Its files have the bits of sbs-train with the same flags.
 
 The trials are all combinations of the networks that are given, of the values of
 --vary, and of --seeds. --vary lr=0.05,0.1 trains with two values of --lr, and any
-flag of sbs-train can take the place of lr. A key of the configuration can, too:
+flag of sbs-train that does not name files can take the place of lr. A key of the
+configuration can, too:
 --vary learning_parameters.loss_mode=0,1 trains as --set of sbs-train does.
 --vary "neurons=32,32;64,64" changes the layers. --list reads settings that belong
 together from a file. All other flags apply to all trials.
