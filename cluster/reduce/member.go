@@ -48,13 +48,21 @@ type Member struct {
 	state   assembly
 	vectors map[int][]float32 // of the round, by task
 	free    [][]float32
-	fetched map[fetched][]byte // pieces of the vectors of others
-	waiting int64              // tasks that the member has
-	follows uint64             // round of the state of the Computer
+	pieces  map[pieceOf]*fetching // of the vectors of others
+	waiting int64                 // tasks that the member has
+	follows uint64                // round of the state of the Computer
 }
 
-// fetched identifies a piece of the vector of a task.
-type fetched struct{ task, from, to int }
+// pieceOf identifies a piece of the vector of a task.
+type pieceOf struct{ task, from, to int }
+
+// fetching is a piece that another member gives.
+type fetching struct {
+	holder string
+	done   chan struct{} // closed when data and err are set
+	data   []byte
+	err    error
+}
 
 // assembly is a state of which pieces have come.
 type assembly struct {
@@ -71,7 +79,7 @@ var ErrNoLeader = errors.New("the command that trains is gone")
 // Serve computes tasks until the Leader ends the session, or until ctx is done.
 func (m *Member) Serve(ctx context.Context, conn *nats.Conn) (err error) {
 	m.conn, m.id = conn, nats.NewInbox()[len("_INBOX."):]
-	m.vectors, m.fetched = map[int][]float32{}, map[fetched][]byte{}
+	m.vectors, m.pieces = map[int][]float32{}, map[pieceOf]*fetching{}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m.base = ctx
@@ -174,7 +182,7 @@ func (m *Member) enter(round uint64) bool {
 		m.within, m.stop = context.WithCancel(m.base)
 		m.free = slices.AppendSeq(m.free, maps.Values(m.vectors))
 		clear(m.vectors)
-		clear(m.fetched)
+		clear(m.pieces)
 	}
 	return round == m.round
 }
@@ -360,16 +368,38 @@ func (m *Member) fetch(msg *nats.Msg) {
 		if !ok || p.Owner != m.id || p.From < 0 || p.To < p.From || p.To-p.From > pieceSize/4 {
 			continue
 		}
-		data, err := m.request(ctx, w.Holders[0], work{Round: w.Round, Task: w.Task, From: p.From, To: p.To})
-		if err != nil {
+		if _, err := m.given(ctx, w.Holders[0], work{Round: w.Round, Task: w.Task, From: p.From, To: p.To}); err != nil {
 			return
 		}
-		m.mu.Lock()
-		if m.round == w.Round {
-			m.fetched[fetched{w.Task, p.From, p.To}] = data
-		}
-		m.mu.Unlock()
 	}
+}
+
+// given returns a piece of the vector of a task that another member has. It requests the piece once, unless that
+// fails.
+func (m *Member) given(ctx context.Context, holder string, w work) ([]byte, error) {
+	id := pieceOf{w.Task, w.From, w.To}
+	m.mu.Lock()
+	f := m.pieces[id]
+	if f != nil && f.holder == holder && m.round == w.Round {
+		m.mu.Unlock()
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if f.err == nil {
+			return f.data, nil
+		}
+		return m.request(ctx, holder, w)
+	}
+	f = &fetching{holder: holder, done: make(chan struct{})}
+	if m.round == w.Round {
+		m.pieces[id] = f
+	}
+	m.mu.Unlock()
+	f.data, f.err = m.request(ctx, holder, w)
+	close(f.done)
+	return f.data, f.err
 }
 
 // request requests a piece of the vector of a task from another member.
@@ -437,16 +467,8 @@ func (m *Member) addUp(ctx context.Context, w work, before []byte) ([]byte, erro
 			pieces[i] <- given{data, err}
 			return
 		}
-		m.mu.Lock()
-		data, ok := m.fetched[fetched{w.Task + i, w.From, w.To}]
-		ok = ok && m.round == w.Round
-		m.mu.Unlock()
-		if ok {
-			pieces[i] <- given{data, nil}
-			return
-		}
 		go func() {
-			data, err := m.request(ctx, w.Holders[i], work{Round: w.Round, Task: w.Task + i, From: w.From, To: w.To})
+			data, err := m.given(ctx, w.Holders[i], work{Round: w.Round, Task: w.Task + i, From: w.From, To: w.To})
 			pieces[i] <- given{data, err}
 		}()
 	}
