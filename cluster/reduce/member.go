@@ -46,6 +46,7 @@ type Member struct {
 	stop    context.CancelFunc // ends the computation of the round
 	within  context.Context    //nolint:containedctx // of the round
 	state   assembly
+	arrived chan struct{}     // a piece of the state has come
 	vectors map[int][]float32 // of the round, by task
 	free    [][]float32
 	pieces  map[pieceOf]*fetching // of the vectors of others
@@ -80,6 +81,7 @@ var ErrNoLeader = errors.New("the command that trains is gone")
 func (m *Member) Serve(ctx context.Context, conn *nats.Conn) (err error) {
 	m.conn, m.id = conn, nats.NewInbox()[len("_INBOX."):]
 	m.vectors, m.pieces = map[int][]float32{}, map[pieceOf]*fetching{}
+	m.arrived = make(chan struct{}, 1)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m.base = ctx
@@ -213,6 +215,10 @@ func (m *Member) receive(msg *nats.Msg) {
 	defer m.mu.Unlock()
 	if m.enter(w.Round) {
 		m.state.put(w, msg.Data)
+		select {
+		case m.arrived <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -302,8 +308,12 @@ func (m *Member) follow(ctx context.Context, w work) error {
 		return nil, 0, false
 	}
 	state, missing, ok := have()
-	for wait := time.Now(); !ok && time.Since(wait) < 50*time.Millisecond; state, missing, ok = have() {
-		time.Sleep(time.Millisecond) // another goroutine receives it
+	for late := time.After(stateWithin); !ok && late != nil; state, missing, ok = have() {
+		select {
+		case <-m.arrived: // in another goroutine
+		case <-late:
+			late = nil
+		}
 	}
 	for !ok {
 		q := work{Round: w.Round, Offset: missing}
@@ -415,6 +425,9 @@ func (m *Member) request(ctx context.Context, holder string, w work) ([]byte, er
 	}
 	return reply.Data, nil
 }
+
+// stateWithin is the time within which the state that the member has received is there.
+const stateWithin = 50 * time.Millisecond
 
 // giveWithin is the time within which another member gives a piece.
 const giveWithin = 2 * time.Second
