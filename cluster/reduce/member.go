@@ -50,6 +50,7 @@ type Member struct {
 	vectors map[int][]float32 // of the round, by task
 	free    [][]float32
 	pieces  map[pieceOf]*fetching // of the vectors of others
+	own     []share               // of the round, that the member will add up
 	waiting int64                 // tasks that the member has
 	follows uint64                // round of the state of the Computer
 }
@@ -111,7 +112,7 @@ func (m *Member) Serve(ctx context.Context, conn *nats.Conn) (err error) {
 	if m.Refusal == "" {
 		handle(at+toAll, m.receive)
 		handle(at+toGive+"."+m.id, m.give)
-		handle(at+toFetch, func(msg *nats.Msg) { running.Go(func() { m.fetch(msg) }) })
+		handle(at+toFetch, func(msg *nats.Msg) { m.fetch(msg, &running) })
 		handle(at+toAdd+"."+m.id, func(msg *nats.Msg) { running.Go(func() { m.add(msg) }) })
 		handle(at+toCompute+"."+m.id, func(msg *nats.Msg) {
 			m.begin(msg)
@@ -185,6 +186,7 @@ func (m *Member) enter(round uint64) bool {
 		m.free = slices.AppendSeq(m.free, maps.Values(m.vectors))
 		clear(m.vectors)
 		clear(m.pieces)
+		m.own = nil
 	}
 	return round == m.round
 }
@@ -364,24 +366,33 @@ func (m *Member) piece(w work, task int) ([]byte, error) {
 	return encode(make([]byte, 0, 4*(w.To-w.From)), v[w.From:w.To]), nil
 }
 
-// fetch fetches the pieces of a vector that the member will add up. If that fails, add fetches them again.
-func (m *Member) fetch(msg *nats.Msg) {
+// fetch begins to fetch the pieces of a vector that the member will add up. If that fails, add fetches them again.
+func (m *Member) fetch(msg *nats.Msg, running *sync.WaitGroup) {
 	w, err := workOf(msg)
 	if err != nil || len(w.Holders) != 1 {
 		return
 	}
 	m.mu.Lock()
-	ok := m.enter(w.Round)
-	ctx := m.within
-	m.mu.Unlock()
+	defer m.mu.Unlock()
+	if !m.enter(w.Round) {
+		return
+	}
 	for _, p := range w.Pieces {
-		if !ok || p.Owner != m.id || p.From < 0 || p.To < p.From || p.To-p.From > pieceSize/4 {
-			continue
-		}
-		if _, err := m.given(ctx, w.Holders[0], work{Round: w.Round, Task: w.Task, From: p.From, To: p.To}); err != nil {
-			return
+		if p.Owner == m.id && p.From >= 0 && p.From <= p.To && p.To-p.From <= pieceSize/4 {
+			m.own = append(m.own, p)
 		}
 	}
+	if w.Holders[0] == m.id {
+		return
+	}
+	own, ctx := m.own, m.within
+	running.Go(func() {
+		for _, p := range own {
+			if _, err := m.given(ctx, w.Holders[0], work{Round: w.Round, Task: w.Task, From: p.From, To: p.To}); err != nil {
+				return
+			}
+		}
+	})
 }
 
 // given returns a piece of the vector of a task that another member has. It requests the piece once, unless that

@@ -64,17 +64,18 @@ type setting struct {
 	tasks    int // of a round
 }
 
-// settings returns what is measured: one and four tasks per member. At full speed, the processors can do the work of
-// few machines only.
+// settings returns what is measured: as many tasks as machines, and 64. At full speed, the processors can do the
+// work of few machines only. Slowed down, 64 tasks take few machines too long.
 func settings() (list []setting) {
-	for _, each := range []int{1, 4} {
-		for _, gbit := range []float64{1, 10} {
-			for _, machines := range []int{1, 2} {
-				list = append(list, setting{gbit, 0, 1, machines, each * machines})
-			}
-			for _, delay := range []time.Duration{0, 200 * time.Microsecond, time.Millisecond} {
-				for _, machines := range []int{1, 2, 4, 8} {
-					list = append(list, setting{gbit, delay, 8, machines, each * machines})
+	for _, gbit := range []float64{1, 10} {
+		for _, machines := range []int{1, 2} {
+			list = append(list, setting{gbit, 0, 1, machines, machines}, setting{gbit, 0, 1, machines, 64})
+		}
+		for _, delay := range []time.Duration{0, 200 * time.Microsecond, time.Millisecond} {
+			for _, machines := range []int{1, 2, 4, 8} {
+				list = append(list, setting{gbit, delay, 8, machines, machines})
+				if machines >= 4 {
+					list = append(list, setting{gbit, delay, 8, machines, 64})
 				}
 			}
 		}

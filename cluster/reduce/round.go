@@ -206,18 +206,19 @@ func (r *round) request(kind string, m *member, msg *nats.Msg, o outcome) {
 }
 
 // ahead tells the members that a task has its vector, so that they can fetch their pieces of it while other
-// tasks are computed.
+// tasks are computed. The first of these messages in a round says which pieces these are: it is the only one that
+// grows with the number of members.
 func (r *round) ahead(t *task) {
+	w := work{Round: r.Leader.round, Task: t.number, Holders: []string{t.holder.ID}}
 	if r.pieces == nil {
 		r.cut()
-	}
-	w := work{Round: r.Leader.round, Task: t.number, Holders: []string{t.holder.ID}}
-	for _, p := range r.pieces {
-		if p.owner != nil && p.owner != t.holder {
-			w.Pieces = append(w.Pieces, share{p.from, p.to, p.owner.ID})
+		for _, p := range r.pieces {
+			if p.owner != nil {
+				w.Pieces = append(w.Pieces, share{p.from, p.to, p.owner.ID})
+			}
 		}
 	}
-	if len(w.Pieces) > 0 {
+	if len(r.members) > 1 {
 		_ = r.conn.PublishMsg(message(prefix+r.Session+toFetch, w, nil)) // those that miss it fetch the pieces later
 	}
 }
