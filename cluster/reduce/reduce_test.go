@@ -253,3 +253,19 @@ func TestServe_EndsWithItsLeader(t *testing.T) {
 	require.NoError(t, l.End())
 	require.NoError(t, <-ended)
 }
+
+// A member that has a vector is lost, and so late is the addition of a piece that another member would get it, too: it has
+// to wait until the vector is there again.
+func TestRecall_AddsNothingUpWithoutAllVectors(t *testing.T) {
+	a, b := &member{hello: hello{ID: "a"}}, &member{hello: hello{ID: "b"}}
+	l := &Leader{conn: connect(t)(), members: map[string]*member{"a": a, "b": b}}
+	has, lost := &task{holder: a}, &task{number: 1, holder: &member{hello: hello{ID: "lost"}}}
+	p := &piece{to: 1, with: []*member{a}, since: time.Now().Add(-time.Second)}
+	r := &round{Leader: l, ctx: t.Context(), out: make(chan outcome), sum: make([]float32, 1), tasks: []*task{has, lost}, pieces: []*piece{p}}
+	r.recall()
+	require.Nil(t, lost.holder)
+	require.Equal(t, []*member{a}, p.with)
+	lost.holder = b
+	r.recall()
+	require.Equal(t, []*member{a, b}, p.with)
+}

@@ -318,11 +318,13 @@ func (r *round) lose(m *member) {
 // recall takes back what members that are lost have, and gives additions that are late to others, too.
 func (r *round) recall() {
 	lost := func(m *member) bool { return !r.here(m) }
+	open := false
 	for _, t := range r.tasks {
 		t.with = slices.DeleteFunc(t.with, lost)
 		if t.holder != nil && lost(t.holder) && !r.complete() {
 			t.holder = nil // the part is the same wherever it comes from
 		}
+		open = open || t.holder == nil
 	}
 	for _, p := range r.pieces {
 		p.with = slices.DeleteFunc(p.with, lost)
@@ -331,7 +333,7 @@ func (r *round) recall() {
 		case p.done:
 		case late > lostSeconds: // the request may be lost
 			p.with = nil
-		case late > lateSeconds && len(p.with) == 1:
+		case late > lateSeconds && len(p.with) == 1 && !open:
 			for _, m := range r.idle() {
 				if m != p.with[0] && m.adds < atOnce {
 					r.add(m, p)
