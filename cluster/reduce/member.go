@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -50,6 +51,7 @@ type Member struct {
 	vectors map[int][]float32 // of the round, by task
 	free    [][]float32
 	pieces  map[pieceOf]*fetching // of the vectors of others
+	arrival atomic.Int64          // time at which the last of pieces came
 	own     []share               // of the round, that the member will add up
 	waiting int64                 // tasks that the member has
 	follows uint64                // round of the state of the Computer

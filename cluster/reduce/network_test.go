@@ -81,6 +81,9 @@ func settings() (list []setting) {
 			}
 		}
 		list = append(list, setting{gbit, 200 * time.Microsecond, 8, 32, 32})
+		if gbit > 1 { // so slow a link would make members wait for longer than they do for those that are lost
+			list = append(list, setting{gbit, 200 * time.Microsecond, 32, 32, 32})
+		}
 	}
 	return list
 }

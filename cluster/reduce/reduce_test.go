@@ -269,3 +269,70 @@ func TestRecall_AddsNothingUpWithoutAllVectors(t *testing.T) {
 	r.recall()
 	require.Equal(t, []*member{a, b}, p.with)
 }
+
+// A member that gives a piece late, because the network is busy, is not lost as long as other pieces arrive.
+func TestRequest_WaitsAsLongAsPiecesArrive(t *testing.T) {
+	t.Parallel()
+	dial := connect(t)
+	conn := dial()
+	for holder, delay := range map[string]time.Duration{"slow": giveWithin + 500*time.Millisecond, "fast": 200 * time.Millisecond} {
+		_, err := conn.Subscribe(prefix+"s"+toGive+"."+holder, func(msg *nats.Msg) {
+			time.AfterFunc(delay, func() { respond(msg, work{}, []byte(holder), nil) })
+		})
+		require.NoError(t, err)
+	}
+	_, err := conn.Subscribe(prefix+"s"+toGive+".silent", func(*nats.Msg) {})
+	require.NoError(t, err)
+	require.NoError(t, conn.Flush())
+	m := &Member{Session: "s", conn: dial()}
+	silent := make(chan error, 1)
+	start := time.Now()
+	go func() {
+		_, err := (&Member{Session: "s", conn: conn}).request(t.Context(), "silent", work{})
+		silent <- err
+	}()
+	slow := make(chan []byte, 1)
+	go func() {
+		data, err := m.request(t.Context(), "slow", work{})
+		if err == nil {
+			slow <- data
+		}
+		close(slow)
+	}()
+	for time.Since(start) < giveWithin {
+		_, err := m.request(t.Context(), "fast", work{})
+		require.NoError(t, err)
+	}
+	require.Equal(t, "slow", string(<-slow))
+	require.ErrorIs(t, <-silent, context.Canceled)
+}
+
+// The owner of a piece has fetched it while other tasks were computed. Another member adds it up only if it has nothing
+// else to do, or if the owner is lost.
+func TestSumUp_LeavesPiecesToTheirOwners(t *testing.T) {
+	a, b := &member{hello: hello{ID: "a"}}, &member{hello: hello{ID: "b"}}
+	l := &Leader{conn: connect(t)(), members: map[string]*member{"a": a, "b": b}}
+	var pieces []*piece
+	for _, owner := range []*member{a, a, a, a, b} {
+		pieces = append(pieces, &piece{from: len(pieces), to: len(pieces) + 1, owner: owner})
+	}
+	r := &round{Leader: l, ctx: t.Context(), out: make(chan outcome), sum: make([]float32, 5), tasks: []*task{{holder: a}}, pieces: pieces}
+	with := func() (list []string) {
+		for _, p := range pieces {
+			text := ""
+			for _, m := range p.with {
+				text += m.ID
+			}
+			list = append(list, text)
+		}
+		return list
+	}
+	r.sumUp()
+	require.Equal(t, []string{"a", "a", "", "", "b"}, with())
+	pieces[4].done, b.adds = true, 0
+	r.sumUp()
+	require.Equal(t, []string{"a", "a", "b", "", "b"}, with())
+	delete(l.members, "a")
+	r.sumUp()
+	require.Equal(t, []string{"a", "a", "b", "b", "b"}, with())
+}

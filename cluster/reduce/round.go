@@ -22,6 +22,7 @@ type round struct {
 	pieces []*piece // nil before the first vector is there
 	sum    []float32
 	before []float32 // sum before the round, nil for 0
+	latest time.Time // when a member answered
 }
 
 // complete reports whether the sum is complete.
@@ -49,19 +50,29 @@ func (r *round) giveOut() {
 		r.steal()
 		return
 	}
+	r.sumUp()
+}
+
+// sumUp gives pieces to the members that add them up. These have fetched their own pieces, others would have to
+// fetch them again.
+func (r *round) sumUp() {
+	waits := func(p *piece) bool { return !p.done && len(p.with) == 0 }
 	for _, p := range r.pieces {
-		if p.done || len(p.with) > 0 {
-			continue
-		}
-		if p.owner != nil && r.here(p.owner) && p.owner.adds < atOnce {
+		if waits(p) && p.owner != nil && r.here(p.owner) && p.owner.adds < atOnce {
 			r.add(p.owner, p)
+		}
+	}
+	for _, p := range r.pieces {
+		if !waits(p) {
 			continue
 		}
-		list := r.idle()
-		if len(list) == 0 || list[0].adds >= atOnce {
-			return
+		most := 1 // of a member that helps another one
+		if p.owner == nil || !r.here(p.owner) {
+			most = atOnce
 		}
-		r.add(list[0], p)
+		if list := r.idle(); len(list) > 0 && list[0].adds < most {
+			r.add(list[0], p)
+		}
 	}
 }
 
@@ -256,6 +267,7 @@ func (r *round) take(o outcome) error {
 	if o.err != nil {
 		return r.failed(o)
 	}
+	r.latest = time.Now()
 	const weight = 0.3 // of the last time in the mean
 	if o.task != nil {
 		if s := o.work.Seconds; s > 0 && o.m.seconds > 0 {
@@ -274,6 +286,9 @@ func (r *round) take(o outcome) error {
 	}
 	if err := decode(r.sum[o.piece.from:o.piece.to], o.data); err != nil {
 		return fmt.Errorf("worker %s: %w", o.m.Name, err)
+	}
+	if r.addTime == 0 {
+		r.addTime = o.work.Seconds
 	}
 	r.addTime += weight * (o.work.Seconds - r.addTime)
 	o.piece.done = true
@@ -328,7 +343,11 @@ func (r *round) recall() {
 	}
 	for _, p := range r.pieces {
 		p.with = slices.DeleteFunc(p.with, lost)
-		late := time.Since(p.since).Seconds() - lateFactor*r.addTime
+		since := p.since
+		if r.latest.After(since) {
+			since = r.latest // answers arrive: the network is busy
+		}
+		late := time.Since(since).Seconds() - lateFactor*r.addTime
 		switch {
 		case p.done:
 		case late > lostSeconds: // the request may be lost

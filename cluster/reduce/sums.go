@@ -98,10 +98,21 @@ func (m *Member) given(ctx context.Context, holder string, w work) ([]byte, erro
 	return f.data, f.err
 }
 
-// request requests a piece of the vector of a task from another member.
+// request requests a piece of the vector of a task from another member. As long as other pieces arrive, the
+// network is busy, and the member waits.
 func (m *Member) request(ctx context.Context, holder string, w work) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, giveWithin)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	go func() {
+		for left := giveWithin; left > 0; left = giveWithin - time.Since(time.Unix(0, m.arrival.Load())) {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(left):
+			}
+		}
+		cancel()
+	}()
 	reply, err := m.conn.RequestMsgWithContext(ctx, message(prefix+m.Session+toGive+"."+holder, w, nil))
 	if err == nil {
 		err = errorOf(reply)
@@ -109,10 +120,12 @@ func (m *Member) request(ctx context.Context, holder string, w work) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
+	m.arrival.Store(time.Now().UnixNano())
 	return reply.Data, nil
 }
 
-// giveWithin is the time within which another member gives a piece.
+// giveWithin is the time without any piece from another member after which the members that have not given theirs are
+// taken for lost.
 const giveWithin = 2 * time.Second
 
 // add adds up a piece of all vectors of a round. The message has the sum before the first of them.
