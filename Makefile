@@ -305,9 +305,9 @@ CLUSTER_CSV ?= $(CURDIR)/bin/cluster.csv
 
 bench-cluster:
 	@[ "$$(id -u)" = 0 ] || { echo "make bench-cluster needs root, to make network namespaces"; exit 1; }
-	mkdir -p $(dir $(CLUSTER_CSV))
+	mkdir -p bin $(dir $(CLUSTER_CSV))
 	cd cluster && SBS_NETWORK_CSV=$(abspath $(CLUSTER_CSV)) nice -n -20 go test ./reduce -run '^$$' -bench Network -benchtime 1.5s -timeout 1h
-	go run ./internal/tools/clustermodel -measured $(CLUSTER_CSV) -o $(basename $(CLUSTER_CSV)).svg
+	go run ./internal/tools/clustermodel -measured $(CLUSTER_CSV) -o bin/cluster.svg
 
 clean:
 	rm -rf bin dist

@@ -23,7 +23,7 @@ import (
 // long, so that what the processors do is that many times faster in comparison. Its time is divided by that.
 //
 // It needs root, and the programs ip and tc (Debian package iproute2). It appends a line for every benchmark to
-// the file SBS_NETWORK_CSV: see make bench-cluster.
+// the file SBS_NETWORK_CSV: see make bench-cluster. If it is killed, the next run removes its namespaces.
 func BenchmarkNetwork(b *testing.B) {
 	path := os.Getenv("SBS_NETWORK_CSV")
 	switch {
