@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,10 @@ func greedy(t *testing.T, conn *nats.Conn, session string) {
 	text, err := json.Marshal(hello{ID: id, Name: id, Cores: 1})
 	require.NoError(t, err)
 	for kind, answer := range map[string]func(m *nats.Msg){
-		toCompute: func(m *nats.Msg) { respond(m, work{Seconds: 1e-3}, nil, nil) },
+		toCompute: func(m *nats.Msg) {
+			w, err := workOf(m)
+			respond(m, work{Seconds: 1e-3}, fmt.Append(nil, w.Round, " ", w.Task, " ", w.Ahead), err) // as any member
+		},
 		toGive: func(m *nats.Msg) {
 			time.AfterFunc(2*time.Duration(lateSeconds*1e9), func() { respond(m, work{}, nil, errStale) })
 		},
