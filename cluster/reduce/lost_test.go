@@ -160,3 +160,33 @@ type talker struct{ computer }
 func (t *talker) Compute(context.Context, int, int, []float32) ([]byte, error) {
 	return make([]byte, pieceSize+1), nil
 }
+
+// A piece is requested once, by whoever needs it first, unless its holder is lost. A piece that has come counts, whoever
+// has the vector later.
+func TestGiven_RequestsAPieceOnce(t *testing.T) {
+	dial := connect(t)
+	conn := dial()
+	asked := make(chan *nats.Msg, 10)
+	_, err := conn.ChanSubscribe(prefix+"s"+toGive+".a", asked)
+	require.NoError(t, err)
+	require.NoError(t, conn.Flush())
+	m := &Member{Session: "s"}
+	m.prepare(t.Context(), dial())
+	got := make(chan string, 2)
+	give := func(holder string) {
+		data, err := m.given(holder, work{Task: 2, From: 3, To: 4})
+		got <- fmt.Sprint(string(data), " ", err)
+	}
+	go give("a")
+	<-asked
+	m.forget(&nats.Msg{Data: []byte("a")})
+	require.Equal(t, " context canceled", <-got)
+	go give("a")
+	go give("a")
+	respond(<-asked, work{}, []byte("data"), nil)
+	require.Equal(t, "data <nil>", <-got)
+	require.Equal(t, "data <nil>", <-got)
+	give("b") // nobody would answer
+	require.Equal(t, "data <nil>", <-got)
+	require.Empty(t, asked)
+}
