@@ -79,14 +79,16 @@ func TestCompute_AMemberMayComeBack(t *testing.T) {
 func TestCompute_AdaptsToTheNetwork(t *testing.T) {
 	dial := connect(t)
 	l := lead(t, dial())
-	l.Lost = helloEvery / 2
+	l.Lost = helloEvery * 2 / 3
 	url := dial().ConnectedUrl()
 	for range 3 {
 		p := &proxy{delay: 20 * time.Millisecond}
 		join(t, p.dial(t, url), l.Session, &Member{Computer: &computer{length: l.length}, within: 20 * time.Millisecond})
 	}
-	check(t, l, 1, 0, 9, make([]float32, l.length))
-	require.Greater(t, l.Lost, helloEvery)
+	for round := uint64(1); l.Lost <= helloEvery; round++ { // a round may end before a member comes back
+		require.Less(t, round, uint64(100))
+		check(t, l, round, 0, 9, make([]float32, l.length))
+	}
 }
 
 // A request takes its place among the others, and leaves it when its context ends.
