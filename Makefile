@@ -13,6 +13,7 @@
 # make bench-onnxruntime MODEL=cnn.onnx THREADS=2   how fast onnxruntime runs a model
 # make bench-ort   the speed of models from npm packages, compared with onnxruntime
 # make bench-operators PATTERN=Softmax              single operators, compared with onnxruntime
+# make bench-cluster   updates of sbs-cluster train on several machines in network namespaces: needs root
 # make workflows   checks the workflows of GitHub
 # make release-check  the same, and the release configuration
 
@@ -27,7 +28,7 @@ FUZZTIME      ?= 60s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test check check-long format vet lint encodings race modules purego tiers cross cross-all fused generated vuln fuzz emulated wasm embedded bench cycles interop clients bench-onnxruntime bench-ort bench-operators conformance conformance-full workflows release-check clean
+.PHONY: build test check check-long format vet lint encodings race modules purego tiers cross cross-all fused generated vuln fuzz emulated wasm embedded bench cycles interop clients bench-onnxruntime bench-ort bench-operators bench-cluster conformance conformance-full workflows release-check clean
 
 # -buildvcs=auto lets --version name the revision, whatever the Go settings say.
 build:
@@ -297,6 +298,16 @@ bench-ort: build $(INTEROP)/installed
 # PATTERN is a regular expression that selects operators.
 bench-operators: $(INTEROP)/installed
 	SBS_ONNXRUNTIME=$(INTEROP) go run ./internal/tools/operatorspeed '$(PATTERN)'
+
+# Several runs add to the measurements in CLUSTER_CSV, of which the fastest count. Debian: iproute2. nice keeps other
+# programs away. chrt -f does not: a thread of Go's garbage collector that waits for another one keeps it from running.
+CLUSTER_CSV ?= $(CURDIR)/bin/cluster.csv
+
+bench-cluster:
+	@[ "$$(id -u)" = 0 ] || { echo "make bench-cluster needs root, to make network namespaces"; exit 1; }
+	mkdir -p bin $(dir $(CLUSTER_CSV))
+	cd cluster && SBS_NETWORK_CSV=$(abspath $(CLUSTER_CSV)) nice -n -20 go test ./reduce -run '^$$' -bench Network -benchtime 1.5s -timeout 1h
+	go run ./internal/tools/clustermodel -measured $(CLUSTER_CSV) -o bin/cluster.svg
 
 clean:
 	rm -rf bin dist

@@ -14,9 +14,6 @@ type holder struct {
 	lost context.CancelFunc
 }
 
-// fetched identifies a piece of the vector of a task.
-type fetched struct{ task, from, to int }
-
 // give answers with a piece of the vector of a task.
 func (m *Member) give(msg *nats.Msg) {
 	w, err := workOf(msg)
@@ -38,39 +35,8 @@ func (m *Member) piece(w work, task int) ([]byte, error) {
 	return encode(make([]byte, 0, 4*(w.To-w.From)), v.vector[w.From:w.To]), nil
 }
 
-// fetch fetches the pieces of a vector that the member will add up. If that fails, add fetches them again.
-func (m *Member) fetch(msg *nats.Msg) {
-	w, err := workOf(msg)
-	if err != nil || len(w.Holders) != 1 {
-		return
-	}
-	m.mu.Lock()
-	ok := m.enter(w.Round)
-	ctx := m.current
-	m.mu.Unlock()
-	for _, p := range w.Pieces {
-		if !ok || p.Owner != m.id || p.From < 0 || p.To < p.From || p.To-p.From > pieceSize/4 {
-			continue
-		}
-		data, err := m.request(ctx, w.Holders[0], work{Round: w.Round, Task: w.Task, From: p.From, To: p.To})
-		if err != nil {
-			return
-		}
-		m.mu.Lock()
-		if m.round == w.Round {
-			m.fetched[fetched{w.Task, p.From, p.To}] = data
-		}
-		m.mu.Unlock()
-	}
-}
-
 // request requests a piece of the vector of a task from another member.
-func (m *Member) request(ctx context.Context, id string, w work) ([]byte, error) {
-	units := 1 + 4*(w.To-w.From)/unit
-	if err := m.line.enter(ctx, units); err != nil {
-		return nil, err
-	}
-	defer m.line.leave(units)
+func (m *Member) request(id string, w work) ([]byte, error) {
 	m.mu.Lock()
 	if m.round != w.Round {
 		m.mu.Unlock()
@@ -82,6 +48,11 @@ func (m *Member) request(ctx context.Context, id string, w work) ([]byte, error)
 		m.holders[id] = h
 	}
 	m.mu.Unlock()
+	units := 1 + 4*(w.To-w.From)/unit
+	if err := m.line.enter(h.ctx, units); err != nil {
+		return nil, err
+	}
+	defer m.line.leave(units)
 	reply, err := m.patient(h.ctx, message(prefix+m.Session+toGive+"."+id, w, nil))
 	if err != nil {
 		return nil, err
@@ -100,21 +71,44 @@ func (m *Member) patient(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) 
 		within := m.within
 		m.mu.Unlock()
 		start := time.Now()
-		inner, cancel := context.WithTimeout(ctx, within)
+		inner, cancel := context.WithCancelCause(ctx)
+		go m.endIfLate(inner, within, cancel)
 		reply, err := m.conn.RequestMsgWithContext(inner, msg)
-		late := inner.Err() != nil && ctx.Err() == nil
-		cancel()
-		m.adapt(within, time.Since(start), late)
+		late := errors.Is(context.Cause(inner), errLate)
+		cancel(nil)
 		if err == nil {
+			m.adapt(within, time.Since(start), false)
 			return reply, errorOf(reply)
 		}
-		if !late || within >= longest {
+		if !late {
+			return nil, err
+		}
+		m.adapt(within, 0, true)
+		if within >= longest {
 			return nil, err
 		}
 	}
 }
 
-// giveWithin is the time within which others answer on a fast network, and longest the one on a slow network.
+var errLate = errors.New("an answer is late")
+
+// endIfLate ends a request if it has taken some time, and nothing has come for that time. As long as something
+// comes, the network is busy.
+func (m *Member) endIfLate(ctx context.Context, within time.Duration, end context.CancelCauseFunc) {
+	for left := within; left > 0; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(left):
+		}
+		m.mu.Lock()
+		left = within - time.Since(m.latest)
+		m.mu.Unlock()
+	}
+	end(errLate)
+}
+
+// giveWithin is the time within which something comes on a fast network, and longest the one on a slow network.
 const (
 	giveWithin = 2 * time.Second
 	longest    = 32 * time.Second
@@ -125,6 +119,9 @@ const (
 func (m *Member) adapt(within, took time.Duration, late bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if !late {
+		m.latest = time.Now()
+	}
 	switch {
 	case m.within != within: // another request has changed it
 	case late:

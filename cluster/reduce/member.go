@@ -44,17 +44,21 @@ type Member struct {
 	stop    context.CancelFunc // ends the computation of the round
 	current context.Context    //nolint:containedctx // of the round
 	state   assembly
+	arrived chan struct{}    // a piece of the state has come
 	vectors map[int]computed // of the round, by task
 	free    [][]float32
-	fetched map[fetched][]byte // pieces of the vectors of others
-	holders map[string]holder  // those that the member asks in the round, by ID
-	waiting int64              // tasks that the member has
-	adding  int64              // additions that the member has
+	own     []share               // of the round, that the member will add up
+	pieces  map[pieceOf]*fetching // of the vectors of others
+	holders map[string]holder     // those that the member asks in the round, by ID
+	waiting int64                 // tasks that the member has
+	adding  int64                 // additions that the member has
 	ended   bool
 	follows uint64 // round of the state of the Computer
 
-	line   inFlight
-	within time.Duration // in which a holder has to answer
+	running sync.WaitGroup
+	line    inFlight
+	latest  time.Time     // when the last piece of a state or vector came
+	within  time.Duration // after latest, in which the next one has to come
 }
 
 // computed is the vector and the part of a task.
@@ -68,32 +72,20 @@ var ErrNoLeader = errors.New("the command that trains is gone")
 
 // Serve computes tasks until the Leader ends the session, or until ctx is done.
 func (m *Member) Serve(ctx context.Context, conn *nats.Conn) (err error) {
-	m.conn, m.id = conn, nats.NewInbox()[len("_INBOX."):]
-	m.vectors, m.fetched, m.holders = map[int]computed{}, map[fetched][]byte{}, map[string]holder{}
-	m.line.units, m.within = make(chan struct{}, maxUnits), cmp.Or(m.within, giveWithin)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	m.base = ctx
-	m.current, m.stop = context.WithCancel(ctx)
+	m.prepare(ctx, conn)
 	defer func() { m.stop() }()
 	ended := make(chan struct{})
 	var once sync.Once
 	queue := make(chan *nats.Msg, 1024)
-	var running sync.WaitGroup
-	defer running.Wait()
+	defer m.running.Wait()
 	defer func() {
 		cancel()
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.ended = true
 	}()
-	run := func(f func()) { // unless a message comes at the end
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		if !m.ended {
-			running.Go(f)
-		}
-	}
 	at := prefix + m.Session
 	var subs []*nats.Subscription
 	defer func() {
@@ -112,11 +104,11 @@ func (m *Member) Serve(ctx context.Context, conn *nats.Conn) (err error) {
 	if m.Refusal == "" {
 		handle(at+toAll, m.receive)
 		handle(at+toGive+"."+m.id, m.give)
-		handle(at+toFetch, func(msg *nats.Msg) { run(func() { m.fetch(msg) }) })
+		handle(at+toFetch, m.fetch)
 		handle(at+toForget, m.forget)
 		handle(at+toAdd+"."+m.id, func(msg *nats.Msg) {
 			m.count(&m.adding, 1)
-			run(func() {
+			m.run(func() {
 				m.add(msg)
 				m.count(&m.adding, -1)
 			})
@@ -133,7 +125,7 @@ func (m *Member) Serve(ctx context.Context, conn *nats.Conn) (err error) {
 	if err != nil {
 		return err
 	}
-	running.Go(func() {
+	m.run(func() {
 		for {
 			select {
 			case <-ctx.Done():
@@ -145,6 +137,24 @@ func (m *Member) Serve(ctx context.Context, conn *nats.Conn) (err error) {
 		}
 	})
 	return m.greet(ctx, ended)
+}
+
+// prepare prepares a member for its first round.
+func (m *Member) prepare(ctx context.Context, conn *nats.Conn) {
+	m.conn, m.id, m.base = conn, nats.NewInbox()[len("_INBOX."):], ctx
+	m.current, m.stop = context.WithCancel(ctx)
+	m.arrived, m.vectors = make(chan struct{}, 1), map[int]computed{}
+	m.pieces, m.holders = map[pieceOf]*fetching{}, map[string]holder{}
+	m.line.units, m.within = make(chan struct{}, maxUnits), cmp.Or(m.within, giveWithin)
+}
+
+// run runs a function in a goroutine for which Serve waits, unless the session has ended.
+func (m *Member) run(f func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.ended {
+		m.running.Go(f)
+	}
 }
 
 func (m *Member) unsubscribe(s *nats.Subscription) error {
@@ -164,8 +174,9 @@ func (m *Member) enter(round uint64) bool {
 			m.free = append(m.free, v.vector)
 		}
 		clear(m.vectors)
-		clear(m.fetched)
+		clear(m.pieces)
 		clear(m.holders) // their contexts have ended
+		m.own = nil
 	}
 	return round == m.round
 }
@@ -240,84 +251,4 @@ func (m *Member) task(w work) (part []byte, err error) {
 		m.vectors[w.Task] = computed{dst, part}
 	}
 	return part, err
-}
-
-// add adds up a piece of all vectors of a round. The message has the sum before the first of them.
-func (m *Member) add(msg *nats.Msg) {
-	w, err := workOf(msg)
-	if err != nil {
-		respond(msg, w, nil, err)
-		return
-	}
-	m.mu.Lock()
-	ok := m.enter(w.Round)
-	ctx := m.current
-	m.mu.Unlock()
-	if !ok {
-		respond(msg, w, nil, errStale)
-		return
-	}
-	start := time.Now()
-	data, err := m.addUp(ctx, w, msg.Data)
-	respond(msg, work{Round: w.Round, From: w.From, To: w.To, Seconds: time.Since(start).Seconds()}, data, err)
-}
-
-func (m *Member) addUp(ctx context.Context, w work, before []byte) ([]byte, error) {
-	if w.To-w.From > pieceSize/4 {
-		return nil, errors.New("the piece is too large")
-	}
-	sum := make([]float32, w.To-w.From)
-	if len(before) > 0 {
-		if err := decode(sum, before); err != nil {
-			return nil, err
-		}
-	}
-	type given struct {
-		data []byte
-		err  error
-	}
-	const atOnce = 32
-	pieces := make([]chan given, len(w.Holders))
-	for i := range pieces {
-		pieces[i] = make(chan given, 1)
-	}
-	ask := func(i int) {
-		if i >= len(w.Holders) {
-			return
-		}
-		if w.Holders[i] == m.id {
-			data, err := m.piece(w, w.Task+i)
-			pieces[i] <- given{data, err}
-			return
-		}
-		m.mu.Lock()
-		data, ok := m.fetched[fetched{w.Task + i, w.From, w.To}]
-		ok = ok && m.round == w.Round
-		m.mu.Unlock()
-		if ok {
-			pieces[i] <- given{data, nil}
-			return
-		}
-		go func() {
-			data, err := m.request(ctx, w.Holders[i], work{Round: w.Round, Task: w.Task + i, From: w.From, To: w.To})
-			pieces[i] <- given{data, err}
-		}()
-	}
-	for i := range min(atOnce, len(pieces)) {
-		ask(i)
-	}
-	for i := range pieces {
-		g := <-pieces[i]
-		if g.err != nil && ctx.Err() != nil {
-			return nil, errStale
-		}
-		if g.err != nil {
-			return nil, &remoteError{kindHolder, w.Holders[i]}
-		}
-		if err := add(sum, g.data); err != nil {
-			return nil, err
-		}
-		ask(i + atOnce)
-	}
-	return encode(make([]byte, 0, 4*len(sum)), sum), nil
 }

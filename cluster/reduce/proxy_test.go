@@ -20,9 +20,21 @@ type proxy struct {
 // dial connects to a server through the proxy.
 func (p *proxy) dial(t testing.TB, url string) *nats.Conn {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := p.listen(url)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close() })
+	c, err := nats.Connect("nats://" + l.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return c
+}
+
+// listen takes connections and forwards them to a server.
+func (p *proxy) listen(url string) (net.Listener, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
 	go func() {
 		for {
 			in, err := l.Accept()
@@ -38,10 +50,7 @@ func (p *proxy) dial(t testing.TB, url string) *nats.Conn {
 			go p.forward(out, in)
 		}
 	}()
-	c, err := nats.Connect("nats://" + l.Addr().String())
-	require.NoError(t, err)
-	t.Cleanup(c.Close)
-	return c
+	return l, nil
 }
 
 // block is a block of bytes and the time at which it arrives.

@@ -253,3 +253,95 @@ func TestServe_EndsWithItsLeader(t *testing.T) {
 	require.NoError(t, l.End())
 	require.NoError(t, <-ended)
 }
+
+// A member that has a vector is lost, and so late is the addition of a piece that another member would get it, too: it has
+// to wait until the vector is there again.
+func TestRecall_AddsNothingUpWithoutAllVectors(t *testing.T) {
+	a, b := &member{hello: hello{ID: "a"}}, &member{hello: hello{ID: "b"}}
+	l := &Leader{conn: connect(t)(), members: map[string]*member{"a": a, "b": b}}
+	has, lost := &task{holder: a}, &task{number: 1, holder: &member{hello: hello{ID: "lost"}}}
+	p := &piece{to: 1, with: []*member{a}, since: time.Now().Add(-time.Second)}
+	r := &round{Leader: l, ctx: t.Context(), out: make(chan outcome), sum: make([]float32, 1), tasks: []*task{has, lost}, pieces: []*piece{p}}
+	r.recall()
+	r.hurry()
+	require.Nil(t, lost.holder)
+	require.Equal(t, []*member{a}, p.with)
+	lost.holder = b
+	r.hurry()
+	require.Equal(t, []*member{a, b}, p.with)
+}
+
+// A member that gives a piece late, because the network is busy, is not asked again as long as other pieces arrive. One
+// that is silent is asked again, until the Leader has lost it.
+func TestRequest_WaitsAsLongAsPiecesArrive(t *testing.T) {
+	t.Parallel()
+	dial := connect(t)
+	conn := dial()
+	const within = time.Second
+	var slows, silents atomic.Int64
+	for holder, answer := range map[string]func(msg *nats.Msg){
+		"slow": func(msg *nats.Msg) {
+			slows.Add(1)
+			time.AfterFunc(within*3/2, func() { respond(msg, work{}, []byte("slow"), nil) })
+		},
+		"fast":   func(msg *nats.Msg) { time.AfterFunc(within/10, func() { respond(msg, work{}, []byte("fast"), nil) }) },
+		"silent": func(*nats.Msg) { silents.Add(1) },
+	} {
+		_, err := conn.Subscribe(prefix+"s"+toGive+"."+holder, answer)
+		require.NoError(t, err)
+	}
+	require.NoError(t, conn.Flush())
+	members := make([]*Member, 2)
+	for i := range members {
+		members[i] = &Member{Session: "s", within: within}
+		members[i].prepare(t.Context(), dial())
+	}
+	silent, slow := make(chan error, 1), make(chan string, 1)
+	go func() {
+		_, err := members[0].request("silent", work{To: 1})
+		silent <- err
+	}()
+	go func() {
+		data, err := members[1].request("slow", work{To: 1})
+		slow <- fmt.Sprint(string(data), " ", err)
+	}()
+	for start := time.Now(); time.Since(start) < within*3/2; {
+		_, err := members[1].request("fast", work{To: 1})
+		require.NoError(t, err)
+	}
+	require.Equal(t, "slow <nil>", <-slow)
+	require.EqualValues(t, 1, slows.Load())
+	require.Eventually(t, func() bool { return silents.Load() == 2 }, 10*time.Second, time.Millisecond)
+	members[0].forget(&nats.Msg{Data: []byte("silent")})
+	require.ErrorIs(t, <-silent, context.Canceled)
+}
+
+// The owner of a piece has fetched it while other tasks were computed. Another member adds it up only if it has nothing
+// else to do, or if the owner is lost.
+func TestSumUp_LeavesPiecesToTheirOwners(t *testing.T) {
+	a, b := &member{hello: hello{ID: "a"}}, &member{hello: hello{ID: "b"}}
+	l := &Leader{conn: connect(t)(), members: map[string]*member{"a": a, "b": b}}
+	var pieces []*piece
+	for _, owner := range []*member{a, a, a, a, b} {
+		pieces = append(pieces, &piece{from: len(pieces), to: len(pieces) + 1, owner: owner})
+	}
+	r := &round{Leader: l, ctx: t.Context(), out: make(chan outcome), sum: make([]float32, 5), tasks: []*task{{holder: a}}, pieces: pieces}
+	with := func() (list []string) {
+		for _, p := range pieces {
+			text := ""
+			for _, m := range p.with {
+				text += m.ID
+			}
+			list = append(list, text)
+		}
+		return list
+	}
+	r.sumUp()
+	require.Equal(t, []string{"a", "a", "", "", "b"}, with())
+	pieces[4].done, b.adds = true, nil
+	r.sumUp()
+	require.Equal(t, []string{"a", "a", "b", "", "b"}, with())
+	delete(l.members, "a")
+	r.sumUp()
+	require.Equal(t, []string{"a", "a", "b", "b", "b"}, with())
+}

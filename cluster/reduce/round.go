@@ -22,6 +22,7 @@ type round struct {
 	pieces []*piece // nil before the first vector is there
 	sum    []float32
 	before []float32 // sum before the round, nil for 0
+	latest time.Time // when a member answered
 }
 
 // complete reports whether the sum is complete.
@@ -49,19 +50,29 @@ func (r *round) giveOut() {
 		r.steal()
 		return
 	}
+	r.sumUp()
+}
+
+// sumUp gives pieces to the members that add them up. These have fetched their own pieces, others would have to
+// fetch them again.
+func (r *round) sumUp() {
+	waits := func(p *piece) bool { return !p.done && len(p.with) == 0 }
 	for _, p := range r.pieces {
-		if p.done || len(p.with) > 0 {
-			continue
-		}
-		if p.owner != nil && r.here(p.owner) && len(p.owner.adds) < atOnce {
+		if waits(p) && p.owner != nil && r.here(p.owner) && len(p.owner.adds) < atOnce {
 			r.add(p.owner, p)
+		}
+	}
+	for _, p := range r.pieces {
+		if !waits(p) {
 			continue
 		}
-		list := r.idle()
-		if len(list) == 0 || len(list[0].adds) >= atOnce {
-			return
+		most := 1 // of a member that helps another one
+		if p.owner == nil || !r.here(p.owner) {
+			most = atOnce
 		}
-		r.add(list[0], p)
+		if list := r.idle(); len(list) > 0 && len(list[0].adds) < most {
+			r.add(list[0], p)
+		}
 	}
 }
 
@@ -207,18 +218,19 @@ func (r *round) request(kind string, m *member, msg *nats.Msg, o outcome) {
 }
 
 // ahead tells the members that a task has its vector, so that they can fetch their pieces of it while other
-// tasks are computed.
+// tasks are computed. The first of these messages in a round says which pieces these are: it is the only one that
+// grows with the number of members.
 func (r *round) ahead(t *task) {
+	w := work{Round: r.Leader.round, Task: t.number, Holders: []string{t.holder.ID}}
 	if r.pieces == nil {
 		r.cut()
-	}
-	w := work{Round: r.Leader.round, Task: t.number, Holders: []string{t.holder.ID}}
-	for _, p := range r.pieces {
-		if p.owner != nil && p.owner != t.holder {
-			w.Pieces = append(w.Pieces, share{p.from, p.to, p.owner.ID})
+		for _, p := range r.pieces {
+			if p.owner != nil {
+				w.Pieces = append(w.Pieces, share{p.from, p.to, p.owner.ID})
+			}
 		}
 	}
-	if len(w.Pieces) > 0 {
+	if len(r.members) > 1 {
 		_ = r.conn.PublishMsg(message(prefix+r.Session+toFetch, w, nil)) // those that miss it fetch the pieces later
 	}
 }
@@ -256,6 +268,7 @@ func (r *round) take(o outcome) error {
 	if o.err != nil {
 		return r.failed(o)
 	}
+	r.latest = time.Now()
 	const weight = 0.3 // of the last time in the mean
 	if o.task != nil {
 		if s := o.work.Seconds; s > 0 && o.m.seconds > 0 {
@@ -353,13 +366,17 @@ func (r *round) back(t *task) *member {
 	return nil
 }
 
-// hurry gives additions that are late to others, too.
+// hurry gives additions that are late to others, too. As long as answers arrive, the network is busy.
 func (r *round) hurry() {
 	if slices.ContainsFunc(r.tasks, func(t *task) bool { return t.holder == nil }) {
 		return // an addition needs all vectors
 	}
 	for _, p := range r.pieces {
-		late := time.Since(p.since).Seconds() - lateFactor*r.addTime
+		since := p.since
+		if r.latest.After(since) {
+			since = r.latest
+		}
+		late := time.Since(since).Seconds() - lateFactor*r.addTime
 		if p.done || late < lateSeconds || len(p.with) != 1 {
 			continue
 		}

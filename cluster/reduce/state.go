@@ -27,6 +27,11 @@ func (m *Member) receive(msg *nats.Msg) {
 	defer m.mu.Unlock()
 	if m.enter(w.Round) {
 		m.state.put(w, msg.Data)
+		m.latest = time.Now()
+		select {
+		case m.arrived <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -63,6 +68,9 @@ func (a *assembly) all() []byte {
 	return data
 }
 
+// stateWithin is the time within which the state that the server has sent before the task is there.
+const stateWithin = 50 * time.Millisecond
+
 // follow sets the state of a round.
 func (m *Member) follow(ctx context.Context, w work) error {
 	if m.follows == w.Round {
@@ -82,8 +90,12 @@ func (m *Member) follow(ctx context.Context, w work) error {
 	}
 	// The server has sent the state before the task, unless the member has joined in between.
 	state, offset, ok := have()
-	for wait := time.Now(); !ok && time.Since(wait) < 50*time.Millisecond; state, offset, ok = have() {
-		time.Sleep(time.Millisecond) // another goroutine receives it
+	for late := time.After(stateWithin); !ok && late != nil; state, offset, ok = have() {
+		select {
+		case <-m.arrived: // in another goroutine
+		case <-late:
+			late = nil
+		}
 	}
 	for ; !ok; state, offset, ok = have() {
 		if err := m.ask(ctx, work{Round: w.Round, Sum: w.Sum, Offset: offset}); err != nil {

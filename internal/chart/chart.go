@@ -146,7 +146,10 @@ func render(format string, width, height vg.Length, paint func(whole draw.Canvas
 	default:
 		return nil, fmt.Errorf("unknown format %q, want .png or .svg", format)
 	}
-	paint(draw.New(c))
+	whole := draw.New(c)
+	whole.SetColor(color.White) // also behind legends: the page that shows an SVG may be dark
+	whole.Fill(whole.Rectangle.Path())
+	paint(whole)
 	var b bytes.Buffer
 	if _, err := c.WriteTo(&b); err != nil {
 		return nil, err

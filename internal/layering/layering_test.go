@@ -64,6 +64,7 @@ var allowed = map[string][]string{
 	"internal/cli":                 {"convert", "ops/sbs", "runtime", "internal/kernel", "internal/lock", "internal/noise", "internal/onnx", "internal/onnx/onnxpb"},
 	"internal/converttest":         {"convert", "ops", "ops/sbs", "internal/onnx", "internal/onnx/onnxpb"},
 	"internal/modeltest":           {"convert", "importers/pytorch", "ops", "ops/opstest", "internal/converttest"},
+	"internal/tools/clustermodel":  {"internal/chart"},
 	"internal/tools/cycles":        {"internal/atomicfile"},
 	"internal/tools/picture":       {"classify", "convert", "importers/pytorch", "runtime"},
 	"internal/tools/operators":     {"internal/atomicfile", "internal/graph", "ops", "ops/sbs", "ops/std"},

@@ -262,3 +262,8 @@ func TestJobs_ListsAndRemovesThem(t *testing.T) {
 	require.Error(t, cmd.Wait())
 	require.Contains(t, stderr.String(), "the job "+id+" is not on the server any more")
 }
+
+func TestWaits_CountsCores(t *testing.T) {
+	require.Equal(t, "worker a with 1 core waits for jobs", waits("a", 1))
+	require.Equal(t, "worker a with 2 cores waits for jobs", waits("a", 2))
+}

@@ -128,6 +128,15 @@ func (w *worker) run(ctx context.Context, stdin io.Reader, stderr io.Writer) (er
 		}
 	}
 	own := &engine.Worker{Name: work.Name, Cores: cores, Open: work.Open, Log: work.Log}
-	own.Log("worker %s with %d cores waits for jobs", own.Name, cores)
+	own.Log("%s", waits(own.Name, cores))
 	return e.Work(ctx, own)
+}
+
+// waits is the first line of a worker.
+func waits(worker string, cores int) string {
+	unit := "cores"
+	if cores == 1 {
+		unit = "core"
+	}
+	return fmt.Sprintf("worker %s with %d %s waits for jobs", worker, cores, unit)
 }
