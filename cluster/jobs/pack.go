@@ -78,29 +78,35 @@ func (p *packer) data(ctx context.Context, path string, withLabels bool) (argume
 			return a, err
 		}
 	}
-	for _, f := range files {
+	err = p.files(ctx, &a, files, true)
+	return a, err
+}
+
+// files adds files to an argument. A file that does not exist is an error, or marked if broken is true.
+func (p *packer) files(ctx context.Context, a *argument, paths []string, broken bool) error {
+	for _, f := range paths {
 		if err := ctx.Err(); err != nil {
-			return a, err
+			return err
 		}
 		at, err := absolute(f)
 		if err != nil {
-			return a, err
+			return err
 		}
 		entry := file{Path: []byte(at)}
 		info, err := os.Stat(f)
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		case broken && errors.Is(err, fs.ErrNotExist):
 			entry.Broken = true
 		case err != nil:
-			return a, err
+			return err
 		default:
 			if entry.Blob, err = p.add(f, info.Size(), func() (io.ReadCloser, error) { return os.Open(f) }); err != nil {
-				return a, fmt.Errorf("%s: %w", f, err)
+				return fmt.Errorf("%s: %w", f, err)
 			}
 		}
 		a.Files = append(a.Files, entry)
 	}
-	return a, nil
+	return nil
 }
 
 // model returns the argument of a model. A model with external data travels as one file.
@@ -131,25 +137,8 @@ func (p *packer) configuration(ctx context.Context, path string, files []string)
 	if err != nil || p.shared {
 		return a, err
 	}
-	for _, f := range files {
-		if err := ctx.Err(); err != nil {
-			return a, err
-		}
-		at, err := absolute(f)
-		if err != nil {
-			return a, err
-		}
-		info, err := os.Stat(f)
-		if err != nil {
-			return a, err
-		}
-		sum, err := p.add(f, info.Size(), func() (io.ReadCloser, error) { return os.Open(f) })
-		if err != nil {
-			return a, fmt.Errorf("%s: %w", f, err)
-		}
-		a.Files = append(a.Files, file{Path: []byte(at), Blob: sum})
-	}
-	return a, nil
+	err = p.files(ctx, &a, files, false)
+	return a, err
 }
 
 // argument returns an argument without files.
