@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -40,4 +42,22 @@ func ReadFile(path, kind string, most int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s has %d bytes, more than the limit of %d: it is no file of a %s", path, info.Size(), most, kind)
 	}
 	return os.ReadFile(path)
+}
+
+// ReadManifest reads the JSON file that describes a folder of results into m. format points to the version of the format
+// in m, and known is the only one that the program knows. kind is what the file describes, such as a sweep.
+func ReadManifest(path, kind string, most int64, m any, format *int, known int) error {
+	data, err := ReadFile(path, kind, most)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(m); err != nil {
+		return fmt.Errorf("%s does not describe a %s: %w", path, kind, err)
+	}
+	if *format != known {
+		return fmt.Errorf("%s has the format %d, but this version of the program knows the format %d only", path, *format, known)
+	}
+	return nil
 }

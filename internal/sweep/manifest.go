@@ -63,21 +63,13 @@ const (
 // readManifest reads the manifest of a folder.
 func readManifest(folder string) (*manifest, error) {
 	path := filepath.Join(folder, manifestFile)
-	data, err := cli.ReadFile(path, "sweep", maxManifest)
+	m := &manifest{}
+	err := cli.ReadManifest(path, "sweep", maxManifest, m, &m.Format, format)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s is not the folder of a sweep: %s does not exist", folder, path)
 	}
 	if err != nil {
 		return nil, err
-	}
-	m := &manifest{}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(m); err != nil {
-		return nil, fmt.Errorf("%s does not describe a sweep: %w", path, err)
-	}
-	if m.Format != format {
-		return nil, fmt.Errorf("%s has the format %d, but this version of the program knows the format %d only", path, m.Format, format)
 	}
 	if err := m.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)

@@ -1,7 +1,6 @@
 package trials
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -107,32 +106,24 @@ var errNoTrials = errors.New("not the folder of trials")
 // readManifest reads the manifest of a folder.
 func readManifest(folder string) (*manifest, error) {
 	path := filepath.Join(folder, manifestFile)
-	data, err := cli.ReadFile(path, "folder of trials", maxManifest)
+	m := &manifest{}
+	err := cli.ReadManifest(path, "folder of trials", maxManifest, m, &m.Format, format)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s is %w: %s does not exist", folder, errNoTrials, path)
 	}
 	if err != nil {
 		return nil, err
 	}
-	m := &manifest{}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(m); err != nil {
-		return nil, fmt.Errorf("%s does not describe trials: %w", path, err)
-	}
-	if m.Format != format {
-		return nil, fmt.Errorf("%s has the format %d, but this version of the program knows the format %d only", path, m.Format, format)
-	}
 	if len(m.Trials) == 0 || len(m.Trials) > maxTrials || len(m.Axes) < 2 || m.Axes[0].Name != axisNetwork || m.Axes[len(m.Axes)-1].Name != axisSeed {
-		return nil, fmt.Errorf("%s does not describe trials", path)
+		return nil, fmt.Errorf("%s does not describe a folder of trials", path)
 	}
 	for i, t := range m.Trials {
 		if t.Images < 1 {
-			return nil, fmt.Errorf("%s does not describe trials: trial %d has no training images", path, i+1)
+			return nil, fmt.Errorf("%s does not describe a folder of trials: trial %d has no training images", path, i+1)
 		}
 		for k, a := range m.Axes {
 			if len(t.Values) != len(m.Axes) || !slices.Contains(a.Values, t.Values[k]) {
-				return nil, fmt.Errorf("%s does not describe trials: trial %d has not the values of the axes", path, i+1)
+				return nil, fmt.Errorf("%s does not describe a folder of trials: trial %d has not the values of the axes", path, i+1)
 			}
 		}
 	}
