@@ -117,7 +117,8 @@ func WriteGrid(path string, rows [][]*plot.Plot, legend plot.Legend, width, heig
 	return write(path, total, Inch(height), func(whole draw.Canvas) { drawGrid(whole, rows, legend) })
 }
 
-func legendWidth(l plot.Legend) vg.Length { return l.Rectangle(draw.Canvas{}).Size().X }
+// legendWidth returns the width of a legend, with room for the fonts of readers of SVG files, which may be wider.
+func legendWidth(l plot.Legend) vg.Length { return 1.15 * l.Rectangle(draw.Canvas{}).Size().X }
 
 func write(path string, width, height vg.Length, paint func(whole draw.Canvas)) error {
 	data, err := render(filepath.Ext(path), width, height, paint)
@@ -154,8 +155,14 @@ func render(format string, width, height vg.Length, paint func(whole draw.Canvas
 	if _, err := c.WriteTo(&b); err != nil {
 		return nil, err
 	}
+	if format == ".svg" {
+		return bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans;"), []byte(fontFamilies)), nil
+	}
 	return b.Bytes(), nil
 }
+
+// fontFamilies has fonts for machines without Liberation Sans; the letters of the next two are equally wide.
+const fontFamilies = "font-family:Liberation Sans,Arial,Helvetica,sans-serif;"
 
 // drawBelow draws plots below each other, and legends of at most a width to their right.
 func drawBelow(whole draw.Canvas, plots []*plot.Plot, legends []plot.Legend, beside vg.Length) {

@@ -58,6 +58,7 @@ func TestWrite_KnowsTheFormatByTheName(t *testing.T) {
 	content := read("a.svg")
 	require.Contains(t, string(content), "a title")
 	require.Contains(t, string(content), `<path d="M0,0L225,0L225,150L0,150Z" style="fill:#FFFFFF" />`, "all of the picture is white, also on a dark page")
+	require.Contains(t, string(content), "font-family:Liberation Sans,Arial,", "also where that font is missing")
 	for d := xml.NewDecoder(bytes.NewReader(content)); ; {
 		_, err := d.Token()
 		if errors.Is(err, io.EOF) {

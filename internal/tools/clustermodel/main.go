@@ -112,7 +112,7 @@ func panel(n network, rows []row, perByte float64) (*plot.Plot, plot.Legend, err
 			line.Color, line.Dashes, line.Width = m.Color, m.Dashes, vg.Points(1.5)
 			scatter.GlyphStyle = draw.GlyphStyle{Color: m.Color, Radius: vg.Points(3.5), Shape: m.Shape}
 			p.Add(line, scatter)
-			text := "one sub-batch per machine"
+			text := "one per machine"
 			if many {
 				text = fmt.Sprintf("%d sub-batches", manyBatches)
 			}
