@@ -237,7 +237,6 @@ type Outcome struct {
 	Stopped  string    `json:"stopped,omitempty"` // why the network did not learn any more, "" if the training has reached its end
 	Worse    bool      `json:"worse,omitempty"`   // the training has made a model worse, see the exit code of sbs-train
 	Updates  int       `json:"updates"`
-	Epochs   int       `json:"epochs"` // number of complete ones
 	Training *Measured `json:"training,omitempty"`
 	HeldBack *Measured `json:"held_back,omitempty"` // by the last network
 	Test     *Measured `json:"test,omitempty"`      // of the last network
@@ -294,7 +293,7 @@ func (s *session) trial(ctx context.Context, r *TrialRun) (*Outcome, error) {
 	if e := s.at.LastEpoch; e.Images > 0 {
 		outcome.Training = &Measured{Images: e.Images, Right: e.Correct, Loss: e.loss()}
 	}
-	outcome.Updates, outcome.Epochs, outcome.Seconds = s.updates(), s.epochs(), s.elapsed()
+	outcome.Updates, outcome.Seconds = s.updates(), s.elapsed()
 	return outcome, err
 }
 

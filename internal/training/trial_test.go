@@ -86,7 +86,6 @@ func TestTrial_HasTheFilesOfSbsTrain(t *testing.T) {
 	require.Equal(t, first, second)
 
 	require.Contains(t, stdout, "(30 images)")
-	require.Equal(t, 4, first.Epochs)
 	require.Equal(t, 48, first.Training.Images)
 	require.Equal(t, 12, first.HeldBack.Images)
 	require.NotZero(t, first.HeldBack.Right)

@@ -67,7 +67,7 @@ func TestResults_InAFolderWithBrackets(t *testing.T) {
 	require.NoError(t, os.MkdirAll(filepath.Join(stage, "Log"), 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(stage, "model_S1.onnx"), []byte("x"), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(stage, "Log", "metrics.jsonl"), []byte(`{"update":1,"epoch":0,"images":40,"seconds":1,"loss":2,"train_error":50}`+"\n"), 0o600))
-	require.NoError(t, r.Add(1, &training.Outcome{Stopped: "early", Updates: 1, Epochs: 1, Training: &training.Measured{Images: 40, Right: 20}}, "w"))
+	require.NoError(t, r.Add(1, &training.Outcome{Stopped: "early", Updates: 1, Training: &training.Measured{Images: 40, Right: 20}}, "w"))
 	require.Equal(t, "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881", r.rows[0].SHA256)
 	over, _, err := m.overEpochs(filepath.Join(folder, m.folder(1)), r.rows[0])
 	require.NoError(t, err)

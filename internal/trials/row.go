@@ -27,7 +27,6 @@ type row struct {
 	Status   string            `json:"status"`
 	Reason   string            `json:"reason,omitempty"` // why it has stopped
 	Updates  int               `json:"updates"`
-	Epochs   int               `json:"epochs"`   // complete ones
 	Training *share            `json:"training"` // of the last epoch, nil if there is none
 	HeldBack *share            `json:"held_back"`
 	Test     *share            `json:"test"`
@@ -66,7 +65,7 @@ func (p *Plan) newRow(number int, o *training.Outcome, sum string) row {
 	t := &p.Trials[number-1]
 	none := t.Prepared.Reconstruct
 	r := row{
-		Trial: number, Settings: p.manifest.Trials[number-1].values(p.manifest.Axes), Status: statusOK, Reason: o.Stopped, Updates: o.Updates, Epochs: o.Epochs,
+		Trial: number, Settings: p.manifest.Trials[number-1].values(p.manifest.Axes), Status: statusOK, Reason: o.Stopped, Updates: o.Updates,
 		Training: newShare(o.Training, none, true), HeldBack: newShare(o.HeldBack, none, false), Test: newShare(o.Test, none, false), SHA256: sum,
 	}
 	switch {
@@ -138,7 +137,7 @@ func (m *manifest) columns() []string {
 	for _, a := range m.Axes {
 		list = append(list, a.Name)
 	}
-	list = append(list, "status", "updates", "complete_epochs")
+	list = append(list, "status", "updates")
 	for _, name := range []string{"training", "held_back", "test"} {
 		list = append(list, name+"_images", name+"_right", name+"_accuracy", name+"_accuracy_low", name+"_accuracy_high", name+"_loss")
 	}
@@ -151,7 +150,7 @@ func (r *row) fields(m *manifest) []string {
 	for _, a := range m.Axes {
 		list = append(list, r.Settings[a.Name])
 	}
-	list = append(list, r.Status, strconv.Itoa(r.Updates), strconv.Itoa(r.Epochs))
+	list = append(list, r.Status, strconv.Itoa(r.Updates))
 	for _, s := range []*share{r.Training, r.HeldBack, r.Test} {
 		var values []string
 		switch {

@@ -28,7 +28,7 @@ func example(t *testing.T) (*manifest, []row) {
 	for i, right := range [][3]int{{80, 99, 98}, {82, 97, 97}, {90, 95, 93}, {88, 94, 92}} {
 		p.Trials[i].Prepared = &training.Prepared{}
 		rows = append(rows, p.newRow(i+1, &training.Outcome{
-			Updates: 10, Epochs: 2, Training: &training.Measured{Images: 100, Right: right[1], Loss: 0.5},
+			Updates: 10, Training: &training.Measured{Images: 100, Right: right[1], Loss: 0.5},
 			HeldBack: &training.Measured{Images: 100, Right: right[0]}, Test: &training.Measured{Images: 100, Right: right[2]},
 		}, fmt.Sprint("sum", i)))
 	}
