@@ -42,7 +42,7 @@ type Computer interface {
 }
 
 // ErrAbandoned is the error of a task whose job nobody needs any more. The worker removes the job.
-var ErrAbandoned = errors.New("the client of the job is gone")
+var ErrAbandoned = errors.New("nobody needs the job any more")
 
 // Worker computes tasks.
 type Worker struct {
