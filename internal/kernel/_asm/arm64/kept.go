@@ -39,13 +39,7 @@ func updateKept(vectors int, k kind) {
 	u.load("h", rH)
 	u.load("weights", rWeights)
 	u.load("offsets", rOffsets)
-	if k == fast {
-		u.load("num", rEps)
-	} else {
-		u.load("eps", rEps)
-		u.load("scales", rScalesAt)
-		u.useConstants()
-	}
+	u.loadEpsilons(rScalesAt)
 	u.load("fours", rLeft)
 	u.label("four")
 	u.load("n", rN)

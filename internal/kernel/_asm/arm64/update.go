@@ -75,19 +75,24 @@ func (k kind) signature(more string) string {
 	return "func(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, " + more + ")"
 }
 
+// loadEpsilons loads what changes h with each spike, the scales into a register.
+func (u *updater) loadEpsilons(scales int) {
+	if u.kind == fast {
+		u.load("num", rEps)
+		return
+	}
+	u.load("eps", rEps)
+	u.load("scales", scales)
+	u.useConstants()
+}
+
 func newUpdater(name string, k kind, vectors, positions int, more string, doc ...string) *updater {
 	u := &updater{function: newFunction(name, k.signature(more), doc...), kind: k, perRow: vectors, free: 4}
 	u.load("h", rH)
 	u.load("weights", rWeights)
 	u.load("offsets", rOffsets)
 	u.load("n", rN)
-	if k == fast {
-		u.load("num", rEps)
-	} else {
-		u.load("eps", rEps)
-		u.load("scales", rScales)
-		u.useConstants()
-	}
+	u.loadEpsilons(rScales)
 	u.o("LSL $2, R%d, R%d", rN, rN)
 	place := u.local(4 * positions)
 	if k == forgetting {
