@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"testing"
 
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/internal/modeltest"
 	"github.com/spike-by-spike/sbs/internal/npy"
 )
 
@@ -24,23 +23,6 @@ func newTrial(t *testing.T, flags ...string) *Trial {
 	require.NoError(t, set.Parse(append(flags, "--data", "given later")))
 	require.NoError(t, trial.Check())
 	return trial
-}
-
-// filesOf returns the contents of the files of a training, without times.
-func filesOf(t *testing.T, folder string) map[string]string {
-	t.Helper()
-	all := map[string]string{}
-	seconds := regexp.MustCompile(`"seconds":[0-9.e+-]+`)
-	err := filepath.WalkDir(folder, func(path string, e os.DirEntry, err error) error {
-		if err != nil || e.IsDir() || !slices.Contains([]string{".onnx", ".npy", ".json", ".jsonl"}, filepath.Ext(path)) {
-			return err
-		}
-		name, err := filepath.Rel(folder, path)
-		all[name] = seconds.ReplaceAllString(string(read(t, path)), "")
-		return err
-	})
-	require.NoError(t, err)
-	return all
 }
 
 // A trial writes the files of sbs-train, also if it is killed after its first checkpoints and continues
@@ -73,7 +55,7 @@ func TestTrial_HasTheFilesOfSbsTrain(t *testing.T) {
 	first, err := newTrial(t, flags...).Run(t.Context(), run)
 	require.NoError(t, err)
 	require.Greater(t, checkpoints, 2)
-	require.Equal(t, filesOf(t, want), filesOf(t, got))
+	require.Equal(t, modeltest.TrainedFiles(t, want), modeltest.TrainedFiles(t, got))
 
 	run.Output, run.Saved = copies, func() {}
 	updates := int64(0)
@@ -81,7 +63,7 @@ func TestTrial_HasTheFilesOfSbsTrain(t *testing.T) {
 	second, err := newTrial(t, flags...).Run(t.Context(), run)
 	require.NoError(t, err)
 	require.Less(t, updates, p.Updates, "the trial continues")
-	require.Equal(t, filesOf(t, want), filesOf(t, copies))
+	require.Equal(t, modeltest.TrainedFiles(t, want), modeltest.TrainedFiles(t, copies))
 	first.Seconds, second.Seconds = 0, 0
 	require.Equal(t, first, second)
 

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +12,7 @@ import (
 
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/clitest"
+	"github.com/spike-by-spike/sbs/internal/modeltest"
 	"github.com/spike-by-spike/sbs/internal/training"
 )
 
@@ -60,24 +59,6 @@ func table(t *testing.T, folder string) (rows []map[string]string) {
 	return rows
 }
 
-// trainedFiles returns the files of a training, without times.
-func trainedFiles(t *testing.T, folder string) map[string]string {
-	t.Helper()
-	all := map[string]string{}
-	seconds := regexp.MustCompile(`"seconds":[0-9.e+-]+`)
-	err := filepath.WalkDir(folder, func(path string, e os.DirEntry, err error) error {
-		if err != nil || e.IsDir() || !slices.Contains([]string{".onnx", ".npy", ".json", ".jsonl"}, filepath.Ext(path)) {
-			return err
-		}
-		name, err := filepath.Rel(folder, path)
-		all[filepath.ToSlash(name)] = seconds.ReplaceAllString(read(t, path), "")
-		return err
-	})
-	require.NoError(t, err)
-	require.Contains(t, all, "model.onnx")
-	return all
-}
-
 // sameTrials compares two folders of the same trials.
 func sameTrials(t *testing.T, want, got string, n int) {
 	t.Helper()
@@ -86,7 +67,7 @@ func sameTrials(t *testing.T, want, got string, n int) {
 	}
 	for i := range n {
 		name := fmt.Sprintf("trial-%03d", i+1)
-		require.Equal(t, trainedFiles(t, filepath.Join(want, name)), trainedFiles(t, filepath.Join(got, name)))
+		require.Equal(t, modeltest.TrainedFiles(t, filepath.Join(want, name)), modeltest.TrainedFiles(t, filepath.Join(got, name)))
 	}
 	require.NoDirExists(t, filepath.Join(got, "server"))
 }
@@ -104,7 +85,7 @@ func TestTrials_HaveTheFilesOfSbsTrain(t *testing.T) {
 		want := fmt.Sprint("want", i)
 		out, errOut, err := call(t, training.Command, "net/network.json", "--data", "data", "--lr", lr, "--seed", seed, "--holdout", "10", "-o", want)
 		require.NoError(t, err, errOut)
-		require.Equal(t, trainedFiles(t, want), trainedFiles(t, filepath.Join("one", fmt.Sprintf("trial-%03d", i+1))))
+		require.Equal(t, modeltest.TrainedFiles(t, want), modeltest.TrainedFiles(t, filepath.Join("one", fmt.Sprintf("trial-%03d", i+1))))
 		var right float64
 		_, err = fmt.Sscan(r["test_right"], &right)
 		require.NoError(t, err)
@@ -117,7 +98,7 @@ func TestTrials_HaveTheFilesOfSbsTrain(t *testing.T) {
 	// sbs-train finds nothing left to do.
 	_, errOut, err := call(t, training.Command, "net/network.json", "--data", "data", "--lr", "0.3", "--seed", "6", "--holdout", "10", "-o", "one/trial-004", "--resume")
 	require.NoError(t, err, errOut)
-	require.Equal(t, trainedFiles(t, "want3"), trainedFiles(t, "one/trial-004"))
+	require.Equal(t, modeltest.TrainedFiles(t, "want3"), modeltest.TrainedFiles(t, "one/trial-004"))
 
 	_, url := startServer(t, nil)
 	startWorkers(t, url, 2)
@@ -156,14 +137,14 @@ func TestTrials_AreListsOfSettings(t *testing.T) {
 	require.Contains(t, stdout, "best on the training images of the last epoch (--holdout N would hold back images to choose with): lr=")
 	_, stderr, err = call(t, training.Command, "sbs.onnx", "--data", "data", "--lr", "0.1", "--freeze", "rest", "--batch", "12", "--no-test", "-o", "want/model.onnx")
 	require.NoError(t, err, stderr)
-	require.Equal(t, trainedFiles(t, "want"), trainedFiles(t, "tuned/trial-002"))
+	require.Equal(t, modeltest.TrainedFiles(t, "want"), modeltest.TrainedFiles(t, "tuned/trial-002"))
 
 	args := []string{"--data", "data", "--no-test", "--epochs", "1", "--set", "number_of_spikes=[20]"}
 	_, stderr, err = call(t, newCommand, append([]string{"trials", "net/network.json", "--vary", "neurons=4;8", "--vary", "network_structure.forward_kernel_size=[[3,3],[2,2],[3,3]];[[5,5],[2,2],[2,2]]", "-o", "nets"}, args...)...)
 	require.NoError(t, err, stderr)
 	_, stderr, err = call(t, training.Command, append([]string{"net/network.json", "--neurons", "8", "--set", "network_structure.forward_kernel_size=[[5,5],[2,2],[2,2]]", "-o", "net8"}, args...)...)
 	require.NoError(t, err, stderr)
-	require.Equal(t, trainedFiles(t, "net8"), trainedFiles(t, "nets/trial-004"))
+	require.Equal(t, modeltest.TrainedFiles(t, "net8"), modeltest.TrainedFiles(t, "nets/trial-004"))
 	require.FileExists(t, "nets/chart-neurons.png")
 	require.FileExists(t, "nets/chart-network_structure.forward_kernel_size.svg")
 }
@@ -321,7 +302,7 @@ func TestTrials_SendTheWeightsOfAConfiguration(t *testing.T) {
 	workers := startWorkers(t, url, 1)
 	_, stderr, err = call(t, newCommand, "trials", "net", "--data", "data", "--test", "bars", "--vary", "lr=0.1,0.2", "--nats", url, "-o", "got")
 	require.NoError(t, err, stderr)
-	require.Equal(t, trainedFiles(t, "want"), trainedFiles(t, "got/trial-002"))
+	require.Equal(t, modeltest.TrainedFiles(t, "want"), modeltest.TrainedFiles(t, "got/trial-002"))
 	require.NotEmpty(t, table(t, "got")[1]["test_right"])
 	require.NoError(t, workers[0].Process.Kill())
 }
